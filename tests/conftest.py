@@ -1,0 +1,58 @@
+"""What the tests share: real data where it is at hand, a few hundred small promoters, a folder to work in."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib, in processes that a test starts too
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Give each xdist worker one thread: workers that each take every core slow one another down."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        import torch
+
+        torch.set_num_threads(1)
+
+
+@pytest.fixture(autouse=True)
+def _close_figures() -> Iterator[None]:
+    yield
+    import sys
+
+    if "matplotlib.pyplot" in sys.modules:
+        sys.modules["matplotlib.pyplot"].close("all")
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Path:
+    """Return the folder of real data, named by SEQDIFF_DATA or beside the repository; skip where there is none."""
+    folder = Path(os.environ.get("SEQDIFF_DATA") or REPOSITORY.parent / "shared" / "data").resolve()
+    if not folder.is_dir():
+        pytest.skip("needs the real data, which are not part of the repository: set SEQDIFF_DATA to their folder")
+    return folder
+
+
+@pytest.fixture
+def workdir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return an empty folder that is the working directory of the test, for what writes to relative paths."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.fixture
+def promoters() -> list[str]:
+    """Return 300 different DNA strings of length 50: TTGACA, 17 letters, TATAAT, a tenth of both mutated, AT-rich."""
+    rng = np.random.default_rng(35)
+    x = rng.choice(list("ACGT"), size=(300, 50), p=[0.3, 0.2, 0.2, 0.3])
+    for start, element in ((12, "TTGACA"), (35, "TATAAT")):
+        kept = rng.random((300, 6)) < 0.9
+        x[:, start : start + 6] = np.where(kept, list(element), x[:, start : start + 6])
+    return ["".join(row) for row in x]
