@@ -1,0 +1,419 @@
+"""Alphabets: an ordered set of letters, and the way from strings to integer arrays and back.
+
+Letter i of the alphabet is token i. The three biological alphabets are `DNA`, `RNA` and `PROTEIN`; any other set of
+letters (text, SMILES, codons, chemical symbols of several characters) is an `Alphabet` of its own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Sequence
+from itertools import chain
+from typing import Any
+
+import numpy as np
+
+from seqdiff.data.letters import (
+    ASCII_UPPER,
+    LETTERS,
+    NUCLEOTIDE_CODES,
+    PROTEIN_CODES,
+    RARE_AMINO_ACIDS,
+    guess_alphabet,
+    shorten,
+    unknown,
+)
+
+
+class AlphabetError(ValueError):
+    """A letter that the alphabet does not have.
+
+    Attributes: `index`, which sequence; `position`, where in it (characters; both from 0); `letter`, what is there.
+    """
+
+    def __init__(self, message: str, index: int, position: int, letter: str):
+        super().__init__(message)
+        self.index, self.position, self.letter = index, position, letter
+
+    def __reduce__(self):
+        return type(self), (self.args[0], self.index, self.position, self.letter)
+
+
+class Alphabet:
+    """An ordered set of letters; immutable, hashable, equal to another with the same letters and name.
+
+    Parameters
+    ----------
+    letters : str or sequence of str
+        A string of the letters themselves, or a list of letters, which may be of several characters each (then the
+        longest letter that fits is read first).
+    name : str
+        Shown in messages. The names ``dna``, ``rna`` and ``protein`` belong to their own letters (in any order): these
+        alphabets ignore case, know IUPAC codes and, for nucleotides, the complement.
+
+    Attributes
+    ----------
+    letters : tuple of str
+    name : str
+    dtype : numpy.dtype
+        The smallest unsigned integer type that holds every token.
+    complement : tuple of int or None
+        For each token its complement's token (dna and rna only).
+
+    Raises
+    ------
+    ValueError
+        Fewer than two letters, a repeated or empty letter, or a reserved name with other letters.
+
+    Examples
+    --------
+    >>> from seqdiff.data import Alphabet
+    >>> vowels = Alphabet("aeiou", name="vowels")
+    >>> tokens, lengths = vowels.encode(["aei", "ou"])
+    >>> tokens.tolist(), lengths.tolist()
+    ([[0, 1, 2], [3, 4, 0]], [3, 2])
+    >>> vowels.decode(tokens, lengths)
+    ['aei', 'ou']
+    >>> Alphabet(["C", "Cl", "N"]).encode(["CClN"])[0].tolist()
+    [[0, 1, 2]]
+    """
+
+    letters: tuple[str, ...]
+    name: str
+    dtype: np.dtype
+    complement: tuple[int, ...] | None
+    ambiguity_codes: frozenset[str]  # letters of the wider IUPAC alphabet that ambiguous="drop" leaves out
+    ignores_case: bool
+    _index: dict[str, int]
+    _codes: dict[str, str]
+    _single: bool  # every letter is one character: table look-ups instead of a pattern
+    _table: np.ndarray
+    _points: np.ndarray
+    _pattern: re.Pattern[str]
+
+    def __init__(self, letters: str | Sequence[str], name: str = "custom"):
+        letters = tuple(letters)
+        for letter in letters:
+            if not isinstance(letter, str) or not letter or "\0" in letter:
+                raise ValueError(f"an alphabet's letters must be non-empty strings, but one is {letter!r}")
+        repeated = [letter for letter, count in Counter(letters).items() if count > 1]
+        if repeated:
+            raise ValueError(
+                f"the alphabet {shorten(''.join(letters))!r} repeats the letter {repeated[0]!r}; give every letter"
+                ' once (or one of the names "dna", "rna", "protein")'
+            )
+        if len(letters) < 2:
+            raise ValueError(
+                f"an alphabet needs at least two letters, but {list(letters)!r} has {len(letters)}; give them all"
+            )
+        if name in LETTERS and set(letters) != set(LETTERS[name]):
+            raise ValueError(
+                f"the name {name!r} belongs to the letters {LETTERS[name]}, not to {shorten(''.join(letters))!r};"
+                " choose another name"
+            )
+        codes: dict[str, str] = {}
+        pairs = ""
+        if name in ("dna", "rna"):
+            pairs = "ACGT" if name == "dna" else "ACGU"
+            codes = {code: bases.replace("T", pairs[3]) for code, bases in NUCLEOTIDE_CODES.items()}
+        elif name == "protein":
+            codes = PROTEIN_CODES
+        index = {letter: i for i, letter in enumerate(letters)}
+        fields: dict[str, Any] = {
+            "letters": letters,
+            "name": name,
+            "dtype": np.min_scalar_type(len(letters) - 1),
+            "complement": tuple(index[pairs[3 - pairs.index(letter)]] for letter in letters) if pairs else None,
+            "ambiguity_codes": frozenset(codes) | (frozenset(RARE_AMINO_ACIDS) if name == "protein" else frozenset()),
+            "ignores_case": name in LETTERS,
+            "_index": index,
+            "_codes": codes,
+            "_single": all(len(letter) == 1 for letter in letters),
+        }
+        if fields["_single"]:
+            points = np.array([ord(letter) for letter in letters])
+            table = np.full(max(256, points.max() + 2), len(letters), dtype=np.min_scalar_type(len(letters)))
+            table[points] = np.arange(len(letters))
+            if name in LETTERS:
+                table[points + 32] = np.arange(len(letters))
+            fields["_table"], fields["_points"] = table, points.astype(np.uint32)
+        else:
+            longest_first = sorted(letters, key=len, reverse=True)
+            fields["_pattern"] = re.compile("|".join(map(re.escape, longest_first)) + "|.", re.DOTALL)
+        self.__dict__.update(fields)
+
+    def __setattr__(self, key: str, value: Any) -> None:
+        raise AttributeError(f"an Alphabet cannot be changed (tried to set {key!r}); make a new one")
+
+    def __len__(self) -> int:
+        return len(self.letters)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Alphabet) and (self.letters, self.name) == (other.letters, other.name)
+
+    def __hash__(self) -> int:
+        return hash((self.letters, self.name))
+
+    def __repr__(self) -> str:
+        letters = "".join(self.letters) if self._single else list(self.letters)
+        return f"Alphabet({letters!r}, name={self.name!r})"
+
+    def __reduce__(self):
+        return Alphabet, (self.letters, self.name)
+
+    def to_dict(self) -> dict[str, Any]:
+        """A dict that JSON can hold; `from_dict` reads it back."""
+        return {"letters": list(self.letters), "name": self.name}
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any]) -> Alphabet:
+        """The alphabet that `to_dict` wrote.
+
+        >>> from seqdiff.data import DNA
+        >>> Alphabet.from_dict(DNA.to_dict()) == DNA
+        True
+        """
+        return cls(d["letters"], d["name"])
+
+    def normalize(self, sequences: Sequence[str]) -> list[str]:
+        """The sequences as this alphabet writes them: upper case for dna, rna and protein, unchanged for any other.
+
+        White space around a sequence goes too, unless it is among the letters.
+
+        >>> from seqdiff.data import DNA
+        >>> DNA.normalize([" acgt", "TTga"])
+        ['ACGT', 'TTGA']
+        """
+        if not any(character.isspace() for character in "".join(self.letters)):
+            sequences = [sequence.strip() for sequence in sequences]
+        if self.ignores_case:  # ASCII only: "ß".upper() is "SS", two serines out of nothing
+            return [s.upper() if s.isascii() else s.translate(ASCII_UPPER) for s in sequences]
+        return list(sequences)
+
+    def scan(self, sequences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """All tokens in one row, shape (sum of lengths,), ``len(self)`` for what is no letter; and the lengths (N,)."""
+        if self._single:
+            lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
+            text = "".join(sequences)
+            table = self._table
+            if text.isascii():
+                return table[np.frombuffer(text.encode("ascii"), dtype=np.uint8)], lengths
+            points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
+            return table[np.minimum(points, len(table) - 1)], lengths
+        index, pieces = self._index, [self.split(sequence) for sequence in sequences]
+        lengths = np.fromiter(map(len, pieces), dtype=np.int64, count=len(pieces))
+        flat = [index.get(piece, len(self)) for piece in chain.from_iterable(pieces)]
+        return np.array(flat, dtype=np.min_scalar_type(len(self))), lengths
+
+    def split(self, sequence: str) -> list[str]:
+        """The letters of one sequence; a character that belongs to none stands alone.
+
+        >>> Alphabet(["C", "Cl", "N"]).split("CCl?N")
+        ['C', 'Cl', '?', 'N']
+        """
+        return list(sequence) if self._single else self._pattern.findall(sequence)
+
+    def pad(self, flat: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+        """Flat tokens of `scan` as a matrix of shape (N, L_max), zeros after each sequence's end."""
+        width = int(lengths.max(initial=0))
+        if flat.size == len(lengths) * width:
+            return flat.reshape(len(lengths), width).astype(self.dtype)
+        tokens = np.zeros((len(lengths), width), dtype=self.dtype)
+        tokens[np.arange(width) < lengths[:, None]] = flat
+        return tokens
+
+    def encode(self, sequences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+        """Strings to tokens.
+
+        Parameters
+        ----------
+        sequences : sequence of str
+            Of any lengths. Lower case is read as upper case by dna, rna and protein alone.
+
+        Returns
+        -------
+        tokens : ndarray of shape (N, L_max), dtype `self.dtype`
+            Zeros stand after a sequence's end: `lengths` tells what is real.
+        lengths : ndarray of int64, shape (N,)
+            In letters.
+
+        Raises
+        ------
+        AlphabetError
+            At the first letter that is not in the alphabet.
+        TypeError
+            For a single string: put it in a list.
+
+        Examples
+        --------
+        >>> from seqdiff.data import DNA
+        >>> tokens, lengths = DNA.encode(["ACGT", "GG"])
+        >>> tokens.tolist(), lengths.tolist()
+        ([[0, 1, 2, 3], [2, 2, 0, 0]], [4, 2])
+        >>> DNA.encode(["ACNT"])
+        Traceback (most recent call last):
+            ...
+        seqdiff.data.alphabet.AlphabetError: sequence 0: found 'N' at position 3, but the dna alphabet has only A, C, G, T; correct the sequence
+        """  # noqa: E501
+        if isinstance(sequences, str):
+            raise TypeError("encode takes a list of strings; put the sequence in a list")
+        flat, lengths = self.scan(sequences)
+        rows, columns = unknown(flat, lengths, len(self))
+        if len(rows):
+            row = int(rows[0])
+            position, letter = self.locate(sequences[row], int(columns[0]))
+            raise AlphabetError(
+                f"sequence {row}: {self.explain(letter, position)}; correct the sequence", row, position, letter
+            )
+        return self.pad(flat, lengths), lengths
+
+    def locate(self, sequence: str, column: int) -> tuple[int, str]:
+        """Where the letter with number `column` (from 0) stands in a sequence, in characters, and that letter."""
+        pieces = self.split(sequence)
+        return sum(map(len, pieces[:column])), pieces[column]
+
+    def explain(self, letter: str, position: int) -> str:
+        """The part of an error that says what was found (position from 0) and what was wanted."""
+        shown = [repr(x)[1:-1] if x.strip() == x else repr(x) for x in self.letters[:30]]
+        listed = ", ".join(shown) + (f" ... ({len(self)} letters)" if len(self) > 30 else "")
+        return f"found {letter!r} at position {position + 1}, but the {self.name} alphabet has only {listed}"
+
+    def decode(self, tokens: Any, lengths: Any = None) -> list[str]:
+        """Tokens to strings.
+
+        Parameters
+        ----------
+        tokens : array of int, shape (N, L)
+        lengths : array of int, shape (N,), optional
+            Real letters of each row; all L by default.
+
+        Raises
+        ------
+        ValueError
+            Another shape, a length beyond L, or a token that is no letter's number.
+
+        Examples
+        --------
+        >>> from seqdiff.data import DNA
+        >>> DNA.decode([[0, 1, 2, 3], [2, 2, 0, 0]], lengths=[4, 2])
+        ['ACGT', 'GG']
+        """
+        tokens = np.asarray(tokens)
+        if tokens.ndim != 2:
+            raise ValueError(f"decode takes tokens of shape (N, L), not {tokens.shape}")
+        count, width = tokens.shape
+        lengths = np.full(count, width) if lengths is None else np.asarray(lengths)
+        if lengths.shape != (count,) or (count and (lengths.min() < 0 or lengths.max() > width)):
+            raise ValueError(f"decode takes one length from 0 to {width} for each of the {count} rows")
+        if not count or not width:
+            return [""] * count
+        real = np.arange(width) < lengths[:, None]  # (N, L)
+        tokens = np.where(real, tokens, 0)
+        if tokens.min() < 0 or tokens.max() >= len(self):
+            raise ValueError(f"decode takes tokens from 0 to {len(self) - 1}, but found {tokens.min()}..{tokens.max()}")
+        if not self._single:
+            rows = zip(tokens.tolist(), lengths.tolist(), strict=True)
+            return ["".join([self.letters[t] for t in row[:n]]) for row, n in rows]
+        points = np.where(real, self._points[tokens], 0).astype(np.uint32)
+        return points.view(f"<U{width}" if points.dtype.isnative else f">U{width}").ravel().tolist()
+
+    def allowed(self, symbol: str) -> tuple[int, ...]:
+        """The tokens that a template's symbol stands for.
+
+        Parameters
+        ----------
+        symbol : str
+            A letter, or for dna, rna and protein an IUPAC code (N R Y ...; X B Z J).
+
+        Raises
+        ------
+        ValueError
+            If the symbol is neither.
+
+        Examples
+        --------
+        >>> from seqdiff.data import DNA
+        >>> DNA.allowed("R"), DNA.allowed("n"), DNA.allowed("T")
+        ((0, 2), (0, 1, 2, 3), (3,))
+        """
+        key = symbol.upper() if self.ignores_case else symbol
+        index, codes = self._index, self._codes
+        if key in index:
+            return (index[key],)
+        if key in codes:
+            return tuple(sorted(index[letter] for letter in codes[key]))
+        known = ", ".join([*self.letters[:30], *codes])
+        raise ValueError(f"{symbol!r} is no symbol of the {self.name} alphabet; it has {known}")
+
+    def reverse_complement(self, sequences: Sequence[str]) -> list[str]:
+        """The other strand, read in its own direction.
+
+        Raises
+        ------
+        ValueError
+            For alphabets without a complement, and for unknown letters.
+
+        Examples
+        --------
+        >>> from seqdiff.data import DNA, RNA
+        >>> DNA.reverse_complement(["AACG", "T"]), RNA.reverse_complement(["AUG"])
+        (['CGTT', 'A'], ['CAU'])
+        """
+        if self.complement is None:
+            raise ValueError(f"the {self.name} alphabet has no complement; only dna and rna have one")
+        self.encode(sequences)  # a letter without a complement is an error, never passed through
+        pairs = {self.letters[i]: self.letters[j] for i, j in enumerate(self.complement)}
+        table = str.maketrans({**pairs, **{a.lower(): b.lower() for a, b in pairs.items()}})
+        return [sequence.translate(table)[::-1] for sequence in sequences]
+
+
+DNA = Alphabet("ACGT", "dna")
+RNA = Alphabet("ACGU", "rna")
+PROTEIN = Alphabet("ACDEFGHIKLMNPQRSTVWY", "protein")
+_NAMED = {"dna": DNA, "rna": RNA, "protein": PROTEIN}
+
+
+def resolve_alphabet(spec: str | Sequence[str] | Alphabet, sequences: Sequence[str] = ()) -> Alphabet:
+    """The alphabet that a person meant.
+
+    Parameters
+    ----------
+    spec : str, sequence of str or Alphabet
+        ``"auto"`` looks at the letters: at least 90% A, C, G, T (or U) is DNA (RNA where U outnumbers T), the twenty
+        amino acids are protein (a few ambiguity codes and gaps do not hide it, so that they can be complained of);
+        text and SMILES are never guessed. ``"dna"``, ``"rna"``, ``"protein"`` (in any case) name theirs. Any other
+        string is the letters themselves, and so is a list of letters; ``"ACGT"`` is `DNA` itself.
+    sequences : sequence of str
+        Looked at for ``"auto"`` alone.
+
+    Raises
+    ------
+    ValueError
+        If nothing can be guessed, or the letters are no alphabet.
+
+    Examples
+    --------
+    >>> from seqdiff.data import resolve_alphabet
+    >>> resolve_alphabet("auto", ["ACGTTGCA", "acgtt"]).name
+    'dna'
+    >>> resolve_alphabet("()CNOcno123=")
+    Alphabet('()CNOcno123=', name='custom')
+    """
+    if isinstance(spec, Alphabet):
+        return spec
+    if isinstance(spec, str):
+        if spec.lower() == "auto":
+            return _NAMED[guess_alphabet(sequences)]
+        named = _NAMED.get(spec.lower())
+        if named is not None:
+            return named
+    elif not isinstance(spec, (list, tuple)):
+        raise ValueError(
+            'alphabet must be "auto", "dna", "rna", "protein", an Alphabet or a string of the letters themselves,'
+            f" not {shorten(repr(spec))} ({type(spec).__name__})"
+        )
+    for named in _NAMED.values():
+        if "".join(map(str, spec)) == "".join(named.letters):
+            return named
+    return Alphabet(spec)

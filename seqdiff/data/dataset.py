@@ -1,0 +1,255 @@
+"""`prepare`: from whatever a person has to checked, encoded sequences. The one entry point of the data room."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import operator
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from seqdiff.data.alphabet import Alphabet, resolve_alphabet
+from seqdiff.data.letters import GAPS, unknown
+from seqdiff.data.reading import Records, read_records
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Checked and encoded sequences.
+
+    Attributes
+    ----------
+    sequences : list of str
+        As the alphabet writes them (upper case for dna, rna, protein; no white space around).
+    tokens : ndarray of shape (N, L_max)
+        Zeros after a sequence's end.
+    lengths : ndarray of int64, shape (N,)
+        In letters.
+    alphabet : Alphabet
+    y : ndarray or None
+        Labels, one row per sequence (see `Target` for what they mean).
+    kept : ndarray of int64, shape (N,)
+        Which rows of the input these are.
+    notes : tuple of str
+        A sentence each about what a person should know (guessed alphabet, dropped or duplicate sequences).
+    source : str
+        The file's path, or ``"X"``.
+    n_read : int
+        Sequences read, before any were left out.
+    """
+
+    sequences: list[str]
+    tokens: np.ndarray
+    lengths: np.ndarray
+    alphabet: Alphabet
+    y: np.ndarray | None
+    kept: np.ndarray
+    notes: tuple[str, ...]
+    source: str
+    n_read: int
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def take(self, rows: Any) -> Dataset:
+        """The given rows (array of int, or of bool of shape (N,)), as wide as before."""
+        rows = np.asarray(rows)
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
+        return replace(
+            self,
+            sequences=[self.sequences[i] for i in rows],
+            tokens=self.tokens[rows],
+            lengths=self.lengths[rows],
+            y=None if self.y is None else self.y[rows],
+            kept=self.kept[rows],
+        )
+
+    def digest(self) -> str:
+        """SHA-256 (64 hexadecimal digits) of letters, tokens, lengths and y; equal data have equal digests anywhere."""
+        sha = hashlib.sha256()
+        real = np.arange(self.tokens.shape[1]) < self.lengths[:, None]
+        labels: Any = None
+        if self.y is not None and self.y.dtype.kind == "O":
+            labels = self.y.tolist()
+        elif self.y is not None:
+            values = np.ascontiguousarray(self.y)
+            labels = [values.dtype.kind, list(values.shape)]
+            wide = {"f": "<f8", "b": "<i8"}.get(values.dtype.kind, "<i8")
+            sha.update(values.astype(wide).tobytes())
+        sha.update(json.dumps([self.alphabet.to_dict(), len(self), labels]).encode())
+        sha.update(self.lengths.astype("<i8").tobytes())
+        sha.update(self.tokens[real].astype("<u4").tobytes())
+        return sha.hexdigest()
+
+
+def prepare(
+    X: Any,
+    y: Any = None,
+    *,
+    alphabet: Any = "auto",
+    length: int | None = None,
+    ambiguous: str = "error",
+    sequence_column: Any = None,
+) -> Dataset:
+    """Read, clean, check and encode sequences.
+
+    Lower case (dna, rna, protein), Windows line ends, blank lines, white space around a sequence and a missing last
+    newline are accepted silently; duplicates and a guessed alphabet are told in `Dataset.notes`; everything else is
+    refused before any work. Rows keep their order.
+
+    Parameters
+    ----------
+    X : path, list, array, Series, DataFrame or Biopython records
+        See `read_records`.
+    y : array-like, str or list of str, optional
+        Labels (entries may be missing), or names of the table's columns.
+    alphabet : str or Alphabet
+        ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"``, an `Alphabet`, or a string of the letters themselves.
+    length : int, optional
+        Demand exactly so many letters of every sequence; any lengths if None.
+    ambiguous : "error" or "drop"
+        What to do with sequences that hold IUPAC ambiguity codes of their alphabet (N, R, ...; B, J, O, U, X, Z in
+        proteins). Gaps and other junk are always refused.
+    sequence_column : str, optional
+        Which column of a table holds the sequences.
+
+    Returns
+    -------
+    Dataset
+
+    Raises
+    ------
+    ValueError
+        One sentence that names the place, what was found there, what was wanted, and the cure.
+
+    Examples
+    --------
+    >>> data = prepare(["acgt", "TTGN", "ACGT"], y=[0.1, 0.2, 0.3], ambiguous="drop")
+    >>> data.sequences, data.kept.tolist(), data.y.tolist()
+    (['ACGT', 'ACGT'], [0, 2], [0.1, 0.3])
+    >>> prepare(["ACGT", "ACNT"])
+    Traceback (most recent call last):
+        ...
+    ValueError: X[1]: found 'N' at position 3, but the dna alphabet has only A, C, G, T; correct the sequence or pass ambiguous="drop" to leave such sequences out
+    """  # noqa: E501
+    if ambiguous not in ("error", "drop"):
+        raise ValueError(f'ambiguous must be "error" or "drop", not {ambiguous!r}')
+    if length is not None:
+        length = _whole(length)
+    guessed = isinstance(alphabet, str) and alphabet.lower() == "auto"
+    if not guessed:
+        alphabet = resolve_alphabet(alphabet)  # a wrong name is told before a large file is read
+    records = read_records(X, y, sequence_column=sequence_column)
+    if guessed:
+        _refuse_empty(records.sequences, records.place)
+        try:
+            alphabet = resolve_alphabet("auto", records.sequences)
+        except ValueError as error:
+            raise ValueError(f"{records.source}: {error}") from None
+    sequences = alphabet.normalize(records.sequences)
+    _refuse_empty(sequences, records.place)
+    flat, lengths = alphabet.scan(sequences)
+    notes = []
+    if guessed:
+        notes.append(f"the letters of {records.source} look like {alphabet.name}; alphabet= overrides this guess")
+    dropped = _check_letters(records, sequences, flat, lengths, alphabet, ambiguous)
+    kept = np.arange(len(sequences))
+    labels = records.y
+    if len(dropped):
+        kept = np.delete(kept, dropped)
+        shown = ", ".join(records.place(int(i)) for i in dropped[:3]) + (" ..." if len(dropped) > 3 else "")
+        were = "sequence was" if len(dropped) == 1 else "sequences were"
+        note = f"{len(dropped)} of {len(sequences)} {were} left out for ambiguity codes ({shown})"
+        if not len(kept):
+            raise ValueError(f"no sequence is left: {note}; correct the sequences or give others")
+        notes.append(note)
+        flat = flat[np.repeat(np.isin(np.arange(len(sequences)), kept), lengths)]
+        lengths, sequences = lengths[kept], [sequences[i] for i in kept]
+        labels = None if labels is None else labels[kept]
+    if length is not None:
+        _check_lengths(lengths, length, lambda i: records.place(int(kept[i])))
+    tokens = alphabet.pad(flat, lengths)
+    if labels is not None and labels.ndim == 3 and labels.shape[1] != tokens.shape[1]:
+        raise ValueError(
+            f"y is a signal over {labels.shape[1]} positions, but the longest sequence has {tokens.shape[1]} letters;"
+            " give one row of the signal per letter, shape (n, L, C)"
+        )
+    copies = len(sequences) - len(set(sequences))
+    if copies:
+        verb = "repeats an earlier one" if copies == 1 else "repeat earlier ones"
+        notes.append(f"{copies} of the {len(sequences)} sequences of {records.source} {verb}; duplicates are kept")
+    read = len(records.sequences)
+    return Dataset(sequences, tokens, lengths, alphabet, labels, kept, tuple(notes), records.source, read)
+
+
+def _whole(length: Any) -> int:
+    try:
+        value = operator.index(length)
+    except TypeError:
+        value = 0
+    if value < 1 or isinstance(length, (bool, np.bool_)):
+        raise ValueError(f"length must be a whole number of letters of at least 1 (or None), not {length!r}")
+    return value
+
+
+def _refuse_empty(sequences: list[str], place: Callable[[int], str]) -> None:
+    empty = [i for i, sequence in enumerate(sequences) if not sequence or sequence.isspace() and not sequence.strip()]
+    if empty:
+        more = f" ({len(empty)} sequences are empty)" if len(empty) > 1 else ""
+        raise ValueError(f"{place(empty[0])}: the sequence is empty; fill it in or leave it out{more}")
+
+
+def _check_lengths(lengths: np.ndarray, length: int, place: Callable[[int], str]) -> None:
+    wrong = np.flatnonzero(lengths != length)
+    if len(wrong):
+        found = int(lengths[wrong[0]])
+        verb = "has" if len(wrong) == 1 else "have"
+        letters = "letter" if found == 1 else "letters"
+        raise ValueError(
+            f"{place(int(wrong[0]))}: this sequence has {found} {letters}, but length={length} was given"
+            f" ({len(wrong)} of {len(lengths)} sequences {verb} another length); correct the data, or leave length"
+            " out (None) to learn sequences of several lengths"
+        )
+
+
+def _check_letters(
+    records: Records, sequences: list[str], flat: np.ndarray, lengths: np.ndarray, alphabet: Alphabet, ambiguous: str
+) -> np.ndarray:
+    """Rows to drop for ambiguity codes, in order; an error at the first letter that may not be dropped."""
+    rows, columns = unknown(flat, lengths, len(alphabet))
+    if not len(rows):
+        return rows
+    guilty = np.arange(len(rows))
+    if ambiguous == "drop":
+        letters = [alphabet.split(sequences[r])[c] for r, c in zip(rows.tolist(), columns.tolist(), strict=True)]
+        guilty = np.flatnonzero([letter not in alphabet.ambiguity_codes for letter in letters])
+        if not len(guilty):
+            return np.unique(rows)
+    row = int(rows[guilty[0]])
+    position, letter = alphabet.locate(sequences[row], int(columns[guilty[0]]))
+    others = len(np.unique(rows[guilty])) - 1
+    more = f" ({others} more sequence{'s have' if others > 1 else ' has'} such letters)" if others else ""
+    raise ValueError(f"{records.place(row)}: {alphabet.explain(letter, position)}; {_cure(letter, alphabet)}{more}")
+
+
+def _cure(letter: str, alphabet: Alphabet) -> str:
+    if letter in alphabet.ambiguity_codes:
+        return 'correct the sequence or pass ambiguous="drop" to leave such sequences out'
+    if letter == "U" and alphabet.name == "dna":
+        return 'if this is RNA pass alphabet="rna", else replace U by T'
+    if letter == "T" and alphabet.name == "rna":
+        return 'if this is DNA pass alphabet="dna", else replace T by U'
+    if letter in ",;\t":
+        return "if the file is a table name it .csv or .tsv, else correct the sequence"
+    if alphabet.name in ("dna", "rna", "protein"):
+        if letter in GAPS:
+            return "gaps are no letters: remove them (alignments must be unaligned first)"
+        if letter == "*":
+            return "remove the stop sign"
+        return 'correct the sequence, or name its alphabet ("dna", "rna", "protein" or a string of all the letters)'
+    if letter.swapcase() in alphabet.letters:
+        return f"write it as {letter.swapcase()!r} (case matters in this alphabet), or add it to the alphabet"
+    return "correct the sequence, or add the letter to the alphabet"

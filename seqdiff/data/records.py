@@ -1,0 +1,74 @@
+"""`Records`: plain strings with a place to name in an error, and the checks that every way of reading shares."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from seqdiff.data.letters import shorten
+from seqdiff.data.target import as_labels, is_missing
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """What was read, in the input's order.
+
+    Attributes
+    ----------
+    sequences : list of str
+        As written, but for line ends (and all white space in FASTA).
+    y : ndarray or None
+        As `seqdiff.data.target.as_labels` gives it, one row per sequence.
+    source : str
+        The file's path as it was given, or ``"X"``.
+    place : callable
+        ``place(i)`` names sequence i for an error: ``"promoters.txt, line 17"``, ``"X[3]"``.
+    """
+
+    sequences: list[str]
+    y: np.ndarray | None
+    source: str
+    place: Callable[[int], str]
+
+
+def check_labels(y: Any, n: int) -> np.ndarray | None:
+    if y is None:
+        return None
+    labels = as_labels(y)
+    if labels.ndim == 0 or len(labels) != n:
+        found = f"y has {len(labels)} rows" if labels.ndim else f"y is the single entry {shorten(repr(y))}"
+        raise ValueError(f"{found}, but there are {n} sequences; give one label (or None) for each sequence")
+    return labels
+
+
+def to_strings(items: list[Any], place: Callable[[int], str]) -> list[str]:
+    """The items as str, or an error for the first that is none."""
+    if set(map(type, items)) == {str}:
+        return items
+    strings = []
+    for i, item in enumerate(items):
+        if hasattr(item, "seq"):  # a SeqRecord
+            item = item.seq
+        if is_sequence_object(item):
+            try:
+                item = str(item)
+            except ValueError:  # Biopython's UndefinedSequenceError: the length is known, the letters are not
+                raise ValueError(f"{place(i)}: the record's sequence is undefined; leave it out") from None
+        if not isinstance(item, str):
+            if is_missing(item):
+                raise ValueError(f"{place(i)}: the sequence is missing ({item}); leave this row out")
+            raise ValueError(
+                f"{place(i)}: a string is wanted, but {shorten(repr(item))} is of type {type(item).__name__};"
+                " pass the sequences as str"
+            )
+        strings.append(str(item))
+    return strings
+
+
+def is_sequence_object(item: Any) -> bool:
+    module = sys.modules.get("Bio.Seq")  # without it imported, nobody can hold a Seq
+    return module is not None and isinstance(item, (module.Seq, module.MutableSeq))

@@ -1,0 +1,167 @@
+"""Held-out data: at random, or by clusters of sequences that share a k-mer on either strand.
+
+Overlapping promoters or peaks that fall on both sides of a random split flatter a model; whole clusters do not.
+"""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+
+from seqdiff.data.dataset import Dataset, prepare
+
+
+def random_split(n: int, fraction: float, random_state: int) -> tuple[np.ndarray, np.ndarray]:
+    """Rows to train on and rows to validate on, both sorted.
+
+    Parameters
+    ----------
+    n : int
+        Rows in all.
+    fraction : float
+        Share of the validation rows, 0 <= fraction < 1. At least one row validates when fraction > 0 and n >= 2, and
+        at least one trains.
+    random_state : int
+        Seed; the same one gives the same rows.
+
+    Raises
+    ------
+    ValueError
+        A fraction that is no share.
+
+    Examples
+    --------
+    >>> from seqdiff.data import random_split
+    >>> train, valid = random_split(10, 0.2, random_state=0)
+    >>> len(train), len(valid), sorted([*train, *valid]) == list(range(10))
+    (8, 2, True)
+    """
+    _share("the validation fraction", fraction)
+    count = 0 if fraction == 0 or n < 2 else min(max(1, round(n * fraction)), n - 1)
+    shuffled = np.random.default_rng(random_state).permutation(n)
+    return np.sort(shuffled[count:]), np.sort(shuffled[:count])
+
+
+def cluster_split(
+    sequences: Any, *, k: int = 20, valid: float = 0.1, test: float = 0.1, random_state: int = 0, alphabet: Any = "auto"
+) -> np.ndarray:
+    """Train, valid and test such that no k-mer, on either strand, occurs on two sides.
+
+    Sequences that share a k-mer with each other, or with each other's reverse complement (dna, rna), are one cluster;
+    one shorter than k is in a cluster with its equals. Clusters, sorted by their first row, are shuffled; going through
+    them, one goes to test while test stays within its share, else to valid while valid does, else to train.
+
+    Parameters
+    ----------
+    sequences : Dataset, or anything that `prepare` takes
+    k : int
+        Letters that two sequences of a cluster share.
+    valid, test : float
+        Largest shares of the rows.
+    random_state : int
+        Seed of the shuffle.
+    alphabet : str or Alphabet
+        As in `prepare`.
+
+    Returns
+    -------
+    ndarray of str, shape (N,)
+        ``"train"``, ``"valid"`` or ``"test"`` for each row.
+
+    Raises
+    ------
+    ValueError
+        Whatever `prepare` refuses, k < 1, or shares that leave no room for train.
+
+    Examples
+    --------
+    >>> from seqdiff.data import cluster_split
+    >>> split = cluster_split(["AACCG", "CGGTT", "TTTTT", "GAGAG"], k=4, valid=0.25, test=0.25)
+    >>> bool(split[0] == split[1])  # CGGTT is AACCG's other strand
+    True
+    """
+    if not isinstance(k, numbers.Integral) or k < 1:
+        raise ValueError(f"k must be a whole number of at least 1, not {k!r}")
+    _share("valid", valid)
+    _share("test", test)
+    if valid + test >= 1:
+        raise ValueError(f"valid={valid} and test={test} leave nothing to train on; their sum must be below 1")
+    data = sequences if isinstance(sequences, Dataset) else prepare(sequences, alphabet=alphabet)
+    clusters = _members(cluster(data, int(k)))
+    np.random.default_rng(random_state).shuffle(clusters)
+    split = np.full(len(data), "train", dtype="<U5")
+    room = {"test": test * len(data), "valid": valid * len(data)}
+    taken = {"test": 0, "valid": 0}
+    for rows in clusters:
+        for side in ("test", "valid"):
+            if taken[side] + len(rows) <= room[side]:
+                taken[side] += len(rows)
+                split[rows] = side
+                break
+    return split
+
+
+def cluster(data: Dataset, k: int) -> np.ndarray:
+    """The cluster number of each sequence, shape (N,): connected components of "shares a k-mer on either strand"."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    n, tokens, lengths = len(data), data.tokens.astype(np.int64), data.lengths
+    strands, rows, spans = tokens, np.arange(n), lengths
+    if data.alphabet.complement is not None:
+        column = lengths[:, None] - 1 - np.arange(tokens.shape[1])  # position on the given strand; negative: padding
+        other = np.array(data.alphabet.complement)[np.take_along_axis(tokens, np.maximum(column, 0), axis=1)]
+        strands = np.concatenate([tokens, np.where(column >= 0, other, 0)])  # (2N, L)
+        rows, spans = np.tile(rows, 2), np.tile(lengths, 2)
+    edges = []
+    if tokens.shape[1] >= k:
+        codes = _words(strands, k, len(data.alphabet))  # (2N, L - k + 1)
+        real = np.arange(codes.shape[1]) <= (spans - k)[:, None]
+        edges.append(_equal_neighbours(codes[real], np.repeat(rows, real.sum(1))))
+    short = np.flatnonzero(spans < k)
+    if len(short):  # whole sequences, with their lengths: zeros pad them, and 0 is a letter
+        _, code = np.unique(np.column_stack([spans[short], strands[short][:, :k]]), axis=0, return_inverse=True)
+        edges.append(_equal_neighbours(code.ravel(), rows[short]))
+    a, b = np.concatenate(edges, axis=1) if edges else np.zeros((2, 0), dtype=np.int64)
+    graph = coo_matrix((np.ones(len(a), dtype=bool), (a, b)), shape=(n, n))
+    return connected_components(graph, directed=False)[1]
+
+
+def _words(tokens: np.ndarray, k: int, letters: int) -> np.ndarray:
+    """A number for the word of k letters at each position, shape (N, L - k + 1); equal numbers, equal words.
+
+    The word itself in base `letters` where 63 bits hold it; else the ranks of its two (overlapping) halves.
+    """
+    width = tokens.shape[1] - k + 1
+    if letters**k < 2**63:
+        codes = np.zeros((len(tokens), width), dtype=np.int64)
+        for j in range(k):
+            codes *= letters
+            codes += tokens[:, j : j + width]
+        return codes
+    half = (k + 1) // 2
+    known, rank = np.unique(_words(tokens, half, letters), return_inverse=True)
+    rank = rank.reshape(len(tokens), -1).astype(np.int64)
+    return rank[:, :width] * len(known) + rank[:, k - half : k - half + width]
+
+
+def _equal_neighbours(codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Edges (2, E) that join the rows of equal codes into one component."""
+    order = np.argsort(codes)
+    codes, rows = codes[order], rows[order]
+    same = codes[1:] == codes[:-1]
+    return np.stack([rows[:-1][same], rows[1:][same]])
+
+
+def _members(labels: np.ndarray) -> list[np.ndarray]:
+    """The rows of each cluster, ascending; clusters by their first row."""
+    order = np.argsort(labels, kind="stable")
+    groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
+    return sorted(groups, key=lambda rows: rows[0])
+
+
+def _share(name: str, value: Any) -> None:
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= float(value) < 1:
+        raise ValueError(f"{name} must be a share of at least 0 and below 1, not {value!r}")

@@ -1,0 +1,197 @@
+"""Tables: which column holds the sequences, which the labels, and where a row stands in its file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+
+from seqdiff.data.letters import guess_alphabet, shorten
+from seqdiff.data.records import Records, check_labels, to_strings
+from seqdiff.data.target import as_labels
+
+TABLES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+COLUMN_NAMES = (
+    "sequence", "seq", "sequences", "seqs", "promoter", "promoters", "enhancer", "enhancers", "dna", "rna", "protein",
+    "proteins", "peptide", "peptides", "cdr3", "smiles", "text",
+)  # fmt: skip
+MISSING = {"", "na", "n/a", "nan", "none", "null", "<na>", "#n/a"}
+
+
+def read_table(path: str, lines: list[str], separator: str, y: Any, sequence_column: Any) -> Records:
+    head = next(line for line in lines if line.strip())
+    counts = {s: head.count(s) for s in (separator, ",", ";", "\t")}
+    separator = max(counts, key=lambda s: counts[s])  # the ending's own where none occurs
+    reader = csv.reader(io.StringIO("\n".join(lines)), delimiter=separator)
+    rows: list[list[str]] = []
+    numbers: list[int] = []
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                rows.append(row)
+                numbers.append(reader.line_num)
+    except csv.Error as error:
+        raise ValueError(f"{path}, line {reader.line_num}: the table cannot be read: {error}") from None
+    names = [name.strip() for name in rows[0]]
+    for row, number in zip(rows, numbers, strict=True):
+        if len(row) != len(names):
+            if not any(cell.strip() for cell in row[len(names) :]) and len(row) > len(names):
+                del row[len(names) :]
+                continue
+            raise ValueError(
+                f"{path}, line {number}: {len(row)} field{'s' * (len(row) != 1)}, but the header has {len(names)}"
+                f" ({_listed(names)}); correct the line"
+            )
+    if len(rows) == 1:
+        raise ValueError(f"{path} has a header ({_listed(names)}) but no rows; at least one sequence is wanted")
+    columns = [list(cells) for cells in zip(*rows[1:], strict=True)]
+
+    def labels(j: int) -> np.ndarray:
+        return _parse(columns[j], decimal_comma=separator == ";")
+
+    def place(i: int) -> str:
+        return f"{path}, line {numbers[i + 1]}"
+
+    return _from_table(names, lambda j: columns[j], labels, y, sequence_column, path, place)
+
+
+def read_parquet(path: str, y: Any, sequence_column: Any) -> Records:
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(path)
+    except ImportError:
+        raise ValueError(f"{path}: reading Parquet needs pyarrow; install it, or export the table as CSV") from None
+    except Exception as error:  # pyarrow's own family of errors, and OSError
+        reason = shorten(str(error).splitlines()[0] if str(error) else type(error).__name__, 100)
+        raise ValueError(f"{path} cannot be read as Parquet ({reason}); write it again, or as CSV") from None
+    return from_frame(frame, y, sequence_column, path, lambda i: f"{path}, row {i + 1}")
+
+
+def from_frame(frame: Any, y: Any, sequence_column: Any, source: str, place: Callable[[int], str]) -> Records:
+    if not len(frame):
+        raise ValueError(f"{source} has columns ({_listed(list(frame.columns))}) but no rows; at least one is wanted")
+    return _from_table(
+        list(frame.columns),
+        lambda j: frame.iloc[:, j].tolist(),
+        lambda j: as_labels(frame.iloc[:, j]),
+        y, sequence_column, source, place,
+    )  # fmt: skip
+
+
+def _from_table(
+    names: list[Any],
+    cells: Callable[[int], list[Any]],
+    labels: Callable[[int], np.ndarray],
+    y: Any,
+    sequence_column: Any,
+    source: str,
+    place: Callable[[int], str],
+) -> Records:
+    """Choose the columns of a table; `cells(j)` are column j's raw entries, `labels(j)` the same as labels."""
+    several = isinstance(y, (list, tuple)) and len(y) > 0 and all(isinstance(name, str) for name in y)
+    y_names: list[Any] = []
+    if isinstance(y, str):
+        y_names = [y]
+    elif several and (set(y) <= set(names) or (set(y) & set(names) and len(y) <= len(names))):
+        y_names = list(y)
+    y_columns = [_column(names, name, source, "y") for name in y_names]
+    if sequence_column is None:
+        j = _find_column(names, cells, y_columns, source)
+    else:
+        j = _column(names, sequence_column, source, "sequence_column")
+    items = cells(j)
+
+    def where(i: int) -> str:
+        return f"{place(i)}, column {names[j]!r}"
+
+    sequences = to_strings(items, where)
+    empty = [i for i, sequence in enumerate(sequences) if not sequence.strip()]
+    if empty:
+        more = f" ({len(empty)} rows are like this)" if len(empty) > 1 else ""
+        raise ValueError(f"{where(empty[0])}: the sequence is missing; fill it in or delete the row{more}")
+    if not y_names:
+        return Records(sequences, check_labels(y, len(sequences)), source, place)
+    parsed = [labels(k) for k in y_columns]
+    if len(parsed) == 1:
+        return Records(sequences, parsed[0], source, place)
+    for name, column in zip(y_names, parsed, strict=True):
+        if column.dtype.kind not in "biuf":
+            raise ValueError(f"{source}: several y columns must all be numbers, but {name!r} is not; name one column")
+    return Records(sequences, np.stack([column.astype(float) for column in parsed], axis=1), source, place)
+
+
+def _column(names: list[Any], name: Any, source: str, role: str) -> int:
+    if names.count(name) == 1:
+        return names.index(name)
+    problem = "no column" if name not in names else "more than one column"
+    raise ValueError(f"{source} has {problem} {name!r} (given as {role}); its columns are {_listed(names)}")
+
+
+def _find_column(names: list[Any], cells: Callable[[int], list[Any]], taken: list[int], source: str) -> int:
+    """The sequences' column: by its name, else the only one whose entries look like sequences."""
+    lower = [str(name).strip().lower() for name in names]
+    for group in (COLUMN_NAMES[:4], COLUMN_NAMES[4:]):
+        named = [j for j, name in enumerate(lower) if name in group and j not in taken]
+        if len(named) == 1:
+            return named[0]
+        if named:
+            break
+    looks = {j: _looks(cells(j)[:1000]) for j in range(len(names)) if j not in taken}
+    best = [j for j, look in looks.items() if look == 2] or [j for j, look in looks.items() if look == 1]
+    if len(best) != 1:
+        raise ValueError(
+            f"{source}: {'no column looks' if not best else 'more than one column looks'} like the sequences;"
+            f" pass sequence_column= one of {_listed(names)}"
+        )
+    name, letters = str(names[best[0]]), set("".join(cells(best[0])[:1000]))
+    if len(name) >= 5 and set(name) <= letters:
+        raise ValueError(
+            f"{source} seems to have no header line, its first line holds {shorten(name)!r}; add one, such as"
+            f" 'sequence,expression' (or pass sequence_column={shorten(name)!r} if that is the column's name)"
+        )
+    return best[0]
+
+
+def _looks(items: Sequence[Any]) -> int:
+    """2: nucleotides. 1: proteins. 0: neither. Short or often repeated entries are labels."""
+    strings = [item for item in items if isinstance(item, str) and item.strip()]
+    if not strings or len(strings) < len(items) or len(set(strings)) <= 0.5 * len(strings):
+        return 0
+    if sum(map(len, strings)) < 5 * len(strings) or any(s.upper() != s and s.lower() != s for s in strings):
+        return 0
+    try:
+        return 2 if guess_alphabet(strings) != "protein" else 1
+    except ValueError:
+        return 0
+
+
+def _parse(column: list[str], decimal_comma: bool = False) -> np.ndarray:
+    """A column of text as labels: ints, floats, bools or strings, with None or NaN where a cell is missing."""
+    items: list[Any] = [None if cell.strip().lower() in MISSING else cell.strip() for cell in column]
+    present = [item for item in items if item is not None]
+    if decimal_comma and present and all(re.fullmatch(r"[-+]?\d*,?\d+([eE][-+]?\d+)?", item) for item in present):
+        items = [None if item is None else item.replace(",", ".") for item in items]
+        present = [item for item in items if item is not None]
+    for convert, pattern in ((int, r"[-+]?\d{1,18}"), (float, None), (_boolean, None)):
+        if present and (pattern is None or all(re.fullmatch(pattern, item) for item in present)):
+            try:
+                return as_labels([None if item is None else convert(item) for item in items])
+            except ValueError:
+                continue
+    return as_labels(items)
+
+
+def _boolean(text: str) -> bool:
+    if text.lower() not in ("true", "false"):
+        raise ValueError(text)
+    return text.lower() == "true"
+
+
+def _listed(names: Sequence[Any]) -> str:
+    shown = ", ".join(shorten(" ".join(str(name).split())) for name in names[:12])
+    return shown + (f" ... ({len(names)} in all)" if len(names) > 12 else "")

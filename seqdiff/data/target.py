@@ -1,0 +1,307 @@
+"""What y is: classes, values or signals, learned once and then encoded the same way for training and generating.
+
+Strings, ints, bools and categoricals are classes; floats are values, (n,) or (n, c), standardised by the training mean
+and standard deviation; a (n, L, C) array is a signal along the sequence, standardised per channel. Labels may be
+missing (None, NaN): such rows train the unconditional model alone, `keep` is False there.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+KINDS = ("class", "value", "signal")
+
+
+def as_labels(y: Any) -> np.ndarray:
+    """Any y as a NumPy array: bool, int or float, or object (str, int or bool, and None where missing).
+
+    Missing entries of a plain list of numbers and of a float array are NaN; an int array that was given NaN has
+    become a float array before it comes here, and so holds values, not classes.
+
+    Parameters
+    ----------
+    y : list, array, Series, DataFrame, Categorical or CPU tensor
+
+    Raises
+    ------
+    ValueError
+        If the rows have different shapes, or hold something else than labels (dates, objects).
+
+    Examples
+    --------
+    >>> as_labels(["amp", float("nan"), None]).tolist()
+    ['amp', None, None]
+    >>> as_labels([1, 0, 2]).dtype.kind, as_labels([0.5, None]).tolist()
+    ('i', [0.5, nan])
+    """
+    if hasattr(y, "detach"):
+        y = y.detach().cpu().numpy()
+    if hasattr(y, "dtype") and hasattr(y, "to_numpy"):  # Series, Index, Categorical
+        categories = getattr(y.dtype, "categories", None)
+        y = (
+            y.to_numpy() if isinstance(y.dtype, np.dtype) else y.to_numpy(dtype=object)
+        )  # else a missing int makes floats
+        if categories is not None and categories.dtype.kind == "f":  # numbers, but meant as classes
+            y = _objects([None if is_missing(item) else str(item) for item in y.tolist()])
+    elif hasattr(y, "columns") and hasattr(y, "to_numpy"):  # DataFrame
+        y = y.to_numpy()[:, 0] if y.shape[1] == 1 else y.to_numpy()
+    elif isinstance(y, (list, tuple)) and any(item is None or isinstance(item, str) for item in y):
+        y = _objects(y)  # numpy alone would turn a NaN beside strings into the string "nan"
+    try:
+        array = np.asarray(y)
+    except ValueError:
+        raise ValueError("y has rows of different shapes; give every sequence the same number of values") from None
+    if array.dtype.kind in "biuf":
+        return array
+    if array.dtype.kind not in "OUT":  # O: objects, U and T: strings
+        raise ValueError(f"y holds {array.dtype} entries; wanted are strings, ints, bools (classes) or floats (values)")
+    items = [None if is_missing(item) else _plain(item) for item in array.ravel().tolist()]
+    kinds = {type(item) for item in items if item is not None}
+    if not kinds <= {str, int, float, bool}:
+        odd = next(t for t in kinds if t not in (str, int, float, bool))
+        raise ValueError(f"y holds entries of type {odd.__name__}; wanted are strings, ints, bools or floats")
+    if kinds and kinds <= {int, float} and float in kinds:
+        return np.array([math.nan if item is None else item for item in items], dtype=float).reshape(array.shape)
+    if len(kinds) == 1 and None not in items and kinds != {str}:
+        return np.array(items).reshape(array.shape)
+    return _objects(items).reshape(array.shape)
+
+
+class Target:
+    """What y means to a conditional model.
+
+    Attributes
+    ----------
+    kind : "class", "value" or "signal"
+    classes_ : list of str, int, bool or float
+        Sorted; label i is ``classes_[i]`` (classes only).
+    frequencies_ : ndarray of shape (number of classes,)
+        Their shares among the labelled training rows (classes only).
+    mean_, scale_ : ndarray of shape (n_columns,)
+        Of the training values, in y's own unit; a constant column has scale 1 (values and signals only).
+    n_columns : int
+        Value columns or signal channels; 1 for classes.
+
+    Examples
+    --------
+    >>> from seqdiff.data import Target
+    >>> target = Target().fit(["amp", "uniprot", None, "amp"])
+    >>> target.kind, target.classes_, target.encode(["uniprot", None])["label"].tolist()
+    ('class', ['amp', 'uniprot'], [1, 0])
+    >>> target.encode("amp", n=3)
+    {'label': array([0, 0, 0]), 'keep': array([ True,  True,  True])}
+    >>> Target().fit([1.0, 3.0]).encode([2.0, 4.0])["value"].tolist()
+    [[0.0], [2.0]]
+    """
+
+    kind: str
+    n_columns: int
+    n_positions: int  # length of the training signals: the shape of a missing one
+    classes_: list[Any]
+    frequencies_: np.ndarray
+    mean_: np.ndarray
+    scale_: np.ndarray
+
+    def fit(self, y: Any, kind: str = "auto") -> Target:
+        """Learn what y is.
+
+        Parameters
+        ----------
+        y : array-like of shape (n,), (n, c) or (n, L, C)
+        kind : "auto", "class", "value" or "signal"
+            Overrides what the entries' type says.
+
+        Raises
+        ------
+        ValueError
+            Unknown kind, a y of another shape or type than its kind, infinite values, or no label at all.
+        """
+        if not isinstance(kind, str) or kind not in ("auto", *KINDS):
+            raise ValueError(f'target must be "auto", "class", "value" or "signal", not {kind!r}')
+        labels = as_labels(y)
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]
+        if kind == "auto":
+            several = labels.ndim == 2 and labels.dtype.kind in "biu"  # several whole numbers a row: no class
+            kind = "signal" if labels.ndim == 3 else "value" if labels.dtype.kind == "f" or several else "class"
+        self.kind = kind
+        if kind == "class":
+            self._fit_classes(labels)
+            return self
+        wanted = {"value": (1, 2), "signal": (3,)}[kind]
+        if labels.ndim not in wanted:
+            shape = "(n,) or (n, c)" if kind == "value" else "(n, L, C)"
+            raise ValueError(f'y has shape {labels.shape}, but target="{kind}" wants {shape}')
+        values = self._numbers(labels)
+        self.n_columns = 1 if values.ndim == 1 else values.shape[-1]
+        self.n_positions = values.shape[1] if kind == "signal" else 1
+        flat = values.reshape(len(values), -1, self.n_columns)  # (n, L or 1, C)
+        flat = flat[~np.isnan(flat).any(axis=(1, 2))].reshape(-1, self.n_columns)
+        if not len(flat):
+            raise ValueError("y has no row without missing values; nothing can be learned from it")
+        self.mean_, scale = flat.mean(0), flat.std(0)
+        self.scale_ = np.where(scale > 1e-12 * np.abs(self.mean_), scale, 1.0)
+        return self
+
+    def _fit_classes(self, labels: np.ndarray) -> None:
+        if labels.ndim != 1:
+            raise ValueError(f"y has shape {labels.shape}, but classes want one label per sequence, shape (n,)")
+        items = [_plain(item) for item in labels.tolist() if not is_missing(item)]
+        if not items:
+            raise ValueError("every label of y is missing; give at least one, or leave y out")
+        kinds = {type(item) for item in items}
+        if len(kinds) > 1 and not kinds <= {int, float}:
+            names = " and ".join(sorted(t.__name__ for t in kinds))
+            raise ValueError(f"y mixes classes of type {names}; make them all strings, or all ints")
+        if float in kinds:
+            items = [int(item) if float(item).is_integer() else item for item in items]
+        counts = Counter(items)
+        self.classes_ = sorted(counts)
+        self.frequencies_ = np.array([counts[c] for c in self.classes_]) / len(items)
+        self.n_columns = 1
+
+    def encode(self, y: Any, n: int | None = None) -> dict[str, np.ndarray]:
+        """y as the arrays that a network takes.
+
+        Parameters
+        ----------
+        y : array-like, scalar or None
+            With `n`, one label (one row of values, one (L, C) signal) is repeated n times; None, and a missing label,
+            mean unconditional.
+        n : int, optional
+            Rows wanted.
+
+        Returns
+        -------
+        dict
+            ``label`` int64 (n,), or ``value`` float32 (n, c), or ``signal`` float32 (n, L, C), in standard deviations
+            from the training mean; and ``keep`` bool (n,), False where the label is missing (which holds 0).
+
+        Raises
+        ------
+        ValueError
+            Unknown class, wrong number of rows or columns, or entries of another type.
+        """
+        if y is None or (np.ndim(y) == 0 and is_missing(y)):
+            return self._nothing(self._rows(n))
+        if self.kind == "class":
+            return self._encode_classes(y, n)
+        values = self._numbers(as_labels(y))
+        c = self.n_columns
+        single = 0 if self.kind == "value" else 2  # dimensions of one label
+        if self.kind == "value" and values.ndim == 1 and (c > 1 or (n is not None and values.shape == (1,))):
+            single = 1
+        shape = "shape (n,)" if c == 1 else f"shape (n, {c})"
+        shape = shape if self.kind == "value" else f"shape (n, L, {c})"
+        if values.ndim == single:
+            rows = self._rows(n)
+            values = np.broadcast_to(values, (rows, *values.shape))
+        if self.kind == "value" and values.ndim == 1:
+            values = values[:, None]
+        if values.ndim != (2 if self.kind == "value" else 3) or values.shape[-1] != c:
+            raise ValueError(f"y has shape {np.shape(y)}, but the model was fitted to {self.kind}s of {shape}")
+        self._check_rows(len(values), n)
+        keep = ~np.isnan(values).any(axis=tuple(range(1, values.ndim)))
+        scaled = (values - self.mean_) / self.scale_
+        scaled[~keep] = 0.0
+        return {self.kind: scaled.astype(np.float32), "keep": keep}
+
+    def _encode_classes(self, y: Any, n: int | None) -> dict[str, np.ndarray]:
+        labels = as_labels([y] if np.ndim(y) == 0 else y)
+        if labels.ndim == 2 and labels.shape[1] == 1:
+            labels = labels[:, 0]
+        if labels.ndim != 1:
+            raise ValueError(f"y has shape {labels.shape}, but classes want one label per sequence, shape (n,)")
+        if np.ndim(y) == 0:
+            labels = np.repeat(labels, self._rows(n))
+        self._check_rows(len(labels), n)
+        index = {c: i for i, c in enumerate(self.classes_)}
+        by_name = {str(c): i for i, c in enumerate(self.classes_)}  # a shell knows strings alone: "1" may mean 1
+        codes, keep = np.zeros(len(labels), dtype=np.int64), np.zeros(len(labels), dtype=bool)
+        for i, item in enumerate(labels.tolist()):
+            if is_missing(item):
+                continue
+            code = index.get(item, by_name.get(item) if isinstance(item, str) else None)
+            if code is None:
+                known = ", ".join(repr(c) for c in self.classes_[:10])
+                more = f" ... ({len(self.classes_)} in all)" if len(self.classes_) > 10 else ""
+                raise ValueError(f"y has the class {item!r}, which the training data did not; known: {known}{more}")
+            codes[i], keep[i] = code, True
+        return {"label": codes, "keep": keep}
+
+    def _nothing(self, n: int) -> dict[str, np.ndarray]:
+        keep = np.zeros(n, dtype=bool)
+        if self.kind == "class":
+            return {"label": np.zeros(n, dtype=np.int64), "keep": keep}
+        shape = (n, self.n_columns) if self.kind == "value" else (n, self.n_positions, self.n_columns)
+        return {self.kind: np.zeros(shape, dtype=np.float32), "keep": keep}
+
+    def _numbers(self, labels: np.ndarray) -> np.ndarray:
+        if labels.dtype.kind == "O":
+            try:
+                labels = np.array([math.nan if x is None else x for x in labels.ravel()], float).reshape(labels.shape)
+            except ValueError:
+                found = next(x for x in labels.ravel() if isinstance(x, str))
+                raise ValueError(f'y has the entry {found!r}, but target="{self.kind}" wants numbers') from None
+        values = labels.astype(float)
+        if np.isinf(values).any():
+            raise ValueError("y holds infinite values; replace them, or make them NaN to leave these labels out")
+        return values
+
+    @staticmethod
+    def _rows(n: int | None) -> int:
+        if n is None:
+            raise ValueError("one y for all was given without n; say how many rows are wanted")
+        return n
+
+    @staticmethod
+    def _check_rows(rows: int, n: int | None) -> None:
+        if n is not None and rows != n:
+            raise ValueError(f"y has {rows} rows, but {n} are wanted; give one label for all, or one for each")
+
+    def to_dict(self) -> dict[str, Any]:
+        """A dict that JSON can hold; `from_dict` reads it back."""
+        d: dict[str, Any] = {"kind": self.kind, "n_columns": self.n_columns}
+        if self.kind == "class":
+            return d | {"classes": self.classes_, "frequencies": self.frequencies_.tolist()}
+        return d | {"n_positions": self.n_positions, "mean": self.mean_.tolist(), "scale": self.scale_.tolist()}
+
+    @classmethod
+    def from_dict(cls, d: dict[str, Any]) -> Target:
+        """The target that `to_dict` wrote.
+
+        >>> Target.from_dict(Target().fit([1, 2, 2]).to_dict()).classes_
+        [1, 2]
+        """
+        target = cls()
+        target.kind, target.n_columns = d["kind"], d["n_columns"]
+        if target.kind == "class":
+            target.classes_, target.frequencies_ = list(d["classes"]), np.array(d["frequencies"])
+        else:
+            target.n_positions = d["n_positions"]
+            target.mean_, target.scale_ = np.array(d["mean"]), np.array(d["scale"])
+        return target
+
+
+def is_missing(item: Any) -> bool:
+    """None, NaN, pandas' NA and NaT: the last two are known by their class, without importing pandas."""
+    if isinstance(item, (float, np.floating)):
+        return math.isnan(item)
+    return item is None or type(item).__name__ in ("NAType", "NaTType")
+
+
+def _plain(item: Any) -> Any:
+    """Python's own type instead of NumPy's."""
+    if isinstance(item, np.generic):
+        item = item.item()
+    return str(item) if isinstance(item, str) else item
+
+
+def _objects(items: Any) -> np.ndarray:
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array

@@ -1,0 +1,258 @@
+"""Devices, precision, random streams and messages: the one place that knows what machine this is.
+
+Everything below `estimators` asks this file instead of asking torch, so that a new kind of machine is one change.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import logging
+import os
+import secrets
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+CHUNK = 256
+"""Rows whose noise one generator draws; fixed, so that samples do not depend on the batch size."""
+
+Module = TypeVar("Module", bound=nn.Module)
+Generators = torch.Generator | Sequence[torch.Generator]
+
+
+def choose_device(device: str | torch.device = "auto") -> torch.device:
+    """Return the device to compute on: CUDA where there is one, else Apple's MPS, else the CPU.
+
+    Parameters
+    ----------
+    device : str or torch.device
+        ``"auto"``, or a device as torch names it (``"cpu"``, ``"cuda:1"``).
+
+    Raises
+    ------
+    ValueError
+        If torch does not know the device or this machine has none.
+
+    Examples
+    --------
+    >>> choose_device("cpu")
+    device(type='cpu')
+    """
+    if device == "auto":
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+        torch.empty(0, device=chosen)
+    except (RuntimeError, AssertionError, NotImplementedError, TypeError):
+        raise ValueError(f"device={device!r} cannot be used on this machine; give 'auto' or 'cpu'") from None
+    return chosen
+
+
+def _fast_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is faster than float32 here: on a CPU that takes its own matrix units."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    return device.type == "cpu" and hasattr(torch.cpu, "_is_amx_tile_supported") and torch.cpu._is_amx_tile_supported()
+
+
+def autocast(device: torch.device, precision: str, *, training: bool) -> contextlib.AbstractContextManager:
+    """Return the context in which the network runs.
+
+    Parameters
+    ----------
+    device : torch.device
+    precision : {"auto", "float32", "bfloat16"}
+        ``"auto"`` trains in bfloat16 where the hardware has it and scores and samples in float32, in which the batch
+        a sequence happens to share does not change its sample.
+    training : bool
+
+    Raises
+    ------
+    ValueError
+        If the precision is none of these.
+    """
+    if precision not in ("auto", "float32", "bfloat16"):
+        raise ValueError(f"precision={precision!r} is not known; give 'auto', 'float32' or 'bfloat16'")
+    if precision == "auto":
+        precision = "bfloat16" if training and _fast_bfloat16(device) else "float32"
+    if precision == "float32":
+        return contextlib.nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def seed_of(*parts: object) -> int:
+    """Return a 63-bit seed that is a hash of the parts, so that nearby seeds and steps have unrelated streams.
+
+    Examples
+    --------
+    >>> seed_of(0, "step", 1) == seed_of(0, "step", 1), seed_of(0, "step", 1) == seed_of(0, "step", 2)
+    (True, False)
+    """
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+def fresh_seed() -> int:
+    """Return entropy of the operating system as a 32-bit seed that a person can write down."""
+    return secrets.randbits(32)
+
+
+def generator_for(device: torch.device | str, *parts: object) -> torch.Generator:
+    """Return a generator on `device`, seeded by `seed_of(*parts)`."""
+    return torch.Generator(device=device).manual_seed(seed_of(*parts))
+
+
+def chunk_generators(n: int, device: torch.device | str, *parts: object, first: int = 0) -> list[torch.Generator]:
+    """Return one generator for each 256 of `n` rows, for `uniform` and `normal`; `first` is the number of the first."""
+    return [generator_for(device, *parts, first + i) for i in range(-(-n // CHUNK))]
+
+
+def _draw(function, shape: tuple[int, ...], generator: Generators, device, dtype: torch.dtype) -> Tensor:
+    if isinstance(generator, torch.Generator):
+        return function(shape, generator=generator, device=device, dtype=dtype)
+    # A list of generators draws full chunks, even where the last has fewer rows: row i then has the same noise
+    # whether it was drawn alone or among a million.
+    rows = (CHUNK, *shape[1:])
+    drawn = [function(rows, generator=g, device=device, dtype=dtype) for g in generator]
+    if shape[0] > len(drawn) * CHUNK:
+        raise ValueError(f"{len(drawn)} generators draw {len(drawn) * CHUNK} rows, but {shape[0]} are wanted")
+    return torch.cat(drawn)[: shape[0]]
+
+
+def uniform(
+    shape: tuple[int, ...], generator: Generators, device: torch.device | str, dtype: torch.dtype = torch.float64
+) -> Tensor:
+    """Return uniform numbers in [0, 1) of the given shape.
+
+    float64 by default (float32 where the device has no float64): a float32 uniform has 2^24 values, which bends the
+    law of rare letters.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        The first entry counts rows.
+    generator : torch.Generator or sequence of torch.Generator
+        A sequence draws 256 rows from each of its generators (`chunk_generators`).
+    """
+    if torch.device(device).type == "mps":
+        dtype = torch.float32
+    return _draw(torch.rand, shape, generator, device, dtype)
+
+
+def normal(
+    shape: tuple[int, ...], generator: Generators, device: torch.device | str, dtype: torch.dtype = torch.float32
+) -> Tensor:
+    """Return standard normal numbers of the given shape; see `uniform`."""
+    return _draw(torch.randn, shape, generator, device, dtype)
+
+
+@contextlib.contextmanager
+def own_random_state(device: torch.device) -> Iterator[None]:
+    """Keep what happens inside from changing torch's global random state: dropout draws from nothing else."""
+    devices = [device] if device.type == "cuda" else []
+    with torch.random.fork_rng(devices=devices):
+        yield
+
+
+def seed_dropout(seed: int) -> None:
+    """Seed torch's global generators, from which dropout draws; only inside `own_random_state`."""
+    torch.manual_seed(seed)
+
+
+@contextlib.contextmanager
+def seeded_weights(seed: int) -> Iterator[None]:
+    """Initial weights drawn inside depend on the seed alone, and the global random state is left as it was."""
+    with torch.random.fork_rng(devices=[]):
+        torch.random.default_generator.manual_seed(seed_of(seed, "weights"))
+        yield
+
+
+def synchronize(device: torch.device) -> None:
+    """Wait until the device has done what it was asked; nothing on a CPU."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    elif device.type == "mps":
+        torch.mps.synchronize()
+
+
+def say(logger: logging.Logger, message: str, verbose: int = 1) -> None:
+    """Tell the person at the keyboard: through logging where that is set up, else above the progress bar."""
+    if verbose < 1:
+        return
+    if logger.isEnabledFor(logging.INFO):
+        logger.info(message)
+    else:
+        tqdm.write(message, file=sys.stderr)
+
+
+@contextlib.contextmanager
+def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
+    """Yield a temporary name beside `path` that takes its place at the end, or vanishes if something went wrong.
+
+    Whoever reads `path` sees the old file or the whole new one, whenever the process is killed.
+
+    Examples
+    --------
+    >>> with replacing("notes.txt") as name:
+    ...     _ = name.write_text("whole")
+    >>> Path("notes.txt").read_text()
+    'whole'
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    try:
+        yield temporary
+        with open(temporary, "rb+") as file:
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+
+
+def place(module: Module, device: torch.device) -> Module:
+    """Move a module to the device; tables in float64 become float32 where the device has no float64."""
+    return module.float().to(device) if device.type == "mps" else module.to(device)
+
+
+@contextlib.contextmanager
+def deferred_interrupt() -> Iterator[Callable[[], bool]]:
+    """Let a step finish when Ctrl-C is pressed: yields a function that says whether it was; twice means at once.
+
+    Outside the main thread, where Python delivers no signals, the function always says no.
+    """
+    pressed = threading.Event()
+    if threading.current_thread() is not threading.main_thread():
+        yield pressed.is_set
+        return
+
+    def handle(number, frame):
+        if pressed.is_set():
+            raise KeyboardInterrupt
+        pressed.set()
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield pressed.is_set
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def rows_at_once(device: torch.device) -> int:
+    """Return how many sequences to sample or score together: a multiple of `CHUNK` that keeps the device busy."""
+    return CHUNK if device.type == "cpu" else 16 * CHUNK
+
+
+def progress(total: int, unit: str, verbose: int) -> tqdm:
+    """Return a progress bar, silent where `verbose` is 0."""
+    return tqdm(total=total, unit=unit, disable=verbose < 1, mininterval=0.5, dynamic_ncols=True)
