@@ -1,0 +1,36 @@
+"""How good a generator is: likelihood, statistics of its samples, baselines to stand beside, pictures."""
+
+from seqdiff.evaluation.baselines import MarkovChain, PositionalMarkov, PositionWeightMatrix
+from seqdiff.evaluation.likelihood import bits_per_letter, bits_per_letter_error, compare_table
+from seqdiff.evaluation.plots import plot_curves, plot_gc, plot_logo, plot_position_frequencies
+from seqdiff.evaluation.statistics import (
+    copied_fraction,
+    diversity,
+    gc_content,
+    kmer_counts,
+    kmer_js,
+    nearest_distance,
+    position_frequencies,
+    summary,
+)
+
+__all__ = [
+    "MarkovChain",
+    "PositionWeightMatrix",
+    "PositionalMarkov",
+    "bits_per_letter",
+    "bits_per_letter_error",
+    "compare_table",
+    "copied_fraction",
+    "diversity",
+    "gc_content",
+    "kmer_counts",
+    "kmer_js",
+    "nearest_distance",
+    "plot_curves",
+    "plot_gc",
+    "plot_logo",
+    "plot_position_frequencies",
+    "position_frequencies",
+    "summary",
+]

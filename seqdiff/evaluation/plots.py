@@ -1,0 +1,349 @@
+"""Pictures: sequence logo, GC content, learning curves, letters by position.
+
+Each function draws into the Axes it is given, or makes a Figure of its own, and returns the Axes (`axes.figure` is the
+Figure). No pyplot: nothing is registered globally, no window opens, no backend is chosen, and a picture nobody holds is
+freed. `axes.figure.savefig("logo.png")` writes it; in a notebook, `axes.figure` as the last line of a cell shows it.
+
+The logo is that of Schneider and Stephens (Nucleic Acids Res. 18, 6097 (1990)): a letter's height is its frequency
+times the information of its position, log2 K - H_i - e(n), with their correction e(n) = (K - 1)/(2 n ln 2) for small
+samples.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from seqdiff.evaluation.statistics import gc_content, position_frequencies
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+# colours that also differ for the colour-blind (Wong, Nature Methods 8, 441 (2011))
+PALETTE = ["#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000"]
+NUCLEOTIDES = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00", "U": "#D55E00"}
+# acidic, basic, polar, hydrophobic
+AMINO_ACIDS = {"DE": "#D55E00", "KRH": "#0072B2", "GSTYCQN": "#009E73", "AVLIPWFM": "#000000"}
+
+
+def _axes(ax: Axes | None, width: float, height: float) -> Axes:
+    """Return the given Axes, or those of a new Figure of that size in inches."""
+    if ax is None:
+        from matplotlib.figure import Figure
+
+        ax = Figure(figsize=(width, height), dpi=150, layout="constrained").add_subplot()
+    ax.spines[["top", "right"]].set_visible(False)
+    return ax
+
+
+def _positions(ax: Axes, length: int) -> None:
+    """Label positions 1, then every 5 or 10 (more where there are many), counted from 1."""
+    step = next(step for step in (1, 5, 10, 20, 50, 100, 10**6) if length / step <= 12)
+    ax.set_xticks([1] + [p for p in range(step, length + 1, step) if p > 1])
+    ax.set_xlim(0.4, length + 0.6)
+    ax.set_xlabel("position")
+
+
+def _colours(letters: Sequence[str]) -> dict[str, str]:
+    """Colours of the letters: the usual ones for nucleotides, else one each as far as there are twenty."""
+    if set(letters) <= set(NUCLEOTIDES):
+        return {letter: NUCLEOTIDES[letter] for letter in letters}
+    palette = PALETTE
+    if len(letters) > len(PALETTE):
+        from matplotlib import colormaps
+        from matplotlib.colors import to_hex
+
+        palette = [to_hex(colormaps["tab20"](i)) for i in (*range(0, 20, 2), *range(1, 20, 2))]
+    return {letter: palette[i % len(palette)] for i, letter in enumerate(letters)}
+
+
+def _logo_colours(letters: Sequence[str]) -> dict[str, str]:
+    """As `_colours`, but amino acids by their chemistry, as protein logos usually are."""
+    if len(letters) > 4 and set(letters) <= set("".join(AMINO_ACIDS)):
+        return {letter: colour for group, colour in AMINO_ACIDS.items() for letter in group}
+    return _colours(letters)
+
+
+def information(sequences: Sequence[str]) -> pd.DataFrame:
+    """Return the heights of a sequence logo.
+
+    Parameters
+    ----------
+    sequences : sequence of str
+        Of one or of several lengths.
+
+    Returns
+    -------
+    DataFrame, shape (L, K)
+        Bits, one row a position (1..L), one column a letter; none is negative. A row sums to log2 K minus the entropy
+        of the position minus the small-sample correction, or 0 where that is negative.
+
+    Examples
+    --------
+    >>> information(["AC", "AG"] * 500).round(2).loc[1].to_dict()
+    {'A': 2.0, 'C': 0.0, 'G': 0.0, 'T': 0.0}
+    """
+    frequencies = position_frequencies(sequences)
+    K = frequencies.shape[1]
+    lengths = np.array([len(sequence) for sequence in sequences])
+    n = np.array([(lengths >= position).sum() for position in frequencies.index])
+    p = frequencies.to_numpy()
+    entropy = -np.where(p > 0, p * np.log2(np.where(p > 0, p, 1)), 0).sum(1)
+    bits = np.maximum(np.log2(K) - entropy - (K - 1) / (2 * n * np.log(2)), 0)
+    return frequencies.mul(bits, axis=0)
+
+
+def plot_logo(sequences: Sequence[str], ax: Axes | None = None, title: str | None = None) -> Axes:
+    """Draw the information content logo of sequences aligned at their first letter.
+
+    Parameters
+    ----------
+    sequences : sequence of str
+        Of one or of several lengths.
+    ax : Axes, optional
+        Where to draw. Default: a new Figure.
+    title : str, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If there are no letters.
+
+    Examples
+    --------
+    >>> from seqdiff.datasets import load_sigma70
+    >>> plot_logo(load_sigma70(500)).get_ylabel()
+    'information (bits)'
+    """
+    import logomaker
+
+    heights = information(sequences)
+    length = len(heights)
+    ax = _axes(ax, min(max(0.18 * length, 4), 14), 2.2)
+    top = heights.sum(axis=1).max()
+    if top > 0:
+        logomaker.Logo(heights, ax=ax, color_scheme=_logo_colours(list(heights)), width=0.95)
+    ax.spines[["top", "right"]].set_visible(False)
+    ax.set_ylim(0, max(1.08 * top, 0.05))
+    ax.set_ylabel("information (bits)")
+    _positions(ax, length)
+    if title:
+        ax.set_title(title)
+    return ax
+
+
+def plot_gc(groups: Mapping[str, Sequence[str]], ax: Axes | None = None, title: str | None = None) -> Axes:
+    """Draw the distribution of GC content in each of several sets.
+
+    Parameters
+    ----------
+    groups : mapping of str to sequence of str
+        Name of a set, its sequences: `{"natural": ..., "generated": ...}`.
+    ax : Axes, optional
+        Where to draw. Default: a new Figure.
+    title : str, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If there is no set, or an empty one.
+    """
+    if not isinstance(groups, Mapping) or not groups:
+        raise ValueError("plot_gc wants a mapping of names to lists of sequences, such as {'natural': [...]}.")
+    values = {name: 100 * gc_content(sequences) for name, sequences in groups.items()}
+    values = {name: share[np.isfinite(share)] for name, share in values.items()}
+    ax = _axes(ax, 4.8, 3.2)
+    # a GC share is a whole number over the length: bins that are no multiple of 1/length would make a comb
+    lengths = {len(sequence) for sequences in groups.values() for sequence in sequences}
+    one = 100 / lengths.pop() if len(lengths) == 1 else 4.0
+    step = one * np.ceil(4 / one - 1e-9)
+    low, high = min(v.min() for v in values.values()), max(v.max() for v in values.values())
+    edges = np.arange(np.floor(low / step) - 0.5, np.ceil(high / step) + 1.5) * step
+    for i, (name, share) in enumerate(values.items()):
+        colour = PALETTE[i % len(PALETTE)]
+        weights = np.full(len(share), 100 / len(share))
+        if i == 0:  # one filled, the others as lines on it: several fillings mix to a colour of none
+            ax.hist(share, edges, weights=weights, histtype="stepfilled", color=colour, alpha=0.18)
+        ax.hist(
+            share,
+            edges,
+            weights=weights,
+            histtype="step",
+            color=colour,
+            linewidth=1.6,
+            label=f"{name} (mean {share.mean():.1f}%)",
+        )
+    ax.set_xlabel("GC content (%)")
+    ax.set_ylabel("share of sequences (%)")
+    ax.set_ylim(0, ax.get_ylim()[1] * (1.04 + 0.09 * len(values)))  # room for the legend above the curves
+    ax.legend(frameon=False, loc="upper right", fontsize="small")
+    if title:
+        ax.set_title(title)
+    return ax
+
+
+# the names under which a training and a validation figure per epoch may come, the preferred ones first
+CURVES = {
+    "training": ("bits_per_letter", "train", "train_bits", "train_loss", "loss"),
+    "validation": ("valid", "validation", "valid_bits", "val_bits", "valid_loss", "val_loss"),
+}
+
+
+def _epochs(frame: pd.DataFrame) -> pd.Series:
+    return frame["epoch"] if "epoch" in frame else pd.Series(np.arange(1, len(frame) + 1))
+
+
+def plot_curves(
+    history: Mapping[str, Sequence[float]] | pd.DataFrame,
+    evaluations: Mapping[str, Sequence[float]] | pd.DataFrame | None = None,
+    ax: Axes | None = None,
+    title: str | None = None,
+    *,
+    unit: str = "bits per base",
+    lines: Mapping[str, float] | None = None,
+) -> Axes:
+    """Draw the training and validation figures over the epochs.
+
+    Parameters
+    ----------
+    history : mapping or DataFrame
+        Columns of equal length: `epoch` (default: 1, 2, ...) and the figures, `nan` where an epoch has none, such as
+        the `history_` of a fitted generator. A column with a usual name (`bits_per_letter`, `train`, ..., `valid`,
+        ...) is called training or validation; if none has one, every numeric column is drawn under its own name.
+    evaluations : mapping or DataFrame, optional
+        The validation figures where they have a table of their own: `epoch` and `bits_per_letter`, such as the
+        `evaluations_` of a fitted generator.
+    ax : Axes, optional
+        Where to draw. Default: a new Figure.
+    title : str, optional
+    unit : str, default "bits per base"
+        What the figures are in.
+    lines : mapping of str to float, optional
+        Levels to compare with, drawn as dashed lines: `{"weight matrix": 1.905, "truth": 1.819}`.
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If there is nothing to draw.
+
+    Examples
+    --------
+    >>> ax = plot_curves({"train": [2.0, 1.95, 1.92], "valid": [1.98, 1.96, 1.95]}, lines={"truth": 1.9})
+    >>> ax.get_ylabel()
+    'bits per base'
+    """
+    frame = pd.DataFrame(history)
+    usual = {label: next((name for name in names if name in frame), None) for label, names in CURVES.items()}
+    named = {label: name for label, name in usual.items() if name is not None}
+    if not named:
+        named = {str(name): name for name in frame.select_dtypes("number").columns if name != "epoch"}
+    curves = {label: (_epochs(frame), frame[name]) for label, name in named.items()} if len(frame) else {}
+    if evaluations is not None and len(pd.DataFrame(evaluations)):
+        seen = pd.DataFrame(evaluations)
+        name = next((n for n in ("bits_per_letter", *CURVES["validation"]) if n in seen), None)
+        if name is not None:
+            curves["validation"] = (_epochs(seen), seen[name])
+    if not curves:
+        found = ", ".join(map(repr, frame.columns)) or "nothing"
+        raise ValueError(
+            f"history has no figures to draw, only {found}: wanted columns such as 'train' and 'valid' with "
+            f"a number per epoch."
+        )
+    ax = _axes(ax, 4.8, 3.2)
+    for i, (label, (epochs, values)) in enumerate(curves.items()):
+        there = values.notna()
+        marker = "o" if there.sum() <= 40 else None
+        ax.plot(
+            epochs[there],
+            values[there],
+            color=PALETTE[i % len(PALETTE)],
+            label=label,
+            linewidth=1.6,
+            marker=marker,
+            ms=3,
+        )
+    for i, (label, level) in enumerate((lines or {}).items()):
+        ax.axhline(level, linestyle="--", linewidth=1, color=PALETTE[(i + len(curves)) % len(PALETTE)], label=label)
+    from matplotlib.ticker import MaxNLocator
+
+    ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
+    ax.set_xlabel("epoch")
+    ax.set_ylabel(unit)
+    ax.legend(frameon=False, fontsize="small")
+    if title:
+        ax.set_title(title)
+    return ax
+
+
+def plot_position_frequencies(
+    groups: Mapping[str, Sequence[str]] | Sequence[str], ax: Axes | None = None, title: str | None = None
+) -> Axes:
+    """Draw how often each letter stands at each position, of one set or of two to compare.
+
+    Parameters
+    ----------
+    groups : sequence of str, or mapping of str to sequence of str
+        One set, or up to four named ones: the first is drawn as solid lines, the second dashed, and so on.
+    ax : Axes, optional
+        Where to draw. Default: a new Figure.
+    title : str, optional
+
+    Returns
+    -------
+    Axes
+
+    Raises
+    ------
+    ValueError
+        If there is no set, more than four, or an empty one.
+    """
+    sets = dict(groups) if isinstance(groups, Mapping) else {"": groups}
+    if not 0 < len(sets) <= 4:
+        raise ValueError(f"plot_position_frequencies was given {len(sets)} sets, wanted one to four.")
+    every = [sequence for sequences in sets.values() for sequence in sequences]
+    letters = list(position_frequencies(every))  # one order and colour of letters in all sets
+    tables = {name: 100 * position_frequencies(sequences, "".join(letters)) for name, sequences in sets.items()}
+    length = max(map(len, tables.values()))
+    ax = _axes(ax, min(max(0.14 * length, 4.8), 12), 3.0)
+    styles: list[tuple[Any, float]] = [("-", 1.6), ("--", 1.1), (":", 1.3), ("-.", 1.1)]
+    colours = _colours(letters)
+    for (line, width), table in zip(styles, tables.values(), strict=False):
+        for letter in letters:
+            ax.plot(table.index, table[letter], line, color=colours[letter], linewidth=width)
+    from matplotlib.lines import Line2D
+
+    handles = [Line2D([], [], color=colours[letter], linewidth=2, label=letter) for letter in letters]
+    handles += [
+        Line2D([], [], color="0.3", linestyle=line, linewidth=width, label=name)
+        for (line, width), name in zip(styles, sets, strict=False)
+        if name
+    ]
+    ax.legend(
+        handles=handles,
+        frameon=False,
+        fontsize="small",
+        loc="center left",
+        bbox_to_anchor=(1.0, 0.5),
+        ncols=1 + len(handles) // 14,
+    )
+    ax.set_ylabel("share of sequences (%)")
+    ax.set_ylim(bottom=0)
+    _positions(ax, length)
+    if title:
+        ax.set_title(title)
+    return ax
