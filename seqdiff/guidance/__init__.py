@@ -1,0 +1,6 @@
+"""Guides: what makes a generator write the sequences that are wanted."""
+
+from seqdiff.guidance.base import Chain, Guidance
+from seqdiff.guidance.template import Template
+
+__all__ = ["Chain", "Guidance", "Template"]

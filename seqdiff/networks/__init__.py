@@ -1,0 +1,47 @@
+"""Networks by name. A new one is a file with a subclass of `Network` and a line in `NETWORKS`."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from typing import Any
+
+from torch import nn
+
+from seqdiff.networks.convnet import ConvNet
+from seqdiff.networks.layers import Conditions, Network
+from seqdiff.networks.linear_transformer import LinearTransformer
+
+NETWORKS: dict[str, type[Network]] = {"conv": ConvNet, "linear-transformer": LinearTransformer}
+
+
+def build_network(name: str | Callable[..., nn.Module], options: dict[str, Any], **sizes: Any) -> nn.Module:
+    """Return a network.
+
+    Parameters
+    ----------
+    name : str or callable
+        A name of `NETWORKS`, or a function called with `sizes` and the options it takes.
+    options : dict
+        Settings; None means the network's own default, and what a network does not have is not passed on.
+    **sizes
+        ``states, letters, length, conditions, fixed_length`` of `Network`.
+
+    Raises
+    ------
+    ValueError
+        If the name is unknown.
+    """
+    if isinstance(name, str):
+        if name not in NETWORKS:
+            raise ValueError(
+                f"network={name!r} is not known; give one of {', '.join(map(repr, NETWORKS))}, or a function"
+            )
+        factory: Callable[..., nn.Module] = NETWORKS[name]
+    else:
+        factory = name
+    takes = inspect.signature(factory).parameters
+    return factory(**sizes, **{k: v for k, v in options.items() if v is not None and k in takes})
+
+
+__all__ = ["NETWORKS", "Conditions", "ConvNet", "LinearTransformer", "Network", "build_network"]

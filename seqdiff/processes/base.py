@@ -1,0 +1,107 @@
+"""What every generator is: a way to destroy a sequence, a loss for the network that undoes it, and the undoing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, ClassVar, Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from seqdiff.runtime import Generators
+
+Cond = dict[str, Tensor] | None
+Denoiser = Callable[..., Tensor]
+"""``denoiser(x, t, cond=None, mask=None) -> logits (B, L, K)``: a network, or an exact law in the tests."""
+
+
+class State(NamedTuple):
+    """Where a batch of sequences is on its way between noise and data.
+
+    Parameters
+    ----------
+    x : Tensor
+        Tokens (B, L), or vectors (B, L, D).
+    t : Tensor
+        Times (B,), or event counts (B, L).
+    mask : Tensor
+        Booleans (B, L), True at the positions that a sequence really has.
+    extra : dict
+        Whatever else a process carries along, each value with B rows: caches, event lists.
+    """
+
+    x: Tensor
+    t: Tensor
+    mask: Tensor
+    extra: dict[str, Any] = {}
+
+    def take(self, rows: Tensor | slice) -> State:
+        """Return the state of some of the rows."""
+        return State(self.x[rows], self.t[rows], self.mask[rows], {k: v[rows] for k, v in self.extra.items()})
+
+
+class Process(nn.Module):
+    """A generative process over sequences of `letters` letters.
+
+    Subclasses fill in what stands here; nothing else in seqdiff needs to know them. All figures are in nats per
+    sequence, summed over real positions only.
+
+    Parameters
+    ----------
+    letters : int
+        K, the number of letters of the data.
+    """
+
+    bound: ClassVar[Literal["exact", "elbo"] | None] = None
+    """What `bound_terms` add up to: minus the log-likelihood, an upper bound of it, or nothing that is known."""
+
+    def __init__(self, letters: int) -> None:
+        super().__init__()
+        self.letters = letters
+
+    @property
+    def states(self) -> int:
+        """The number of values that a position of the network's input can take (K, or K + 1 with a mask)."""
+        return self.letters
+
+    def prior(self, mask: Tensor, generator: Generators) -> State:
+        """Draw the state that generation starts from."""
+        raise NotImplementedError
+
+    def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
+        """Return the training loss (B,) in nats: an unbiased estimate of the bound where there is one."""
+        raise NotImplementedError
+
+    def bound_terms(
+        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, times: int | None, generator: Generators
+    ) -> Iterator[Tensor]:
+        """Yield terms (B,) whose sum estimates the bound on -log p(x0), each at a level of its own, in order.
+
+        `times` is the number of levels; None takes them all, or as many as the process thinks fit. Given the length.
+        """
+        raise NotImplementedError
+
+    def levels(self, state: State, steps: int | None) -> Iterator[Any]:
+        """Yield what `step` steps to, noisiest first: times, event counts or positions. None: the process's default."""
+        raise NotImplementedError
+
+    def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
+        """Return log p(x0 | x_t), (B, L, K), normalised."""
+        raise NotImplementedError
+
+    def kernel(self, log_p0: Tensor, state: State, target: Any) -> Tensor:
+        """Return what `step` samples, made from log p(x0 | x_t); by default that itself."""
+        return log_p0
+
+    def step(self, state: State, target: Any, kernel: Tensor, generator: Generators) -> State:
+        """Draw the state at the next level."""
+        raise NotImplementedError
+
+    def decode(self, state: State) -> Tensor:
+        """Return the tokens (B, L) of a finished state."""
+        return state.x
+
+
+def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
+    """Sum (B, L) over real positions; what stands at the others, nan included, does not count."""
+    return torch.where(mask, values, torch.zeros((), dtype=values.dtype, device=values.device)).sum(-1)

@@ -1,0 +1,92 @@
+r"""What the diffusions over letters share: evidence, the posterior as a mixture over x0, and sampling.
+
+The network predicts each letter from its context, c(x0) (a "cavity" prediction). What the observed letter says is
+added by the process, not learned:
+
+    log p(x0 | x_t) = c(x0) + log q(x_t | x0) + const
+
+and one posterior serves loss, likelihood and sampler, the exact mixture over it:
+
+    p(x_s | x_t) = sum_x0 q(x_s | x_t, x0) p(x0 | x_t)
+
+With the context prediction inside, this is the "product" form of Hoogeboom et al. (2021, arXiv 2102.05379) and
+Austin et al. (2021, arXiv 2107.03006) to machine precision, for any rate matrix.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqdiff.processes.base import Cond, Denoiser, Process, State
+from seqdiff.runtime import Generators, uniform
+
+
+def sample_categorical(log_p: Tensor, generator: Generators) -> Tensor:
+    """Draw one letter per position by inverting the distribution function.
+
+    Gumbel noise in float32 has a floor that sharpens the law; one float64 uniform per position has not.
+
+    Parameters
+    ----------
+    log_p : Tensor
+        (B, L, S) log-probabilities; they need not be normalised; -inf is never drawn.
+
+    Returns
+    -------
+    Tensor
+        (B, L) int64.
+    """
+    wide = log_p.dtype if log_p.device.type == "mps" else torch.float64
+    p = (log_p - log_p.amax(-1, keepdim=True)).to(wide).exp()
+    cumulative = p.cumsum(-1)
+    u = uniform(tuple(log_p.shape[:-1]), generator, log_p.device).to(wide)[..., None] * cumulative[..., -1:]
+    # u < total, so at least the last positive letter is past it; a letter of probability 0 adds nothing to the sum
+    # before it and is never the first past u.
+    return (cumulative <= u).sum(-1).clamp_max(log_p.shape[-1] - 1)
+
+
+def stratified(n: int, generator: Generators, device: torch.device) -> Tensor:
+    """Return u_i = (U + i)/n with one uniform U: n uniforms (n,), one in each n-th of [0, 1)."""
+    single = generator if isinstance(generator, torch.Generator) else generator[0]
+    u = uniform((1,), single, device)
+    return (u + torch.arange(n, device=device)) / n
+
+
+class CategoricalProcess(Process):
+    """A diffusion whose states are letters. Subclasses give `log_evidence`, `corrupt`, `posterior`, `prior`."""
+
+    bound = "elbo"
+
+    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
+        """Draw x_t ~ q(x_t | x0)."""
+        raise NotImplementedError
+
+    def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
+        """Return log q(x_t | x0 = k), (B, L, K), up to a constant per position."""
+        raise NotImplementedError
+
+    def posterior(self, log_p0: Tensor, state: State, target: Any) -> Tensor:
+        """Return the log-kernel log p(x_s | x_t), (B, L, S), normalised: the exact mixture over p(x0 | x_t)."""
+        raise NotImplementedError
+
+    def network_input(self, state: State) -> tuple[Tensor, Tensor]:
+        """Return what the network is shown: the letters, and the time in [0, 1] or the event counts."""
+        return state.x, state.t
+
+    def context(self, denoiser: Denoiser, state: State, cond: Cond) -> Tensor:
+        """Return the network's context logits (B, L, K), at least in float32."""
+        x, t = self.network_input(state)
+        logits = denoiser(x, t, cond, state.mask)
+        return logits if logits.dtype == torch.float64 else logits.float()
+
+    def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
+        """Return log p(x0 | x_t): the network's context logits (over the temperature) plus the evidence."""
+        context = self.context(denoiser, state, cond)
+        # Temperature acts on the context before evidence: after it, x_t would count for more than it says.
+        return torch.log_softmax(context / temperature + self.log_evidence(state, context.dtype), -1)
+
+    def kernel(self, log_p0: Tensor, state: State, target: Any) -> Tensor:
+        return self.posterior(log_p0, state, target)

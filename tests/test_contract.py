@@ -1,0 +1,242 @@
+"""The contract of design: every process, with the exact denoiser of an enumerable toy, does what it says.
+
+A new process adds a `Case` and has its tests.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+from toy import Toy, raw_input
+
+from seqdiff.guidance import Template
+from seqdiff.networks import Conditions, build_network
+from seqdiff.processes import CategoricalProcess, Multinomial, State
+from seqdiff.runtime import chunk_generators
+from seqdiff.sampling import in_batches, trajectory
+
+
+@dataclass
+class Case:
+    """What the tests need to know about a process.
+
+    make(steps) builds it for three letters; `forward(t)` is q(x_t | x_0) by a slow and obvious way; `gaps` are the
+    largest allowed distances of the bound from the entropy, in nats, for some numbers of steps; `distance` is the
+    allowed total variation of 20,000 samples at `steps` steps (their own noise is about 0.013).
+    """
+
+    make: Callable[[int], CategoricalProcess]
+    forward: Callable[[int, int], np.ndarray]
+    gaps: dict[int, float]
+    steps: int
+    distance: float
+
+
+def multinomial_forward(t: int, steps: int) -> np.ndarray:
+    """Multiply the matrices of the single steps, each from the cosine schedule as the paper writes it."""
+    matrix = np.eye(3)
+    for i in range(1, t + 1):
+        f = [math.cos((j / steps + 0.008) / 1.008 * math.pi / 2) ** 2 for j in (i - 1, i)]
+        a = math.sqrt(min(1.0, max(0.001, f[1] / f[0])))
+        matrix = matrix @ (a * np.eye(3) + (1 - a) / 3)
+    return matrix
+
+
+CASES = {
+    "multinomial": Case(
+        make=lambda steps: Multinomial(3, steps),
+        forward=multinomial_forward,
+        gaps={5: 0.5, 50: 0.05, 500: 0.012},
+        steps=200,
+        distance=0.02,
+    )
+}
+
+
+@pytest.fixture(params=CASES)
+def case(request) -> Case:
+    return CASES[request.param]
+
+
+@pytest.fixture(scope="module")
+def toy() -> Toy:
+    return Toy()
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def all_states(process: CategoricalProcess, t: int) -> tuple[State, torch.Tensor]:
+    """Return one-letter states for every pair (x0, x_t), and the x0 as one-hot logarithms."""
+    k = process.letters
+    x0, x = torch.meshgrid(torch.arange(k), torch.arange(k), indexing="ij")
+    times = torch.full((k * k,), t)
+    one_hot = torch.eye(k, dtype=torch.float64).log()[x0.reshape(-1, 1)]
+    return State(x.reshape(-1, 1), times, torch.ones(k * k, 1, dtype=torch.bool)), one_hot
+
+
+@pytest.mark.parametrize("t", [1, 2, 7, 13, 20])
+def test_forward_is_the_product_of_its_steps(case, t):
+    process = case.make(20)
+    state, _ = all_states(process, t)
+    evidence = process.log_evidence(state, torch.float64).exp()[:, 0]  # (x0 x_t, k): q(x_t | k)
+    expected = torch.tensor(case.forward(t, 20))
+    assert torch.allclose(evidence, expected[:, state.x[:, 0]].T, atol=1e-12)
+
+
+@pytest.mark.parametrize("t", [1, 5, 20])
+def test_corrupt_draws_from_the_forward_law(case, t):
+    process, n = case.make(20), 60_000
+    x0 = torch.arange(3).repeat(n)[:, None]
+    state = process.corrupt(x0, torch.full((3 * n,), t), torch.ones(3 * n, 1, dtype=torch.bool), seeded(3))
+    counts = torch.zeros(3, 3).index_put_((x0[:, 0], state.x[:, 0]), torch.ones(()), accumulate=True) / n
+    assert torch.allclose(counts.double(), torch.tensor(case.forward(t, 20)), atol=5 * 0.5 / math.sqrt(n))
+
+
+@pytest.mark.parametrize(("s", "t"), [(0, 1), (0, 9), (4, 5), (3, 17), (19, 20)])
+def test_posterior_times_marginal_is_the_joint(case, s, t):
+    process = case.make(20)
+    state, one_hot = all_states(process, t)
+    posterior = process.posterior(one_hot, state, s).exp()[:, 0].reshape(3, 3, 3)  # x0, x_t, x_s
+    assert torch.allclose(posterior.sum(-1), torch.ones(3, 3, dtype=torch.float64))
+    q_t, q_s = (torch.tensor(case.forward(i, 20)) for i in (t, s))
+    q_between = torch.linalg.solve(q_s, q_t)
+    joint = q_s[:, None, :] * q_between.T[None]  # q(x_s | x0) q(x_t | x_s)
+    assert torch.allclose(posterior * q_t[:, :, None], joint, atol=1e-10)
+
+
+def test_posterior_is_the_mixture_over_clean_letters(case):
+    process = case.make(20)
+    state, one_hot = all_states(process, 9)
+    log_p0 = torch.log_softmax(torch.randn(9, 1, 3, generator=seeded(), dtype=torch.float64), -1)
+    mixture = sum(
+        log_p0[..., k : k + 1].exp() * process.posterior(one_hot[3 * k : 3 * k + 1].expand(9, 1, 3), state, 4).exp()
+        for k in range(3)
+    )
+    assert torch.allclose(process.posterior(log_p0, state, 4).exp(), mixture, atol=1e-12)
+
+
+def expected_bound(process, toy: Toy, copies: int, seed: int = 0, times: int | None = None) -> tuple[float, float]:
+    """Return E[bound] over the toy's law and its standard error; every sequence `copies` times."""
+    x0 = toy.x.repeat(copies, 1)
+    denoiser = toy.context_denoiser(raw_input(process))
+    with torch.no_grad():
+        total = sum(process.bound_terms(denoiser, x0, None, toy.mask(len(x0)), times, seeded(seed)))
+    per_sequence = total.double().reshape(copies, -1)
+    return (
+        float((per_sequence.mean(0) * toy.p).sum()),
+        float((per_sequence.var(0) / copies * toy.p**2).sum().sqrt()),
+    )
+
+
+def test_bound_stays_above_the_entropy_and_closes_with_steps(case, toy):
+    gaps = []
+    for steps, allowed in case.gaps.items():
+        bound, error = expected_bound(case.make(steps), toy, copies=max(150, 20_000 // steps))
+        gaps.append(bound - toy.entropy)
+        assert gaps[-1] > -4 * error, f"{steps} steps: {gaps[-1]:.4f} below the entropy, error {error:.4f}"
+        assert gaps[-1] < allowed + 4 * error
+    assert gaps == sorted(gaps, reverse=True)
+
+
+def test_fewer_times_estimate_the_same_bound(case, toy):
+    bound, error = expected_bound(case.make(20), toy, copies=1500)
+    few, few_error = expected_bound(case.make(20), toy, copies=4000, seed=1, times=7)
+    assert abs(few - bound) < 4 * math.hypot(error, few_error)
+
+
+def test_training_loss_is_unbiased(case, toy):
+    process = case.make(20)
+    bound, error = expected_bound(process, toy, copies=1500)
+    if hasattr(process, "term_square"):  # as if some times had been found to matter much more than others
+        process.term_square.copy_(torch.arange(20.0) ** 4)
+        process.term_count.fill_(11)
+    denoiser, n = toy.context_denoiser(process.eval()), 6000
+    with torch.no_grad():
+        losses = process.loss(denoiser, toy.x.repeat(n, 1), None, toy.mask(27 * n), seeded(99)).reshape(-1, 27)
+    mean, spread = (losses.mean(0) * toy.p).sum(), (losses.var(0) / n * toy.p**2).sum().sqrt()
+    assert abs(float(mean) - bound) < 4 * math.hypot(error, float(spread))
+
+
+def sample(process, toy: Toy, n: int, *, seed: int = 0, steps=None, batch: int = 10**6, guidance=None) -> torch.Tensor:
+    denoiser = in_batches(toy.context_denoiser(raw_input(process)), batch)
+    states = trajectory(
+        process, denoiser, toy.mask(n), chunk_generators(n, "cpu", seed), steps=steps, guidance=guidance
+    )
+    with torch.no_grad():
+        for state in states:
+            last = state
+    return process.decode(last)
+
+
+def test_samples_follow_the_law(case, toy):
+    x = sample(case.make(case.steps), toy, 20_000)
+    frequencies = torch.bincount(toy.index(x), minlength=27).double() / 20_000
+    assert 0.5 * float((frequencies - toy.p).abs().sum()) < case.distance
+
+
+def test_fewer_steps_than_levels_still_come_close(case, toy):
+    x = sample(case.make(case.steps), toy, 20_000, steps=case.steps // 2)
+    frequencies = torch.bincount(toy.index(x), minlength=27).double() / 20_000
+    assert 0.5 * float((frequencies - toy.p).abs().sum()) < 2 * case.distance
+
+
+def test_a_seed_repeats_and_the_batch_size_does_not_matter(case, toy):
+    process = case.make(20)
+    first = sample(process, toy, 300)
+    assert torch.equal(first, sample(process, toy, 300))
+    assert not torch.equal(first, sample(process, toy, 300, seed=1))
+    assert torch.equal(first, sample(process, toy, 300, batch=1))
+    assert torch.equal(first[:7], sample(process, toy, 7))
+
+
+def test_templates_are_always_satisfied(case, toy):
+    allowed = torch.tensor([[True, False, True], [False, True, False], [True, True, True]])
+    x = sample(case.make(20), toy, 2000, guidance=Template(allowed))
+    assert allowed[torch.arange(3), x].all()
+    assert len(x.unique(dim=0)) > 3  # and what is free stays free
+
+
+@pytest.mark.parametrize("network", ["conv", "linear-transformer"])
+def test_gradients_reach_every_parameter(case, network):
+    process = case.make(20)
+    sizes = {
+        "states": process.states,
+        "letters": 3,
+        "length": 8,
+        "conditions": Conditions(2, 0, 0),
+        "fixed_length": True,
+    }
+    torch.manual_seed(0)
+    net = build_network(network, {"width": 16, "depth": 1, "heads": 2, "local_heads": 1, "local_size": 4}, **sizes)
+    for parameter in net.parameters():  # what starts at zero hides what stands before it
+        torch.nn.init.normal_(parameter, std=0.1)
+    keep = torch.arange(64) % 2 == 0
+    cond = {"label": torch.arange(64) % 2, "keep": keep}
+    x0 = torch.randint(0, 3, (64, 8), generator=seeded())
+    process.loss(net, x0, cond, torch.ones(64, 8, dtype=torch.bool), seeded()).mean().backward()
+    silent = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    assert silent == []
+
+
+@pytest.mark.parametrize("network", ["conv", "linear-transformer"])
+def test_what_stands_beyond_the_end_does_not_matter(case, network):
+    process = case.make(20)
+    sizes = {"states": process.states, "letters": 3, "length": 11, "conditions": Conditions(), "fixed_length": False}
+    torch.manual_seed(0)
+    options = {"width": 16, "depth": 2, "heads": 2, "local_heads": 1, "local_size": 4, "dropout": 0.0}
+    net = build_network(network, options, **sizes).eval()
+    for parameter in net.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    x0 = torch.randint(0, 3, (32, 11), generator=seeded())
+    mask = torch.arange(11) < torch.randint(1, 12, (32, 1), generator=seeded())
+    scrambled = torch.where(mask, x0, 2 - x0)
+    with torch.no_grad():
+        losses = [process.eval().loss(net, x, None, mask, seeded()) for x in (x0, scrambled)]
+    assert torch.allclose(*losses, atol=1e-5)

@@ -1,0 +1,59 @@
+"""A law over three letters and three positions, small enough to enumerate, and the exact denoiser of a process."""
+
+from __future__ import annotations
+
+import itertools
+
+import torch
+
+from seqdiff.processes import State
+
+LETTERS, LENGTH = 3, 3
+
+
+class Toy:
+    """Sequences x (N, L) and their probabilities p (N,), all in float64.
+
+    Neighbours depend on each other and every letter on its place, so that nothing factorises by accident.
+    """
+
+    def __init__(self, letters: int = LETTERS, length: int = LENGTH) -> None:
+        self.letters, self.length = letters, length
+        self.x = torch.tensor(list(itertools.product(range(letters), repeat=length)))
+        g = torch.Generator().manual_seed(11)
+        pair = 2.0 * torch.randn(length, letters, letters, generator=g, dtype=torch.float64)
+        energy = sum(pair[i][self.x[:, i], self.x[:, (i + 1) % length]] for i in range(length))
+        self.p = torch.softmax(energy, 0)
+        self.entropy = float(-(self.p * self.p.log()).sum())
+
+    def index(self, x: torch.Tensor) -> torch.Tensor:
+        """Return the row of `self.x` that each sequence (B, L) is."""
+        return (x * self.letters ** torch.arange(self.length - 1, -1, -1)).sum(-1)
+
+    def mask(self, n: int) -> torch.Tensor:
+        return torch.ones(n, self.length, dtype=torch.bool)
+
+    def context_denoiser(self, process):
+        """Return the exact cavity prediction log p(x0_l | x_t without l), for processes that add evidence.
+
+        The process must show the network its own state (`raw_input`).
+        """
+
+        def denoiser(x, t, cond=None, mask=None):
+            state = State(x, t, self.mask(len(x)))
+            evidence = process.log_evidence(state, torch.float64)  # (B, L, K)
+            letters = [evidence[:, m].T[self.x[:, m]].T for m in range(self.length)]  # (B, N) each
+            out = torch.empty(*x.shape, self.letters, dtype=torch.float64)
+            for i in range(self.length):
+                others = self.p.log() + sum(letters[m] for m in range(self.length) if m != i)
+                for k in range(self.letters):
+                    out[:, i, k] = torch.logsumexp(others[:, self.x[:, i] == k], -1)
+            return out
+
+        return denoiser
+
+
+def raw_input(process):
+    """Make the process show the network its state's own time, so that the exact denoiser can use it."""
+    process.network_input = lambda state: (state.x, state.t)
+    return process
