@@ -1,0 +1,338 @@
+"""The estimator that every generator is: `fit(X)`, `generate(n)`, `score_samples(X)`, `save`, `load`.
+
+A subclass gives its process (`_make_process`) and its own parameters; all else, from reading files to the run folder,
+stands here and in the modules beside it.
+"""
+
+from __future__ import annotations
+
+import inspect
+import logging
+import os
+from pathlib import Path
+from typing import Any, ClassVar
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.utils.validation import check_is_fitted
+
+from seqdiff import runtime
+from seqdiff.data import Dataset, LengthLaw, Target, prepare, random_split
+from seqdiff.estimators import parameters, persistence
+from seqdiff.estimators.encoding import conditions_of, encode_batch, log_frequencies
+from seqdiff.estimators.generating import GeneratingMixin
+from seqdiff.estimators.scoring import ScoringMixin
+from seqdiff.networks import Network, build_network
+from seqdiff.processes import Process
+from seqdiff.runs import Run, open_run
+from seqdiff.training import Objective, Settings, Trainer
+
+logger = logging.getLogger(__name__)
+
+
+class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
+    """Base of the generators; see `MultinomialDiffusion` for one with its parameters documented.
+
+    Subclasses name their own parameters in `__init__` and pass the others on as ``**common``; the signature that
+    scikit-learn, `help` and tab completion see is completed here.
+    """
+
+    bound_: ClassVar[str | None] = None
+    alphabet_: Any
+    objective_: Objective
+
+    def __init__(
+        self,
+        *,
+        length: int | None = None,
+        alphabet: Any = "auto",
+        network: Any = "conv",
+        width: int | None = None,
+        depth: int | None = None,
+        dropout: float | None = None,
+        epochs: int = 60,
+        batch_size: int = 128,
+        lr: float = 2e-3,
+        lr_schedule: str = "cosine",
+        lr_decay: float = 0.99,
+        warmup: int = 50,
+        weight_decay: float = 0.01,
+        update_freq: int = 1,
+        ema: float = 0.999,
+        patience: int | None = None,
+        eval_every: int = 1,
+        check_every: int = 5,
+        label_dropout: float = 0.1,
+        ambiguous: str = "error",
+        sequence_column: str | None = None,
+        target: str = "auto",
+        savepath: str | os.PathLike[str] | None = "runs",
+        model_name: str | None = None,
+        random_state: int = 0,
+        device: str = "auto",
+        precision: str = "auto",
+        verbose: int = 1,
+    ) -> None:
+        self.length = length
+        self.alphabet = alphabet
+        self.network = network
+        self.width = width
+        self.depth = depth
+        self.dropout = dropout
+        self.epochs = epochs
+        self.batch_size = batch_size
+        self.lr = lr
+        self.lr_schedule = lr_schedule
+        self.lr_decay = lr_decay
+        self.warmup = warmup
+        self.weight_decay = weight_decay
+        self.update_freq = update_freq
+        self.ema = ema
+        self.patience = patience
+        self.eval_every = eval_every
+        self.check_every = check_every
+        self.label_dropout = label_dropout
+        self.ambiguous = ambiguous
+        self.sequence_column = sequence_column
+        self.target = target
+        self.savepath = savepath
+        self.model_name = model_name
+        self.random_state = random_state
+        self.device = device
+        self.precision = precision
+        self.verbose = verbose
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        if "__init__" in cls.__dict__:
+            own = inspect.signature(cls.__init__).parameters
+            common = inspect.signature(super(cls, cls).__init__).parameters
+            merged = {name: p for name, p in (*common.items(), *own.items()) if p.kind is not p.VAR_KEYWORD}
+            cls.__init__.__signature__ = inspect.Signature([merged.pop("self"), *merged.values()])  # type: ignore[attr-defined]
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        tags.non_deterministic = True
+        return tags
+
+    # -- what a subclass gives ----------------------------------------------------------------------------------------
+
+    def _make_process(self) -> Process:
+        raise NotImplementedError
+
+    def _network_options(self) -> dict[str, Any]:
+        return {"width": self.width, "depth": self.depth, "dropout": self.dropout}
+
+    # -- fit ----------------------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        validation: Any = 0.1,
+        sample_weight: Any = None,
+        resume: bool = False,
+    ) -> SequenceGenerator:
+        """Learn from sequences.
+
+        Parameters
+        ----------
+        X : path, list, array, Series, DataFrame or Biopython records
+            A path may be ``.txt`` (one sequence a line), FASTA, CSV, TSV or Parquet, compressed by gzip or not.
+        y : array, str or None
+            What to condition on: strings and ints are classes, floats are values, (n, L, C) is a signal; a string is
+            the name of a column of X. Missing labels (None, nan) are allowed.
+        validation : float, sequences, (X, y) or None
+            A share of the sequences to hold out, or held-out sequences. The best weights by its bound are kept; with
+            None or 0 the last ones are.
+        sample_weight : array, optional
+            (n,) weights of the sequences in the loss.
+        resume : bool
+            Go on with an interrupted run.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If a parameter or the data is not as it should be; the sentence names what, where and the cure.
+        KeyboardInterrupt
+            After Ctrl-C, with a checkpoint written; what was learned so far can be used.
+        """
+        parameters.check(self)
+        device = runtime.choose_device(self.device)
+        runtime.autocast(device, self.precision, training=True)
+        data = self._read(X, y)
+        weight = parameters.check_weight(sample_weight, data)
+        train, valid, weight = self._split(data, weight, validation)
+        self._learn_vocabulary(train, valid)
+        objective = self._build(train)
+        run, checkpoint = self._open_run(train, valid, weight, resume)
+        self.run_dir_ = None if run is None else str(run.path)
+        self.objective_ = runtime.place(objective, device)
+        trainer = Trainer(
+            self.objective_,
+            encode_batch(train, self.length_law_.max_length, device, self.target_, weight),
+            None if valid is None else encode_batch(valid, self.length_law_.max_length, device, self.target_),
+            self._settings(),
+            run,
+            None if run is None else lambda state: persistence.write(self, state, run.model),
+        )
+        self.history_, self.evaluations_ = trainer.history, trainer.evaluations
+        try:
+            if checkpoint and run is not None:
+                trainer.load_state_dict(run.load_checkpoint(device))
+                self.history_, self.evaluations_ = trainer.history, trainer.evaluations
+            self._tell(data, train, valid, run, trainer)
+            trainer.fit()
+        except KeyboardInterrupt:
+            kept = "fit(..., resume=True) goes on" if run is not None else "nothing was saved, as savepath is None"
+            runtime.say(logger, f"stopped after {trainer.step} steps; {kept}", self.verbose)
+            raise
+        finally:
+            self._adopt(trainer, objective)
+            if run is not None:
+                run.release()
+        return self
+
+    def _read(self, X: Any, y: Any) -> Dataset:
+        return prepare(
+            X,
+            y,
+            alphabet=self.alphabet,
+            length=self.length,
+            ambiguous=self.ambiguous,
+            sequence_column=self.sequence_column,
+        )
+
+    def _split(
+        self, data: Dataset, weight: np.ndarray | None, validation: Any
+    ) -> tuple[Dataset, Dataset | None, np.ndarray | None]:
+        """Return training data, validation data and the training weights."""
+        if validation is None or (isinstance(validation, (int, float)) and validation == 0):
+            return data, None, weight
+        if isinstance(validation, (int, float)) and not isinstance(validation, bool):
+            if not 0 < validation < 1:
+                raise ValueError(f"validation={validation} is not a share; give one between 0 and 1, sequences or None")
+            if len(data) < 2:
+                return data, None, weight
+            kept, held = random_split(len(data), float(validation), self.random_state)
+            return data.take(kept), data.take(held), None if weight is None else weight[kept]
+        pair = isinstance(validation, tuple) and len(validation) == 2 and not isinstance(validation[1], str)
+        X, y = validation if pair else (validation, None)
+        held_data = prepare(
+            X,
+            y,
+            alphabet=data.alphabet,
+            length=self.length,
+            ambiguous=self.ambiguous,
+            sequence_column=self.sequence_column,
+        )
+        return data, held_data, weight
+
+    def _learn_vocabulary(self, train: Dataset, valid: Dataset | None) -> None:
+        """Set what the model file holds beside the weights: alphabet, lengths, labels."""
+        self.alphabet_ = train.alphabet
+        lengths = train.lengths if valid is None else np.concatenate([train.lengths, valid.lengths])
+        self.length_law_ = LengthLaw.fit(lengths)
+        self.target_ = None if train.y is None else Target().fit(train.y, self.target)
+        self.n_train_ = len(train)
+
+    def _build(self, train: Dataset | None = None) -> Objective:
+        """Return process and network, the weights drawn from `random_state`."""
+        process = self._make_process()
+        with runtime.seeded_weights(self.random_state):
+            network = build_network(
+                self.network,
+                self._network_options(),
+                states=process.states,
+                letters=len(self.alphabet_),
+                length=self.length_law_.max_length,
+                conditions=conditions_of(self.target_),
+                fixed_length=self.length_law_.fixed,
+            )
+        if train is not None and isinstance(network, Network):  # a function's network need not be one
+            network.start_at(log_frequencies(train, self.length_law_))
+        return Objective(process, network)
+
+    def _settings(self) -> Settings:
+        names = Settings.__dataclass_fields__.keys() & self.get_params(deep=False).keys()
+        return Settings(**{name: getattr(self, name) for name in names}, seed=self.random_state)
+
+    def _open_run(
+        self, train: Dataset, valid: Dataset | None, weight: np.ndarray | None, resume: bool
+    ) -> tuple[Run | None, bool]:
+        if self.savepath is None:
+            if resume:
+                raise ValueError("resume=True needs the folder of the interrupted run, but savepath is None; name it")
+            return None, False
+        digests = [
+            train.digest(),
+            "" if valid is None else valid.digest(),
+            "" if weight is None else weight.tobytes().hex(),
+        ]
+        args = {
+            "estimator": type(self).__name__,
+            "parameters": persistence.plain_parameters(self),
+            "data": f"{runtime.seed_of(*digests):016x}",
+            "source": train.source,
+            "sequences": len(train),
+            "status": "running",
+        }
+        return open_run(
+            self.savepath,
+            self.model_name,
+            args,
+            resume=resume,
+            run_dir=getattr(self, "run_dir_", None) if resume else None,
+            verbose=self.verbose,
+        )
+
+    def _tell(self, data: Dataset, train: Dataset, valid: Dataset | None, run: Run | None, trainer: Trainer) -> None:
+        for note in data.notes:
+            runtime.say(logger, note, self.verbose)
+        held = "" if valid is None else f", {len(valid):,} held out for validation"
+        where = "nowhere" if run is None else str(run.path)
+        size = sum(p.numel() for p in self.objective_.parameters())
+        runtime.say(
+            logger,
+            f"{len(train):,} {self.alphabet_.name} sequences{held}; {size / 1e6:.2f} million weights; saved to {where}",
+            self.verbose,
+        )
+        if trainer.resumed_at is not None:
+            what = "the run was finished already" if trainer.done else f"going on from step {trainer.step:,}"
+            runtime.say(logger, what, self.verbose)
+
+    def _adopt(self, trainer: Trainer, objective: Objective) -> None:
+        """Take over the best weights, also after an interruption."""
+        state = trainer.best_state()
+        objective.load_state_dict(state)
+        objective.requires_grad_(False).eval()
+        self.objective_ = objective
+
+    # -- files --------------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to one safetensors file."""
+        check_is_fitted(self, "objective_")
+        persistence.write(self, self.objective_.state_dict(), Path(path))
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, device: str = "auto", network: Any = None) -> SequenceGenerator:
+        """Read a model that `save` or `fit` wrote; see `seqdiff.load`.
+
+        Raises
+        ------
+        ValueError
+            If the file holds a model of another class.
+        """
+        model = persistence.read(path, device=device, network=network)
+        if not isinstance(model, cls):
+            raise ValueError(f"{path} holds a {type(model).__name__}, not a {cls.__name__}; use seqdiff.load")
+        return model

@@ -1,0 +1,60 @@
+"""From data sets to what lies on the device."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqdiff.data import Dataset, LengthLaw, Target
+from seqdiff.networks import Conditions
+from seqdiff.training import Batch
+
+PSEUDOCOUNT = 1.0
+
+
+def conditions_of(target: Target | None) -> Conditions:
+    """Return what a network must be able to take for this target."""
+    if target is None:
+        return Conditions()
+    if target.kind == "class":
+        return Conditions(classes=len(target.classes_))
+    return Conditions(values=target.n_columns) if target.kind == "value" else Conditions(channels=target.n_columns)
+
+
+def encode_condition(target: Target | None, y: Any, n: int, device: torch.device) -> dict[str, Tensor] | None:
+    """Return the condition of `n` rows; None for a model that knows no conditions."""
+    if target is None:
+        return None
+    return {k: torch.from_numpy(np.ascontiguousarray(v)).to(device) for k, v in target.encode(y, n=n).items()}
+
+
+def encode_batch(
+    data: Dataset,
+    length: int,
+    device: torch.device,
+    target: Target | None = None,
+    weight: np.ndarray | None = None,
+) -> Batch:
+    """Return a data set as tensors on the device, padded to `length`."""
+    # torch indexes few operations on uint16
+    kind = np.int32 if data.tokens.dtype == np.uint16 else data.tokens.dtype
+    padded = np.zeros((len(data), length), dtype=kind)
+    padded[:, : data.tokens.shape[1]] = data.tokens
+    return Batch(
+        torch.from_numpy(padded).to(device),
+        torch.from_numpy(np.ascontiguousarray(data.lengths)).to(device),
+        encode_condition(target, data.y, len(data), device),
+        None if weight is None else torch.from_numpy(weight.astype(np.float32)).to(device),
+    )
+
+
+def log_frequencies(data: Dataset, law: LengthLaw) -> Tensor:
+    """Return log letter frequencies (L, K) with one pseudocount a letter: the position weight matrix."""
+    real = np.arange(data.tokens.shape[1]) < data.lengths[:, None]
+    counts = np.full((law.max_length, len(data.alphabet)), PSEUDOCOUNT)
+    positions = np.broadcast_to(np.arange(data.tokens.shape[1]), data.tokens.shape)
+    np.add.at(counts, (positions[real], data.tokens[real]), 1.0)
+    return torch.from_numpy(np.log(counts / counts.sum(1, keepdims=True))).float()

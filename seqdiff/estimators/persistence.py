@@ -1,0 +1,152 @@
+"""Models as files: one safetensors file each, the header saying how to build what the tensors fill.
+
+Nothing in a file is run or imported: the class is looked up among seqdiff's own and the subclasses already imported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import Tensor
+
+from seqdiff import runtime
+from seqdiff.data import Alphabet, LengthLaw, Target
+
+if TYPE_CHECKING:
+    from seqdiff.estimators.base import SequenceGenerator
+
+FORMAT_VERSION = 1
+CALLABLE = "<a function>"
+
+
+def plain_parameters(estimator: SequenceGenerator) -> dict[str, Any]:
+    """Return the parameters as JSON can hold them."""
+    return {name: _plain(value) for name, value in estimator.get_params(deep=False).items()}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Alphabet):
+        return {"alphabet": value.to_dict()}
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, np.ndarray):
+        return {"array": value.tolist()}
+    if isinstance(value, np.generic):
+        return value.item()
+    return CALLABLE if callable(value) else value
+
+
+def _unplain(value: Any) -> Any:
+    if isinstance(value, dict) and set(value) == {"alphabet"}:
+        return Alphabet.from_dict(value["alphabet"])
+    if isinstance(value, dict) and set(value) == {"array"}:
+        return np.asarray(value["array"])
+    return value
+
+
+def write(estimator: SequenceGenerator, state: dict[str, Tensor], path: Path) -> None:
+    """Write weights and header to `path`, whole or not at all."""
+    header = {
+        "format_version": FORMAT_VERSION,
+        "class": type(estimator).__name__,
+        "parameters": plain_parameters(estimator),
+        "alphabet": estimator.alphabet_.to_dict(),
+        "length_law": estimator.length_law_.to_dict(),
+        "target": None if estimator.target_ is None else estimator.target_.to_dict(),
+        "n_train": estimator.n_train_,
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
+    with runtime.replacing(path) as name:
+        save_file(tensors, name, metadata={"seqdiff": json.dumps(header)})
+
+
+def known_classes() -> dict[str, type[SequenceGenerator]]:
+    """Return the estimators that a file may name: seqdiff's and their subclasses that are already imported."""
+    from seqdiff.estimators.base import SequenceGenerator
+
+    found: dict[str, type[SequenceGenerator]] = {}
+    waiting = list(SequenceGenerator.__subclasses__())
+    while waiting:
+        cls = waiting.pop()
+        found.setdefault(cls.__name__, cls)
+        waiting += cls.__subclasses__()
+    return found
+
+
+def read_header(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
+    """Return the model file's path (of a run folder, its best model) and its header.
+
+    Raises
+    ------
+    ValueError
+        If it is missing, not a model of seqdiff's, or of a newer format.
+    """
+    given, path = path, Path(path)
+    if path.is_dir():
+        path = path / "check" / "model.safetensors"
+        if not path.is_file():
+            raise ValueError(f"{given} holds no check/model.safetensors; give a run folder that has one, or the file")
+    if not path.is_file():
+        raise ValueError(f"{given} does not exist; give the model.safetensors of a run, or its folder")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads((file.metadata() or {}).get("seqdiff", "null"))
+    except (SafetensorError, OSError, json.JSONDecodeError):
+        header = None
+    if header is None:
+        raise ValueError(f"{given} is not a model that seqdiff wrote; give the model.safetensors of a run")
+    if header["format_version"] > FORMAT_VERSION:
+        raise ValueError(f"{given} was written by a newer seqdiff; upgrade with pip install -U seqdiff")
+    return path, header
+
+
+def read(path: str | os.PathLike[str], *, device: str = "auto", network: Any = None) -> SequenceGenerator:
+    """Return the fitted estimator of a model file or run folder.
+
+    Parameters
+    ----------
+    path : path
+    device : str
+        Where to put it; the device it was trained on does not matter.
+    network : callable, optional
+        The function given as `network` when it was trained, where it was one.
+
+    Raises
+    ------
+    ValueError
+        If the file is not a model of seqdiff's, or names a class that is not imported.
+    """
+    path, header = read_header(path)
+    classes = known_classes()
+    if header["class"] not in classes:
+        known = ", ".join(sorted(classes))
+        raise ValueError(f"{path} holds a {header['class']}, which is not among {known}; import its module first")
+    settings = {name: _unplain(value) for name, value in header["parameters"].items()}
+    if settings.get("network") == CALLABLE:
+        if network is None:
+            raise ValueError(f"{path} was trained with a network of your own; give it again: load(path, network=...)")
+        settings["network"] = network
+    model = classes[header["class"]](**settings)
+    model.alphabet_ = Alphabet.from_dict(header["alphabet"])
+    model.length_law_ = LengthLaw.from_dict(header["length_law"])
+    model.target_ = None if header["target"] is None else Target.from_dict(header["target"])
+    model.n_train_ = header["n_train"]
+    run = path.parent.parent
+    model.run_dir_ = str(run) if path.parent.name == "check" and (run / "args.json").is_file() else None
+    objective = model._build()
+    with safe_open(path, framework="pt") as file:
+        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    try:
+        objective.load_state_dict(state)
+    except RuntimeError as error:
+        raise ValueError(f"{path} does not fit the network it names: {str(error).splitlines()[-1].strip()}") from None
+    place = runtime.choose_device(device)
+    model.objective_ = runtime.place(objective, place).requires_grad_(False).eval()
+    return model

@@ -1,0 +1,93 @@
+"""`score_samples` and `score` of the estimators whose process has a likelihood or a bound of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted
+
+from seqdiff import runtime
+from seqdiff.data import Dataset, prepare
+from seqdiff.estimators import parameters
+from seqdiff.estimators.encoding import encode_batch
+
+
+def _has_bound(estimator: Any) -> bool:
+    if estimator.bound_ is None:
+        raise AttributeError(f"{type(estimator).__name__} has no likelihood bound, so it cannot score sequences")
+    return True
+
+
+class ScoringMixin:
+    """What a fitted generator needs to score sequences."""
+
+    objective_: Any
+    alphabet_: Any
+    length_law_: Any
+    target_: Any
+    precision: str
+    sequence_column: str | None
+
+    @available_if(_has_bound)
+    def score_samples(
+        self, X: Any, y: Any = None, *, times: int | None = None, random_state: int = 0, return_error: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Return the log-likelihood of each sequence in nats, or a lower bound of it (``bound_ == "elbo"``).
+
+        Parameters
+        ----------
+        X : as in `fit`
+        y : optional
+            Conditions as in `fit`; without them a conditional model scores unconditionally.
+        times : int, optional
+            Levels of noise to average over; None takes all of them, or as many as a small Monte Carlo error needs.
+        random_state : int
+            Seed of the noise: the same seed gives the same figures.
+        return_error : bool
+            Also return the Monte Carlo standard error of each figure.
+
+        Returns
+        -------
+        ndarray (n,), or two of them
+            -inf for a sequence longer than any in training.
+
+        Raises
+        ------
+        ValueError
+            If the sequences cannot be read or have letters the model does not know.
+        """
+        check_is_fitted(self, "objective_")
+        data = prepare(X, y, alphabet=self.alphabet_, ambiguous="error", sequence_column=self.sequence_column)
+        if data.y is not None and self.target_ is None:
+            raise ValueError("y was given, but this model was fitted without labels; leave y out")
+        seed = parameters.check_seed(random_state)
+        log_length = self.length_law_.log_prob(data.lengths)
+        scores, errors = np.where(np.isfinite(log_length), 0.0, -np.inf), np.zeros(len(data))
+        possible = np.flatnonzero(np.isfinite(log_length))
+        if len(possible):
+            bound, variance = self._bound(data.take(possible), times, seed)
+            scores[possible], errors[possible] = log_length[possible] - bound, np.sqrt(variance)
+        return (scores, errors) if return_error else scores
+
+    def _bound(self, data: Dataset, times: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
+        device = next(self.objective_.parameters()).device
+        # Without labels a conditional model is asked for p(x): no condition at all, not the null of each row.
+        target = None if data.y is None else self.target_
+        everything = encode_batch(data, self.length_law_.max_length, device, target)
+        rows = runtime.rows_at_once(device)
+        bounds, variances = [], []
+        with runtime.autocast(device, self.precision, training=False):
+            for first in range(0, len(data), rows):
+                part = everything.take(slice(first, first + rows))
+                generators = runtime.chunk_generators(len(part), device, seed, "score", first=first // runtime.CHUNK)
+                bound, variance = self.objective_.bound(part, times, generators)
+                bounds.append(bound.cpu().numpy())
+                variances.append(variance.cpu().numpy())
+        return np.concatenate(bounds), np.concatenate(variances)
+
+    @available_if(_has_bound)
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the mean log-likelihood (or its bound) per sequence in nats; see `score_samples`."""
+        return float(np.mean(self.score_samples(X, y)))

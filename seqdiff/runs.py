@@ -1,0 +1,278 @@
+"""The run folder, the same for every generator.
+
+    <savepath>/<model_name>/
+        check/checkpoint.pt      resume state
+        check/model.safetensors  what `seqdiff.load` reads
+        samples/                 what `generate` wrote
+        tb/                      TensorBoard
+        args.json  args.pickle   parameters
+        metrics_train.pickle  metrics_train.txt  metrics_eval.pickle  metrics_eval.txt
+
+Every file is whole at every moment: it is written under a temporary name and renamed.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import pickle
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import filelock
+import torch
+
+from seqdiff.runtime import replacing, say
+
+logger = logging.getLogger(__name__)
+
+_OURS = {"check", "samples", "tb", "args.json", "args.pickle", ".lock"} | {
+    f"metrics_{part}.{kind}" for part in ("train", "eval") for kind in ("pickle", "txt")
+}
+FREE_TO_CHANGE = {"verbose", "device", "savepath", "model_name", "check_every"}
+"""Parameters that may differ when a run is resumed: they do not change what is learned."""
+
+
+class Run:
+    """One run folder, held by an operating-system lock while a fit writes to it.
+
+    Parameters
+    ----------
+    path : str or Path
+        The folder; it need not exist.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self.path = Path(path)
+        self._lock = filelock.FileLock(self.path / ".lock", timeout=0)
+        self._writer: Any = None
+
+    @property
+    def checkpoint(self) -> Path:
+        return self.path / "check" / "checkpoint.pt"
+
+    @property
+    def model(self) -> Path:
+        return self.path / "check" / "model.safetensors"
+
+    @property
+    def samples(self) -> Path:
+        return self.path / "samples"
+
+    # -- what it holds ------------------------------------------------------------------------------------------------
+
+    def read_args(self) -> dict[str, Any] | None:
+        """Return the contents of args.json, None where there are none."""
+        try:
+            return json.loads((self.path / "args.json").read_text(encoding="utf-8"))
+        except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
+            return None
+
+    @property
+    def finished(self) -> bool:
+        args = self.read_args()
+        return args is not None and args.get("status") == "finished"
+
+    def matches(self, parameters: dict[str, Any], digest: str) -> bool:
+        """Whether this folder's run was made with these parameters (but for harmless ones) and this data."""
+        args = self.read_args()
+        if args is None or args.get("data") != digest:
+            return False
+        return not differing(args.get("parameters", {}), parameters)
+
+    # -- holding it ---------------------------------------------------------------------------------------------------
+
+    def acquire(self) -> None:
+        """Take the lock.
+
+        Raises
+        ------
+        ValueError
+            If another process holds it.
+        """
+        try:
+            self._lock.acquire()
+        except filelock.Timeout:
+            raise ValueError(
+                f"{self.path} is being written by another fit that still runs; wait for it or choose another model_name"
+            ) from None
+
+    def release(self) -> None:
+        if self._writer is not None:
+            self._writer.close()
+            self._writer = None
+        self._lock.release()
+
+    def start(self, args: dict[str, Any]) -> None:
+        """Lay out an empty run; what a run killed before its first checkpoint left behind is swept away."""
+        for name in ("check", "tb"):
+            shutil.rmtree(self.path / name, ignore_errors=True)
+        for name in ("check", "samples", "tb"):
+            (self.path / name).mkdir(exist_ok=True)
+        self.sweep()
+        self.write_args(args)
+
+    def sweep(self) -> None:
+        """Remove temporary files of a killed process."""
+        for folder in (self.path, self.path / "check", self.samples):
+            for stale in folder.glob(".*.tmp"):
+                stale.unlink(missing_ok=True)
+
+    # -- writing ------------------------------------------------------------------------------------------------------
+
+    def write_args(self, args: dict[str, Any]) -> None:
+        with replacing(self.path / "args.json") as name:
+            name.write_text(json.dumps(args, indent=2) + "\n", encoding="utf-8")
+        with replacing(self.path / "args.pickle") as name:
+            name.write_bytes(pickle.dumps(args["parameters"]))
+
+    def set_status(self, status: str) -> None:
+        args = self.read_args()
+        if args is not None:
+            self.write_args({**args, "status": status})
+
+    def save_checkpoint(self, state: dict[str, Any]) -> None:
+        with replacing(self.checkpoint) as name:
+            torch.save(state, name)
+
+    def load_checkpoint(self, device: torch.device) -> dict[str, Any]:
+        return torch.load(self.checkpoint, map_location=device, weights_only=True)
+
+    def write_metrics(self, part: str, history: dict[str, list[Any]]) -> None:
+        """Write a dict of equally long lists as a pickle and as a tab-separated table."""
+        with replacing(self.path / f"metrics_{part}.pickle") as name:
+            name.write_bytes(pickle.dumps(history))
+        rows = ["\t".join(history), *("\t".join(map(_cell, row)) for row in zip(*history.values(), strict=True))]
+        with replacing(self.path / f"metrics_{part}.txt") as name:
+            name.write_text("\n".join(rows) + "\n", encoding="utf-8")
+
+    def log_scalars(self, step: int, values: dict[str, float], resumed_at: int | None = None) -> None:
+        """Add points to TensorBoard; after a resume it forgets those past the checkpoint."""
+        if self._writer is None:
+            from torch.utils.tensorboard import SummaryWriter  # slow to import, and only needed here
+
+            self._writer = SummaryWriter(str(self.path / "tb"), purge_step=resumed_at)
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+
+
+def _cell(value: Any) -> str:
+    return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+def differing(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    """Return the names of the parameters that matter and differ."""
+    return sorted(k for k in old.keys() | new.keys() if k not in FREE_TO_CHANGE and old.get(k) != new.get(k))
+
+
+def open_run(
+    savepath: str | os.PathLike[str],
+    model_name: str | None,
+    args: dict[str, Any],
+    *,
+    resume: bool,
+    run_dir: str | os.PathLike[str] | None = None,
+    verbose: int = 1,
+) -> tuple[Run, bool]:
+    """Return the run folder to write to, locked, and whether it holds a checkpoint to go on from.
+
+    Parameters
+    ----------
+    savepath : path
+        The folder of all runs.
+    model_name : str or None
+        None takes the class name, then ``<class>-2``, ...
+    args : dict
+        What args.json will hold: ``estimator``, ``parameters``, ``data`` (a digest), ``status`` and more.
+    resume : bool
+        Go on with the named run, else `run_dir`, else the newest unfinished one with equal parameters and data.
+    run_dir : path, optional
+        The run of an earlier fit of the same estimator.
+
+    Raises
+    ------
+    ValueError
+        If the folder holds something that would be lost or cannot be gone on with.
+    """
+    root = Path(savepath)
+    if root.exists() and not root.is_dir():
+        raise ValueError(
+            f"savepath={str(savepath)!r} is a file, but a folder for the runs is wanted; give another name"
+        )
+    root.mkdir(parents=True, exist_ok=True)
+    if model_name is not None:
+        run = Run(root / model_name)
+        return _take(run, args, resume)
+    if resume:
+        for path in _candidates(root, run_dir, args):
+            run = Run(path)
+            if run_dir is not None or run.matches(args["parameters"], args["data"]):
+                return _take(run, args, resume)
+        say(logger, f"no unfinished run with these settings and data in {root}: starting a new one", verbose)
+    for i in _count():
+        path = root / (args["estimator"] if i == 1 else f"{args['estimator']}-{i}")
+        try:
+            path.mkdir()
+        except FileExistsError:
+            continue
+        run = Run(path)
+        run.acquire()
+        run.start(args)
+        return run, False
+    raise AssertionError("unreachable")
+
+
+def _count() -> Iterator[int]:
+    i = 0
+    while True:
+        yield (i := i + 1)
+
+
+def _candidates(root: Path, run_dir: str | os.PathLike[str] | None, args: dict[str, Any]) -> list[Path]:
+    if run_dir is not None and Path(run_dir).is_dir():
+        return [Path(run_dir)]
+    runs = [p for p in root.iterdir() if (p / "args.json").is_file() and not Run(p).finished]
+    return sorted(runs, key=lambda p: (p / "args.json").stat().st_mtime, reverse=True)
+
+
+def _take(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, bool]:
+    """Open a folder that a person named, or that a run is to be resumed in."""
+    if run.path.exists() and not run.path.is_dir():
+        raise ValueError(f"{run.path} is a file, but a folder for the run is wanted; choose another model_name")
+    run.path.mkdir(parents=True, exist_ok=True)
+    foreign = sorted(p.name for p in run.path.iterdir() if p.name not in _OURS and not p.name.endswith(".tmp"))
+    if foreign and run.read_args() is None:
+        raise ValueError(f"{run.path} is not a run folder (it holds {foreign[0]!r}); choose another model_name")
+    run.acquire()
+    try:
+        return _take_locked(run, args, resume)
+    except BaseException:
+        run.release()
+        raise
+
+
+def _take_locked(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, bool]:
+    old = run.read_args()
+    if old is None or not run.checkpoint.is_file():
+        run.start(args)
+        return run, False
+    if not resume:
+        kind = "a finished run" if run.finished else "an interrupted run; fit(..., resume=True) goes on with it"
+        raise ValueError(f"{run.path} holds {kind}; choose another model_name, or delete the folder to start again")
+    if old.get("estimator") != args["estimator"]:
+        raise ValueError(f"{run.path} holds a run of {old.get('estimator')}, not of {args['estimator']}")
+    if names := differing(old.get("parameters", {}), args["parameters"]):
+        raise ValueError(
+            f"{run.path} cannot be resumed: its run had other values of {', '.join(names)}; "
+            "give those (see its args.json) or choose another model_name"
+        )
+    if old.get("data") != args["data"]:
+        raise ValueError(
+            f"{run.path} cannot be resumed: its run learned from other data; give the same sequences, labels and "
+            "validation, or choose another model_name"
+        )
+    run.sweep()
+    return run, True

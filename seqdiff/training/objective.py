@@ -1,0 +1,94 @@
+"""What is trained: a process and its network as one module, and the data as it lies on the device."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from seqdiff.processes.base import Cond, Process
+from seqdiff.runtime import Generators, uniform
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Encoded sequences on the device.
+
+    Parameters
+    ----------
+    x0 : Tensor
+        Tokens (B, L), in a small integer type while they wait.
+    lengths : Tensor
+        (B,).
+    cond : dict or None
+        Conditions, B rows each.
+    weight : Tensor or None
+        Sample weights (B,).
+    """
+
+    x0: Tensor
+    lengths: Tensor
+    cond: Cond = None
+    weight: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.x0)
+
+    @property
+    def mask(self) -> Tensor:
+        """Booleans (B, L), True at real positions."""
+        return torch.arange(self.x0.shape[1], device=self.x0.device) < self.lengths[:, None]
+
+    def take(self, rows: Tensor | slice) -> Batch:
+        """Return some rows, tokens as int64."""
+        cond = None if self.cond is None else {k: v[rows] for k, v in self.cond.items()}
+        return Batch(self.x0[rows].long(), self.lengths[rows], cond, None if self.weight is None else self.weight[rows])
+
+
+class Objective(nn.Module):
+    """A process with its network: what is optimised, averaged, wrapped for several machines and saved.
+
+    Parameters
+    ----------
+    process : Process
+    network : nn.Module
+    """
+
+    def __init__(self, process: Process, network: nn.Module) -> None:
+        super().__init__()
+        self.process = process
+        self.network = network
+
+    def forward(self, batch: Batch, generator: Generators) -> Tensor:
+        """Return the loss of each sequence in nats per letter, (B,)."""
+        loss = self.process.loss(self.network, batch.x0, batch.cond, batch.mask, generator)
+        return loss / batch.lengths
+
+    @torch.no_grad()
+    def bound(self, batch: Batch, times: int | None, generator: Generators) -> tuple[Tensor, Tensor]:
+        """Return the bound on -log p given the length, nats per sequence (B,), and its Monte Carlo variance (B,).
+
+        The terms of neighbouring levels are independent and close in mean, so that (a - b)^2 estimates the variance
+        of a + b, if anything too large. One term alone tells no variance: nan.
+        """
+        terms = list(self.process.bound_terms(self.network, batch.x0, batch.cond, batch.mask, times, generator))
+        total = torch.stack(terms).double().sum(0) if batch.x0.device.type != "mps" else torch.stack(terms).sum(0)
+        if self.process.bound == "exact":
+            return total, torch.zeros_like(total)
+        if len(terms) < 2:
+            return total, torch.full_like(total, torch.nan)
+        odd = len(terms) % 2
+        pairs = [*zip(terms[odd::2], terms[odd + 1 :: 2], strict=True)]
+        variance = torch.stack([(a - b) ** 2 for a, b in pairs]).sum(0)
+        if odd:
+            variance = variance + (terms[0] - terms[1]) ** 2 / 2
+        return total, variance.to(total.dtype)
+
+
+def drop_labels(batch: Batch, rate: float, generator: torch.Generator) -> Batch:
+    """Hide the condition of a random share of the rows, from which classifier-free guidance learns p(x)."""
+    if batch.cond is None or rate == 0:
+        return batch
+    stay = uniform((len(batch),), generator, batch.x0.device, torch.float32) >= rate
+    return Batch(batch.x0, batch.lengths, {**batch.cond, "keep": batch.cond["keep"] & stay}, batch.weight)

@@ -1,0 +1,363 @@
+"""The one training loop. It knows no mathematics: it is given a module that returns losses.
+
+What a step computes depends on the seed, the step's number and the state alone, so that a run that was killed and
+resumed ends bit for bit where an uninterrupted one does.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from tqdm.auto import tqdm
+
+from seqdiff import runtime
+from seqdiff.runs import Run
+from seqdiff.training.ema import MovingAverage
+from seqdiff.training.objective import Batch, Objective, drop_labels
+
+logger = logging.getLogger(__name__)
+
+CHECKPOINT_SECONDS = 600.0
+VALIDATION_ROWS = 512
+VALIDATION_TIMES = 20
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to train; the estimators' docstrings say what each setting means."""
+
+    epochs: int
+    batch_size: int
+    lr: float
+    lr_schedule: str = "exponential"
+    lr_decay: float = 0.99
+    warmup: int = 0
+    weight_decay: float = 0.0
+    clip: float | None = 1.0
+    ema: float = 0.999
+    update_freq: int = 1
+    patience: int | None = None
+    eval_every: int = 1
+    check_every: int = 20
+    label_dropout: float = 0.1
+    precision: str = "auto"
+    seed: int = 0
+    verbose: int = 1
+
+    def learning_rate(self, update: int, epoch: int, updates: int) -> float:
+        """Return the learning rate of the update: linear warm-up, then decay per epoch or half a cosine."""
+        if update < self.warmup:
+            return self.lr * (update + 1) / self.warmup
+        if self.lr_schedule == "cosine":
+            done = (update - self.warmup) / max(1, updates - self.warmup)
+            return self.lr * 0.5 * (1 + math.cos(math.pi * done))
+        return self.lr * (self.lr_decay**epoch if self.lr_schedule == "exponential" else 1.0)
+
+
+class Trainer:
+    """Train an objective.
+
+    Parameters
+    ----------
+    objective : Objective
+        On its device.
+    train, valid : Batch
+        All the data, on the same device; `valid` may be None.
+    settings : Settings
+    run : Run or None
+        Where checkpoints, metrics and TensorBoard go.
+    save_model : callable or None
+        Called with the state dict of each new best model.
+
+    Attributes
+    ----------
+    history, evaluations : dict of lists
+        What the metrics files hold.
+    """
+
+    def __init__(
+        self,
+        objective: Objective,
+        train: Batch,
+        valid: Batch | None,
+        settings: Settings,
+        run: Run | None = None,
+        save_model: Callable[[dict[str, Tensor]], None] | None = None,
+    ) -> None:
+        self.objective, self.train, self.settings, self.run = objective, train, settings, run
+        self.save_model = save_model or (lambda state: None)
+        self.device = train.x0.device
+        self.valid = None if valid is None else _at_most(valid, VALIDATION_ROWS, settings.seed)
+        fused = self.device.type in ("cpu", "cuda")
+        self.optimizer = torch.optim.AdamW(
+            objective.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=fused
+        )
+        self.ema = MovingAverage(objective, settings.ema)
+        self.batches = -(-len(train) // settings.batch_size)  # per epoch
+        self.updates = -(-self.batches // settings.update_freq)  # per epoch
+        self.step = 0  # batches seen
+        self.update = 0  # optimizer updates made
+        self.seconds = 0.0  # spent training, earlier sittings included
+        self.loss_sum = torch.zeros((), device=self.device)  # of the running epoch
+        self.history: dict[str, list] = {k: [] for k in ("epoch", "step", "loss", "bits_per_letter", "lr", "seconds")}
+        self.evaluations: dict[str, list] = {
+            k: [] for k in ("epoch", "step", "bound", "bits_per_letter", "best", "seconds")
+        }
+        self.best: dict[str, Any] | None = None  # {"bits", "epoch", "state"}
+        self.stopped = False
+        self.resumed_at: int | None = None
+        self._generator = torch.Generator(device=self.device)
+        self._mean_length = (
+            float(train.lengths.double().mean()) if self.device.type != "mps" else float(train.lengths.float().mean())
+        )
+
+    # -- state --------------------------------------------------------------------------------------------------------
+
+    @property
+    def epoch(self) -> int:
+        return self.step // self.batches
+
+    @property
+    def done(self) -> bool:
+        return self.stopped or self.step >= self.settings.epochs * self.batches
+
+    def state_dict(self) -> dict[str, Any]:
+        """Return everything a later sitting needs, as tensors and plain values."""
+        self.ema.copy_buffers()
+        return {
+            "format_version": 1,
+            "objective": self.objective.state_dict(),
+            "gradients": [p.grad for p in self.objective.parameters()] if self._mid_update else None,
+            "ema": self.ema.module.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "step": self.step,
+            "update": self.update,
+            "seconds": self.seconds,
+            "loss_sum": self.loss_sum,
+            "history": self.history,
+            "evaluations": self.evaluations,
+            "best": self.best,
+            "stopped": self.stopped,
+        }
+
+    @property
+    def _mid_update(self) -> bool:
+        within = self.step % self.batches
+        return within % self.settings.update_freq != 0
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on from `state_dict`."""
+        self.objective.load_state_dict(state["objective"])
+        self.ema.module.load_state_dict(state["ema"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if state["gradients"] is not None:
+            for parameter, gradient in zip(self.objective.parameters(), state["gradients"], strict=True):
+                parameter.grad = gradient
+        for name in ("step", "update", "seconds", "loss_sum", "history", "evaluations", "best", "stopped"):
+            setattr(self, name, state[name])
+        self.resumed_at = self.step
+
+    # -- the loop -----------------------------------------------------------------------------------------------------
+
+    def fit(self) -> dict[str, Tensor]:
+        """Train to the end and return the state dict of the best model.
+
+        Raises
+        ------
+        KeyboardInterrupt
+            After Ctrl-C, once the running step is finished and a checkpoint written.
+        ValueError
+            If the loss is no longer finite.
+        """
+        started, self._sitting = time.monotonic(), self.seconds
+        self._clock = lambda: self._sitting + time.monotonic() - started
+        self._checkpointed = time.monotonic()
+        bar = tqdm(
+            total=self.settings.epochs * self.batches,
+            initial=self.step,
+            unit="step",
+            disable=self.settings.verbose < 1,
+            mininterval=0.5,
+            dynamic_ncols=True,
+        )
+        with bar, runtime.own_random_state(self.device), runtime.deferred_interrupt() as interrupted:
+            while not self.done:
+                self._run_epoch(bar, interrupted)
+        self._finish()
+        return self.best_state()
+
+    def best_state(self) -> dict[str, Tensor]:
+        """Return the best weights by validation so far, or the running average where nothing was validated."""
+        self.ema.copy_buffers()
+        return self.ema.module.state_dict() if self.best is None else self.best["state"]
+
+    def _run_epoch(self, bar: tqdm, interrupted: Callable[[], bool]) -> None:
+        epoch, size = self.epoch, self.settings.batch_size
+        order = torch.randperm(
+            len(self.train), generator=runtime.generator_for("cpu", self.settings.seed, "order", epoch)
+        ).to(self.device)
+        self.objective.train()
+        shown = time.monotonic()
+        for i in range(self.step % self.batches, self.batches):
+            loss = self._step(self.train.take(order[i * size : (i + 1) * size]), i)
+            self.loss_sum += loss
+            self.step += 1
+            bar.update()
+            now = time.monotonic()
+            if now - shown > 1.0:  # reading the loss waits for the device: seldom
+                bar.set_postfix_str(self._postfix(float(loss)), refresh=False)
+                shown = now
+            if self.step == (self.resumed_at or 0) + 20:
+                self._announce(20)
+            if self.step % self.batches:  # after the last batch the epoch's validation must come first
+                self._pause(interrupted)
+        self._end_epoch(epoch, bar)
+        self._pause(interrupted)
+
+    def _pause(self, interrupted: Callable[[], bool]) -> None:
+        """Between steps: the place for a checkpoint that is due, and for a Ctrl-C that has waited."""
+        if interrupted():
+            self._checkpoint()
+            raise KeyboardInterrupt
+        if time.monotonic() - self._checkpointed > CHECKPOINT_SECONDS:
+            self._checkpoint()
+
+    def _step(self, batch: Batch, i: int) -> Tensor:
+        """One batch: forward, backward and, every `update_freq` batches, an update. Returns the detached loss."""
+        s = self.settings
+        runtime.seed_dropout(runtime.seed_of(s.seed, "dropout", self.step))
+        generator = self._generator.manual_seed(runtime.seed_of(s.seed, "step", self.step))
+        batch = drop_labels(batch, s.label_dropout, generator)
+        with runtime.autocast(self.device, s.precision, training=True):
+            losses = self.objective(batch, generator)
+        if batch.weight is not None:
+            losses = losses * batch.weight
+        loss = losses.mean()
+        first = i - i % s.update_freq
+        together = min(s.update_freq, self.batches - first)  # the last update of an epoch may have fewer batches
+        (loss / together).backward()
+        if (i + 1) % s.update_freq == 0 or i + 1 == self.batches:
+            self._apply_update()
+        return loss.detach()
+
+    def _apply_update(self) -> None:
+        s = self.settings
+        if s.clip is not None:
+            nn.utils.clip_grad_norm_(self.objective.parameters(), s.clip)
+        for group in self.optimizer.param_groups:
+            group["lr"] = s.learning_rate(self.update, self.epoch, s.epochs * self.updates)
+        self.optimizer.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.update += 1
+        self.ema.update(self.update)
+
+    # -- around the steps ---------------------------------------------------------------------------------------------
+
+    def _end_epoch(self, epoch: int, bar: tqdm) -> None:
+        s = self.settings
+        loss = float(self.loss_sum) / self.batches
+        self.loss_sum = torch.zeros((), device=self.device)
+        if not math.isfinite(loss):
+            raise ValueError(
+                f"the loss became {loss} in epoch {epoch + 1}; a smaller lr than {s.lr:g} is the usual cure"
+            )
+        self.seconds = self._clock()
+        rate = s.learning_rate(max(0, self.update - 1), epoch, s.epochs * self.updates)
+        row = (epoch + 1, self.step, loss * self._mean_length, loss / math.log(2), rate, self.seconds)
+        for column, value in zip(self.history.values(), row, strict=True):
+            column.append(value)
+        self._log("train", {"bits_per_letter": row[3], "lr": rate})
+        last = self.step >= s.epochs * self.batches
+        if self.valid is not None and ((epoch + 1) % s.eval_every == 0 or last):
+            self._evaluate(epoch, self.valid)
+            bar.set_postfix_str(self._postfix(loss), refresh=False)
+        if (epoch + 1) % s.check_every == 0 or last or self.stopped:
+            self._checkpoint()
+
+    def _evaluate(self, epoch: int, valid: Batch) -> None:
+        """Estimate the validation bound with the averaged weights, at the same times and noise every time."""
+        self.ema.copy_buffers()
+        generator = runtime.generator_for(self.device, self.settings.seed, "validation")
+        total = letters = 0.0
+        with runtime.autocast(self.device, self.settings.precision, training=True):
+            for i in range(0, len(valid), runtime.CHUNK):
+                part = valid.take(slice(i, i + runtime.CHUNK))
+                bound, _ = self.ema.module.bound(part, VALIDATION_TIMES, generator)
+                total, letters = total + float(bound.sum()), letters + float(part.lengths.sum())
+        bits = total / letters / math.log(2)
+        best = self.best
+        is_best = best is None or bits < best["bits"]
+        if best is None or is_best:
+            state = {k: v.clone() for k, v in self.ema.module.state_dict().items()}
+            self.best = best = {"bits": bits, "epoch": epoch + 1, "state": state}
+            self.save_model(state)
+        row = (epoch + 1, self.step, total / len(valid), bits, is_best, self._clock())
+        for column, value in zip(self.evaluations.values(), row, strict=True):
+            column.append(value)
+        self._log("eval", {"bits_per_letter": bits})
+        patience = self.settings.patience
+        self.stopped = patience is not None and epoch + 1 - best["epoch"] >= patience
+
+    def _log(self, part: str, values: dict[str, float]) -> None:
+        if self.run is not None:
+            named = {f"{part}/{k}": v for k, v in values.items()}
+            self.run.log_scalars(self.step, named, self.resumed_at)
+
+    def _checkpoint(self) -> None:
+        self.seconds = self._clock()
+        self._checkpointed = time.monotonic()
+        if self.run is not None:
+            self.run.save_checkpoint(self.state_dict())
+            self.run.write_metrics("train", self.history)
+            self.run.write_metrics("eval", self.evaluations)
+
+    def _finish(self) -> None:
+        self.save_model(self.best_state())
+        if self.run is not None:
+            self.run.write_metrics("train", self.history)
+            self.run.write_metrics("eval", self.evaluations)
+            self.run.set_status("finished")
+
+    def _postfix(self, loss: float) -> str:
+        text = f"epoch {min(self.epoch + 1, self.settings.epochs)}, train {loss / math.log(2):.3f}"
+        if self.best is not None:
+            text += f", valid {self.evaluations['bits_per_letter'][-1]:.3f}, best {self.best['bits']:.3f}"
+        return text + " bits/letter"
+
+    def _announce(self, steps: int) -> None:
+        """Say how long the rest will take; where that is long on a CPU, what would be shorter."""
+        runtime.synchronize(self.device)
+        left = (self.settings.epochs * self.batches - self.step) * (self._clock() - self._sitting) / steps
+        runtime.say(logger, f"training will take about {_duration(left)} on {self.device}", self.settings.verbose)
+        if left > 3600 and self.device.type == "cpu":
+            epochs = max(1, int(self.settings.epochs * 3600 / left / 2))
+            warnings.warn(
+                f"these settings need about {_duration(left)} on this CPU; "
+                f'network="conv" with lr=2e-3, batch_size=128 and epochs=20 usually needs minutes for 10,000 sequences '
+                f"of 50 letters (or keep this network and give epochs={epochs}, or use a GPU)",
+                stacklevel=2,
+            )
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
+
+
+def _at_most(batch: Batch, rows: int, seed: int) -> Batch:
+    """Return `rows` random rows: validation during a fit is an estimate, cheap and the same from epoch to epoch."""
+    if len(batch) <= rows:
+        return batch
+    chosen = torch.randperm(len(batch), generator=runtime.generator_for("cpu", seed, "validation rows"))[:rows]
+    chosen = chosen.sort().values.to(batch.x0.device)
+    cond = None if batch.cond is None else {k: v[chosen] for k, v in batch.cond.items()}
+    return Batch(batch.x0[chosen], batch.lengths[chosen], cond)
