@@ -29,9 +29,6 @@ from seqdiff.runtime import replacing, say
 
 logger = logging.getLogger(__name__)
 
-_OURS = {"check", "samples", "tb", "args.json", "args.pickle", ".lock"} | {
-    f"metrics_{part}.{kind}" for part in ("train", "eval") for kind in ("pickle", "txt")
-}
 FREE_TO_CHANGE = {"verbose", "device", "savepath", "model_name", "check_every"}
 """Parameters that may differ when a run is resumed: they do not change what is learned."""
 
@@ -65,23 +62,35 @@ class Run:
     # -- what it holds ------------------------------------------------------------------------------------------------
 
     def read_args(self) -> dict[str, Any] | None:
-        """Return the contents of args.json, None where there are none."""
+        """Return the contents of args.json, None where there are none or another program wrote them."""
         try:
-            return json.loads((self.path / "args.json").read_text(encoding="utf-8"))
+            args = json.loads((self.path / "args.json").read_text(encoding="utf-8"))
         except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
             return None
+        return args if isinstance(args, dict) and {"estimator", "parameters", "data"} <= args.keys() else None
+
+    def foreign(self) -> list[str]:
+        """Return what a folder without our args.json holds that seqdiff did not put there."""
+        found = []
+        for path in sorted(self.path.iterdir()):
+            ours = path.name == ".lock" or _is_temporary(path)
+            if path.is_dir() and path.name in ("check", "samples", "tb"):  # laid out just before it was killed
+                ours = all(map(_is_temporary, path.iterdir()))
+            if not ours:
+                found.append(path.name)
+        return found
 
     @property
     def finished(self) -> bool:
         args = self.read_args()
         return args is not None and args.get("status") == "finished"
 
-    def matches(self, parameters: dict[str, Any], digest: str) -> bool:
-        """Whether this folder's run was made with these parameters (but for harmless ones) and this data."""
-        args = self.read_args()
-        if args is None or args.get("data") != digest:
+    def matches(self, args: dict[str, Any]) -> bool:
+        """Whether this folder's run has this estimator, these parameters (but for harmless ones) and this data."""
+        old = self.read_args()
+        if old is None or (old["estimator"], old["data"]) != (args["estimator"], args["data"]):
             return False
-        return not differing(args.get("parameters", {}), parameters)
+        return not differing(old["parameters"], args["parameters"])
 
     # -- holding it ---------------------------------------------------------------------------------------------------
 
@@ -139,7 +148,12 @@ class Run:
             torch.save(state, name)
 
     def load_checkpoint(self, device: torch.device) -> dict[str, Any]:
-        return torch.load(self.checkpoint, map_location=device, weights_only=True)
+        try:
+            return torch.load(self.checkpoint, map_location=device, weights_only=True)
+        except Exception:  # a damaged file can fail in any way
+            raise ValueError(
+                f"{self.checkpoint} cannot be read; delete {self.path} to start again, or choose another model_name"
+            ) from None
 
     def write_metrics(self, part: str, history: dict[str, list[Any]]) -> None:
         """Write a dict of equally long lists as a pickle and as a tab-separated table."""
@@ -154,9 +168,14 @@ class Run:
         if self._writer is None:
             from torch.utils.tensorboard import SummaryWriter  # slow to import, and only needed here
 
-            self._writer = SummaryWriter(str(self.path / "tb"), purge_step=resumed_at)
+            purge = None if resumed_at is None else resumed_at + 1
+            self._writer = SummaryWriter(str(self.path / "tb"), purge_step=purge)
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
+
+
+def _is_temporary(path: Path) -> bool:
+    return path.name.startswith(".") and path.name.endswith(".tmp")
 
 
 def _cell(value: Any) -> str:
@@ -202,14 +221,19 @@ def open_run(
         raise ValueError(
             f"savepath={str(savepath)!r} is a file, but a folder for the runs is wanted; give another name"
         )
-    root.mkdir(parents=True, exist_ok=True)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise ValueError(
+            f"savepath={str(savepath)!r} cannot be made: {error.strerror}; give a folder that you may write to"
+        ) from None
     if model_name is not None:
         run = Run(root / model_name)
         return _take(run, args, resume)
     if resume:
         for path in _candidates(root, run_dir, args):
             run = Run(path)
-            if run_dir is not None or run.matches(args["parameters"], args["data"]):
+            if run_dir is not None or run.matches(args):
                 return _take(run, args, resume)
         say(logger, f"no unfinished run with these settings and data in {root}: starting a new one", verbose)
     for i in _count():
@@ -243,8 +267,7 @@ def _take(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, bool]:
     if run.path.exists() and not run.path.is_dir():
         raise ValueError(f"{run.path} is a file, but a folder for the run is wanted; choose another model_name")
     run.path.mkdir(parents=True, exist_ok=True)
-    foreign = sorted(p.name for p in run.path.iterdir() if p.name not in _OURS and not p.name.endswith(".tmp"))
-    if foreign and run.read_args() is None:
+    if run.read_args() is None and (foreign := run.foreign()):
         raise ValueError(f"{run.path} is not a run folder (it holds {foreign[0]!r}); choose another model_name")
     run.acquire()
     try:
@@ -256,23 +279,28 @@ def _take(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, bool]:
 
 def _take_locked(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, bool]:
     old = run.read_args()
-    if old is None or not run.checkpoint.is_file():
+    if old is None or not (run.finished or run.checkpoint.is_file()):
         run.start(args)
         return run, False
     if not resume:
         kind = "a finished run" if run.finished else "an interrupted run; fit(..., resume=True) goes on with it"
         raise ValueError(f"{run.path} holds {kind}; choose another model_name, or delete the folder to start again")
-    if old.get("estimator") != args["estimator"]:
-        raise ValueError(f"{run.path} holds a run of {old.get('estimator')}, not of {args['estimator']}")
-    if names := differing(old.get("parameters", {}), args["parameters"]):
+    if old["estimator"] != args["estimator"]:
+        raise ValueError(
+            f"{run.path} holds a run of {old['estimator']}, not of {args['estimator']}; choose another model_name"
+        )
+    if names := differing(old["parameters"], args["parameters"]):
         raise ValueError(
             f"{run.path} cannot be resumed: its run had other values of {', '.join(names)}; "
             "give those (see its args.json) or choose another model_name"
         )
-    if old.get("data") != args["data"]:
+    if old["data"] != args["data"]:
         raise ValueError(
             f"{run.path} cannot be resumed: its run learned from other data; give the same sequences, labels and "
             "validation, or choose another model_name"
         )
+    if not run.checkpoint.is_file():
+        gone = run.checkpoint.name
+        raise ValueError(f"{run.path} holds a finished run whose {gone} is gone; choose another model_name")
     run.sweep()
     return run, True

@@ -65,16 +65,16 @@ def _fast_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and hasattr(torch.cpu, "_is_amx_tile_supported") and torch.cpu._is_amx_tile_supported()
 
 
-def autocast(device: torch.device, precision: str, *, training: bool) -> contextlib.AbstractContextManager:
+def autocast(device: torch.device, precision: str, *, exact: bool = False) -> contextlib.AbstractContextManager:
     """Return the context in which the network runs.
 
     Parameters
     ----------
     device : torch.device
     precision : {"auto", "float32", "bfloat16"}
-        ``"auto"`` trains in bfloat16 where the hardware has it and scores and samples in float32, in which the batch
-        a sequence happens to share does not change its sample.
-    training : bool
+        ``"auto"`` trains and samples in bfloat16 where the hardware is made for it, and scores in float32.
+    exact : bool
+        Whether the figures will be reported.
 
     Raises
     ------
@@ -84,10 +84,25 @@ def autocast(device: torch.device, precision: str, *, training: bool) -> context
     if precision not in ("auto", "float32", "bfloat16"):
         raise ValueError(f"precision={precision!r} is not known; give 'auto', 'float32' or 'bfloat16'")
     if precision == "auto":
-        precision = "bfloat16" if training and _fast_bfloat16(device) else "float32"
+        precision = "bfloat16" if _fast_bfloat16(device) and not exact else "float32"
     if precision == "float32":
         return contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def autocasting(function: Callable[..., Tensor], device: torch.device, precision: str) -> Callable[..., Tensor]:
+    """Return the function run under `autocast`.
+
+    A loop that yields must not hold such a context itself: it would hold in the code that reads the loop, too.
+    """
+
+    def call(*args: Tensor, **kwargs: Tensor) -> Tensor:
+        with autocast(device, precision):
+            return function(*args, **kwargs)
+
+    if hasattr(function, "advance"):  # a network that can also read letter by letter
+        call.advance = autocasting(function.advance, device, precision)  # type: ignore[attr-defined]
+    return call
 
 
 def seed_of(*parts: object) -> int:
@@ -164,9 +179,15 @@ def own_random_state(device: torch.device) -> Iterator[None]:
         yield
 
 
-def seed_dropout(seed: int) -> None:
-    """Seed torch's global generators, from which dropout draws; only inside `own_random_state`."""
-    torch.manual_seed(seed)
+def seed_dropout(seed: int, device: torch.device) -> None:
+    """Seed the device's global generator, from which dropout draws; only inside `own_random_state`."""
+    if device.type == "cuda":
+        index = torch.cuda.current_device() if device.index is None else device.index
+        torch.cuda.default_generators[index].manual_seed(seed)
+    elif device.type == "mps":
+        torch.mps.manual_seed(seed)
+    else:
+        torch.random.default_generator.manual_seed(seed)
 
 
 @contextlib.contextmanager

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -24,6 +25,24 @@ def in_batches(denoiser: Denoiser, batch_size: int) -> Denoiser:
             part = None if cond is None else {k: v[rows] for k, v in cond.items()}
             parts.append(denoiser(x[rows], t[rows], part, None if mask is None else mask[rows]))
         return torch.cat(parts)
+
+    if hasattr(denoiser, "advance"):
+        call.advance = _advance_in_batches(denoiser.advance, batch_size)  # type: ignore[attr-defined]
+    return call
+
+
+def _advance_in_batches(advance: Callable[..., Any], batch_size: int) -> Callable[..., Any]:
+    """Return `Autoregressive`'s way to ask a network for one letter at a time, on at most `batch_size` rows each."""
+
+    def call(x: Tensor, i: int, cond: Cond = None, cache: dict[str, Tensor] | None = None) -> Any:
+        if len(x) <= batch_size:
+            return advance(x, i, cond, cache)
+        parts = []
+        for first in range(0, len(x), batch_size):
+            rows = slice(first, first + batch_size)
+            part, past = (None if d is None else {k: v[rows] for k, v in d.items()} for d in (cond, cache))
+            parts.append(advance(x[rows], i, part, past))
+        return torch.cat([p[0] for p in parts]), {k: torch.cat([p[1][k] for p in parts]) for k in parts[0][1]}
 
     return call
 

@@ -43,12 +43,13 @@ class Toy:
             state = State(x, t, self.mask(len(x)))
             evidence = process.log_evidence(state, torch.float64)  # (B, L, K)
             letters = [evidence[:, m].T[self.x[:, m]].T for m in range(self.length)]  # (B, N) each
-            out = torch.empty(*x.shape, self.letters, dtype=torch.float64)
+            out = []
             for i in range(self.length):
                 others = self.p.log() + sum(letters[m] for m in range(self.length) if m != i)
-                for k in range(self.letters):
-                    out[:, i, k] = torch.logsumexp(others[:, self.x[:, i] == k], -1)
-            return out
+                largest = others.amax(-1, keepdim=True)
+                has = torch.nn.functional.one_hot(self.x[:, i], self.letters).double()
+                out.append(((others - largest).exp() @ has).log() + largest)
+            return torch.stack(out, 1)
 
         return denoiser
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import numbers
 import os
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,6 +16,7 @@ from typing import Any, ClassVar
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from seqdiff import runtime
 from seqdiff.data import Dataset, LengthLaw, Target, prepare, random_split
@@ -115,7 +117,6 @@ class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False
         tags.input_tags.one_d_array = True
-        tags.non_deterministic = True
         return tags
 
     # -- what a subclass gives ----------------------------------------------------------------------------------------
@@ -125,6 +126,10 @@ class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
 
     def _network_options(self) -> dict[str, Any]:
         return {"width": self.width, "depth": self.depth, "dropout": self.dropout}
+
+    def _first_guess(self, train: Dataset, weight: np.ndarray | None) -> Tensor:
+        """Return log-probabilities (L, outputs of the network) to begin training from."""
+        return log_frequencies(train, self.length_law_, weight)
 
     # -- fit ----------------------------------------------------------------------------------------------------------
 
@@ -167,39 +172,45 @@ class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
         """
         parameters.check(self)
         device = runtime.choose_device(self.device)
-        runtime.autocast(device, self.precision, training=True)
+        runtime.autocast(device, self.precision)
         data = self._read(X, y)
         weight = parameters.check_weight(sample_weight, data)
-        train, valid, weight = self._split(data, weight, validation)
+        train, valid, weights = self._split(data, weight, validation)
         self._learn_vocabulary(train, valid)
-        objective = self._build(train)
-        run, checkpoint = self._open_run(train, valid, weight, resume)
-        self.run_dir_ = None if run is None else str(run.path)
-        self.objective_ = runtime.place(objective, device)
-        trainer = Trainer(
-            self.objective_,
-            encode_batch(train, self.length_law_.max_length, device, self.target_, weight),
-            None if valid is None else encode_batch(valid, self.length_law_.max_length, device, self.target_),
-            self._settings(),
-            run,
-            None if run is None else lambda state: persistence.write(self, state, run.model),
+        objective = self._build(train, weights[0])
+        longest = self.length_law_.max_length
+        batches = (
+            encode_batch(train, longest, device, self.target_, weights[0]),
+            None if valid is None else encode_batch(valid, longest, device, self.target_, weights[1]),
         )
-        self.history_, self.evaluations_ = trainer.history, trainer.evaluations
+        # Nothing that the person gave can be wrong any more: only now is something written.
+        run, checkpoint = self._open_run(train, valid, weights, resume)
         try:
+            self.run_dir_ = None if run is None else str(run.path)
+            self.objective_ = runtime.place(objective, device)
+            save_model = None if run is None else lambda state: persistence.write(self, state, run.model)
+            trainer = Trainer(self.objective_, *batches, self._settings(), run, save_model)
+            self.history_, self.evaluations_ = trainer.history, trainer.evaluations
             if checkpoint and run is not None:
                 trainer.load_state_dict(run.load_checkpoint(device))
                 self.history_, self.evaluations_ = trainer.history, trainer.evaluations
             self._tell(data, train, valid, run, trainer)
+            self._train(trainer, objective)
+        finally:
+            if run is not None:
+                run.release()
+        return self
+
+    def _train(self, trainer: Trainer, objective: Objective) -> None:
+        try:
             trainer.fit()
         except KeyboardInterrupt:
-            kept = "fit(..., resume=True) goes on" if run is not None else "nothing was saved, as savepath is None"
+            saved = trainer.run is not None
+            kept = "fit(..., resume=True) goes on" if saved else "nothing was saved, as savepath is None"
             runtime.say(logger, f"stopped after {trainer.step} steps; {kept}", self.verbose)
             raise
         finally:
             self._adopt(trainer, objective)
-            if run is not None:
-                run.release()
-        return self
 
     def _read(self, X: Any, y: Any) -> Dataset:
         return prepare(
@@ -213,18 +224,23 @@ class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
 
     def _split(
         self, data: Dataset, weight: np.ndarray | None, validation: Any
-    ) -> tuple[Dataset, Dataset | None, np.ndarray | None]:
-        """Return training data, validation data and the training weights."""
-        if validation is None or (isinstance(validation, (int, float)) and validation == 0):
-            return data, None, weight
-        if isinstance(validation, (int, float)) and not isinstance(validation, bool):
-            if not 0 < validation < 1:
+    ) -> tuple[Dataset, Dataset | None, tuple[np.ndarray | None, np.ndarray | None]]:
+        """Return training data, validation data and the weights of both."""
+        if validation is None or validation is False:
+            return data, None, (weight, None)
+        if isinstance(validation, numbers.Real) and not isinstance(validation, (bool, np.bool_)):
+            if not 0 <= float(validation) < 1:
                 raise ValueError(f"validation={validation} is not a share; give one between 0 and 1, sequences or None")
-            if len(data) < 2:
-                return data, None, weight
-            kept, held = random_split(len(data), float(validation), self.random_state)
-            return data.take(kept), data.take(held), None if weight is None else weight[kept]
-        pair = isinstance(validation, tuple) and len(validation) == 2 and not isinstance(validation[1], str)
+            if len(data) < 2 or validation == 0:
+                return data, None, (weight, None)
+            kept, held = random_split(len(data), float(validation), int(self.random_state))
+            both = (None, None) if weight is None else (weight[kept], weight[held])
+            if weight is not None and not weight[held].any():
+                return data.take(kept), None, both
+            return data.take(kept), data.take(held), both
+        pair = isinstance(validation, tuple) and len(validation) == 2
+        if pair and all(isinstance(part, str) for part in validation):  # a file and its column, or two sequences
+            pair = Path(validation[0]).is_file()
         X, y = validation if pair else (validation, None)
         held_data = prepare(
             X,
@@ -234,7 +250,9 @@ class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
             ambiguous=self.ambiguous,
             sequence_column=self.sequence_column,
         )
-        return data, held_data, weight
+        if held_data.y is not None and data.y is None:
+            raise ValueError("validation has labels, but y was not given; give both or neither")
+        return data, held_data, (weight, None)
 
     def _learn_vocabulary(self, train: Dataset, valid: Dataset | None) -> None:
         """Set what the model file holds beside the weights: alphabet, lengths, labels."""
@@ -244,29 +262,33 @@ class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
         self.target_ = None if train.y is None else Target().fit(train.y, self.target)
         self.n_train_ = len(train)
 
-    def _build(self, train: Dataset | None = None) -> Objective:
+    def _build(self, train: Dataset | None = None, weight: np.ndarray | None = None) -> Objective:
         """Return process and network, the weights drawn from `random_state`."""
         process = self._make_process()
-        with runtime.seeded_weights(self.random_state):
+        with runtime.seeded_weights(int(self.random_state)):
             network = build_network(
                 self.network,
                 self._network_options(),
                 states=process.states,
-                letters=len(self.alphabet_),
+                letters=process.outputs,
                 length=self.length_law_.max_length,
                 conditions=conditions_of(self.target_),
                 fixed_length=self.length_law_.fixed,
             )
         if train is not None and isinstance(network, Network):  # a function's network need not be one
-            network.start_at(log_frequencies(train, self.length_law_))
+            network.start_at(self._first_guess(train, weight))
         return Objective(process, network)
 
     def _settings(self) -> Settings:
         names = Settings.__dataclass_fields__.keys() & self.get_params(deep=False).keys()
-        return Settings(**{name: getattr(self, name) for name in names}, seed=self.random_state)
+        return Settings(**{name: getattr(self, name) for name in names}, seed=int(self.random_state))
 
     def _open_run(
-        self, train: Dataset, valid: Dataset | None, weight: np.ndarray | None, resume: bool
+        self,
+        train: Dataset,
+        valid: Dataset | None,
+        weights: tuple[np.ndarray | None, np.ndarray | None],
+        resume: bool,
     ) -> tuple[Run | None, bool]:
         if self.savepath is None:
             if resume:
@@ -275,7 +297,7 @@ class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
         digests = [
             train.digest(),
             "" if valid is None else valid.digest(),
-            "" if weight is None else weight.tobytes().hex(),
+            *("" if weight is None else weight.tobytes().hex() for weight in weights),
         ]
         args = {
             "estimator": type(self).__name__,

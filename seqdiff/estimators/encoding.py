@@ -24,11 +24,17 @@ def conditions_of(target: Target | None) -> Conditions:
     return Conditions(values=target.n_columns) if target.kind == "value" else Conditions(channels=target.n_columns)
 
 
-def encode_condition(target: Target | None, y: Any, n: int, device: torch.device) -> dict[str, Tensor] | None:
-    """Return the condition of `n` rows; None for a model that knows no conditions."""
+def encode_condition(
+    target: Target | None, y: Any, n: int, length: int, device: torch.device
+) -> dict[str, Tensor] | None:
+    """Return the condition of `n` rows, a signal with `length` positions; None for a model without conditions."""
     if target is None:
         return None
-    return {k: torch.from_numpy(np.ascontiguousarray(v)).to(device) for k, v in target.encode(y, n=n).items()}
+    arrays = target.encode(y, n=n)
+    if "signal" in arrays:  # as wide as the sequences, which are padded too
+        signal = arrays["signal"][:, :length]
+        arrays["signal"] = np.pad(signal, ((0, 0), (0, length - signal.shape[1]), (0, 0)))
+    return {k: torch.from_numpy(np.ascontiguousarray(v)).to(device) for k, v in arrays.items()}
 
 
 def encode_batch(
@@ -42,19 +48,21 @@ def encode_batch(
     # torch indexes few operations on uint16
     kind = np.int32 if data.tokens.dtype == np.uint16 else data.tokens.dtype
     padded = np.zeros((len(data), length), dtype=kind)
-    padded[:, : data.tokens.shape[1]] = data.tokens
+    width = min(length, data.tokens.shape[1])  # a part of a data set may be shorter than the whole was
+    padded[:, :width] = data.tokens[:, :width]
     return Batch(
         torch.from_numpy(padded).to(device),
         torch.from_numpy(np.ascontiguousarray(data.lengths)).to(device),
-        encode_condition(target, data.y, len(data), device),
+        encode_condition(target, data.y, len(data), length, device),
         None if weight is None else torch.from_numpy(weight.astype(np.float32)).to(device),
     )
 
 
-def log_frequencies(data: Dataset, law: LengthLaw) -> Tensor:
+def log_frequencies(data: Dataset, law: LengthLaw, weight: np.ndarray | None = None) -> Tensor:
     """Return log letter frequencies (L, K) with one pseudocount a letter: the position weight matrix."""
     real = np.arange(data.tokens.shape[1]) < data.lengths[:, None]
     counts = np.full((law.max_length, len(data.alphabet)), PSEUDOCOUNT)
     positions = np.broadcast_to(np.arange(data.tokens.shape[1]), data.tokens.shape)
-    np.add.at(counts, (positions[real], data.tokens[real]), 1.0)
+    row = np.ones(len(data)) if weight is None else weight
+    np.add.at(counts, (positions[real], data.tokens[real]), np.repeat(row, data.lengths))
     return torch.from_numpy(np.log(counts / counts.sum(1, keepdims=True))).float()

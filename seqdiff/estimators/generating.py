@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import numbers
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 
@@ -76,11 +78,13 @@ class GeneratingMixin:
         ValueError
             If an argument is not as it should be; nothing has been written then.
         """
+        check_is_fitted(self, "objective_")
         seed = runtime.fresh_seed() if random_state is None else parameters.check_seed(random_state)
         if out is not None:
             check_output(out)
+        trajectories = self._trajectories(n, y, template, guidance, steps, temperature, length, seed)
         sequences: list[str] = []
-        for final in self._sample(n, y, template, guidance, steps, temperature, length, seed):
+        for final in self._finals(n, trajectories):
             lengths = final.mask.sum(-1).cpu().numpy()
             sequences += self.alphabet_.decode(self.objective_.process.decode(final).cpu().numpy(), lengths)
         self.seed_ = seed
@@ -111,15 +115,15 @@ class GeneratingMixin:
         random_state: int = 0,
     ) -> Iterator[State]:
         """Yield the states of up to 256 sequences on their way from noise to data; arguments as of `generate`."""
-        if n > runtime.CHUNK:
-            raise ValueError(f"n={n} is too many to watch; give at most {runtime.CHUNK}")
+        check_is_fitted(self, "objective_")
+        parameters.check_number("n", n, numbers.Integral, 1, runtime.CHUNK)
         seed = parameters.check_seed(random_state)
         return next(self._trajectories(n, y, template, guidance, steps, temperature, length, seed))
 
-    def _sample(self, n, y, template, guidance, steps, temperature, length, seed) -> Iterator[State]:
+    def _finals(self, n: int, trajectories: Iterator[Iterator[State]]) -> Iterator[State]:
         """Yield the final states, a group of rows at a time."""
         with runtime.progress(n, "sequence", self.verbose) as bar:
-            for states in self._trajectories(n, y, template, guidance, steps, temperature, length, seed):
+            for states in trajectories:
                 path = iter(states)
                 final = next(path)
                 for state in path:
@@ -129,8 +133,7 @@ class GeneratingMixin:
                 yield final
 
     def _trajectories(self, n, y, template, guidance, steps, temperature, length, seed) -> Iterator[Iterator[State]]:
-        """Check the arguments, then yield one trajectory for each group of rows."""
-        check_is_fitted(self, "objective_")
+        """Check the arguments at once, and return an iterator over one trajectory for each group of rows."""
         parameters.check_generate(n, steps, temperature)
         device = next(self.objective_.parameters()).device
         guides = _as_guides(guidance)
@@ -140,17 +143,24 @@ class GeneratingMixin:
             guides.append(Template(torch.from_numpy(allowed).to(device)))
         if y is not None and self.target_ is None:
             raise ValueError("y was given, but this model was fitted without labels; fit(X, y) first")
-        cond = None if y is None else encode_condition(self.target_, y, n, device)
-        lengths = parameters.check_lengths(length, n, self.length_law_, seed)
+        free = length is None and self.objective_.process.models_length
+        longest = self.length_law_.max_length
+        lengths = np.full(n, longest) if free else parameters.check_lengths(length, n, self.length_law_, seed)
         width = int(lengths.max())
+        if y is not None and self.target_.kind == "signal":
+            parameters.check_signal(y, width, longest)
+        cond = None if y is None else encode_condition(self.target_, y, n, width, device)
         mask = torch.arange(width) < torch.as_tensor(lengths)[:, None]
+        if free:
+            mask = torch.zeros_like(mask)  # no position is known to be real: the process says where sequences end
         rows = runtime.rows_at_once(device)
-        network = in_batches(self.objective_.network, rows)
+        network = runtime.autocasting(self.objective_.network, device, self.precision)
+        network = in_batches(network, rows)
 
         def run(first: int) -> Iterator[State]:
             part = slice(first, first + rows)
             generators = runtime.chunk_generators(len(mask[part]), device, seed, "sample", first=first // runtime.CHUNK)
-            states = trajectory(
+            return trajectory(
                 self.objective_.process,
                 network,
                 mask[part].to(device),
@@ -160,11 +170,8 @@ class GeneratingMixin:
                 steps=steps,
                 temperature=temperature,
             )
-            with torch.no_grad(), runtime.autocast(device, self.precision, training=False):
-                yield from states
 
-        for first in range(0, n, rows):
-            yield run(first)
+        return (run(first) for first in range(0, n, rows))
 
 
 def _as_guides(guidance: Any) -> list[Guidance]:

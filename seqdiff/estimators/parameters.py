@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
 import numbers
+import os
 from typing import Any
 
 import numpy as np
@@ -49,10 +51,11 @@ def check(estimator: Any) -> None:
     ValueError
         For the first one that is not as it should be.
     """
+    signature = inspect.signature(type(estimator)).parameters
     for name, value in estimator.get_params(deep=False).items():
         if name in _RULES:
             kind, low, high, none = _RULES[name]
-            check_number(name, value, kind, low, high, none)
+            check_number(name, value, kind, low, high, none or signature[name].default is None)
         elif name in _CHOICES and value not in _CHOICES[name]:
             wanted = ", ".join(map(repr, _CHOICES[name]))
             raise ValueError(f"{name}={value!r} is not known; give one of {wanted}")
@@ -61,6 +64,10 @@ def check(estimator: Any) -> None:
         not isinstance(name, str) or not name or name in (".", "..") or set(name) & set('/\\:*?"<>|')
     ):
         raise ValueError(f"model_name={name!r} is not a folder's name; give letters, digits, '-' and '_', or None")
+    if not (estimator.savepath is None or isinstance(estimator.savepath, (str, os.PathLike))):
+        raise ValueError(f"savepath={estimator.savepath!r} is not a path; give a folder's, or None to write nothing")
+    if not isinstance(estimator.verbose, (numbers.Integral, bool, np.bool_)):
+        raise ValueError(f"verbose={estimator.verbose!r} is not possible; give 0 (silent) or 1")
 
 
 def check_number(name: str, value: Any, kind: type, low: float, high: float, none: bool = False) -> None:
@@ -105,6 +112,16 @@ def check_lengths(length: Any, n: int, law: LengthLaw, seed: int) -> np.ndarray:
         known = f"{law.max_length} letters" if law.fixed else f"1 to {law.max_length} letters"
         raise ValueError(f"length={length!r} is not possible: this model makes sequences of {known}")
     return np.broadcast_to(lengths.astype(np.int64), (n,)).copy()
+
+
+def check_signal(y: Any, width: int, longest: int) -> None:
+    """Raise a ValueError unless a signal, (L, C) or (n, L, C), has as many positions as the sequences to generate."""
+    shape = np.shape(y)
+    if len(shape) in (2, 3) and shape[-2] not in (width, longest):
+        raise ValueError(
+            f"y is a signal over {shape[-2]} positions, but sequences of up to {width} letters are to be made; "
+            "give one row of the signal per letter, shape (L, C) or (n, L, C)"
+        )
 
 
 def check_weight(weight: Any, data: Dataset) -> np.ndarray | None:

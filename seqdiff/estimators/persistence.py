@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from seqdiff import runtime
@@ -23,11 +23,16 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 CALLABLE = "<a function>"
+_HEADER = {"class", "parameters", "alphabet", "length_law", "target", "n_train"}
 
 
 def plain_parameters(estimator: SequenceGenerator) -> dict[str, Any]:
     """Return the parameters as JSON can hold them."""
-    return {name: _plain(value) for name, value in estimator.get_params(deep=False).items()}
+    plain = {name: _plain(value) for name, value in estimator.get_params(deep=False).items()}
+    try:
+        return json.loads(json.dumps(plain))  # tuples become lists here already, so that they equal what is read back
+    except TypeError as error:
+        raise ValueError(f"a parameter cannot be written to a file ({error}); give numbers, strings or lists") from None
 
 
 def _plain(value: Any) -> Any:
@@ -64,7 +69,8 @@ def write(estimator: SequenceGenerator, state: dict[str, Tensor], path: Path) ->
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
     with runtime.replacing(path) as name:
-        save_file(tensors, name, metadata={"seqdiff": json.dumps(header)})
+        # not save_file, whose files nobody else may read
+        name.write_bytes(to_bytes(tensors, metadata={"seqdiff": json.dumps(header)}))
 
 
 def known_classes() -> dict[str, type[SequenceGenerator]]:
@@ -100,11 +106,12 @@ def read_header(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
             header = json.loads((file.metadata() or {}).get("seqdiff", "null"))
     except (SafetensorError, OSError, json.JSONDecodeError):
         header = None
-    if header is None:
-        raise ValueError(f"{given} is not a model that seqdiff wrote; give the model.safetensors of a run")
-    if header["format_version"] > FORMAT_VERSION:
-        raise ValueError(f"{given} was written by a newer seqdiff; upgrade with pip install -U seqdiff")
-    return path, header
+    if isinstance(header, dict) and isinstance(version := header.get("format_version"), int):
+        if version > FORMAT_VERSION:
+            raise ValueError(f"{given} was written by a newer seqdiff; upgrade with pip install -U seqdiff")
+        if _HEADER <= header.keys():
+            return path, header
+    raise ValueError(f"{given} is not a model that seqdiff wrote; give the model.safetensors of a run")
 
 
 def read(path: str | os.PathLike[str], *, device: str = "auto", network: Any = None) -> SequenceGenerator:
@@ -129,6 +136,9 @@ def read(path: str | os.PathLike[str], *, device: str = "auto", network: Any = N
         known = ", ".join(sorted(classes))
         raise ValueError(f"{path} holds a {header['class']}, which is not among {known}; import its module first")
     settings = {name: _unplain(value) for name, value in header["parameters"].items()}
+    if unknown := settings.keys() - classes[header["class"]]().get_params(deep=False).keys():
+        names = ", ".join(sorted(unknown))
+        raise ValueError(f"{path} has parameters that this {header['class']} does not know ({names}); upgrade seqdiff")
     if settings.get("network") == CALLABLE:
         if network is None:
             raise ValueError(f"{path} was trained with a network of your own; give it again: load(path, network=...)")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numbers
 from typing import Any
 
 import numpy as np
@@ -59,11 +60,15 @@ class ScoringMixin:
             If the sequences cannot be read or have letters the model does not know.
         """
         check_is_fitted(self, "objective_")
+        parameters.check_number("times", times, numbers.Integral, 1, float("inf"), True)
         data = prepare(X, y, alphabet=self.alphabet_, ambiguous="error", sequence_column=self.sequence_column)
         if data.y is not None and self.target_ is None:
             raise ValueError("y was given, but this model was fitted without labels; leave y out")
         seed = parameters.check_seed(random_state)
         log_length = self.length_law_.log_prob(data.lengths)
+        # Where the bound holds the length already, only what is impossible remains to be said.
+        if self.objective_.process.models_length:
+            log_length = np.where(np.isfinite(log_length), 0.0, -np.inf)
         scores, errors = np.where(np.isfinite(log_length), 0.0, -np.inf), np.zeros(len(data))
         possible = np.flatnonzero(np.isfinite(log_length))
         if len(possible):
@@ -78,7 +83,7 @@ class ScoringMixin:
         everything = encode_batch(data, self.length_law_.max_length, device, target)
         rows = runtime.rows_at_once(device)
         bounds, variances = [], []
-        with runtime.autocast(device, self.precision, training=False):
+        with runtime.autocast(device, self.precision, exact=True):
             for first in range(0, len(data), rows):
                 part = everything.take(slice(first, first + rows))
                 generators = runtime.chunk_generators(len(part), device, seed, "score", first=first // runtime.CHUNK)

@@ -30,7 +30,7 @@ def build_network(name: str | Callable[..., nn.Module], options: dict[str, Any],
     Raises
     ------
     ValueError
-        If the name is unknown.
+        If it is neither a known name nor callable.
     """
     if isinstance(name, str):
         if name not in NETWORKS:
@@ -38,8 +38,10 @@ def build_network(name: str | Callable[..., nn.Module], options: dict[str, Any],
                 f"network={name!r} is not known; give one of {', '.join(map(repr, NETWORKS))}, or a function"
             )
         factory: Callable[..., nn.Module] = NETWORKS[name]
-    else:
+    elif callable(name):
         factory = name
+    else:
+        raise ValueError(f"network={name!r} is neither one of {', '.join(map(repr, NETWORKS))} nor a function")
     takes = inspect.signature(factory).parameters
     return factory(**sizes, **{k: v for k, v in options.items() if v is not None and k in takes})
 

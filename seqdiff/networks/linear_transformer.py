@@ -44,7 +44,7 @@ class LinearTransformer(Network):
     Raises
     ------
     ValueError
-        If the heads do not divide the width or more of them are local than there are.
+        If the width is odd or below 4, the heads do not divide it, or more of them are local than there are.
 
     Examples
     --------
@@ -68,6 +68,8 @@ class LinearTransformer(Network):
         dropout: float = 0.0,
     ) -> None:
         super().__init__(states, letters, length, conditions, fixed_length)
+        if width < 4 or width % 2:
+            raise ValueError(f"width={width} cannot hold the sinusoids of the time; make it even and at least 4")
         if width % heads:
             raise ValueError(f"width={width} is not divisible by heads={heads}; make it a multiple")
         if local_heads > heads:

@@ -54,6 +54,8 @@ class Process(nn.Module):
 
     bound: ClassVar[Literal["exact", "elbo"] | None] = None
     """What `bound_terms` add up to: minus the log-likelihood, an upper bound of it, or nothing that is known."""
+    models_length: ClassVar[bool] = False
+    """Whether the process itself says how likely a length is; if not, that is a law of its own (data/lengths.py)."""
 
     def __init__(self, letters: int) -> None:
         super().__init__()
@@ -62,6 +64,11 @@ class Process(nn.Module):
     @property
     def states(self) -> int:
         """The number of values that a position of the network's input can take (K, or K + 1 with a mask)."""
+        return self.letters
+
+    @property
+    def outputs(self) -> int:
+        """The number of logits that the network gives at a position (K, or K + 1 with an end token)."""
         return self.letters
 
     def prior(self, mask: Tensor, generator: Generators) -> State:

@@ -106,10 +106,11 @@ class Trainer:
         self.step = 0  # batches seen
         self.update = 0  # optimizer updates made
         self.seconds = 0.0  # spent training, earlier sittings included
+        self.cpu_seconds = 0.0  # the same on the processor's clock, which other programs do not slow down
         self.loss_sum = torch.zeros((), device=self.device)  # of the running epoch
         self.history: dict[str, list] = {k: [] for k in ("epoch", "step", "loss", "bits_per_letter", "lr", "seconds")}
         self.evaluations: dict[str, list] = {
-            k: [] for k in ("epoch", "step", "bound", "bits_per_letter", "best", "seconds")
+            k: [] for k in ("epoch", "step", "bound", "bits_per_letter", "best", "seconds", "cpu_seconds")
         }
         self.best: dict[str, Any] | None = None  # {"bits", "epoch", "state"}
         self.stopped = False
@@ -141,6 +142,7 @@ class Trainer:
             "step": self.step,
             "update": self.update,
             "seconds": self.seconds,
+            "cpu_seconds": self.cpu_seconds,
             "loss_sum": self.loss_sum,
             "history": self.history,
             "evaluations": self.evaluations,
@@ -161,7 +163,8 @@ class Trainer:
         if state["gradients"] is not None:
             for parameter, gradient in zip(self.objective.parameters(), state["gradients"], strict=True):
                 parameter.grad = gradient
-        for name in ("step", "update", "seconds", "loss_sum", "history", "evaluations", "best", "stopped"):
+        plain = ("step", "update", "seconds", "cpu_seconds", "loss_sum", "history", "evaluations", "best", "stopped")
+        for name in plain:
             setattr(self, name, state[name])
         self.resumed_at = self.step
 
@@ -178,7 +181,9 @@ class Trainer:
             If the loss is no longer finite.
         """
         started, self._sitting = time.monotonic(), self.seconds
+        cpu_started, cpu_before = time.process_time(), self.cpu_seconds
         self._clock = lambda: self._sitting + time.monotonic() - started
+        self._cpu_clock = lambda: cpu_before + time.process_time() - cpu_started
         self._checkpointed = time.monotonic()
         bar = tqdm(
             total=self.settings.epochs * self.batches,
@@ -207,13 +212,14 @@ class Trainer:
         self.objective.train()
         shown = time.monotonic()
         for i in range(self.step % self.batches, self.batches):
-            loss = self._step(self.train.take(order[i * size : (i + 1) * size]), i)
+            rows = order[i * size : (i + 1) * size]
+            loss = self._step(self.train.take(rows), i)
             self.loss_sum += loss
             self.step += 1
             bar.update()
             now = time.monotonic()
             if now - shown > 1.0:  # reading the loss waits for the device: seldom
-                bar.set_postfix_str(self._postfix(float(loss)), refresh=False)
+                bar.set_postfix_str(self._postfix(float(loss) / len(rows)), refresh=False)
                 shown = now
             if self.step == (self.resumed_at or 0) + 20:
                 self._announce(20)
@@ -231,18 +237,18 @@ class Trainer:
             self._checkpoint()
 
     def _step(self, batch: Batch, i: int) -> Tensor:
-        """One batch: forward, backward and, every `update_freq` batches, an update. Returns the detached loss."""
+        """One batch: forward, backward and, every `update_freq` batches, an update. Returns the sum of the losses."""
         s = self.settings
-        runtime.seed_dropout(runtime.seed_of(s.seed, "dropout", self.step))
+        runtime.seed_dropout(runtime.seed_of(s.seed, "dropout", self.step), self.device)
         generator = self._generator.manual_seed(runtime.seed_of(s.seed, "step", self.step))
         batch = drop_labels(batch, s.label_dropout, generator)
-        with runtime.autocast(self.device, s.precision, training=True):
+        with runtime.autocast(self.device, s.precision):
             losses = self.objective(batch, generator)
         if batch.weight is not None:
             losses = losses * batch.weight
-        loss = losses.mean()
-        first = i - i % s.update_freq
-        together = min(s.update_freq, self.batches - first)  # the last update of an epoch may have fewer batches
+        loss = losses.sum()
+        first = (i - i % s.update_freq) * s.batch_size
+        together = min(s.update_freq * s.batch_size, len(self.train) - first)  # the last update may have fewer rows
         (loss / together).backward()
         if (i + 1) % s.update_freq == 0 or i + 1 == self.batches:
             self._apply_update()
@@ -263,7 +269,7 @@ class Trainer:
 
     def _end_epoch(self, epoch: int, bar: tqdm) -> None:
         s = self.settings
-        loss = float(self.loss_sum) / self.batches
+        loss = float(self.loss_sum) / len(self.train)
         self.loss_sum = torch.zeros((), device=self.device)
         if not math.isfinite(loss):
             raise ValueError(
@@ -286,12 +292,14 @@ class Trainer:
         """Estimate the validation bound with the averaged weights, at the same times and noise every time."""
         self.ema.copy_buffers()
         generator = runtime.generator_for(self.device, self.settings.seed, "validation")
-        total = letters = 0.0
-        with runtime.autocast(self.device, self.settings.precision, training=True):
+        total = rows = letters = 0.0
+        with runtime.autocast(self.device, self.settings.precision):
             for i in range(0, len(valid), runtime.CHUNK):
                 part = valid.take(slice(i, i + runtime.CHUNK))
                 bound, _ = self.ema.module.bound(part, VALIDATION_TIMES, generator)
-                total, letters = total + float(bound.sum()), letters + float(part.lengths.sum())
+                weight = torch.ones_like(bound) if part.weight is None else part.weight.to(bound.dtype)
+                total, rows = total + float((weight * bound).sum()), rows + float(weight.sum())
+                letters += float((weight * part.lengths).sum())
         bits = total / letters / math.log(2)
         best = self.best
         is_best = best is None or bits < best["bits"]
@@ -299,7 +307,7 @@ class Trainer:
             state = {k: v.clone() for k, v in self.ema.module.state_dict().items()}
             self.best = best = {"bits": bits, "epoch": epoch + 1, "state": state}
             self.save_model(state)
-        row = (epoch + 1, self.step, total / len(valid), bits, is_best, self._clock())
+        row = (epoch + 1, self.step, total / rows, bits, is_best, self._clock(), self._cpu_clock())
         for column, value in zip(self.evaluations.values(), row, strict=True):
             column.append(value)
         self._log("eval", {"bits_per_letter": bits})
@@ -312,7 +320,7 @@ class Trainer:
             self.run.log_scalars(self.step, named, self.resumed_at)
 
     def _checkpoint(self) -> None:
-        self.seconds = self._clock()
+        self.seconds, self.cpu_seconds = self._clock(), self._cpu_clock()
         self._checkpointed = time.monotonic()
         if self.run is not None:
             self.run.save_checkpoint(self.state_dict())
@@ -360,4 +368,4 @@ def _at_most(batch: Batch, rows: int, seed: int) -> Batch:
     chosen = torch.randperm(len(batch), generator=runtime.generator_for("cpu", seed, "validation rows"))[:rows]
     chosen = chosen.sort().values.to(batch.x0.device)
     cond = None if batch.cond is None else {k: v[chosen] for k, v in batch.cond.items()}
-    return Batch(batch.x0[chosen], batch.lengths[chosen], cond)
+    return Batch(batch.x0[chosen], batch.lengths[chosen], cond, None if batch.weight is None else batch.weight[chosen])

@@ -1,0 +1,118 @@
+"""The networks: sizes of the papers, equivalences, and what they must not see."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from seqdiff.networks import Conditions, ConvNet, LinearTransformer, build_network
+from seqdiff.networks.convnet import SequenceConvolution
+from seqdiff.networks.layers import ConditionEmbedding, InputAdapter, TimeEmbedding
+
+SIZES = {"states": 4, "letters": 4, "length": 50, "conditions": Conditions(), "fixed_length": True}
+SMALL = {"width": 32, "depth": 2, "heads": 4, "local_heads": 2}
+
+
+def randomised(network: nn.Module) -> nn.Module:
+    """Give every weight, also those that start at zero, something to do."""
+    torch.manual_seed(0)
+    for parameter in network.parameters():
+        nn.init.normal_(parameter, std=0.2)
+    return network.eval()
+
+
+def test_linear_transformer_has_the_size_that_gpro_publishes():
+    with torch.device("meta"):
+        network = build_network("linear-transformer", {}, **SIZES)
+    assert sum(p.numel() for p in network.parameters()) == pytest.approx(51.5e6, rel=1e-3)
+
+
+def test_linear_transformer_starts_from_the_uniform_law():
+    network = build_network("linear-transformer", SMALL, **SIZES)
+    assert network(torch.randint(4, (2, 50)), torch.rand(2)).abs().max() == 0
+
+
+@pytest.mark.parametrize(("length", "window"), [(50, 25), (53, 25), (7, 25), (24, 5), (26, 5)])
+def test_linear_transformer_takes_any_length(length, window):
+    network = randomised(LinearTransformer(4, 4, length, Conditions(), True, local_size=window, **SMALL))
+    x, t = torch.randint(4, (3, length)), torch.rand(3)
+    out = network(x, t)
+    assert out.shape == (3, length, 4) and out.isfinite().all()
+    # every letter is told of every other, at the ends as in the middle
+    for i in (0, length // 2, length - 1):
+        changed = x.clone()
+        changed[:, i] = (changed[:, i] + 1) % 4
+        assert ((network(changed, t) - out).abs().amax(-1) > 0).all()
+
+
+@pytest.mark.parametrize("name", ["conv", "linear-transformer"])
+def test_time_and_condition_reach_the_output(name):
+    conditions = Conditions(classes=3, values=2, channels=1)
+    network = randomised(build_network(name, SMALL, **{**SIZES, "conditions": conditions}))
+    x = torch.randint(4, (2, 50))
+    cond = {
+        "label": torch.tensor([0, 1]),
+        "value": torch.zeros(2, 2),
+        "signal": torch.zeros(2, 50, 1),
+        "keep": torch.tensor([True, True]),
+    }
+    base = network(x, torch.tensor([0.1, 0.1]), cond)
+    assert not torch.allclose(network(x, torch.tensor([0.2, 0.2]), cond), base)
+    signal = torch.zeros(2, 50, 1)
+    signal[:, 20] = 1
+    for other in ({"label": torch.tensor([2, 2])}, {"value": torch.ones(2, 2)}, {"signal": signal}):
+        assert not torch.allclose(network(x, torch.tensor([0.1, 0.1]), {**cond, **other}), base)
+    dropped = network(x, torch.tensor([0.1, 0.1]), {**cond, "keep": torch.tensor([False, False])})
+    assert torch.allclose(dropped, network(x, torch.tensor([0.1, 0.1]), None), atol=1e-5)
+
+
+def test_convolution_equals_the_plain_one():
+    conv = SequenceConvolution(8, kernel=5, dilation=3)
+    x = torch.randn(2, 20, 8)
+    plain = F.conv1d(x.transpose(1, 2), conv.conv.weight.squeeze(2), conv.conv.bias, padding=6, dilation=3)
+    assert torch.allclose(conv(x), plain.transpose(1, 2), atol=1e-5)
+
+
+def test_conv_starts_at_the_letter_frequencies_given():
+    network = ConvNet(4, 4, 6, Conditions(), True, width=8, depth=1)
+    frequencies = torch.log_softmax(torch.randn(6, 4), -1)
+    network.start_at(frequencies)
+    assert torch.allclose(network(torch.randint(4, (3, 6)), torch.rand(3)), frequencies.expand(3, 6, 4), atol=1e-6)
+
+
+def test_letters_and_their_one_hot_vectors_are_embedded_alike():
+    adapter, x = InputAdapter(5, 7), torch.randint(5, (2, 3))
+    assert torch.allclose(adapter(x), adapter(F.one_hot(x, 5).float()), atol=1e-6)
+
+
+def test_times_of_sequences_and_of_letters():
+    embed = TimeEmbedding(8)
+    assert embed(torch.rand(3)).shape == (3, 1, 8)
+    counts = torch.randint(9, (3, 5))
+    assert torch.allclose(embed(counts)[:, 2], embed(counts[:, 2])[:, 0])
+
+
+def test_condition_shapes():
+    embed = ConditionEmbedding(Conditions(channels=2), 8)
+    keep = torch.tensor([True, False])
+    assert embed({"signal": torch.randn(2, 5, 2), "keep": keep}, 2).shape == (2, 5, 8)
+    assert embed(None, 2).shape == (2, 1, 8)
+
+
+def test_a_function_may_be_the_network_and_gets_what_it_takes():
+    def mine(states, letters, length, conditions, fixed_length, width=3):
+        return nn.Identity() if width == 5 else None
+
+    assert isinstance(build_network(mine, {"width": 5, "depth": 7}, **SIZES), nn.Identity)
+    assert build_network(mine, {"width": None}, **SIZES) is None
+
+
+def test_wrong_settings_are_told():
+    with pytest.raises(ValueError, match="network='convv' is not known; give one of 'conv'"):
+        build_network("convv", {}, **SIZES)
+    with pytest.raises(ValueError, match="width=30 is not divisible by heads=4"):
+        build_network("linear-transformer", {"width": 30, "heads": 4}, **SIZES)
+    with pytest.raises(ValueError, match="local_heads=8 is more than heads=4"):
+        build_network("linear-transformer", {"width": 32, "heads": 4, "local_heads": 8}, **SIZES)

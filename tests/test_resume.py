@@ -1,0 +1,353 @@
+"""A run that was stopped, at any moment and in any way, and resumed ends bit for bit where an uninterrupted one does.
+
+`pytest -m slow tests/test_resume.py` kills one training at 20 random moments.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pickle
+import random
+import shutil
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors import safe_open
+from tiny import SMALL, mixed_lengths, sequences, tiny
+
+import seqdiff
+from seqdiff.runs import Run
+from seqdiff.training import Trainer, trainer
+
+CLOCKS = {"seconds", "cpu_seconds"}
+X = sequences()
+
+
+def assert_same(a, b, where="") -> None:
+    """Compare nested state bit for bit, but for the clocks."""
+    assert type(a) is type(b), where
+    if isinstance(a, torch.Tensor):
+        assert a.dtype == b.dtype and torch.equal(a, b), where
+    elif isinstance(a, dict):
+        assert a.keys() == b.keys(), where
+        for key in a.keys() - CLOCKS:
+            assert_same(a[key], b[key], f"{where}/{key}")
+    elif isinstance(a, (list, tuple)):
+        assert len(a) == len(b), where
+        for i, (one, other) in enumerate(zip(a, b, strict=True)):
+            assert_same(one, other, f"{where}/{i}")
+    else:
+        assert a == b, where
+
+
+def checkpoint(folder) -> dict:
+    return torch.load(Path(folder) / "check" / "checkpoint.pt", weights_only=True)
+
+
+def weights(folder) -> dict:
+    with safe_open(Path(folder) / "check" / "model.safetensors", framework="pt") as file:
+        return {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+
+
+def assert_same_runs(a, b) -> None:
+    assert_same(checkpoint(a), checkpoint(b))
+    assert_same(weights(a), weights(b))
+    for part in ("train", "eval"):
+        assert_same(*(pickle.loads((Path(f) / f"metrics_{part}.pickle").read_bytes()) for f in (a, b)))
+
+
+LABELS = ["a", "b", None] * 16
+
+# Three epochs of mostly three batches of 16, 16 and 11 rows; everything that draws or remembers takes part.
+CASES = {
+    "plain": ({}, {}),
+    "labels": ({"dropout": 0.3, "label_dropout": 0.4, "warmup": 3, "lr_schedule": "cosine"}, {"y": LABELS}),
+    "together": ({"update_freq": 3, "batch_size": 6, "dropout": 0.2, "weight_decay": 0.1}, {"y": [0.5, 1.5] * 24}),
+    "in pairs": ({"update_freq": 2, "patience": 1, "eval_every": 2}, {"sample_weight": list(range(48))}),
+    "mixed lengths": ({"network": "linear-transformer", "heads": 2, "local_heads": 1, "local_size": 4}, {}),
+}
+
+
+@pytest.fixture(scope="module", params=CASES)
+def case(request, tmp_path_factory):
+    """Return a function that makes estimators, the arguments of fit, and an uninterrupted run's folder."""
+    root = tmp_path_factory.mktemp("runs")
+    parameters, arguments = CASES[request.param]
+    data = mixed_lengths() if request.param == "mixed lengths" else X
+
+    def make(name="run", **more):
+        return tiny(**{"savepath": root, "model_name": name, "epochs": 3, "check_every": 3} | parameters | more)
+
+    whole = make("whole").fit(data, **arguments)
+    yield make, {"X": data} | arguments, Path(whole.run_dir_)
+    shutil.rmtree(root)
+
+
+@contextlib.contextmanager
+def before_step(step, act):
+    """Call `act` while the training step of that number runs."""
+    with pytest.MonkeyPatch.context() as patch:
+        original = Trainer._step
+
+        def acting(self, batch, i):
+            if self.step == step:
+                act()
+            return original(self, batch, i)
+
+        patch.setattr(Trainer, "_step", acting)
+        yield
+
+
+def press():
+    signal.raise_signal(signal.SIGINT)
+
+
+def last_step(whole) -> int:
+    return checkpoint(whole)["step"]
+
+
+# -- Ctrl-C -----------------------------------------------------------------------------------------------------------
+
+
+def test_ctrl_c_at_every_step(case):
+    """One run that is stopped in each of its steps, one after another, first and last of an epoch included."""
+    make, arguments, whole = case
+    folder = whole.parent / "run"
+    shutil.rmtree(folder, ignore_errors=True)
+    for step in range(last_step(whole)):
+        with before_step(step, press), pytest.raises(KeyboardInterrupt):
+            make().fit(**arguments, resume=True)
+        assert checkpoint(folder)["step"] == step + 1  # the running step was finished, and no other begun
+    model = make().fit(**arguments, resume=True)
+    assert_same_runs(folder, whole)
+    assert_same(model.objective_.state_dict(), seqdiff.load(whole).objective_.state_dict())
+    assert json.loads((folder / "args.json").read_text())["status"] == "finished"
+
+
+def test_ctrl_c_during_validation(case, monkeypatch):
+    make, arguments, whole = case
+    folder = whole.parent / "validation"
+    shutil.rmtree(folder, ignore_errors=True)
+    stops, original = [], Trainer._evaluate
+
+    def pressing(self, *args):
+        press()
+        stops.append(self.step)
+        return original(self, *args)
+
+    monkeypatch.setattr(Trainer, "_evaluate", pressing)
+    for _ in range(10):
+        try:
+            make("validation").fit(**arguments, resume=True)
+            break
+        except KeyboardInterrupt:
+            pass
+    assert stops == checkpoint(whole)["evaluations"]["step"]
+    assert_same_runs(folder, whole)
+
+
+def test_what_was_learned_before_ctrl_c_can_be_used(workdir, capfd):
+    model = tiny(savepath="runs", epochs=5, verbose=1)
+    with before_step(7, press), pytest.raises(KeyboardInterrupt):
+        model.fit(X)
+    assert "stopped after 8 steps" in capfd.readouterr().err
+    assert len(model.generate(3)) == 3 and model.history_["epoch"] == [1, 2]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    with before_step(1, press), pytest.raises(KeyboardInterrupt):  # without a folder, and before any validation
+        model.set_params(savepath=None).fit(X)
+    assert len(model.generate(3)) == 3
+
+
+def test_ctrl_c_twice_stops_at_once(workdir):
+    def twice():
+        press()
+        press()
+
+    model = tiny(savepath="runs", model_name="m", check_every=1)
+    with before_step(4, twice), pytest.raises(KeyboardInterrupt):
+        model.fit(X)
+    assert checkpoint("runs/m")["step"] == 3
+    model.fit(X, resume=True)
+    assert_same_runs("runs/m", tiny(savepath="runs", model_name="w", check_every=1).fit(X).run_dir_)
+
+
+# -- crashes ----------------------------------------------------------------------------------------------------------
+
+
+class Crash(Exception):
+    """What stands for a machine that went down."""
+
+
+def crash():
+    raise Crash
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_crash_between_checkpoints(case, every):
+    """Each sitting dies later than the one before; what lies behind the last checkpoint is done again."""
+    make, arguments, whole = case
+    folder = whole.parent / "crash"
+    shutil.rmtree(folder, ignore_errors=True)
+    last, batches = last_step(whole), checkpoint(whole)["history"]["step"][0]
+    for step in range(1, last, 2):
+        with before_step(step, crash), pytest.raises(Crash):
+            make("crash", check_every=every).fit(**arguments, resume=True)
+        kept = step // batches // every * every * batches
+        assert (checkpoint(folder)["step"] if Run(folder).checkpoint.exists() else 0) == kept
+    make("crash", check_every=every).fit(**arguments, resume=True)
+    assert_same_runs(folder, whole)
+
+
+def test_crash_after_a_checkpoint_in_the_middle_of_an_epoch(case, monkeypatch):
+    """A checkpoint is due every ten minutes, wherever the run is then: here at every step."""
+    make, arguments, whole = case
+    folder = whole.parent / "clock"
+    shutil.rmtree(folder, ignore_errors=True)
+    monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", -1.0)
+    for step in range(1, last_step(whole), 2):
+        with before_step(step, crash), pytest.raises(Crash):
+            make("clock").fit(**arguments, resume=True)
+        assert checkpoint(folder)["step"] == step
+    make("clock").fit(**arguments, resume=True)
+    assert_same_runs(folder, whole)
+
+
+def test_crash_while_a_file_is_written(workdir, monkeypatch):
+    """The disk is full at the second checkpoint: the first one is still whole."""
+    model = tiny(savepath="runs", model_name="m", epochs=4, check_every=1)
+    original, saves = torch.save, []
+
+    def full(state, path, *args, **kwargs):
+        saves.append(1)
+        if len(saves) == 2:
+            Path(path).write_bytes(b"half of it")
+            raise OSError("no space left on device")
+        return original(state, path, *args, **kwargs)
+
+    monkeypatch.setattr(torch, "save", full)
+    with pytest.raises(OSError, match="no space"):
+        model.fit(X)
+    assert checkpoint("runs/m")["step"] == 3 and not list(Path("runs/m").rglob("*.tmp"))
+    model.fit(X, resume=True)
+    assert_same_runs("runs/m", tiny(savepath="runs", model_name="w", epochs=4).fit(X).run_dir_)
+
+
+def test_resuming_a_finished_run_changes_nothing(case):
+    make, arguments, whole = case
+    before = checkpoint(whole), weights(whole)
+    model = make("whole").fit(**arguments, resume=True)
+    assert_same((checkpoint(whole), weights(whole)), before)
+    assert model.history_ == before[0]["history"]
+
+
+def test_patience_is_remembered(workdir):
+    """The epochs since the best one count across sittings, and a run that stopped early does not go on."""
+    settings = {"savepath": "runs", "epochs": 30, "patience": 3, "lr": 0.2, "check_every": 1, "ema": 0.0}
+    whole = tiny(model_name="w", **settings).fit(X)
+    n = len(whole.history_["epoch"])
+    assert 4 < n < 30 and checkpoint("runs/w")["stopped"]
+    with before_step(3 * (n - 1), crash), pytest.raises(Crash):
+        tiny(model_name="m", **settings).fit(X)
+    for _ in range(2):
+        assert tiny(model_name="m", **settings).fit(X, resume=True).history_["epoch"][-1] == n
+    assert_same_runs("runs/m", "runs/w")
+
+
+# -- kill -9 ----------------------------------------------------------------------------------------------------------
+
+SCRIPT = """
+    import sys, time
+    import torch
+    from seqdiff import MultinomialDiffusion
+    from seqdiff.training import Trainer
+
+    torch.set_num_threads({threads})
+    step = Trainer._step
+
+    def slow(self, *args):
+        time.sleep({delay})
+        return step(self, *args)
+
+    Trainer._step = slow
+    print("ready", flush=True)
+    MultinomialDiffusion(**{settings!r}).fit({X!r}, resume=True)
+"""
+
+
+def start(X, settings, delay=0.0) -> subprocess.Popen:
+    """Return a process that is about to fit, and says so."""
+    script = textwrap.dedent(SCRIPT).format(threads=torch.get_num_threads(), delay=delay, settings=settings, X=X)
+    where = str(Path(seqdiff.__file__).parents[1])
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [where, os.environ.get("PYTHONPATH")]))}
+    process = subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, env=environment)
+    assert process.stdout.readline().strip() == b"ready"
+    return process
+
+
+def assert_readable(folder) -> None:
+    """Read every file of a run that has a name of its own (temporary ones have not)."""
+    for path in Path(folder).rglob("*"):
+        if path.suffix == ".json":
+            json.loads(path.read_text())
+        elif path.suffix == ".pickle":
+            assert isinstance(pickle.loads(path.read_bytes()), dict)
+        elif path.suffix == ".pt":
+            assert torch.load(path, weights_only=True)["format_version"] == 1
+        elif path.suffix == ".safetensors":
+            assert seqdiff.load(path).n_train_ > 0 and weights(folder)
+        elif path.suffix == ".txt":
+            rows = path.read_text().rstrip("\n").split("\n")
+            assert len({row.count("\t") for row in rows}) == 1
+
+
+def test_kill(workdir):
+    settings = SMALL | {"savepath": "runs", "model_name": "m", "epochs": 8, "check_every": 1, "dropout": 0.2}
+    process = start(X, settings, delay=0.05)
+    while not Path("runs/m/check/checkpoint.pt").exists():
+        assert process.poll() is None
+        time.sleep(0.01)
+    time.sleep(0.2)
+    process.kill()
+    assert process.wait() != 0
+    assert_readable("runs/m")
+    assert 3 <= checkpoint("runs/m")["step"] < 24
+    seqdiff.MultinomialDiffusion(**settings).fit(X, resume=True)
+    seqdiff.MultinomialDiffusion(**settings | {"model_name": "w"}).fit(X)
+    assert_same_runs("runs/m", "runs/w")
+
+
+@pytest.mark.slow
+def test_kill_at_20_random_moments(workdir):
+    data = sequences(2000, 30)
+    settings = SMALL | {
+        "width": 32, "depth": 3, "diffusion_steps": 50, "epochs": 80, "batch_size": 64, "check_every": 1, "lr": 3e-3,
+        "savepath": "runs", "model_name": "m", "random_state": 3, "dropout": 0.1,
+    }  # fmt: skip
+    seed = int(os.environ.get("SEQDIFF_SEED", "0")) or random.randrange(2**31)
+    moments, steps, torn = random.Random(seed), [0], 0
+    for kill in range(20):
+        process = start(data, settings)
+        time.sleep(moments.uniform(0.0, 1.5))
+        process.kill()
+        process.wait()
+        assert process.returncode != 0, f"finished before kill {kill + 1}; seed {seed}"
+        assert_readable("runs/m")
+        torn += len(list(Path("runs/m").rglob("*.tmp")))
+        steps.append(checkpoint("runs/m")["step"] if Path("runs/m/check/checkpoint.pt").exists() else 0)
+        assert steps[-1] >= steps[-2], f"seed {seed}"
+    process = start(data, settings)
+    assert process.wait() == 0, f"seed {seed}"
+    whole = start(data, settings | {"model_name": "w"})
+    assert whole.wait() == 0
+    assert_same_runs("runs/m", "runs/w")
+    assert not list(Path("runs/m").rglob("*.tmp"))
+    print(f"seed {seed}; checkpoints after each kill at steps {steps[1:]} of {checkpoint('runs/w')['step']};", end=" ")
+    print(f"{torn} half-written temporary files left and swept away")

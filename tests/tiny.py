@@ -1,0 +1,38 @@
+"""A generator that is fitted in a twentieth of a second, and sequences for it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from seqdiff import MultinomialDiffusion
+
+SMALL: dict[str, Any] = {
+    "network": "conv",
+    "width": 8,
+    "depth": 1,
+    "diffusion_steps": 10,
+    "epochs": 2,
+    "eval_every": 1,
+    "batch_size": 16,
+    "lr": 1e-2,
+    "savepath": None,
+    "verbose": 0,
+}
+
+
+def tiny(**parameters: Any) -> MultinomialDiffusion:
+    return MultinomialDiffusion(**SMALL | parameters)
+
+
+def sequences(n: int = 48, length: int = 10, letters: str = "ACGT", seed: int = 0, p: Any = None) -> list[str]:
+    """Return n random strings."""
+    return ["".join(row) for row in np.random.default_rng(seed).choice(list(letters), size=(n, length), p=p)]
+
+
+def mixed_lengths(n: int = 48, longest: int = 10, letters: str = "ACGT", seed: int = 0) -> list[str]:
+    """Return n random strings of 3 to `longest` letters, at least one of them that long."""
+    lengths = np.random.default_rng(seed).integers(3, longest + 1, n)
+    lengths[0] = longest
+    return [s[:k] for s, k in zip(sequences(n, longest, letters, seed), lengths, strict=True)]
