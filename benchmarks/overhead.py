@@ -77,8 +77,9 @@ def main() -> None:
     ratio = np.median(turns[:, 0] / turns[:, 1])
     low, high = np.quantile(turns[:, 0] / turns[:, 1], [0.25, 0.75])
     unit = "CPU-ms" if device.type == "cpu" else "ms"
-    print(f"network {args.network}, batch {args.batch}: step {np.median(turns[:, 0]) * 1e3:.2f} {unit}, bare network "
-          f"{np.median(turns[:, 1]) * 1e3:.2f} {unit}, ratio {ratio:.3f} (quartiles {low:.3f} - {high:.3f})")  # fmt: skip
+    full_ms, bare_ms = np.median(turns, 0) * 1e3
+    print(f"network {args.network}, batch {args.batch}: step {full_ms:.2f} {unit}, bare network {bare_ms:.2f} {unit}")
+    print(f"ratio {ratio:.3f}, quartiles {low:.3f} to {high:.3f}")
 
 
 if __name__ == "__main__":
