@@ -272,11 +272,12 @@ SCRIPT = """
     torch.set_num_threads({threads})
     step = Trainer._step
 
-    def slow(self, *args):
+    def told(self, *args):
+        print(self.step, flush=True)
         time.sleep({delay})
         return step(self, *args)
 
-    Trainer._step = slow
+    Trainer._step = told
     print("ready", flush=True)
     MultinomialDiffusion(**{settings!r}).fit({X!r}, resume=True)
 """
@@ -308,6 +309,39 @@ def assert_readable(folder) -> None:
             assert len({row.count("\t") for row in rows}) == 1
 
 
+def test_death_at_every_rename(workdir):
+    """Each file of a run in turn is the one whose writing is cut short, its temporary left behind as kill -9 does."""
+    settings = {"savepath": "runs", "check_every": 1, "dropout": 0.2}
+    tiny(model_name="w", **settings).fit(X)
+    rename, unlink = os.replace, Path.unlink
+    for deaths in range(100):
+        renamed = []
+
+        def dying(source, target, after=deaths, renamed=renamed):
+            if len(renamed) == after:
+                renamed.append("dead")
+                Path(source).write_bytes(b"half of it")
+                raise Crash
+            renamed.append(target)
+            rename(source, target)
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(os, "replace", dying)
+            patch.setattr(Path, "unlink", lambda p, renamed=renamed, **k: None if "dead" in renamed else unlink(p, **k))
+            try:
+                tiny(model_name="m", **settings).fit(X)
+                break
+            except Crash:
+                pass
+        assert len(list(Path("runs/m").rglob("*.tmp"))) == 1
+        assert_readable("runs/m")
+        tiny(model_name="m", **settings).fit(X, resume=True)
+        assert_same_runs("runs/m", "runs/w")
+        assert not list(Path("runs/m").rglob("*.tmp"))
+        shutil.rmtree("runs/m")
+    assert deaths == len(renamed) > 15
+
+
 def test_kill(workdir):
     settings = SMALL | {"savepath": "runs", "model_name": "m", "epochs": 8, "check_every": 1, "dropout": 0.2}
     process = start(X, settings, delay=0.05)
@@ -326,28 +360,37 @@ def test_kill(workdir):
 
 @pytest.mark.slow
 def test_kill_at_20_random_moments(workdir):
+    """Moments are counted in steps of the sitting, and the rest is chance: also before the first, and while writing."""
     data = sequences(2000, 30)
     settings = SMALL | {
-        "width": 32, "depth": 3, "diffusion_steps": 50, "epochs": 80, "batch_size": 64, "check_every": 1, "lr": 3e-3,
+        "width": 32, "depth": 3, "diffusion_steps": 50, "epochs": 50, "batch_size": 64, "check_every": 1, "lr": 3e-3,
         "savepath": "runs", "model_name": "m", "random_state": 3, "dropout": 0.1,
     }  # fmt: skip
     seed = int(os.environ.get("SEQDIFF_SEED", "0")) or random.randrange(2**31)
-    moments, steps, torn = random.Random(seed), [0], 0
+    moments, killed, kept, half = random.Random(seed), [], [0], 0
     for kill in range(20):
         process = start(data, settings)
-        time.sleep(moments.uniform(0.0, 1.5))
+        told = [process.stdout.readline() for _ in range(moments.randrange(-5, 90))]
+        time.sleep(moments.uniform(0.0, 0.1))
         process.kill()
-        process.wait()
-        assert process.returncode != 0, f"finished before kill {kill + 1}; seed {seed}"
+        told += process.stdout.readlines()
+        assert process.wait() != 0, f"it ended by itself before kill {kill + 1}; seed {seed}"
         assert_readable("runs/m")
-        torn += len(list(Path("runs/m").rglob("*.tmp")))
-        steps.append(checkpoint("runs/m")["step"] if Path("runs/m/check/checkpoint.pt").exists() else 0)
-        assert steps[-1] >= steps[-2], f"seed {seed}"
+        killed.append(int(told[-1]) if told else kept[-1])
+        kept.append(checkpoint("runs/m")["step"] if Path("runs/m/check/checkpoint.pt").exists() else 0)
+        half += len(list(Path("runs/m").rglob("*.tmp")))
+        # what is lost is less than an epoch of 29 steps, all of it since the last checkpoint
+        assert kept[-1] in (killed[-1] // 29 * 29, killed[-1] + 1), f"kill {kill + 1}; seed {seed}"
+    assert len(set(kept)) > 10, f"too few kills came after a checkpoint; seed {seed}"
     process = start(data, settings)
-    assert process.wait() == 0, f"seed {seed}"
+    first = int(process.stdout.readline())
+    assert first == kept[-1] and process.communicate() and process.returncode == 0, f"seed {seed}"
     whole = start(data, settings | {"model_name": "w"})
-    assert whole.wait() == 0
+    assert whole.communicate() and whole.returncode == 0
     assert_same_runs("runs/m", "runs/w")
     assert not list(Path("runs/m").rglob("*.tmp"))
-    print(f"seed {seed}; checkpoints after each kill at steps {steps[1:]} of {checkpoint('runs/w')['step']};", end=" ")
-    print(f"{torn} half-written temporary files left and swept away")
+    print(
+        f"seed {seed}; killed in steps {killed} of {checkpoint('runs/w')['step']}; checkpoints then {kept[1:]};",
+        end=" ",
+    )
+    print(f"{half} half-written temporary files left, and swept away by the next sitting")

@@ -1,0 +1,5 @@
+"""The command line: `seqdiff demo | fit | generate | score | info`, also as `python -m seqdiff`."""
+
+from seqdiff.cli.app import main
+
+__all__ = ["main"]

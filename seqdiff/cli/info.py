@@ -1,0 +1,173 @@
+"""The command `info`: what is in a run folder, a model file or a file of sequences."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+from safetensors import safe_open
+
+from seqdiff.cli.options import kebab
+from seqdiff.data import Alphabet, LengthLaw, Target, prepare, read_records, resolve_alphabet
+from seqdiff.estimators.persistence import read_header
+from seqdiff.evaluation import gc_content
+from seqdiff.runs import Run
+
+
+@click.command()
+@click.argument("path")
+@click.option("--sequence-column", metavar="COLUMN", help="The column of a table that holds the sequences.")
+def info(path: str, sequence_column: str | None) -> None:
+    """Say what PATH holds: a run folder, a model file, or a file of sequences.
+
+    \b
+    Examples:
+      seqdiff info promoters.csv
+      seqdiff info runs/demo
+    """
+    given = Path(path)
+    if given.is_dir():
+        lines = _of_run(given)
+    elif given.suffix == ".safetensors":
+        lines = _of_model(given)
+    else:
+        lines = _of_data(given, sequence_column)
+    rows = [(name, value) for name, value in lines if value]
+    width = max(len(name) for name, _ in rows) + 2
+    for name, value in rows:
+        click.echo(f"{name + ':':<{width}}{value}")
+
+
+def _of_run(folder: Path) -> Iterator[tuple[str, str]]:
+    run = Run(folder)
+    args = run.read_args()
+    if args is None:
+        raise ValueError(f"{folder} is not a run folder, it has no args.json of seqdiff's; give one, or a file")
+    yield "run folder", str(folder)
+    yield "status", _status(run, args)
+    yield "learned from", f"{args.get('sequences', 0):,} sequences of {args.get('source', 'unknown')}"
+    metrics = folder / "metrics_eval.txt"
+    if metrics.is_file():
+        table = pd.read_csv(metrics, sep="\t")
+        if len(table):
+            best = table.loc[table["bits_per_letter"].idxmin()]
+            yield "best validation", f"{best['bits_per_letter']:.4f} bits per letter, in epoch {best['epoch']:.0f}"
+    if run.model.is_file():
+        yield from _of_model(run.model)
+    else:
+        yield "model", "none yet"
+    written = sorted(p.name for p in run.samples.glob("*") if p.is_file() and not p.name.startswith("."))
+    yield "samples", ", ".join(written[:8]) + (f" ... ({len(written)} in all)" if len(written) > 8 else "")
+
+
+def _status(run: Run, args: dict[str, Any]) -> str:
+    """What args.json says, and for a run that says it is running whether some process really holds its lock."""
+    if run.finished or not (run.path / ".lock").is_file():
+        return str(args.get("status", "unknown"))
+    try:
+        run.acquire()
+    except ValueError:
+        return "running"
+    except OSError:  # a folder that may only be read
+        return "not finished"
+    run.release()
+    if not run.checkpoint.is_file():
+        return "interrupted before its first checkpoint"
+    return "interrupted; the same seqdiff fit with --resume goes on"
+
+
+def _of_model(path: Path) -> Iterator[tuple[str, str]]:
+    path, header = read_header(path)
+    alphabet, law = Alphabet.from_dict(header["alphabet"]), LengthLaw.from_dict(header["length_law"])
+    yield "model", f"{header['class']} ({kebab(header['class'])})"
+    yield "network", str(header["parameters"].get("network", "its own"))
+    yield "alphabet", _letters(alphabet)
+    lengths = np.flatnonzero(law.counts) + 1
+    yield "lengths", f"{lengths[0]}" if law.fixed else f"{lengths[0]} to {lengths[-1]}"
+    yield "labels", _labels(None if header["target"] is None else Target.from_dict(header["target"]))
+    yield "trained on", f"{header['n_train']:,} sequences"
+    with safe_open(path, framework="pt") as file:
+        shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118 - not a dict
+    size = sum(int(np.prod(shape)) for shape in shapes)
+    yield "size", f"{size:,} weights, {path.stat().st_size / 1e6:.1f} MB"
+
+
+def _labels(target: Target | None) -> str:
+    if target is None:
+        return "none"
+    if target.kind == "class":
+        names = [str(name) for name in target.classes_]
+        return "classes " + ", ".join(names[:10]) + (f" ... ({len(names)} in all)" if len(names) > 10 else "")
+    if target.kind == "value":
+        return "numbers, mean " + ", ".join(f"{mean:.4g}" for mean in target.mean_[:10])
+    return f"a signal of {target.n_columns} channel{'s' * (target.n_columns != 1)}"
+
+
+def _letters(alphabet: Alphabet) -> str:
+    if alphabet.name != "custom":
+        return alphabet.name
+    shown = alphabet.letters[:60]
+    separator = "" if all(len(letter) == 1 for letter in shown) else " "
+    return f"{len(alphabet)} letters: {separator.join(shown)}"
+
+
+def _of_data(path: Path, sequence_column: str | None) -> Iterator[tuple[str, str]]:
+    records = read_records(path, sequence_column=sequence_column)
+    notes: tuple[str, ...] = ()
+    alphabet = None
+    try:
+        alphabet = resolve_alphabet("auto", records.sequences)
+    except ValueError:
+        sequences = [sequence.strip() for sequence in records.sequences]
+        letters = "".join(sorted(set("".join(sequences))))
+        guess = (
+            f"none of dna, rna, protein; its {len(letters)} letters are {letters} (fit wants --alphabet {letters!r})"
+        )
+    else:
+        data = prepare(path, alphabet=alphabet, ambiguous="drop", sequence_column=sequence_column)
+        notes, sequences, guess = data.notes, data.sequences, f"{alphabet.name} (guessed)"
+    lengths = np.array([len(sequence) for sequence in sequences])
+    yield "file", str(path)
+    yield "sequences", f"{len(records.sequences):,}"
+    yield "alphabet", guess
+    if len(set(lengths.tolist())) == 1:
+        yield "lengths", f"all {lengths[0]}"
+    else:
+        yield "lengths", f"{lengths.min()} to {lengths.max()}, median {np.median(lengths):.0f}"
+    if alphabet is not None and alphabet.name in ("dna", "rna"):
+        share = 100 * gc_content(sequences)
+        yield "GC content", f"{share.mean():.1f}% (standard deviation {share.std():.1f}%)"
+    yield "duplicates", f"{len(sequences) - len(set(sequences)):,}"
+    for note in notes:
+        if "left out" in note:
+            yield "note", f"{note}; fit refuses them unless it has --ambiguous drop"
+    yield from _columns(path)
+
+
+def _columns(path: Path) -> Iterator[tuple[str, str]]:
+    """The columns of a table, each with what `fit --y` would make of it."""
+    endings = [ending.lower() for ending in path.suffixes[-2:]]
+    if {".parquet", ".pq"} & set(endings[-1:]):
+        table = pd.read_parquet(path)
+    elif {".csv", ".tsv", ".tab"} & set(endings):
+        try:
+            table = pd.read_csv(path, sep=None, engine="python")
+        except (ValueError, csv.Error):  # pandas cannot tell the separator; the sequences have been read all the same
+            return
+    else:
+        return
+    for name in table.columns:
+        column = table[name].dropna()
+        missing = len(table) - len(column)
+        if column.dtype.kind in "f":
+            what = f"numbers, {column.min():.4g} to {column.max():.4g}"
+        else:
+            what = f"{'whole numbers' if column.dtype.kind in 'iu' else 'text'}, {column.nunique():,} different"
+            if column.nunique() <= 8:
+                what += ": " + ", ".join(f"{value} ({count:,})" for value, count in column.value_counts().items())
+        yield f"column {name}", what + (f"; {missing:,} missing" if missing else "")

@@ -1,0 +1,204 @@
+"""The demo from data to report."""
+
+from __future__ import annotations
+
+import numbers
+import os
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+
+from seqdiff.data import Dataset, cluster_split, prepare
+from seqdiff.datasets import load_sigma70, sigma70_log_prob
+from seqdiff.demo import screen
+from seqdiff.demo.folder import claim
+from seqdiff.demo.plan import Plan
+from seqdiff.demo.screen import Report
+from seqdiff.estimators import MultinomialDiffusion
+from seqdiff.estimators.parameters import check_number
+from seqdiff.evaluation import MarkovChain, PositionWeightMatrix, compare_table, plot_logo, summary
+from seqdiff.runtime import replacing
+
+FEWEST = 10  # sequences that a demo can be made of
+
+
+def run_demo(
+    data: Any = None,
+    n: int | None = None,
+    savepath: str | os.PathLike[str] = "runs",
+    quick: bool = False,
+    echo: Callable[[str], Any] = click.echo,
+    *,
+    alphabet: Any = "auto",
+    sequence_column: str | None = None,
+    verbose: int = 1,
+) -> Report:
+    """Learn sequences, write new ones to `<savepath>/demo/samples/` and show how good they are.
+
+    A former demo's files are replaced; a folder `demo` that no demo made is left alone, and `demo-2` taken.
+
+    Parameters
+    ----------
+    data : path or anything that `fit` reads, optional
+        Default: 10,000 simulated promoters.
+    n : int, optional
+        New sequences to write. Default: 1,000, fewer where they are very long.
+    savepath : path
+        The folder of the run folders.
+    quick : bool
+        A tiny model and few steps: to see that everything works.
+    echo : callable
+        Takes the lines of the report; colours are ANSI codes, which `click.echo` leaves out where there is no terminal.
+    alphabet, sequence_column
+        As in `fit`.
+    verbose : int
+        0 hides the progress bars.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    ValueError
+        If the data cannot be read, or holds fewer than 10 sequences.
+
+    Examples
+    --------
+    >>> from seqdiff.demo import run_demo
+    >>> report = run_demo(n=20, quick=True, echo=lambda line: None, verbose=0)
+    >>> report.sequences.as_posix(), report.held_out
+    ('runs/demo/samples/promoters.fasta', 100)
+    """
+    started = time.monotonic()
+    check_number("n", n, numbers.Integral, 1, float("inf"), True)
+    simulated = data is None
+    everything, plan = _load(data, n, quick, alphabet, sequence_column)
+    everything, notes = _at_most(everything, plan)
+    fit, valid, test, more = _hold_out(everything, plan)
+    whose = "simulated E. coli promoters" if simulated else f"{everything.alphabet.name} sequences of {data}"
+    echo(f"Learning {len(fit):,} {whose}; {len(test):,} more are kept aside to judge by.")
+    for note in (*everything.notes, *notes, *more):
+        echo(f"Note: {note}.")
+
+    name = claim(Path(savepath))
+    model = MultinomialDiffusion(
+        network="conv", width=plan.width, depth=plan.depth, alphabet=everything.alphabet,
+        epochs=plan.epochs(len(fit)), batch_size=plan.batch_size, lr=2e-3, lr_schedule="cosine",
+        warmup=min(50, plan.updates // 5), eval_every=max(1, plan.epochs(len(fit)) // 8), check_every=5,
+        savepath=savepath, model_name=name, verbose=verbose,
+    )  # fmt: skip
+    model.fit(fit.sequences, validation=valid.sequences if len(valid) else None)
+    known = fit.sequences + valid.sequences
+    echo("Judging the model, and writing new sequences ...")
+    held_out, bits, monte_carlo = _score(model, known, test, plan, simulated)
+
+    run_dir = Path(str(model.run_dir_))
+    fasta = run_dir / "samples" / ("promoters.fasta" if simulated else "sequences.fasta")
+    new = model.generate(plan.n, out=fasta, steps=plan.steps)
+    picture = run_dir / "samples" / "logo.png"
+    given = "simulated" if simulated else "given"
+    _draw(everything.sequences, new, given, picture)
+    k = _kmer(everything.alphabet, everything.sequences, new)
+    report = Report(
+        run_dir, fasta, picture, held_out, bits, monte_carlo, summary(new, everything.sequences, known, k=k)
+    )
+    nucleotides = everything.alphabet.name in ("dna", "rna")
+    for line in screen.logos(everything.sequences, new, given):
+        echo(line)
+    for line in screen.figures(report, simulated, "base" if nucleotides else "letter"):
+        echo(line)
+    for line in screen.quality(report.samples, k, nucleotides, given):
+        echo(line)
+    if n is None and len(new) < 1000 and not quick:
+        echo(f"Your sequences are long: {len(new)} were written instead of 1,000; seqdiff generate writes more.")
+    for line in screen.next_steps(report, data, time.monotonic() - started):
+        echo(line)
+    return report
+
+
+def _load(data: Any, n: int | None, quick: bool, alphabet: Any, sequence_column: str | None) -> tuple[Dataset, Plan]:
+    if data is None:
+        plan = Plan.make(10_000, 50, n, quick)
+        return prepare(load_sigma70(plan.simulated), alphabet="dna"), plan
+    read = prepare(data, alphabet=alphabet, ambiguous="drop", sequence_column=sequence_column)
+    if len(read) < FEWEST:
+        raise ValueError(
+            f"{read.source} holds {len(read)} sequence{'s' * (len(read) != 1)}, too few to learn from; give at least"
+            f" {FEWEST}, better thousands"
+        )
+    return read, Plan.make(len(read), int(read.lengths.max()), n, quick)
+
+
+def _at_most(data: Dataset, plan: Plan) -> tuple[Dataset, list[str]]:
+    if len(data) <= plan.most:
+        return data, []
+    rows = np.sort(np.random.default_rng(0).permutation(len(data))[: plan.most])
+    note = f"a demo has time for {plan.most:,} of the {len(data):,} sequences, drawn at random; seqdiff fit takes all"
+    return data.take(rows), [note]
+
+
+def _hold_out(data: Dataset, plan: Plan) -> tuple[Dataset, Dataset, Dataset, list[str]]:
+    """Return what to fit, validate and judge with, no 20-mer on two sides where that is possible, and notes."""
+    n, notes = len(data), []
+    split = cluster_split(data, valid=plan.valid / n, test=plan.test / n)
+    if (split == "test").sum() < 0.5 * plan.test or (split == "valid").sum() < 0.5 * plan.valid:
+        notes.append(
+            "most of the sequences share 20 letters with others, so the held-out ones were drawn at random; likelihoods"
+            " then flatter whatever learns by heart"
+        )
+        rows = np.random.default_rng(0).permutation(n)
+        split[:] = "train"
+        split[rows[: plan.test]] = "test"
+        split[rows[plan.test : plan.test + plan.valid]] = "valid"
+    fit, valid, test = (data.take(split == side) for side in ("train", "valid", "test"))
+    return fit, valid, test, notes
+
+
+def _score(
+    model: MultinomialDiffusion, known: list[str], test: Dataset, plan: Plan, simulated: bool
+) -> tuple[int, pd.DataFrame | None, float]:
+    """Return how many sequences were scored, the table of models, and the model's own Monte Carlo error."""
+    log_length = model.length_law_.log_prob(test.lengths)
+    test = test.take(np.isfinite(log_length))  # a length that training lacked is impossible to all models alike
+    if not len(test):
+        return 0, None, float("nan")
+    letters = float(test.lengths.sum())
+    log_length = model.length_law_.log_prob(test.lengths)
+    scores = {"every letter alike": log_length - test.lengths * np.log(len(test.alphabet))}
+    if model.length_law_.fixed:
+        matrix = PositionWeightMatrix(alphabet=test.alphabet).fit(known)
+        scores["position weight matrix"] = matrix.score_samples(test.sequences)
+    scores["Markov chain, order 5"] = MarkovChain(alphabet=test.alphabet).fit(known).score_samples(test.sequences)
+    nats, error = model.score_samples(test.sequences, times=plan.times, return_error=True)
+    scores["the model"] = nats
+    if simulated:
+        scores["the truth"] = sigma70_log_prob(test.sequences)
+    table = compare_table(scores, test.sequences, reference="the model")
+    return len(test), table, float(np.sqrt((error**2).sum()) / letters / np.log(2))
+
+
+def _kmer(alphabet: Any, natural: Sequence[str], new: Sequence[str]) -> int:
+    """Return the k of the k-mers to compare: 6 for nucleotides, fewer for many letters or short sequences."""
+    longest = min(max(map(len, new)), int(np.quantile([len(s) for s in natural], 0.1)))
+    return max(1, min(6, int(np.log(4096.5) / np.log(len(alphabet))), longest))
+
+
+def _draw(natural: Sequence[str], new: Sequence[str], given: str, path: Path) -> None:
+    from matplotlib.figure import Figure
+
+    columns = 200  # more letters than that are not legible
+    figure = Figure(figsize=(9, 4.4), dpi=150, layout="constrained")
+    axes = figure.subplots(2, 1)
+    for ax, name, sequences in zip(axes, (given, "new"), (natural, new), strict=True):
+        plot_logo([s[:columns] for s in sequences], ax=ax, title=f"{name} ({len(sequences):,} sequences)")
+    highest = max(ax.get_ylim()[1] for ax in axes)
+    for ax in axes:
+        ax.set_ylim(0, highest)
+    with replacing(path) as temporary:
+        figure.savefig(temporary, format="png")

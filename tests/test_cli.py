@@ -1,0 +1,441 @@
+"""The command line from end to end: files in, files out, one sentence where something is wrong, never a traceback."""
+
+from __future__ import annotations
+
+import gc
+import inspect
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner, Result
+
+import seqdiff
+from seqdiff import MultinomialDiffusion, runtime
+from seqdiff.cli import main
+from seqdiff.cli.options import in_shell, models, options_of
+from seqdiff.data import read_records
+from seqdiff.evaluation import bits_per_letter
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+TINY = "--network conv --width 8 --depth 1 --epochs 2 --batch-size 64 --lr 2e-3 --diffusion-steps 10"
+
+
+def run(line: str) -> Result:
+    """Run `seqdiff <line>` in this process; whatever happens, a person sees no traceback."""
+    result = CliRunner().invoke(main, shlex.split(line), prog_name="seqdiff")
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
+    assert "Traceback" not in result.output
+    return result
+
+
+def fails(line: str, status: int = 1) -> str:
+    """Run a command that cannot work and return the one sentence it says."""
+    result = run(line)
+    assert result.exit_code == status, result.output
+    assert result.stdout == ""
+    sentence = result.stderr.strip().splitlines()[-1]
+    assert sentence.startswith("Error: ")
+    return sentence
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a folder of small files, and of runs fitted to them through the command line."""
+    folder = tmp_path_factory.mktemp("cli")
+    x = seqdiff.datasets.load_sigma70(120, random_state=3)
+    (folder / "p.txt").write_text("\n".join(x) + "\n")
+    rows = [f"{s},{'weak' if i % 2 else 'strong'},{i / 10},{i % 3}" for i, s in enumerate(x)]
+    (folder / "p.csv").write_text("\n".join(["seq,label,strength,group", *rows]) + "\n")
+    rng = np.random.default_rng(0)
+    proteins = ["".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), rng.integers(7, 30))) for _ in range(40)]
+    (folder / "protein.fasta").write_text("".join(f">p{i}\n{s}\n" for i, s in enumerate(proteins)))
+    (folder / "smiles.txt").write_text("CC(=O)Oc1ccccc1\nCCO\nC#N\n")
+    (folder / "ambiguous.txt").write_text("ACGT\nACNT\nACGG\n")
+    with working_in(folder):
+        for line in (
+            f"fit p.txt {TINY} --model-name plain",
+            f"fit p.csv {TINY} --y label --model-name labelled",
+            f"fit p.csv {TINY} --y group --model-name grouped --verbose 0",
+            f"fit p.csv {TINY} --y strength --model-name valued --verbose 0",
+            f"fit protein.fasta {TINY} --model-name protein --verbose 0",
+        ):
+            assert run(line).exit_code == 0
+    return folder
+
+
+@contextmanager
+def working_in(folder: Path) -> Iterator[None]:
+    before = Path.cwd()
+    os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+@pytest.fixture
+def here(folder: Path) -> Iterator[Path]:
+    """Work in that folder."""
+    with working_in(folder):
+        yield folder
+
+
+# ------------------------------------------------------------------------------------------------------- the main road
+
+
+def test_fit_says_what_came_out_and_what_comes_next(here: Path) -> None:
+    """The folder, the best validation figure, and a command that works as it stands."""
+    result = run(f"fit p.txt {TINY} --model-name road")
+    assert result.exit_code == 0
+    where, best, command = result.stdout.splitlines()
+    assert where == f"run folder: {Path('runs/road')}"
+    table = pd.read_csv("runs/road/metrics_eval.txt", sep="\t")
+    assert best == f"best validation: {table['bits_per_letter'].min():.4f} bits per letter"
+    assert "--alphabet overrides this guess" in result.stderr  # the library's words, in those of a shell
+    assert run(command.removeprefix("next: seqdiff ")).exit_code == 0
+    assert len(read_records("samples.fasta").sequences) == 1000
+
+
+def test_generate_prints_sequences_and_nothing_else(here: Path) -> None:
+    """stdout can be piped; the same seed gives the same sequences, no seed fresh ones, --out the same as stdout."""
+    one = run("generate runs/plain 7 --seed 5 --steps 3")
+    lines = one.stdout.split("\n")
+    assert lines.pop() == "" and len(lines) == 7
+    assert all(len(line) == 50 and set(line) <= set("ACGT") for line in lines)
+    assert "seed 5" in one.stderr
+    assert run("generate runs/plain 7 --seed 5 --steps 3").stdout == one.stdout
+    assert run("generate runs/plain 7 --steps 3").stdout != one.stdout
+    assert run("generate runs/plain 7 --seed 5 --steps 3 --out new.txt").exit_code == 0
+    assert Path("new.txt").read_text() == Path("runs/plain/samples/new.txt").read_text() == one.stdout
+
+
+def test_generate_takes_labels_templates_and_lengths(here: Path) -> None:
+    """Each option reaches `generate`."""
+    fixed = run(f"generate runs/plain 4 --steps 3 --template {'N' * 20}TATAAT{'R' * 24}").stdout.split()
+    assert len(fixed) == 4 and all(s[20:26] == "TATAAT" and set(s[26:]) <= set("AG") for s in fixed)
+    assert {len(s) for s in run("generate runs/protein 4 --steps 3 --length 9").stdout.split()} == {9}
+    model = seqdiff.load("runs/labelled")
+    wanted = model.generate(5, y="weak", random_state=2, temperature=0.3)
+    assert run("generate runs/labelled 5 --y weak --seed 2 --temperature 0.3").stdout.split() == wanted
+    wanted = seqdiff.load("runs/grouped").generate(5, y=1, random_state=2)
+    assert run("generate runs/grouped 5 --y 1 --seed 2").stdout.split() == wanted
+    wanted = seqdiff.load("runs/valued").generate(5, y=-3.5, random_state=2)
+    assert run("generate runs/valued 5 --y -3.5 --seed 2").stdout.split() == wanted
+
+
+def test_score_is_score_samples(here: Path) -> None:
+    """The table holds what Python gives, the summary its mean, and says that it is a bound."""
+    result = run("score runs/labelled p.csv --y label --times 5 --out scores.csv --seed 3")
+    assert result.exit_code == 0
+    table = pd.read_csv("scores.csv")
+    model, read = seqdiff.load("runs/labelled"), read_records("p.csv", "label")
+    nats, error = model.score_samples(read.sequences, read.y, times=5, random_state=3, return_error=True)
+    assert table["sequence"].tolist() == read.sequences
+    np.testing.assert_allclose(table["log_likelihood"], nats, rtol=1e-4)
+    np.testing.assert_allclose(table["monte_carlo_error"], error, rtol=1e-4)
+    np.testing.assert_allclose(table["bits_per_letter"], -nats / 50 / np.log(2), rtol=1e-4)
+    said = dict(line.split(": ", 1) for line in result.stdout.splitlines())
+    assert said["bits per letter"] == f"{bits_per_letter(nats, read.sequences):.4f}"
+    assert said["standard error"].endswith(f"{np.sqrt((error**2).sum()) / 6000 / np.log(2):.4f} (Monte Carlo)")
+    assert "at least" in said["a bound"]
+    assert run("score runs/labelled p.csv --times 5 --seed 3").stdout != result.stdout  # without labels
+
+
+def test_score_counts_impossible_lengths(here: Path) -> None:
+    """A sequence longer than any the model has seen is named, and does not make the mean infinite."""
+    Path("long.txt").write_text("ACDE\n" + "ACDEFGHIKL" * 4 + "\n")
+    said = run("score runs/protein long.txt").stdout
+    assert "impossible: 1" in said and "inf" not in said
+
+
+def test_info(here: Path) -> None:
+    """What a run, a model file and files of sequences hold."""
+    run_folder = run("info runs/labelled").stdout
+    for part in ("finished", "MultinomialDiffusion", "dna", "strong, weak", "108 sequences", "best validation", "conv"):
+        assert part in run_folder
+    model_file = run(f"info {Path('runs/protein/check/model.safetensors').as_posix()}").stdout
+    assert "protein" in model_file and "labels:" in model_file
+    table = run("info p.csv").stdout
+    for part in ("120", "dna (guessed)", "all 50", "GC", "column label", "weak (60)", "column strength", "0 to 11.9"):
+        assert part in table
+    assert "median" in run("info protein.fasta").stdout
+    assert "--alphabet '#()1=CNOc'" in run("info smiles.txt").stdout
+    assert "--ambiguous drop" in run("info ambiguous.txt").stdout
+
+
+def test_resume_goes_on_to_the_same_model(workdir: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C: status 130, a line how to go on; --resume ends where an uninterrupted run does."""
+    line = f"fit {shlex.quote(str(folder / 'p.txt'))} {TINY} --epochs 4"
+    assert run(f"{line} --model-name whole").exit_code == 0
+
+    @contextmanager
+    def pressed_at_once() -> Iterator[Any]:
+        yield lambda: True
+
+    with monkeypatch.context() as patch:
+        patch.setattr(runtime, "deferred_interrupt", pressed_at_once)
+        stopped = run(line)
+    assert stopped.exit_code == 130 and "--resume" in stopped.stderr
+    assert "interrupted" in run("info runs/MultinomialDiffusion").stdout
+    resumed = run(f"{line} --resume")
+    assert resumed.exit_code == 0 and "runs/MultinomialDiffusion\n" in resumed.stdout.replace("\\", "/")
+    whole, again = (seqdiff.load(f"runs/{name}").objective_.state_dict() for name in ("whole", "MultinomialDiffusion"))
+    assert all((whole[name] == again[name]).all() for name in whole)
+
+
+def test_a_real_process(here: Path) -> None:
+    """`python -m seqdiff` writes sequences to a pipe and fails with a status; nothing else is on stdout."""
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY), "PYTHONIOENCODING": "ascii"}
+    command = [sys.executable, "-m", "seqdiff"]
+    good = subprocess.run(
+        [*command, "generate", "runs/plain", "3", "--steps", "2"], capture_output=True, text=True, env=environment
+    )
+    assert good.returncode == 0 and len(good.stdout.split()) == 3
+    bad = subprocess.run([*command, "info", "nowhere"], capture_output=True, text=True, env=environment)
+    assert bad.returncode == 1 and bad.stdout == "" and bad.stderr.startswith("Error: nowhere")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="signals are sent otherwise on Windows")
+def test_ctrl_c_in_a_real_process(workdir: Path, folder: Path) -> None:
+    """SIGINT in the middle of a fit."""
+    arguments = ["fit", str(folder / "p.txt"), *TINY.split(), "--epochs", "100000", "--check-every", "1"]
+    process = subprocess.Popen(
+        [sys.executable, "-m", "seqdiff", *arguments],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY)},
+    )
+    try:
+        for _ in range(1200):
+            if Path("runs/MultinomialDiffusion/check/checkpoint.pt").is_file():
+                break
+            time.sleep(0.1)
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=60)
+    finally:
+        process.kill()
+    assert process.returncode == 130, err
+    assert out == "" and "--resume" in err and "Traceback" not in err
+
+
+def test_a_broken_pipe_is_quiet(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """`| head` closes the pipe: no word about it."""
+    echo = click.echo
+
+    def broken(message: Any = None, *args: Any, err: bool = False, **kwargs: Any) -> None:
+        if not err:
+            raise BrokenPipeError(32, "Broken pipe")
+        echo(message, *args, err=err, **kwargs)
+
+    monkeypatch.setattr(click, "echo", broken)
+    assert "pipe" not in run("generate runs/plain 3 --steps 2").stderr.lower()
+
+
+# ------------------------------------------------------------------------------------------------------ what goes wrong
+
+WRONG = [
+    ("fit nowhere.txt", "nowhere.txt: there is no such file"),
+    ("fit .", "is a folder"),
+    ("fit smiles.txt", 'pass --alphabet "dna"'),
+    ("fit ambiguous.txt", 'pass --ambiguous "drop"'),
+    ("fit p.csv --y nothing", "given as y"),
+    ("fit p.txt --y label", "is no table"),
+    ("fit p.csv --sequence-column nothing", "--sequence-column"),
+    ("fit p.txt --epochs 0", "--epochs 0 is not possible"),
+    ("fit p.txt --lr-schedule linear", "'linear' is not known"),
+    ("fit p.txt --network nothing", "nothing"),
+    ("fit p.txt --length 49", "--length 49"),
+    ("fit p.txt --validation 3", "between 0 and 1"),
+    ("fit p.txt --validation nowhere.txt", "nowhere.txt: there is no such file"),
+    ("fit p.txt --model-name plain", "choose another --model-name"),
+    ("fit p.txt --model-name a/b", "is not a folder's name"),
+    ("fit p.txt --savepath p.txt", "is a file"),
+    ("fit p.txt --device nothing", "--device"),
+    ("generate nowhere 3", "nowhere does not exist"),
+    ("generate p.txt 3", "is not a model that seqdiff wrote"),
+    ("generate runs 3", "check/model.safetensors"),
+    ("generate runs/plain 0", "at least 1"),
+    ("generate runs/plain 3 --out new.doc", ".fasta, .txt or .csv"),
+    ("generate runs/plain 3 --out nowhere/new.txt", "no folder"),
+    ("generate runs/plain 3 --template NNN", "3 positions"),
+    ("generate runs/plain 3 --length 10", "50 letters"),
+    ("generate runs/plain 3 --temperature 0", "--temperature 0.0 is not possible"),
+    ("generate runs/plain 3 --steps 0", "--steps 0 is not possible"),
+    ("generate runs/plain 3 --y weak", "without labels"),
+    ("generate runs/labelled 3 --y middling", "'middling'"),
+    ("generate runs/valued 3 --y much", "a number per sequence"),
+    ("generate runs/valued 3 --y 1,2", "a number per sequence"),
+    ("score runs/plain nowhere.txt", "nowhere.txt: there is no such file"),
+    ("score runs/plain protein.fasta", "record 'p0'"),
+    ("score runs/plain p.txt --out scores.txt", ".csv"),
+    ("score runs/plain p.csv --y label", "without labels"),
+    ("score runs/plain p.txt --times 0", "--times 0 is not possible"),
+    ("info nowhere", "there is no such file"),
+    ("info .", "is not a run folder"),
+    ("demo --data nowhere.txt", "there is no such file"),
+    ("demo --data ambiguous.txt", "2 sequences, too few"),
+    ("demo --n 0", "at least 1"),
+]
+MISWRITTEN = [
+    "nothing",
+    "fit",
+    "fit p.txt --nothing 1",
+    "fit p.txt --epochs many",
+    "fit p.txt --lr none",
+    "fit p.txt --model nothing",
+    "generate runs/plain",
+    "generate runs/plain few",
+    "score runs/plain",
+]
+
+
+@pytest.mark.parametrize(("line", "part"), WRONG, ids=lambda value: str(value)[:50])
+def test_a_users_mistake(line: str, part: str, here: Path) -> None:
+    """One sentence, status 1, and nothing left behind."""
+    before = set(here.rglob("*"))
+    assert part in fails(line)
+    assert {path for path in here.rglob("*") if path.name != ".lock"} <= before
+
+
+@pytest.mark.parametrize("line", MISWRITTEN)
+def test_a_miswritten_command(line: str, here: Path) -> None:
+    """Status 2."""
+    fails(line, status=2)
+
+
+def test_a_file_error_is_a_sentence(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An error of the operating system names the file; one of our own making shows its trace where asked for."""
+
+    def full(*args: Any, **kwargs: Any) -> None:
+        raise OSError(28, "No space left on device", "scores.csv")
+
+    monkeypatch.setattr(pd.DataFrame, "to_csv", full)
+    line = "score runs/plain p.txt --times 2 --out full.csv"
+    assert fails(line) == "Error: scores.csv: No space left on device"
+    assert not list(here.glob("*full.csv*"))
+    shown = CliRunner().invoke(main, ["--traceback", *shlex.split(line)])
+    assert isinstance(shown.exception, OSError)
+
+
+def test_messages_speak_of_options() -> None:
+    """Parameters become options, other words stay."""
+    assert in_shell("choose another model_name; length=5 is not 'length'") == (
+        "choose another --model-name; --length 5 is not 'length'"
+    )
+    assert (
+        in_shell("runs/model_name/length=5.txt and my_model_name") == "runs/model_name/length=5.txt and my_model_name"
+    )
+
+
+# -- options and their help ------------------------------------------------------------
+
+
+def test_every_command_has_help() -> None:
+    """Help of each command: what it does, its options, and a line to type."""
+    assert set(main.commands) == {"demo", "fit", "generate", "score", "info"}
+    for name in ("", *main.commands):
+        result = run(f"{name} --help")
+        assert result.exit_code == 0 and "Usage: seqdiff" in result.stdout and "  seqdiff " in result.stdout
+        assert name in result.stdout
+    assert run("--version").stdout.split()[-1] == seqdiff.__version__
+
+
+@pytest.mark.parametrize("name", models())
+def test_options_are_the_estimators_parameters(name: str) -> None:
+    """One option each, with the estimator's default, a type that takes it, and a word of help."""
+    cls = models()[name]
+    options = {option.name: option for option in options_of(cls)}
+    assert set(options) == set(inspect.signature(cls).parameters)
+    context = click.Context(click.Command("fit"))
+    for parameter in inspect.signature(cls).parameters.values():
+        option = options[parameter.name]
+        assert option.get_default(context) == parameter.default
+        assert option.type_cast_value(context, str(parameter.default)) == parameter.default
+        assert option.help, f"{cls.__name__} says nothing of {parameter.name}"
+    assert "--random-state" in run(f"fit --model {name} --help").stdout
+
+
+def test_values_reach_the_estimator(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Numbers, text and none arrive as they should; what is not given keeps its default."""
+    seen: dict[str, Any] = {}
+
+    def fit(self: Any, X: Any, y: Any = None, **kwargs: Any) -> None:
+        seen.update(self.get_params(), X=X, y=y, **kwargs)
+        raise ValueError("seen")
+
+    monkeypatch.setattr(MultinomialDiffusion, "fit", fit)
+    fails("fit p.csv --model Multinomial --length 7 --lr 1e-3 --patience none --savepath none --random-state 4 "
+          "--model-name new --y strength --y group --validation 0.25 --resume")  # fmt: skip
+    given = dict(length=7, lr=1e-3, patience=None, savepath=None, random_state=4, model_name="new")
+    extra = dict(X=Path("p.csv"), y=["strength", "group"], validation=0.25, resume=True)
+    assert seen == {**MultinomialDiffusion().get_params(), **given, **extra}
+    fails("fit p.csv --y label --validation p.csv")
+    sequences, labels = seen["validation"]
+    assert len(sequences) == 120 and set(labels) == {"weak", "strong"} and seen["y"] == "label"
+    fails("fit p.txt --validation p.txt")
+    assert seen["validation"] == Path("p.txt") and seen["y"] is None and seen["resume"] is False
+    fails("fit p.txt --validation none")
+    assert seen["validation"] is None
+
+
+def test_a_new_estimator_appears_by_itself(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A subclass written elsewhere has its name, its options and their help."""
+
+    class ToyDiffusion2(MultinomialDiffusion):
+        """Toy.
+
+        Parameters
+        ----------
+        sharpness : {"low", "high"}
+            How sharp it is.
+        mirrored : bool
+            Whether both strands count.
+        """
+
+        def __init__(self, *, sharpness: str = "low", mirrored: bool = False, **common: Any) -> None:
+            super().__init__(**common)
+            self.sharpness, self.mirrored = sharpness, mirrored
+
+        def fit(self, X: Any, y: Any = None, **kwargs: Any) -> None:  # type: ignore[override]
+            raise ValueError(f"{self.sharpness} {self.mirrored} {self.epochs}")
+
+    try:
+        text = run("fit --help --model toy-diffusion2").stdout
+        assert "How sharp it is. One of: low, high.  [default: low]" in " ".join(text.split()).replace(". [", ".  [")
+        assert fails("fit p.txt --model=toy-diffusion2 --sharpness high --mirrored --epochs 3") == "Error: high True 3"
+        assert "toy-diffusion2" in fails("fit p.txt --model nothing", status=2)
+    finally:
+        del ToyDiffusion2
+        gc.collect()
+
+
+def test_scores_of_other_kinds_of_model(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A model without a likelihood says so; an exact one is not called a bound."""
+    judge = seqdiff.load("runs/plain")
+    monkeypatch.setattr("seqdiff.cli.commands.load", lambda *args, **kwargs: judge)
+    monkeypatch.setattr(MultinomialDiffusion, "bound_", "exact")
+    assert "exact" in run("score runs/plain p.txt --times 2").stdout.splitlines()[-1]
+    monkeypatch.setattr(MultinomialDiffusion, "bound_", None)
+    assert "cannot score" in fails("score runs/plain p.txt")
+
+
+def test_a_model_of_signals_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What no option can say is said."""
+    writer = seqdiff.load("runs/plain")
+    writer.target_ = SimpleNamespace(kind="signal")
+    monkeypatch.setattr("seqdiff.cli.commands.load", lambda *args, **kwargs: writer)
+    assert "use Python" in fails("generate runs/plain 3 --y 1")

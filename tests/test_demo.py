@@ -1,0 +1,211 @@
+"""The demo: the figures on the screen are those of the library, its folder is its own, and any data will do."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+import seqdiff
+from seqdiff.cli import main
+from seqdiff.data import prepare, read_records
+from seqdiff.datasets import load_sigma70, sigma70_log_prob
+from seqdiff.demo import run_demo
+from seqdiff.demo.folder import claim
+from seqdiff.demo.plan import Plan
+from seqdiff.demo.run import _hold_out
+from seqdiff.demo.screen import consensus, text_logo
+from seqdiff.evaluation import PositionWeightMatrix, bits_per_letter, summary
+from seqdiff.runs import Run
+
+
+def quick(data=None, n=30, **kwargs):
+    """Run a quick demo; return its report and the lines it showed."""
+    lines: list[str] = []
+    report = run_demo(data, n, quick=True, echo=lines.append, verbose=0, **kwargs)
+    return report, click.unstyle("\n".join(lines))
+
+
+# ------------------------------------------------------------------------------------------------------------- the demo
+
+
+def test_simulated_promoters(workdir: Path) -> None:
+    """The table is true, the files are there, and all of it is on the screen."""
+    report, shown = quick(n=40)
+    written = read_records(report.sequences).sequences
+    assert report.sequences == Path("runs/demo/samples/promoters.fasta") and len(written) == 40
+    assert report.logo.read_bytes().startswith(b"\x89PNG")
+    assert report.bits is not None
+
+    promoters = load_sigma70(1000)
+    split = seqdiff.data.cluster_split(promoters, valid=0.05, test=0.1)
+    test = [x for x, side in zip(promoters, split, strict=True) if side == "test"]
+    known = [x for x, side in zip(promoters, split, strict=True) if side != "test"]
+    assert report.held_out == len(test) == 100
+    bits = report.bits["bits"]
+    assert bits["every letter alike"] == pytest.approx(2)
+    assert bits["the truth"] == pytest.approx(bits_per_letter(sigma70_log_prob(test), test))
+    matrix = PositionWeightMatrix().fit(known).score_samples(test)
+    assert bits["position weight matrix"] == pytest.approx(bits_per_letter(matrix, test))
+    nats, error = seqdiff.load(report.run_dir).score_samples(test, times=10, return_error=True)
+    assert bits["the model"] == pytest.approx(bits_per_letter(nats, test), abs=1e-5)
+    assert report.monte_carlo == pytest.approx(np.sqrt((error**2).sum()) / 5000 / np.log(2), rel=1e-3)
+    assert report.samples == summary(written, promoters, prepare(known).sequences, k=6)
+
+    for name, figure in bits.items():
+        assert f"{name:<24}{figure:8.4f}" in shown
+    assert f"{report.samples['kmer_js']:.4f} bits" in shown and "6-mer" in shown
+    assert f"copied from the training data               {100 * report.samples['copied']:.1f}%" in shown
+    assert consensus(promoters) in shown and consensus(written) in shown
+    assert f"seqdiff generate {report.run_dir} " in shown
+
+
+def test_a_second_demo_replaces_the_first_and_nothing_else(workdir: Path) -> None:
+    """New files in the same folder; what a person put there stays."""
+    first, _ = quick()
+    old = first.sequences.read_text()
+    (first.run_dir / "notes.txt").write_text("mine")
+    (first.run_dir / "samples" / "mine.fasta").write_text(">a\nACGT\n")
+    second, _ = quick(n=20)
+    assert second.run_dir == first.run_dir
+    assert second.sequences.read_text() != old and len(read_records(second.sequences).sequences) == 20
+    assert json.loads((second.run_dir / "args.json").read_text())["status"] == "finished"
+    assert (first.run_dir / "notes.txt").read_text() == "mine"
+    assert (first.run_dir / "samples" / "mine.fasta").is_file()
+    assert [p.name for p in Path("runs").iterdir()] == ["demo"]
+
+
+def test_own_proteins_of_several_lengths(workdir: Path) -> None:
+    """Other letters, other lengths: no weight matrix, no GC, no truth, and a word on so few held-out ones."""
+    rng = np.random.default_rng(0)
+    letters = list("ACDEFGHIKLMNPQRSTVWY")
+    proteins = ["".join(rng.choice(letters, rng.integers(5, 40))) for _ in range(60)]
+    Path("mine.fasta").write_text("".join(f">p{i}\n{s}\n" for i, s in enumerate(proteins)))
+    report, shown = quick("mine.fasta", n=25)
+    assert report.bits is not None and report.sequences.name == "sequences.fasta"
+    assert list(report.bits.index) == ["every letter alike", "Markov chain, order 5", "the model"]
+    assert report.held_out <= 12 and "too few to judge" in shown
+    assert "GC" not in shown and "2-mer" in shown and "bits per letter" in shown
+    assert set("".join(read_records(report.sequences).sequences)) <= set(letters)
+
+
+def test_own_rna_with_ambiguity_codes(workdir: Path) -> None:
+    """Ten sequences of RNA will do, those with an N are left out and reported, a list works too."""
+    rna = ["".join(x) for x in np.random.default_rng(1).choice(list("ACGU"), (30, 12))] + ["ACGUACGUNNNN"]
+    report, shown = quick(rna, n=5)
+    assert "1 of 31 sequence was left out" in shown and "GC content" in shown
+    assert {len(x) for x in read_records(report.sequences).sequences} == {12}
+
+
+def test_too_little_or_nothing(workdir: Path) -> None:
+    """One sentence, and no folder is made."""
+    Path("few.txt").write_text("ACGT\n" * 9)
+    for data, sentence in (("few.txt", "few.txt holds 9 sequences"), ("none.txt", "there is no such file")):
+        with pytest.raises(ValueError, match=sentence):
+            quick(data)
+    with pytest.raises(ValueError, match="n=0"):
+        quick(n=0)
+    assert not Path("runs").exists()
+
+
+def test_through_the_command_line(workdir: Path) -> None:
+    """`seqdiff demo --quick` shows the table on stdout, progress on stderr."""
+    result = CliRunner().invoke(main, ["demo", "--quick", "--n", "20", "--savepath", "elsewhere"])
+    assert result.exit_code == 0, result.output
+    assert "position weight matrix" in result.stdout and "step/s" not in result.stdout
+    assert (workdir / "elsewhere" / "demo" / "samples" / "promoters.fasta").is_file()
+
+
+# ----------------------------------------------------------------------------------------------------------- the folder
+
+
+def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
+    """Someone else's `demo`, a run of that name, a demo that still runs: the next number is taken."""
+    (tmp_path / "demo").mkdir()
+    (tmp_path / "demo" / "thesis.txt").write_text("mine")
+    run = Run(tmp_path / "demo-2")
+    run.path.mkdir()
+    run.start({"estimator": "MultinomialDiffusion", "parameters": {"model_name": "demo-2"}, "data": ""})
+    args = (run.path / "args.json").read_bytes()
+    assert claim(tmp_path) == "demo-3"
+    running = Run(tmp_path / "demo-3")
+    running.acquire()
+    try:
+        assert claim(tmp_path) == "demo-4"
+    finally:
+        running.release()
+    assert claim(tmp_path) == "demo-3"  # it has ended: replaced
+    assert (tmp_path / "demo" / "thesis.txt").read_text() == "mine"
+    assert (run.path / "args.json").read_bytes() == args
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ValueError, match="is a file"):
+        claim(tmp_path / "file")
+
+
+# ------------------------------------------------------------------------------------------------------------- the plan
+
+
+def test_a_plan_fits_into_minutes() -> None:
+    """Whatever the data: letters trained on, scored and sampled are bounded, and there is always something to do."""
+    for count in (10, 19, 100, 499, 3000, 10_000, 70_000, 10**6):
+        for length in (1, 8, 50, 170, 500, 3000, 30_000):
+            plan = Plan.make(count, length, None)
+            used = min(count, plan.most)
+            train = used - plan.valid - plan.test
+            assert train >= used / 2 and plan.test >= 1 and plan.valid >= 1
+            steps = plan.epochs(train) * -(-train // plan.batch_size)
+            assert 1 <= steps * plan.batch_size * length <= 1.6e7
+            assert plan.test * plan.times * length <= 1e7
+            assert 1 <= plan.n * plan.steps * length <= 1.5e7
+            assert 8 * plan.valid * 20 * length <= 1e8
+    assert Plan.make(10_000, 50, None).n == 1000 and Plan.make(10_000, 5000, 700).n == 700
+
+
+def test_held_out_sequences_are_new() -> None:
+    """No 20-mer on two sides; where all sequences share some, they are drawn at random and that is said."""
+    promoters = load_sigma70(300, 5)
+    overlapping = [promoters[i][10:] + promoters[i + 1][:10] for i in range(0, 200, 2)]
+    data = prepare(promoters + overlapping)
+    fit, valid, test, notes = _hold_out(data, Plan.make(len(data), 50, None))
+    words = [{x[i : i + 20] for x in part.sequences for i in range(31)} for part in (fit, valid, test)]
+    assert not (words[0] & words[2] or words[0] & words[1] or words[1] & words[2]) and not notes
+    assert len(fit) + len(valid) + len(test) == 400
+
+    adapter = prepare(["ACGTTGCAAGGCTTAACCGGTTA" + x for x in promoters])
+    plan = Plan.make(300, 73, None)
+    fit, valid, test, notes = _hold_out(adapter, plan)
+    assert (len(valid), len(test)) == (plan.valid, plan.test) and "at random" in notes[0]
+    assert sorted(fit.sequences + valid.sequences + test.sequences) == sorted(adapter.sequences)
+
+
+# ------------------------------------------------------------------------------------------------------------- the logo
+
+
+def test_text_logo_is_a_logo() -> None:
+    """Each letter's cells are its share of the height, within one cell; the commonest stands on top."""
+    rng = np.random.default_rng(0)
+    heights = pd.DataFrame(rng.gamma(0.7, size=(60, 4)), columns=list("ACGT"))
+    rows, top = 40, float(heights.sum(axis=1).max())
+    *grid, numbers = (click.unstyle(line)[5:] for line in text_logo(heights, rows, first=31))
+    assert len(grid) == rows
+    for column, stack in heights.iterrows():
+        cells = "".join(line[int(str(column))] for line in grid)  # from the top
+        letters = cells.lstrip(" ")
+        assert " " not in letters
+        for letter, height in stack.items():
+            assert abs(letters.count(str(letter)) - height * rows / top) <= 1
+        runs = "".join(dict.fromkeys(letters))
+        assert list(runs) == sorted(runs, key=lambda letter: -stack[letter])
+    assert numbers.index("40") == 40 - 31 and numbers.startswith("31")
+    flat = text_logo(heights * 0, 3)
+    assert all(not click.unstyle(line)[5:].strip() for line in flat[:3])
+
+
+def test_consensus_is_the_commonest_letter() -> None:
+    """Upper case above one half, lower above 0.35, else a dot; positions that few sequences have count those."""
+    assert consensus(["AAAA", "AACC", "AGGG", "ATT", "CTT"]) == "Aat."

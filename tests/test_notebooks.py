@@ -1,0 +1,66 @@
+"""Every notebook runs from top to bottom, on a small setting, and is kept without outputs or code of its own."""
+
+from __future__ import annotations
+
+import ast
+import os
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
+SMALL = {"N": 300, "EPOCHS": 1, "SAMPLES": 40}
+
+
+def read(path: Path) -> Any:
+    return nbformat.read(path, as_version=4)
+
+
+def python(source: str) -> ast.Module:
+    """Return a cell's syntax without IPython's own lines."""
+    return ast.parse("\n".join(line for line in source.splitlines() if not line.startswith(("%", "!"))))
+
+
+def shrink(notebook: Any) -> None:
+    """Replace the numbers in the cell of parameters by small ones."""
+    (cell,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", ()))
+    for statement in python(cell.source).body:
+        assert isinstance(statement, ast.Assign)
+        (target,) = statement.targets
+        assert isinstance(target, ast.Name)
+        assert target.id in SMALL, f"tests/test_notebooks.py has no small value for {target.id}"
+    cell.source = "\n".join(f"{name} = {value}" for name, value in SMALL.items())
+
+
+def test_there_are_notebooks() -> None:
+    """The tests below have something to test."""
+    assert "first_promoters.ipynb" in [path.name for path in NOTEBOOKS]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_is_kept_clean(path: Path) -> None:
+    """No outputs, no counters; no functions, classes or loops: a notebook tells a story and calls the package."""
+    for cell in read(path).cells:
+        if cell.cell_type == "code":
+            assert not cell.outputs and cell.execution_count is None, "clear all outputs before committing"
+            own = (ast.FunctionDef, ast.ClassDef, ast.For, ast.While, ast.Lambda)
+            assert not [node for node in ast.walk(python(cell.source)) if isinstance(node, own)], cell.source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every cell runs, and every picture is seen."""
+    from nbclient import NotebookClient
+
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")]))
+    notebook = read(path)
+    shrink(notebook)
+    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": tmp_path}})
+    client.execute()
+    drawn = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.rstrip().endswith(".figure")]
+    assert drawn
+    for cell in drawn:
+        assert any("image/png" in output.get("data", {}) for output in cell.outputs), cell.source
