@@ -125,6 +125,23 @@ def test_every_sequence_is_seen_once_an_epoch_in_a_new_order():
     assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(data.x0[:, 0].tolist()) and epochs[0] != epochs[1]
 
 
+def test_steps_are_in_training_mode_and_validation_is_not():
+    modes = []
+
+    class Moody(Toy):
+        def __deepcopy__(self, memo):
+            return Moody()
+
+        def forward(self, batch, generator):
+            modes.append(self.training)
+            return super().forward(batch, generator)
+
+    train(Moody(), batch(8), batch(3), epochs=2, batch_size=4)
+    assert modes == [True, True, False] * 2
+    runs = [tiny(dropout=d).fit(sequences()).history_["loss"] for d in (0.0, 0.0, 0.5)]
+    assert runs[0] == runs[1] != runs[2]
+
+
 # -- the moving average -----------------------------------------------------------------------------------------------
 
 

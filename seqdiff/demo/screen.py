@@ -72,9 +72,9 @@ def text_logo(heights: pd.DataFrame, rows: int = 6, top: float | None = None, fi
     >>> for line in text_logo(heights, rows=4):
     ...     print(click.unstyle(line).rstrip())
     2.00 A
-         A
          AC
          AC
+         AA
          1
     """
     letters, values = list(heights), heights.to_numpy()
