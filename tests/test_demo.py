@@ -90,7 +90,7 @@ def test_own_proteins_of_several_lengths(workdir: Path) -> None:
     assert report.bits is not None and report.sequences.name == "sequences.fasta"
     assert list(report.bits.index) == ["every letter alike", "Markov chain, order 5", "the model"]
     assert report.held_out <= 12 and "too few to judge" in shown
-    assert "GC" not in shown and "2-mer" in shown and "bits per letter" in shown
+    assert "GC content" not in shown and "2-mer" in shown and "bits per letter" in shown
     assert set("".join(read_records(report.sequences).sequences)) <= set(letters)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -45,8 +45,19 @@ class Plan:
 
     def quick(self) -> Plan:
         """Return a plan of seconds, which shows that everything works and nothing else."""
-        return Plan(min(self.most, 1000), min(self.valid, 50), min(self.test, 100), min(self.batch_size, 64), 20, 10,
-                    self.n, 10, 1000, 16, 2)  # fmt: skip
+        return replace(
+            self,
+            most=min(self.most, 1000),
+            valid=min(self.valid, 50),
+            test=min(self.test, 100),
+            batch_size=min(self.batch_size, 64),
+            updates=20,
+            times=10,
+            steps=10,
+            simulated=1000,
+            width=16,
+            depth=2,
+        )
 
     def epochs(self, n_train: int) -> int:
         """Return how often to go through `n_train` sequences: few of them are soon known by heart."""
