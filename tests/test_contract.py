@@ -12,11 +12,14 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from scipy.linalg import expm
 from toy import Toy, raw_input
 
 from seqdiff.guidance import Template
 from seqdiff.networks import Conditions, build_network
-from seqdiff.processes import CategoricalProcess, Multinomial, State
+from seqdiff.processes import CategoricalProcess, Classical, FirstHitting, Masked, Multinomial, State, Uniform
+from seqdiff.processes.rates import make_forward
+from seqdiff.processes.schedules import make_schedule
 from seqdiff.runtime import chunk_generators
 from seqdiff.sampling import in_batches, trajectory
 
@@ -51,6 +54,30 @@ def multinomial_transition(s: float, t: float, steps: int = 20) -> np.ndarray:
     return matrix
 
 
+def masked_transition(s: float, t: float) -> np.ndarray:
+    """Keep a letter from s to t with probability (1 - t)/(1 - s), else mask it for good."""
+    keep = (1 - t) / (1 - s)
+    matrix = np.diag([keep, keep, keep, 1.0])
+    matrix[:3, 3] = 1 - keep
+    return matrix
+
+
+def uniform_transition(s: float, t: float) -> np.ndarray:
+    """Keep a letter from s to t with probability (1 - t)/(1 - s), else draw any."""
+    keep = (1 - t) / (1 - s)
+    return keep * np.eye(3) + (1 - keep) / 3
+
+
+# Not in detailed balance: letters rather go round one way.
+ROUND = np.array([[-1.0, 0.8, 0.2], [0.3, -0.9, 0.6], [1.0, 0.1, -1.1]])
+
+
+def classical_transition(s: float, t: float) -> np.ndarray:
+    """Exponentiate the rates by what the cosine schedule adds from s to t."""
+    alpha = [1 - math.cos((1 - i) * math.pi / 2) for i in (s, t)]
+    return expm(math.log(alpha[0] / alpha[1]) * ROUND)
+
+
 CASES = {
     "multinomial": Case(
         make=lambda steps: Multinomial(3, steps or 1000),
@@ -59,6 +86,42 @@ CASES = {
         gaps={5: 0.5, 50: 0.05, 500: 0.012},
         steps=200,
         sampler_steps=200,
+        distance=0.02,
+    ),
+    "masked": Case(
+        make=lambda steps: Masked(3, steps),
+        transition=masked_transition,
+        pairs=((0, 0.0625), (0, 0.5), (0.25, 0.375), (0.125, 0.875), (0.875, 0.9375)),
+        gaps={5: 0.5, 50: 0.05, None: 0.005},
+        steps=None,
+        sampler_steps=200,
+        distance=0.02,
+    ),
+    "first-hitting": Case(
+        make=lambda steps: FirstHitting(3, steps),
+        transition=masked_transition,
+        pairs=((0, 0.0625), (0, 0.5), (0.25, 0.375), (0.125, 0.875), (0.875, 0.9375)),
+        gaps={5: 0.5, None: 0.005},
+        steps=None,
+        sampler_steps=6,  # one call per letter, as in 3
+        distance=0.02,
+    ),
+    "uniform": Case(
+        make=lambda steps: Uniform(3),
+        transition=uniform_transition,
+        pairs=((0, 0.0625), (0, 0.5), (0.25, 0.375), (0.125, 0.875), (0.875, 1.0)),
+        gaps={None: 0.02},
+        steps=None,
+        sampler_steps=100,
+        distance=0.02,
+    ),
+    "classical": Case(
+        make=lambda steps: Classical(make_forward(ROUND, "ABC"), make_schedule("cos")),
+        transition=classical_transition,
+        pairs=((0, 0.0625), (0, 0.5), (0.25, 0.375), (0.125, 0.875), (0.875, 0.9375)),
+        gaps={None: 0.02},
+        steps=None,
+        sampler_steps=100,
         distance=0.02,
     ),
 }

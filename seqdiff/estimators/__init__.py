@@ -1,7 +1,19 @@
 """The generators, under scikit-learn's interface."""
 
+from seqdiff.estimators.autoregressive import Autoregressive
 from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.estimators.classical import ClassicalDiffusion
+from seqdiff.estimators.masked import MaskedDiffusion
 from seqdiff.estimators.multinomial import MultinomialDiffusion
 from seqdiff.estimators.persistence import read as load
+from seqdiff.estimators.uniform import UniformDiffusion
 
-__all__ = ["MultinomialDiffusion", "SequenceGenerator", "load"]
+__all__ = [
+    "Autoregressive",
+    "ClassicalDiffusion",
+    "MaskedDiffusion",
+    "MultinomialDiffusion",
+    "SequenceGenerator",
+    "UniformDiffusion",
+    "load",
+]

@@ -11,8 +11,13 @@ from torch import nn
 from seqdiff.networks.convnet import ConvNet
 from seqdiff.networks.layers import Conditions, Network
 from seqdiff.networks.linear_transformer import LinearTransformer
+from seqdiff.networks.transformer import Transformer
 
-NETWORKS: dict[str, type[Network]] = {"conv": ConvNet, "linear-transformer": LinearTransformer}
+NETWORKS: dict[str, type[Network]] = {
+    "conv": ConvNet,
+    "linear-transformer": LinearTransformer,
+    "transformer": Transformer,
+}
 
 
 def build_network(name: str | Callable[..., nn.Module], options: dict[str, Any], **sizes: Any) -> nn.Module:
@@ -46,4 +51,4 @@ def build_network(name: str | Callable[..., nn.Module], options: dict[str, Any],
     return factory(**sizes, **{k: v for k, v in options.items() if v is not None and k in takes})
 
 
-__all__ = ["NETWORKS", "Conditions", "ConvNet", "LinearTransformer", "Network", "build_network"]
+__all__ = ["NETWORKS", "Conditions", "ConvNet", "LinearTransformer", "Network", "Transformer", "build_network"]

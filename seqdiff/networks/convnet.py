@@ -6,6 +6,9 @@ matching and CARP (Stark et al. 2024, arXiv 2402.05841; Yang et al. 2022), at a 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any, cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -16,16 +19,37 @@ from seqdiff.networks.layers import ConditionEmbedding, Conditions, InputAdapter
 class SequenceConvolution(nn.Module):
     """A convolution along L of (B, L, C), in and out in that layout.
 
-    Stored as a two-dimensional channels-last convolution of height 1: twice as fast on a CPU as `nn.Conv1d`.
+    Stored as a two-dimensional channels-last convolution of height 1: twice as fast on a CPU as `nn.Conv1d`. A causal
+    one sees a position and those before it: all its padding stands on the left.
     """
 
-    def __init__(self, width: int, kernel: int, dilation: int) -> None:
+    def __init__(self, width: int, kernel: int, dilation: int, causal: bool = False) -> None:
         super().__init__()
-        conv = nn.Conv2d(width, width, (1, kernel), padding=(0, dilation * (kernel // 2)), dilation=(1, dilation))
+        padding = 0 if causal else dilation * (kernel // 2)
+        conv = nn.Conv2d(width, width, (1, kernel), padding=(0, padding), dilation=(1, dilation))
         self.conv = conv.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.kernel, self.dilation, self.causal = kernel, dilation, causal
+
+    @property
+    def reach(self) -> int:
+        """How many positions the farthest one seen lies back, where the convolution is causal."""
+        return self.dilation * (self.kernel - 1)
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.causal:
+            x = F.pad(x, (0, 0, self.reach, 0))
         return self.conv(x.transpose(1, 2).unsqueeze(2)).squeeze(2).transpose(1, 2)
+
+    def advance(self, x: Tensor, i: int, window: Tensor) -> Tensor:
+        """Return what `forward` does at position i, (B, C), of x there, (B, C).
+
+        `window` (B, reach + 1, C), all 0 at first, is written to: position j lies in its row j mod (reach + 1).
+        """
+        size = window.shape[1]
+        window[:, i % size] = x
+        seen = [(i - j * self.dilation) % size for j in range(self.kernel - 1, -1, -1)]
+        weight = self.conv.weight[:, :, 0].transpose(1, 2).flatten(1)  # (C out, kernel * C in)
+        return F.linear(window[:, seen].flatten(1), weight, self.conv.bias)
 
 
 class ConvBlock(nn.Module):
@@ -34,11 +58,11 @@ class ConvBlock(nn.Module):
     Dropout takes whole channels of a sequence: on a CPU a mask per letter costs as much as the convolution.
     """
 
-    def __init__(self, width: int, kernel: int, dilation: int, dropout: float) -> None:
+    def __init__(self, width: int, kernel: int, dilation: int, dropout: float, causal: bool = False) -> None:
         super().__init__()
         self.norm = nn.LayerNorm(width)
         self.film = nn.Linear(width, 2 * width)
-        self.conv = SequenceConvolution(width, kernel, dilation)
+        self.conv = SequenceConvolution(width, kernel, dilation, causal)
         self.out = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
         nn.init.zeros_(self.film.weight)
@@ -50,6 +74,11 @@ class ConvBlock(nn.Module):
         if mask is not None:  # what stands beyond the end must not leak in
             y = y * mask[..., None]
         return h + self.out(F.gelu(self.conv(y) + shift)) * self.dropout(1 + scale)
+
+    def advance(self, h: Tensor, context: Tensor, i: int, window: Tensor) -> Tensor:
+        """Return what `forward` does at position i of a causal block, (B, W); see `SequenceConvolution.advance`."""
+        shift, scale = self.film(context).chunk(2, -1)
+        return h + self.out(F.gelu(self.conv.advance(self.norm(h), i, window) + shift)) * (1 + scale)
 
 
 class ConvNet(Network):
@@ -66,6 +95,8 @@ class ConvNet(Network):
     kernel : int
         Odd kernel size.
     dropout : float
+    causal : bool
+        Whether a position sees only itself and those before it.
 
     Examples
     --------
@@ -85,8 +116,10 @@ class ConvNet(Network):
         depth: int = 6,
         kernel: int = 9,
         dropout: float = 0.1,
+        causal: bool = False,
     ) -> None:
         super().__init__(states, letters, length, conditions, fixed_length)
+        self.causal = causal
         self.embed = InputAdapter(states, width)
         self.mix = nn.Linear(
             width, width
@@ -96,7 +129,7 @@ class ConvNet(Network):
         self.condition = ConditionEmbedding(conditions, width)
         largest = max(1, length // kernel)
         self.blocks = nn.ModuleList(
-            ConvBlock(width, kernel, min((1, 1, 2, 4)[i % 4], largest), dropout) for i in range(depth)
+            ConvBlock(width, kernel, min((1, 1, 2, 4)[i % 4], largest), dropout, causal) for i in range(depth)
         )
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, letters)
@@ -112,7 +145,7 @@ class ConvNet(Network):
     def hidden(self, x: Tensor, t: Tensor, cond: dict[str, Tensor] | None = None, mask: Tensor | None = None) -> Tensor:
         context = F.silu(self.time(t) + self.condition(cond, len(x)))
         h = self.mix(self.embed(x) + self.position[: x.shape[1]])
-        if self.fixed_length:
+        if self.fixed_length or self.causal:  # a causal network does not look at what stands beyond the end
             mask = None
         for block in self.blocks:
             h = block(h, context, mask)
@@ -121,3 +154,47 @@ class ConvNet(Network):
     def head(self, hidden: Tensor) -> Tensor:
         logits = self.out(self.norm(hidden))
         return logits + self.bias[: logits.shape[1]].to(logits.dtype)
+
+    def advance(
+        self, x: Tensor, i: int, cond: dict[str, Tensor] | None = None, cache: dict[str, Tensor] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Read input letter i of sequences whose earlier letters are in `cache`; the time is 0.
+
+        Parameters
+        ----------
+        x : Tensor
+            (B,) the letters.
+        i : int
+            Their position.
+        cond : dict, optional
+            The same at every position; it is looked at only at the first.
+        cache : dict, optional
+            What the call for position i - 1 returned; it is written to. None at position 0.
+
+        Returns
+        -------
+        logits : Tensor
+            (B, K), those of `forward` at position i.
+        cache : dict
+            What each convolution still sees of the past, tensors with B rows.
+
+        Raises
+        ------
+        ValueError
+            If the network is not causal.
+        """
+        if not self.causal:
+            raise ValueError("only a causal network can read letter by letter; make it with causal=True")
+        rows, blocks = len(x), cast(Iterable[Any], self.blocks)
+        if cache is None:
+            context = F.silu(self.time(torch.zeros(rows, device=x.device)) + self.condition(cond, rows))
+            cache = {"context": context}
+            for n, block in enumerate(blocks):
+                cache[f"window{n}"] = context.new_zeros(rows, block.conv.reach + 1, self.position.shape[1])
+        context = cache["context"]
+        context = context[:, i] if context.shape[1] > 1 else context[:, 0]
+        h = self.mix(self.embed(x) + self.position[i])
+        for n, block in enumerate(blocks):
+            h = block.advance(h, context, i, cache[f"window{n}"])
+        logits = self.out(self.norm(h))
+        return logits + self.bias[i if self.fixed_length else 0].to(logits.dtype), cache

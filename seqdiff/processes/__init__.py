@@ -1,7 +1,23 @@
 """Generative processes over letters: how data is destroyed, and what undoing that costs."""
 
+from seqdiff.processes.autoregressive import Autoregressive
 from seqdiff.processes.base import Cond, Denoiser, Process, State
 from seqdiff.processes.categorical import CategoricalProcess
+from seqdiff.processes.classical import Classical
+from seqdiff.processes.masked import FirstHitting, Masked
 from seqdiff.processes.multinomial import Multinomial
+from seqdiff.processes.uniform import Uniform
 
-__all__ = ["CategoricalProcess", "Cond", "Denoiser", "Multinomial", "Process", "State"]
+__all__ = [
+    "Autoregressive",
+    "CategoricalProcess",
+    "Classical",
+    "Cond",
+    "Denoiser",
+    "FirstHitting",
+    "Masked",
+    "Multinomial",
+    "Process",
+    "State",
+    "Uniform",
+]

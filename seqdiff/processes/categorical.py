@@ -90,3 +90,6 @@ class CategoricalProcess(Process):
 
     def kernel(self, log_p0: Tensor, state: State, target: Any) -> Tensor:
         return self.posterior(log_p0, state, target)
+
+    def step(self, state: State, target: Any, kernel: Tensor, generator: Generators) -> State:
+        return State(sample_categorical(kernel, generator), torch.full_like(state.t, target), state.mask)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from seqdiff.processes.base import Cond, Denoiser, State, masked_sum
-from seqdiff.processes.categorical import CategoricalProcess, sample_categorical, stratified
+from seqdiff.processes.categorical import CategoricalProcess, stratified
 from seqdiff.runtime import Generators, uniform
 
 
@@ -39,7 +39,58 @@ def cosine_keep(steps: int, s: float = 0.008) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(0.5 * np.log(ratio))])
 
 
-class Multinomial(CategoricalProcess):
+class UniformNoise(CategoricalProcess):
+    """Letters are kept or drawn anew, all letters alike: q(x_t | x_0) = abar_t x_0 + (1 - abar_t)/K.
+
+    Subclasses say by `kept` what abar_t is; their times may be steps or real numbers.
+    """
+
+    def kept(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        """Return log abar_t and log(1 - abar_t) of times t (B,), in float64; each on its own, as both may be tiny."""
+        raise NotImplementedError
+
+    def _log_marginal(self, x: Tensor, log_keep: Tensor, log_lose: Tensor, dtype: torch.dtype) -> Tensor:
+        """Return log q(x | k) for every origin k, (B, L, K); symmetric in x and k. log_keep, log_lose: (B,)."""
+        other = log_lose - math.log(self.letters)
+        same = torch.logaddexp(log_keep, other)
+        hit = torch.arange(self.letters, device=x.device) == x[..., None]
+        return torch.where(hit, same[:, None, None].to(dtype), other[:, None, None].to(dtype))
+
+    def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
+        return self._log_marginal(state.x, *self.kept(state.t), dtype)
+
+    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
+        u = uniform(tuple(x0.shape), generator, x0.device)
+        # One uniform decides both: below abar the letter stays, and what is left of u picks the new letter.
+        keep, lose = (log_p.exp()[:, None].to(u.dtype) for log_p in self.kept(t))
+        fresh = ((u - keep) / lose.clamp_min(1e-30) * self.letters).long().clamp(0, self.letters - 1)
+        return State(torch.where(u < keep, x0, fresh), t, mask)
+
+    def posterior(self, log_p0: Tensor, state: State, target: Any) -> Tensor:
+        """Return log p(x_s | x_t) for s = `target` < t, a number or (B,).
+
+        q(x_s | x_t, x_0) = q(x_t | x_s) q(x_s | x_0) / q(x_t | x_0), so with w(x_0) = p(x_0 | x_t) / q(x_t | x_0)
+
+            p(x_s | x_t) = q(x_t | x_s) [abar_s w(x_s) + (1 - abar_s)/K sum w]
+        """
+        s = torch.as_tensor(target, dtype=state.t.dtype, device=state.t.device).expand_as(state.t)
+        (log_keep_t, log_lose_t), (log_keep_s, log_lose_s) = self.kept(state.t), self.kept(s)
+        dtype = log_p0.dtype
+        log_w = log_p0 - self._log_marginal(state.x, log_keep_t, log_lose_t, dtype)
+        kept = log_keep_s.to(dtype)[:, None, None] + log_w
+        resampled = (log_lose_s - math.log(self.letters)).to(dtype)[:, None, None]
+        resampled = resampled + torch.logsumexp(log_w, -1, keepdim=True)
+        log_ratio = log_keep_t - log_keep_s  # abar_t / abar_s: kept from s to t
+        between = self._log_marginal(state.x, log_ratio, torch.log(-torch.expm1(log_ratio)), dtype)
+        return torch.log_softmax(between + torch.logaddexp(kept, resampled), -1)
+
+    def uniform_letters(self, mask: Tensor, generator: Generators) -> Tensor:
+        """Draw letters (B, L), all alike: the law that the noise tends to."""
+        u = uniform(tuple(mask.shape), generator, mask.device)
+        return (u * self.letters).long().clamp_max(self.letters - 1)
+
+
+class Multinomial(UniformNoise):
     """Multinomial diffusion in T steps.
 
     Times are integers 0 (data) to T (noise). Training draws t with probability proportional to the root of the
@@ -52,6 +103,8 @@ class Multinomial(CategoricalProcess):
         K.
     steps : int
         T, `diffusion_steps` of the estimator.
+    log_keep : ndarray, optional
+        (T + 1,) log abar_0..abar_T; None takes `cosine_keep`.
     """
 
     log_keep: Tensor
@@ -59,10 +112,10 @@ class Multinomial(CategoricalProcess):
     term_square: Tensor
     term_count: Tensor
 
-    def __init__(self, letters: int, steps: int = 100) -> None:
+    def __init__(self, letters: int, steps: int = 100, log_keep: np.ndarray | None = None) -> None:
         super().__init__(letters)
         self.steps = steps
-        log_keep = cosine_keep(steps)
+        log_keep = cosine_keep(steps) if log_keep is None else log_keep
         with np.errstate(divide="ignore"):
             log_lose = np.log(-np.expm1(log_keep))
         self.register_buffer("log_keep", torch.tensor(log_keep, dtype=torch.float64), persistent=False)
@@ -70,55 +123,20 @@ class Multinomial(CategoricalProcess):
         self.register_buffer("term_square", torch.zeros(steps))
         self.register_buffer("term_count", torch.zeros(steps))
 
-    def _log_marginal(self, x: Tensor, log_keep: Tensor, log_lose: Tensor, dtype: torch.dtype) -> Tensor:
-        """Return log q(x | k) for every origin k, (B, L, K); symmetric in x and k. log_keep, log_lose: (B,)."""
-        other = log_lose - math.log(self.letters)
-        same = torch.logaddexp(log_keep, other)
-        hit = torch.arange(self.letters, device=x.device) == x[..., None]
-        return torch.where(hit, same[:, None, None].to(dtype), other[:, None, None].to(dtype))
-
-    def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
-        return self._log_marginal(state.x, self.log_keep[state.t], self.log_lose[state.t], dtype)
+    def kept(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        return self.log_keep[t], self.log_lose[t]
 
     def network_input(self, state: State) -> tuple[Tensor, Tensor]:
         return state.x, state.t / self.steps
 
-    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
-        u = uniform(tuple(x0.shape), generator, x0.device)
-        # One uniform decides both: below abar the letter stays, and what is left of u picks the new letter.
-        keep = self.log_keep[t].exp()[:, None].to(u.dtype)
-        fresh = ((u - keep) / (1 - keep).clamp_min(1e-300) * self.letters).long().clamp(0, self.letters - 1)
-        return State(torch.where(u < keep, x0, fresh), t, mask)
-
-    def posterior(self, log_p0: Tensor, state: State, target: Any) -> Tensor:
-        """Return log p(x_s | x_t) for s = `target` < t, an integer or (B,).
-
-        q(x_s | x_t, x_0) = q(x_t | x_s) q(x_s | x_0) / q(x_t | x_0), so with w(x_0) = p(x_0 | x_t) / q(x_t | x_0)
-
-            p(x_s | x_t) = q(x_t | x_s) [abar_s w(x_s) + (1 - abar_s)/K sum w]
-        """
-        s = torch.as_tensor(target, device=state.t.device).expand_as(state.t)
-        dtype = log_p0.dtype
-        log_w = log_p0 - self._log_marginal(state.x, self.log_keep[state.t], self.log_lose[state.t], dtype)
-        kept = self.log_keep[s].to(dtype)[:, None, None] + log_w
-        resampled = (self.log_lose[s] - math.log(self.letters)).to(dtype)[:, None, None]
-        resampled = resampled + torch.logsumexp(log_w, -1, keepdim=True)
-        log_ratio = self.log_keep[state.t] - self.log_keep[s]  # abar_t / abar_s: kept from s to t
-        between = self._log_marginal(state.x, log_ratio, torch.log(-torch.expm1(log_ratio)), dtype)
-        return torch.log_softmax(between + torch.logaddexp(kept, resampled), -1)
-
     def prior(self, mask: Tensor, generator: Generators) -> State:
-        x = (uniform(tuple(mask.shape), generator, mask.device) * self.letters).long().clamp_max(self.letters - 1)
+        x = self.uniform_letters(mask, generator)
         return State(x, torch.full(mask.shape[:1], self.steps, device=mask.device), mask)
 
     def levels(self, state: State, steps: int | None) -> Iterator[int]:
         """Yield the times to visit, T excluded: all of them, or `steps` of them evenly spaced, the last one 0."""
         steps = self.steps if steps is None else min(steps, self.steps)
         yield from np.linspace(self.steps, 0, steps + 1).round().astype(int)[1:].tolist()
-
-    def step(self, state: State, target: Any, kernel: Tensor, generator: Generators) -> State:
-        x = sample_categorical(kernel, generator)
-        return State(x, torch.full_like(state.t, target), state.mask)
 
     def term(
         self, denoiser: Denoiser, x0: Tensor, t: Tensor, cond: Cond, mask: Tensor, generator: Generators

@@ -1,0 +1,99 @@
+"""`Autoregressive`: next-letter prediction under scikit-learn's interface, the baseline of every diffusion."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqdiff import processes
+from seqdiff.data import Dataset
+from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.networks import NETWORKS
+
+
+class Autoregressive(SequenceGenerator):
+    """A causal network that writes one letter after another; its likelihood is exact.
+
+    Where the training sequences have several lengths, an end token says where a sequence stops, and its probability is
+    part of the likelihood; sequences longer than any in training have probability 0. With one length there is no end
+    token. `generate` writes until the end token where neither `length` nor `template` is given. With either the end is
+    neither drawn nor allowed to come early; letters are drawn from left to right, so what is fixed at a later position
+    (a template's letters, the length) has no influence on the letters before it. One network call writes one letter of
+    all sequences: `steps` of `generate`, `times` and `random_state` of `score_samples` are accepted and not used. A
+    signal (`y` of shape (n, L, C)) is seen from left to right too.
+
+    Parameters
+    ----------
+    network : {"conv", "transformer"} or callable
+        A function's network must be causal; it is called with ``causal=True``.
+    width, depth : optional
+        Size of the network; None means the network's own (conv: 64, 6; transformer: 128, 4).
+    heads : int
+        Attention heads of the transformer.
+    dropout : float
+        Share of the channels left out in training: such models overfit sooner than diffusions do.
+    length : int, optional
+        Letters of each sequence; None takes what the data has, which may vary.
+    alphabet : str or Alphabet
+        ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"`` or the letters themselves.
+    epochs, batch_size : int
+    patience : int, optional
+        Stop after so many epochs without a better validation likelihood; the best weights are kept in any case.
+    lr : float
+        Learning rate.
+    **common
+        Other parameters are those of `MultinomialDiffusion`.
+
+    Attributes
+    ----------
+    bound_ : str
+        ``"exact"``: `score_samples` returns log-likelihoods. Other attributes are those of `MultinomialDiffusion`.
+
+    Examples
+    --------
+    >>> from seqdiff import Autoregressive
+    >>> model = Autoregressive(width=8, depth=1, epochs=1, savepath=None, verbose=0)
+    >>> model = model.fit(["ACGTAC", "ACGTTC", "ACGAAC", "ACCTAC"])
+    >>> len(model.generate(3, template="ACGNNN", random_state=0))
+    3
+    """
+
+    bound_ = processes.Autoregressive.bound
+
+    def __init__(
+        self,
+        *,
+        network: Any = "conv",
+        heads: int = 4,
+        dropout: float | None = 0.2,
+        epochs: int = 30,
+        patience: int | None = 8,
+        **common: Any,
+    ) -> None:
+        super().__init__(network=network, dropout=dropout, epochs=epochs, patience=patience, **common)
+        self.heads = heads
+
+    def _make_process(self) -> processes.Autoregressive:
+        law = self.length_law_
+        return processes.Autoregressive(len(self.alphabet_), law.max_length, ends=not law.fixed)
+
+    def _network_options(self) -> dict[str, Any]:
+        factory: Any = NETWORKS.get(self.network) if isinstance(self.network, str) else self.network
+        if callable(factory) and "causal" not in inspect.signature(factory).parameters:
+            known = [name for name, network in NETWORKS.items() if "causal" in inspect.signature(network).parameters]
+            raise ValueError(
+                f"network={self.network!r} cannot read from left to right (it takes no 'causal' argument); "
+                f"give one of {', '.join(map(repr, known))}, or a function that takes it"
+            )
+        return super()._network_options() | {"heads": self.heads, "causal": True}
+
+    def _first_guess(self, train: Dataset, weight: np.ndarray | None) -> Tensor:
+        letters = super()._first_guess(train, weight)
+        if self.length_law_.fixed:
+            return letters
+        end = torch.tensor(1 / (1 + np.average(train.lengths, weights=weight)), dtype=letters.dtype)
+        return torch.cat([letters + torch.log1p(-end), end.log().expand(len(letters), 1)], 1)

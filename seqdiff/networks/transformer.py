@@ -1,0 +1,216 @@
+"""A transformer in the manner of DiT (Peebles & Xie 2023, arXiv 2212.09748): the network for long-range dependence.
+
+Each block is h + gate * attention(modulate(norm(h))), then the same with two linear layers; shift, scale and gate come
+from time and condition and start at zero (adaLN-zero), so that a block starts as the identity. Rotary positions (Su et
+al. 2021, arXiv 2104.09864) turn queries and keys by angles proportional to their place, so that attention sees
+distances; a learned vector per place says where that is in the sequence.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqdiff.networks.layers import ConditionEmbedding, Conditions, InputAdapter, Network, TimeEmbedding
+
+
+class Rotary(nn.Module):
+    """Turn each pair of coordinates (j, j + D/2) of (..., L, D) by position * 10000^(-2j/D)."""
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, size: int, length: int) -> None:
+        super().__init__()
+        frequencies = 10_000 ** (-torch.arange(0, size, 2) / size)
+        angles = torch.arange(length)[:, None] * frequencies  # (L, D/2)
+        self.register_buffer("cos", angles.cos(), persistent=False)
+        self.register_buffer("sin", angles.sin(), persistent=False)
+
+    def forward(self, x: Tensor, first: int = 0) -> Tensor:
+        """Return x turned, its L positions counted from `first`."""
+        places = slice(first, first + x.shape[-2])
+        cos, sin = self.cos[places], self.sin[places]
+        a, b = x.float().chunk(2, -1)
+        return torch.cat([a * cos - b * sin, a * sin + b * cos], -1).to(x.dtype)
+
+
+def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """Return (1 + scale) x + shift; shift and scale are (B, 1, W), or (B, L, W) where counts or a signal enter."""
+    return torch.addcmul(shift, x, 1 + scale)
+
+
+class TransformerBlock(nn.Module):
+    """Attention and two linear layers.
+
+    Dropout takes whole channels of a sequence out of what a block adds: on a CPU a mask per letter costs much more.
+    """
+
+    def __init__(self, width: int, heads: int, length: int, dropout: float, causal: bool) -> None:
+        super().__init__()
+        self.heads, self.causal = heads, causal
+        self.norm1 = nn.LayerNorm(width, elementwise_affine=False)
+        self.norm2 = nn.LayerNorm(width, elementwise_affine=False)
+        self.modulation = nn.Linear(width, 6 * width)
+        self.qkv = nn.Linear(width, 3 * width, bias=False)
+        self.rotary = Rotary(width // heads, length)
+        self.project = nn.Linear(width, width)
+        self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
+        self.dropout = nn.Dropout(dropout)
+        nn.init.zeros_(self.modulation.weight)
+        nn.init.zeros_(self.modulation.bias)
+
+    def forward(self, h: Tensor, context: Tensor, attended: Tensor | None) -> Tensor:
+        """Return h (B, L, W) after the block; `attended` (B, 1, 1, L) is False at padding, None where there is none."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(context).chunk(6, -1)
+        q, k, v = self._qkv(modulate(self.norm1(h), shift1, scale1))
+        q, k = self.rotary(q), self.rotary(k)
+        # Padding stands at the end, where a causal network does not look.
+        mixed = F.scaled_dot_product_attention(
+            q, k, v, attn_mask=None if self.causal else attended, is_causal=self.causal
+        )
+        h = h + self.dropout(gate1) * self._project(mixed)
+        return h + self.dropout(gate2) * self.mlp(modulate(self.norm2(h), shift2, scale2))
+
+    def advance(self, h: Tensor, context: Tensor, i: int, keys: Tensor, values: Tensor) -> Tensor:
+        """Return what `forward` does at position i, (B, 1, W); keys and values (B, H, L, D) are filled in at i."""
+        shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(context).chunk(6, -1)
+        q, k, v = self._qkv(modulate(self.norm1(h), shift1, scale1))
+        keys[:, :, i : i + 1], values[:, :, i : i + 1] = self.rotary(k, i), v
+        q = self.rotary(q, i).to(keys.dtype)
+        mixed = F.scaled_dot_product_attention(q, keys[:, :, : i + 1], values[:, :, : i + 1])
+        h = h + gate1 * self._project(mixed)
+        return h + gate2 * self.mlp(modulate(self.norm2(h), shift2, scale2))
+
+    def _qkv(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        q, k, v = self.qkv(x).view(*x.shape[:2], 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, H, L, D) each
+        return q, k, v
+
+    def _project(self, mixed: Tensor) -> Tensor:
+        return self.project(mixed.transpose(1, 2).flatten(2))
+
+
+class Transformer(Network):
+    """Diffusion transformer, or with `causal` a transformer that reads from left to right.
+
+    Parameters
+    ----------
+    states, letters, length, conditions, fixed_length
+        See `Network`.
+    width : int
+        Dimension of the layers.
+    depth : int
+        Blocks.
+    heads : int
+        Attention heads.
+    dropout : float
+    causal : bool
+        Whether a position sees only itself and those before it.
+
+    Raises
+    ------
+    ValueError
+        If the heads do not divide the width into even parts.
+
+    Examples
+    --------
+    >>> net = Transformer(4, 4, 50, Conditions(), True, width=16, depth=2, heads=2)
+    >>> net(torch.zeros(3, 50, dtype=torch.long), torch.zeros(3)).shape
+    torch.Size([3, 50, 4])
+    """
+
+    def __init__(
+        self,
+        states: int,
+        letters: int,
+        length: int,
+        conditions: Conditions,
+        fixed_length: bool,
+        width: int = 128,
+        depth: int = 4,
+        heads: int = 4,
+        dropout: float = 0.1,
+        causal: bool = False,
+    ) -> None:
+        super().__init__(states, letters, length, conditions, fixed_length)
+        if width % (2 * heads):
+            raise ValueError(f"width={width} is not divisible by twice heads={heads}; make it a multiple")
+        self.heads, self.causal = heads, causal
+        self.embed = InputAdapter(states, width)
+        self.mix = nn.Linear(width, width)  # under autocast its output, the residual stream, is in half precision
+        self.position = nn.Parameter(0.02 * torch.randn(length, width))
+        self.time = TimeEmbedding(width)
+        self.condition = ConditionEmbedding(conditions, width)
+        self.blocks = nn.ModuleList(TransformerBlock(width, heads, length, dropout, causal) for _ in range(depth))
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.modulation = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, letters)
+        for layer in (self.modulation, self.out):
+            nn.init.zeros_(layer.weight)
+            nn.init.zeros_(layer.bias)
+        self.bias = nn.Parameter(torch.zeros(length if fixed_length else 1, letters))
+
+    def start_at(self, log_frequencies: Tensor) -> None:
+        """Predict the position weight matrix at first: the other weights need not learn it."""
+        with torch.no_grad():
+            self.bias.copy_(log_frequencies if self.fixed_length else log_frequencies.exp().mean(0, keepdim=True).log())
+
+    def hidden(self, x: Tensor, t: Tensor, cond: dict[str, Tensor] | None = None, mask: Tensor | None = None) -> Tensor:
+        context = F.silu(self.time(t) + self.condition(cond, len(x)))
+        attended = None if mask is None or self.fixed_length else mask[:, None, None, :]
+        h = self.mix(self.embed(x) + self.position[: x.shape[1]])
+        for block in self.blocks:
+            h = block(h, context, attended)
+        return self._finish(h, context)
+
+    def head(self, hidden: Tensor) -> Tensor:
+        logits = self.out(hidden)
+        return logits + self.bias[: logits.shape[1]].to(logits.dtype)
+
+    def _finish(self, h: Tensor, context: Tensor) -> Tensor:
+        return modulate(self.norm(h), *self.modulation(context).chunk(2, -1))
+
+    def advance(
+        self, x: Tensor, i: int, cond: dict[str, Tensor] | None = None, cache: dict[str, Tensor] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Read input letter i of sequences whose earlier letters are in `cache`; the time is 0.
+
+        Parameters
+        ----------
+        x : Tensor
+            (B,) the letters.
+        i : int
+            Their position.
+        cond : dict, optional
+            The same at every position; it is looked at only at the first.
+        cache : dict, optional
+            What the call for position i - 1 returned; it is written to. None at position 0.
+
+        Returns
+        -------
+        logits : Tensor
+            (B, K), those of `forward` at position i.
+        cache : dict
+            Keys and values of every block, tensors with B rows.
+
+        Raises
+        ------
+        ValueError
+            If the network is not causal.
+        """
+        if not self.causal:
+            raise ValueError("only a causal network can read letter by letter; make it with causal=True")
+        rows = len(x)
+        if cache is None:
+            context = F.silu(self.time(torch.zeros(rows, device=x.device)) + self.condition(cond, rows))
+            shape = (rows, len(self.blocks), self.heads, self.length, self.position.shape[1] // self.heads)
+            keys = torch.zeros(shape, dtype=context.dtype, device=x.device)
+            cache = {"context": context, "keys": keys, "values": torch.zeros_like(keys)}
+        context = cache["context"]
+        context = context[:, i : i + 1] if context.shape[1] > 1 else context
+        h = self.mix(self.embed(x[:, None]) + self.position[i])
+        for n, block in enumerate(self.blocks):
+            h = block.advance(h, context, i, cache["keys"][:, n], cache["values"][:, n])  # type: ignore[operator]
+        logits = self.out(self._finish(h, context))[:, 0]
+        return logits + self.bias[i if self.fixed_length else 0].to(logits.dtype), cache

@@ -1,0 +1,230 @@
+r"""The autoregressive model: one letter after another, each given those before it. Its likelihood is exact.
+
+    log p(x) = sum_{i=0}^{l-1} log p(x_i | x_0 .. x_{i-1})  +  log p(end | x_0 .. x_{l-1})
+
+Where all sequences have one length there is no end token and no last term. Where lengths vary the end is one more
+thing that can be drawn instead of a letter, from the second position on (no sequence is empty); after the longest
+length known it is certain. So p adds up to 1 over all sequences of 1 to that many letters, and the law of lengths is
+part of it. "Noise" here is what has not been written yet, and the levels are positions.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqdiff.processes.base import Cond, Denoiser, Process, State, masked_sum
+from seqdiff.processes.categorical import sample_categorical
+from seqdiff.runtime import Generators
+
+Cache = dict[str, Tensor]
+Advance = Callable[..., tuple[Tensor, Cache]]
+"""``advance(x (B,), i, cond=None, cache=None) -> (logits (B, K), cache)``: read input letter i, after those before it.
+
+What a network offers that can read letter by letter; its answer is that of ``forward`` at position i. The cache is
+None at i = 0, has B rows in each of its tensors, and may be written to in place.
+"""
+
+
+class Autoregressive(Process):
+    """Next-letter prediction.
+
+    The network must be causal: its output at position i may depend on its inputs up to i only. It is shown the
+    sequence shifted right behind a start symbol (number K), so that the output at i is about letter i. Networks with
+    an `Advance` are asked for one letter at a time when sampling, others for the whole sequence each time.
+
+    A row of a sampling mask without any real position leaves the length to the model.
+
+    Parameters
+    ----------
+    letters : int
+        K.
+    length : int
+        The longest sequence.
+    ends : bool
+        Whether lengths vary, so that there is an end token: output number K.
+
+    Examples
+    --------
+    >>> process, nobody = Autoregressive(4, 6), torch.Generator()
+    >>> uninformed = lambda x, t, cond=None, mask=None: torch.zeros(*x.shape, 4)
+    >>> x0, mask = torch.zeros(2, 6, dtype=torch.long), torch.ones(2, 6, dtype=torch.bool)
+    >>> bits = process.loss(uninformed, x0, None, mask, nobody) / math.log(2)
+    >>> bits.tolist()
+    [12.0, 12.0]
+    """
+
+    bound = "exact"
+    models_length = True
+
+    def __init__(self, letters: int, length: int, ends: bool = False) -> None:
+        super().__init__(letters)
+        self.length = length
+        self.ends = ends
+
+    @property
+    def states(self) -> int:
+        return self.letters + 1
+
+    @property
+    def outputs(self) -> int:
+        return self.letters + self.ends
+
+    def inputs(self, x: Tensor) -> Tensor:
+        """Return the sequences shifted right behind the start symbol, (B, L)."""
+        return torch.cat([torch.full_like(x[:, :1], self.letters), x[:, :-1]], 1)
+
+    # -- likelihood ---------------------------------------------------------------------------------------------------
+
+    def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
+        """Return -log p(x0), (B,) nats, the end included where there is one; nothing is drawn."""
+        if self.ends and x0.shape[1] < self.length:  # the end of the longest sequences here needs a place
+            x0, mask = F.pad(x0, (0, 1)), F.pad(mask, (0, 1))
+            if cond is not None and "signal" in cond:
+                cond = {**cond, "signal": F.pad(cond["signal"], (0, 0, 0, 1))}
+        logits = denoiser(self.inputs(x0), self._times(x0), cond)
+        logits = logits if logits.dtype == torch.float64 else logits.float()
+        if self.ends:
+            position = torch.arange(x0.shape[1], device=x0.device)
+            logits = logits.masked_fill((position == 0)[:, None] & self._is_end(logits), -torch.inf)
+            x0 = torch.where(mask, x0, self.letters)
+            mask = position <= mask.sum(-1, keepdim=True)  # and the end
+        log_p = torch.log_softmax(logits, -1).gather(-1, x0[..., None]).squeeze(-1)
+        return -masked_sum(log_p, mask)
+
+    def bound_terms(
+        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, times: int | None, generator: Generators
+    ) -> Iterator[Tensor]:
+        """Yield -log p(x0): one term, exact, whatever `times` is."""
+        yield self.loss(denoiser, x0, cond, mask, generator)
+
+    def _times(self, x: Tensor) -> Tensor:
+        return torch.zeros(len(x), device=x.device)  # there is no time to tell
+
+    def _is_end(self, logits: Tensor) -> Tensor:
+        return torch.arange(logits.shape[-1], device=logits.device) == self.letters
+
+    # -- sampling -----------------------------------------------------------------------------------------------------
+
+    def prior(self, mask: Tensor, generator: Generators) -> State:
+        """Return sequences of which nothing is written; where a row of `mask` is empty, its length is left open."""
+        unknown = ~mask.any(-1)
+        extra: dict[str, Any] = {"memory": Memory()}
+        if not self.ends:
+            mask = mask | unknown[:, None]
+        elif unknown.any():
+            extra["open"] = unknown
+        x = torch.zeros(mask.shape, dtype=torch.long, device=mask.device)
+        return State(x, torch.zeros(mask.shape[:1], dtype=torch.long, device=mask.device), mask, extra)
+
+    def levels(self, state: State, steps: int | None) -> Iterator[int]:
+        """Yield the positions 0..L-1, all of them: `steps` is not used."""
+        yield from range(state.x.shape[1])
+
+    def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
+        """Return log p(x0 | prefix), (B, L, K); where lengths are open (B, L, K + 1), the end last.
+
+        The letters written are certain, the next one is predicted, of those after it nothing is known. What is fixed
+        or ruled out at a later position (a template, a length) therefore has no influence on the letters before it:
+        it is satisfied, but the sequence is not drawn from the model's law given that it is.
+        """
+        i, (rows, length) = int(state.t[0]) if len(state.t) else 0, state.x.shape
+        still_open = state.extra.get("open")
+        width = self.letters + (still_open is not None)
+        log_p = torch.full((rows, length, width), -math.log(self.letters), device=state.x.device)
+        log_p[..., self.letters :] = -torch.inf
+        log_p[:, :i] = torch.where(F.one_hot(state.x[:, :i], width) == 1, 0.0, -torch.inf)
+        if i == length:
+            return log_p
+        alive = state.mask[:, i] if still_open is None else state.mask[:, i] | still_open
+        if alive.any():
+            logits = self._next(denoiser, state, i, cond) / temperature
+            if self.ends:
+                may_end = torch.zeros_like(alive) if still_open is None or i == 0 else still_open
+                logits = logits.masked_fill(~may_end[:, None] & self._is_end(logits), -torch.inf)
+            log_p = log_p.to(logits.dtype)
+            log_p[:, i] = torch.log_softmax(logits, -1)[:, :width]
+        return log_p
+
+    def _next(self, denoiser: Denoiser, state: State, i: int, cond: Cond) -> Tensor:
+        """Return the logits of letter i, (B, outputs), at least in float32."""
+        advance = getattr(denoiser, "advance", None)
+        inputs = self.inputs(state.x)
+        if advance is None:
+            logits = denoiser(inputs, self._times(inputs), cond)[:, i]
+        else:
+            logits = state.extra["memory"].read(advance, inputs[:, : i + 1], cond)
+        return logits if logits.dtype == torch.float64 else logits.float()
+
+    def step(self, state: State, target: Any, kernel: Tensor, generator: Generators) -> State:
+        """Write the letter at position `target` of every row."""
+        letter = sample_categorical(kernel[:, target : target + 1], generator)[:, 0]
+        x, mask, extra = state.x.clone(), state.mask, state.extra
+        if "open" in extra:
+            mask = mask.clone()
+            still_open = extra["open"] & (letter != self.letters)
+            mask[:, target] |= still_open
+            extra = {**extra, "open": still_open}
+        x[:, target] = torch.where(mask[:, target], letter, 0)
+        return State(x, torch.full_like(state.t, target + 1), mask, extra)
+
+
+@dataclass
+class Reading:
+    """How far a network has read a batch of prefixes under one condition, and what it said last."""
+
+    cond: Cond
+    letters: Tensor  # (B, i)
+    cache: Cache
+    logits: Tensor  # (B, outputs) of the last of them
+
+    def serves(self, inputs: Tensor, cond: Cond) -> bool:
+        n = self.letters.shape[1]
+        return n <= inputs.shape[1] and torch.equal(self.letters, inputs[:, :n]) and _equal(self.cond, cond)
+
+
+class Memory:
+    """What a network keeps of the prefixes it has read, one `Reading` for each condition that was asked about.
+
+    A reading is used only for the very letters and condition that it was made with, so a guide may ask for other
+    conditions, ask twice, choose rows again (`State.take`) or change letters.
+    """
+
+    LIMIT = 4  # conditions
+
+    def __init__(self, readings: tuple[Reading, ...] = ()) -> None:
+        self.readings = readings
+
+    def __getitem__(self, rows: Tensor | slice) -> Memory:
+        def take(v: Tensor) -> Tensor:
+            return v[rows].clone()  # the network writes into its cache: no two may share one
+
+        def take_all(d: Any) -> Any:
+            return None if d is None else {k: take(v) for k, v in d.items()}
+
+        return Memory(
+            tuple(Reading(take_all(r.cond), take(r.letters), take_all(r.cache), take(r.logits)) for r in self.readings)
+        )
+
+    def read(self, advance: Advance, inputs: Tensor, cond: Cond) -> Tensor:
+        """Return the logits (B, outputs) after the inputs (B, i + 1), reading only what has not been read yet."""
+        known = next((r for r in self.readings if r.serves(inputs, cond)), None)
+        others = tuple(r for r in self.readings if r is not known)
+        logits, cache, done = (None, None, 0) if known is None else (known.logits, known.cache, known.letters.shape[1])
+        for i in range(done, inputs.shape[1]):
+            logits, cache = advance(inputs[:, i], i, cond, cache)
+        assert logits is not None and cache is not None
+        self.readings = (Reading(cond, inputs, cache, logits), *others)[: self.LIMIT]
+        return logits
+
+
+def _equal(a: Cond, b: Cond) -> bool:
+    if a is None or b is None:
+        return a is b
+    return a is b or (a.keys() == b.keys() and all(v is b[k] or torch.equal(v, b[k]) for k, v in a.items()))

@@ -1,0 +1,118 @@
+r"""Classical diffusion: any rate matrix, in continuous time (Campbell et al. 2022, arXiv 2205.14987).
+
+Letters change by the generator Q at the rate beta_t, so that q(x_t | x_0) = expm(Lambda(t) Q), Lambda the integral of
+beta. Undoing it means to jump from x to y at the rate
+
+    R(x -> y | x_0) = beta_t Q[y, x] q(y | x_0) / q(x | x_0),   R_theta the same averaged over p(x_0 | x_t = x)
+
+    -log p(x_0) <= KL(q(x_T | x_0) || pi) + integral over t of sum_{y != x} [R_theta - R + R log(R / R_theta)]
+
+With context probabilities w, p(x_0 | x_t) ~ w q(x_t | x_0), R_theta has q_w = sum_x0 w(x_0) q(. | x_0) in place of
+q(. | x_0). Uniform rates are UDLM (`Uniform`), absorbing ones MDLM (`Masked`); both are faster as such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqdiff.processes.base import State, masked_sum
+from seqdiff.processes.categorical import sample_categorical
+from seqdiff.processes.continuous import ContinuousTime
+from seqdiff.processes.rates import Forward, jump_kl
+from seqdiff.processes.schedules import Linear, Schedule
+from seqdiff.runtime import Generators
+
+
+class Classical(ContinuousTime):
+    """Classical diffusion by a rate matrix; times are real numbers, 0 (data) to the schedule's `t_max` (noise).
+
+    Parameters
+    ----------
+    forward : Forward
+        The rate matrix, of `make_forward`.
+    schedule : Schedule, optional
+        None is `Linear()`.
+    steps : int
+        Steps of the sampler where none are asked for.
+
+    Raises
+    ------
+    ValueError
+        If the forward process is absorbing and the schedule ends before every letter is masked.
+    """
+
+    letter_kl: Tensor
+
+    def __init__(self, forward: Forward, schedule: Schedule | None = None, steps: int = 100) -> None:
+        super().__init__(forward.letters, steps)
+        self.noise, self.schedule = forward, schedule or Linear()
+        self.t_max = self.schedule.t_max
+        self.register_buffer("letter_kl", forward.prior_kl(self.schedule.largest), persistent=False)
+
+    @property
+    def states(self) -> int:
+        return self.noise.states
+
+    def _total(self, t: Tensor) -> Tensor:
+        return self.schedule.total(t.to(self.noise.rates.dtype))
+
+    def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
+        q = _shared(self.noise.transition, self._total(state.t))  # (B, K, S)
+        return _to(q, state.x).log().to(dtype)
+
+    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
+        q = _shared(self.noise.transition, self._total(t))
+        return State(sample_categorical(_rows(q, x0).log(), generator), t, mask)
+
+    def posterior(self, log_p0: Tensor, state: State, target: Any) -> Tensor:
+        """Return log p(x_s | x_t) for s = `target` < t, a number or (B,).
+
+        With v(x_0) = p(x_0 | x_t) / q(x_t | x_0): p(x_s | x_t) = q(x_t | x_s) sum_x0 v(x_0) q(x_s | x_0).
+        """
+        s = torch.as_tensor(target, dtype=state.t.dtype, device=state.t.device).expand_as(state.t)
+        total_s, total_t = self._total(s), self._total(state.t)
+        wide = log_p0.to(total_t.dtype)
+        possible = wide > -torch.inf
+        log_v = torch.where(possible, wide - _to(_shared(self.noise.transition, total_t), state.x).log(), -torch.inf)
+        v = (log_v - log_v.amax(-1, keepdim=True)).exp()
+        joint = (v @ _shared(self.noise.transition, total_s)) * _to(
+            _shared(self.noise.between, total_t - total_s), state.x
+        )
+        return torch.log_softmax(joint.log(), -1).to(log_p0.dtype)
+
+    def prior(self, mask: Tensor, generator: Generators) -> State:
+        law = self.noise.stationary.log().expand(*mask.shape, -1)
+        return State(sample_categorical(law, generator), self.last_times(mask), mask)
+
+    def prior_kl(self, x0: Tensor, mask: Tensor) -> Tensor:
+        return masked_sum(self.letter_kl[x0], mask)
+
+    def density(self, w: Tensor, x0: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        q = _shared(self.noise.transition, self._total(t))
+        tiny = torch.finfo(q.dtype).tiny
+        truth, model = _rows(q, x0), w.to(q.dtype) @ q  # (B, L, S)
+        truth, model = (p / p.gather(-1, x[..., None]).clamp_min(tiny) for p in (truth, model))
+        log_ratio = model.clamp_min(tiny).log() - truth.clamp_min(tiny).log()
+        rate = self.schedule.rate(t.to(q.dtype))[:, None]
+        return rate * (self.noise.rates.T[x] * jump_kl(truth, model - truth, log_ratio)).sum(-1)
+
+
+def _shared(function: Callable[[Tensor], Tensor], total: Tensor) -> Tensor:
+    """Return function(total), (B, N, S), computed once where all rows are at one time, as they are in sampling."""
+    if len(total) > 1 and bool((total == total[0]).all()):
+        return function(total[:1]).expand(len(total), -1, -1)
+    return function(total)
+
+
+def _to(matrix: Tensor, x: Tensor) -> Tensor:
+    """Return the columns (B, L, N) of matrices (B, N, S) at the letters x (B, L)."""
+    return matrix.transpose(1, 2)[torch.arange(len(x), device=x.device)[:, None], x]
+
+
+def _rows(matrix: Tensor, x: Tensor) -> Tensor:
+    """Return the rows (B, L, S) of matrices (B, N, S) at the letters x (B, L)."""
+    return matrix[torch.arange(len(x), device=x.device)[:, None], x]

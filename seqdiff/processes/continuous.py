@@ -1,0 +1,91 @@
+r"""What the diffusions in continuous time share: times t = t_max u^2, so that the estimates have a finite variance.
+
+    -log p(x_0) <= KL(q(x_T | x_0) || prior) + E_u [2 u t_max density(t_max u^2)],   u uniform in [0, 1)
+
+Near t = 0 a letter is changed with probability of order t and then costs log(1/t)/t per unit of time: with t uniform
+the mean of the square diverges, with t = u^2 it does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqdiff.processes.base import Cond, Denoiser, State, masked_sum
+from seqdiff.processes.categorical import CategoricalProcess, stratified
+from seqdiff.runtime import Generators, uniform
+
+EARLIEST = 1e-6  # of u: t >= 1e-12 t_max is a number by whose square float32 can divide
+
+
+class ContinuousTime(CategoricalProcess):
+    """A diffusion over real times, 0 (data) to `t_max` (noise). Subclasses give `density` and `prior_kl`.
+
+    Parameters
+    ----------
+    letters : int
+        K.
+    steps : int
+        Steps of the sampler where none are asked for.
+    """
+
+    t_max = 1.0
+    times = 20
+    """Times per sequence of the bound, where none are asked for."""
+
+    def __init__(self, letters: int, steps: int = 100) -> None:
+        super().__init__(letters)
+        self.steps = steps
+
+    def density(self, w: Tensor, x0: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        """Return the loss per unit of time and position, (B, L) nats.
+
+        Parameters
+        ----------
+        w : Tensor
+            Context probabilities (B, L, K); the evidence of x is not in them.
+        x0, x : Tensor
+            Clean and noised letters (B, L).
+        t : Tensor
+            Times (B,), above 0 and below 1.
+        """
+        raise NotImplementedError
+
+    def prior_kl(self, x0: Tensor, mask: Tensor) -> Tensor:
+        """Return KL(q(x_T | x_0) || prior) per sequence, (B,) nats."""
+        raise NotImplementedError
+
+    def last_times(self, mask: Tensor) -> Tensor:
+        """Return t_max (B,), in float64 where the device has it."""
+        dtype = torch.float32 if mask.device.type == "mps" else torch.float64
+        return torch.full(mask.shape[:1], self.t_max, dtype=dtype, device=mask.device)
+
+    def levels(self, state: State, steps: int | None) -> Iterator[float]:
+        """Yield the times to visit, t_max excluded: evenly spaced, the last one 0."""
+        yield from np.linspace(self.t_max, 0, (steps or self.steps) + 1)[1:].tolist()
+
+    def term(
+        self, denoiser: Denoiser, x0: Tensor, u: Tensor, cond: Cond, mask: Tensor, generator: Generators
+    ) -> Tensor:
+        """Return an estimate (B,) of the integral in nats from one draw of x_t, at t = t_max u^2; u (B,)."""
+        u = u.clamp_min(EARLIEST)
+        state = self.corrupt(x0, self.t_max * u**2, mask, generator)
+        context = self.context(denoiser, state, cond)
+        density = self.density(torch.softmax(context, -1), x0, state.x, state.t)
+        return 2 * self.t_max * u.to(density.dtype) * masked_sum(density, mask)
+
+    def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
+        u = stratified(len(x0), generator, x0.device)
+        return self.term(denoiser, x0, u, cond, mask, generator) + self.prior_kl(x0, mask)
+
+    def bound_terms(
+        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, times: int | None, generator: Generators
+    ) -> Iterator[Tensor]:
+        """Yield one term from each of `times` strata of u, each with its share of the prior's KL; None takes 20."""
+        times = times or self.times
+        for i in range(times):
+            u = (i + uniform((len(x0),), generator, x0.device)) / times
+            yield (self.term(denoiser, x0, u, cond, mask, generator) + self.prior_kl(x0, mask)) / times

@@ -1,0 +1,231 @@
+r"""Masked diffusion (MDLM, Sahoo et al. 2024, arXiv 2406.07524), in continuous time and in T steps.
+
+A letter is masked at time t with probability t (alpha_t = 1 - t) and else is as it was. In continuous time
+
+    -log p(x_0) <= int_0^1 1/t E sum_{l masked} -log p(x_0^l | x_t) dt = E_k L/k E sum_{l masked} -log p(x_0^l | x_t)
+
+with the number of masked letters k uniform over 1..L and t the k-th smallest of the L times at which letters are
+masked: Beta(k, L - k + 1), which is what the weight 1/t makes of t given k. The second form is the one used: its
+weight ends at L where 1/t diverges. In T steps, t_i = i/T, the bound is sum_i 1/i E sum_{l masked} -log p(x_0^l | x_t).
+
+Samplers: ancestral, with remasking or not (ReMDM, Wang et al. 2025, arXiv 2503.00307), and first-hitting (Zheng et al.
+2024, arXiv 2409.02908), which is exact with one call of the network per letter.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqdiff.processes.base import Cond, Denoiser, State, masked_sum
+from seqdiff.processes.categorical import CategoricalProcess, sample_categorical, stratified
+from seqdiff.runtime import Generators, uniform
+
+DEFAULT_TIMES = 20  # strata of the bound in continuous time
+DEFAULT_STEPS = 100  # of the ancestral sampler in continuous time
+
+
+def smallest(keys: Tensor, count: Tensor) -> Tensor:
+    """Return booleans (B, L), True at the `count` (B,) smallest `keys` (B, L) of each row.
+
+    Examples
+    --------
+    >>> smallest(torch.tensor([[0.3, 0.1, 0.2]]), torch.tensor([2])).tolist()
+    [[False, True, True]]
+    """
+    rank = keys.argsort(stable=True, dim=-1).argsort(-1)
+    return rank < count[:, None]
+
+
+def at_rank(keys: Tensor, count: Tensor) -> Tensor:
+    """Return the `count`-th smallest of `keys` (B, L) in each row, counted from 1; 0 where `count` is 0."""
+    found = keys.sort(-1).values.gather(-1, (count - 1).clamp_min(0)[:, None]).squeeze(-1)
+    return torch.where(count > 0, found, torch.zeros_like(found))
+
+
+class Masked(CategoricalProcess):
+    """Masked diffusion with the ancestral sampler. Letter number K is the mask; times run from 1 (all masked) to 0.
+
+    Parameters
+    ----------
+    letters : int
+        K.
+    steps : int, optional
+        T of the bound in finite time; None is continuous time.
+    time_conditioning : bool
+        Whether the network is told the time. It needs no telling: p(x_0 | x_t) does not depend on it.
+    remasking : float
+        Share, 0 to 1, of the largest possible chance min(1, s/(1 - t)) with which a letter that was already
+        written is masked again in the step from t to s (ReMDM's rescaled schedule). The law at each time stays as it
+        was, and mistakes of steps in which many letters were written at once can be undone.
+    """
+
+    def __init__(
+        self, letters: int, steps: int | None = None, time_conditioning: bool = False, *, remasking: float = 0.0
+    ) -> None:
+        super().__init__(letters)
+        self.steps, self.time_conditioning, self.remasking = steps, time_conditioning, remasking
+
+    @property
+    def states(self) -> int:
+        return self.letters + 1
+
+    def network_input(self, state: State) -> tuple[Tensor, Tensor]:
+        return state.x, state.t if self.time_conditioning else torch.zeros_like(state.t)
+
+    # -- noise --------------------------------------------------------------------------------------------------------
+
+    def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
+        """Return 0 for the letter that is seen and -inf for the others; a mask says nothing: 0 for all."""
+        possible = torch.arange(self.letters, device=state.x.device) == state.x[..., None]
+        possible = possible | (state.x == self.letters)[..., None]
+        return torch.zeros(possible.shape, dtype=dtype, device=possible.device).masked_fill_(~possible, -torch.inf)
+
+    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
+        hidden = (uniform(tuple(x0.shape), generator, x0.device) < t[:, None]) & mask
+        return State(torch.where(hidden, self.letters, x0), t, mask)
+
+    def corrupt_stratum(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> tuple[State, Tensor]:
+        """Return x_t at the level that u (B,) in [0, 1) is, and the weight (B,) of its cross-entropy in the bound.
+
+        With u uniform, the weighted cross-entropy is an unbiased estimate of the bound.
+        """
+        if self.steps is not None:
+            i = 1 + (u * self.steps).long().clamp_max(self.steps - 1)
+            return self.corrupt(x0, i.to(u.dtype) / self.steps, mask, generator), self.steps / i
+        length = mask.sum(-1)
+        k = 1 + torch.minimum((u * length).long(), length - 1)
+        # The letters' own masking times: the k first are masked at the time of the k-th. Padding never is.
+        times = uniform(tuple(x0.shape), generator, x0.device).masked_fill(~mask, 2.0)
+        return State(torch.where(smallest(times, k), self.letters, x0), at_rank(times, k), mask), length / k
+
+    # -- loss and bound -----------------------------------------------------------------------------------------------
+
+    def term(
+        self, denoiser: Denoiser, x0: Tensor, u: Tensor, cond: Cond, mask: Tensor, generator: Generators
+    ) -> Tensor:
+        """Return an estimate (B,) of the bound from one level, u (B,) in [0, 1)."""
+        state, weight = self.corrupt_stratum(x0, u, mask, generator)
+        context = self.context(denoiser, state, cond)  # at a mask the evidence is silent: this is log p(x_0 | x_t)
+        cross_entropy = F.cross_entropy(context.transpose(1, 2), x0, reduction="none")
+        return weight.to(context.dtype) * masked_sum(cross_entropy, (state.x == self.letters) & mask)
+
+    def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
+        # A random turn of the strata: without it the last rows of every batch would see the most masks.
+        u = stratified(len(x0), generator, x0.device) + uniform((1,), generator, x0.device)
+        return self.term(denoiser, x0, u % 1, cond, mask, generator)
+
+    def bound_terms(
+        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, times: int | None, generator: Generators
+    ) -> Iterator[Tensor]:
+        """Yield one estimate from each of `times` strata of levels: 20 by default, or the T terms in finite time."""
+        strata = DEFAULT_TIMES if self.steps is None else self.steps
+        strata = strata if times is None else times if self.steps is None else min(times, strata)
+        for i in range(strata):
+            u = (i + uniform((len(x0),), generator, x0.device)) / strata
+            yield self.term(denoiser, x0, u, cond, mask, generator) / strata
+
+    # -- sampling -----------------------------------------------------------------------------------------------------
+
+    def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
+        """Return log p(x0 | x_t). The network is called for the rows that have a mask; the others are known."""
+        rows = (state.x == self.letters).any(-1)
+        if bool(rows.all()):
+            return super().predict(denoiser, state, cond, temperature)
+        log_p0 = self.log_evidence(state, torch.float32)
+        if bool(rows.any()):
+            part = None if cond is None else {name: value[rows] for name, value in cond.items()}
+            predicted = super().predict(denoiser, state.take(rows), part, temperature)
+            log_p0 = log_p0.to(predicted.dtype)
+            log_p0[rows] = predicted
+        return log_p0
+
+    def posterior(self, log_p0: Tensor, state: State, target: Any) -> Tensor:
+        """Return log p(x_s | x_t), (B, L, K + 1), for s = `target` < t, a number or (B,).
+
+        With sigma the chance that a letter is masked again, a mask stays with probability (s - sigma (1 - t))/t
+        and else becomes a letter of p(x_0 | x_t); with sigma = 0, s/t.
+        """
+        t = state.t.to(log_p0.dtype)
+        s = torch.as_tensor(target, dtype=t.dtype, device=t.device).expand_as(t)
+        sigma = self.remasking * (s / (1 - t).clamp_min(1e-12)).clamp_max(1.0)
+        stay = ((s - sigma * (1 - t)) / t).clamp(0.0, 1.0)
+        masked = torch.where(state.x == self.letters, stay[:, None], sigma[:, None])
+        return self._with_mask(log_p0, masked * state.mask)
+
+    @staticmethod
+    def _with_mask(log_p0: Tensor, masked: Tensor) -> Tensor:
+        """Return the kernel (B, L, K + 1) that gives the mask with probability `masked` (B, L), else a letter."""
+        masked = masked.to(log_p0.dtype)[..., None]
+        return torch.cat([log_p0 + torch.log1p(-masked), masked.log()], -1)
+
+    def prior(self, mask: Tensor, generator: Generators) -> State:
+        t = torch.ones(len(mask), dtype=torch.float64 if mask.device.type != "mps" else torch.float32)
+        return State(torch.where(mask, self.letters, 0), t.to(mask.device), mask)
+
+    def levels(self, state: State, steps: int | None) -> Iterator[Any]:
+        """Yield the times to visit, 1 excluded: `steps` of them evenly spaced (T, or 100), the last one 0."""
+        steps = steps or self.steps or DEFAULT_STEPS
+        yield from (i / steps for i in reversed(range(steps)))
+
+    def step(self, state: State, target: Any, kernel: Tensor, generator: Generators) -> State:
+        return State(sample_categorical(kernel, generator), torch.full_like(state.t, target), state.mask)
+
+
+class FirstHitting(Masked):
+    """Masked diffusion with the first-hitting sampler: each call of the network writes one letter of each row.
+
+    Every position draws the time at which it is written; the network is called for those moments only, in falling
+    order, so that a sequence costs as many calls as it has letters and follows the law of infinitely many ancestral
+    steps. With fewer steps than letters each call writes several, as evenly as can be.
+    """
+
+    def __init__(self, letters: int, steps: int | None = None, time_conditioning: bool = False) -> None:
+        super().__init__(letters, steps, time_conditioning)
+
+    def prior(self, mask: Tensor, generator: Generators) -> State:
+        times = uniform(tuple(mask.shape), generator, mask.device)
+        # Padding is written before time begins, so the k-th smallest time is that of the k-th letter from the end.
+        return self._state(torch.where(mask, self.letters, 0), mask, times.masked_fill(~mask, 2.0))
+
+    def _state(self, x: Tensor, mask: Tensor, times: Tensor) -> State:
+        """Return the state at the time at which the next letter is written, 0 for finished rows."""
+        return State(x, at_rank(times, (x == self.letters).sum(-1)), mask, {"times": times})
+
+    def levels(self, state: State, steps: int | None) -> Iterator[int]:
+        """Yield how many calls are left, this one included: from the longest sequence's letters, or `steps`, to 1."""
+        longest = int(state.mask.sum(-1).amax())
+        yield from range(longest if steps is None else min(steps, longest), 0, -1)
+
+    def priority(self, log_p0: Tensor, state: State) -> Tensor:
+        """Return (B, L): masks with the largest are written first."""
+        return state.extra["times"]
+
+    def kernel(self, log_p0: Tensor, state: State, target: Any) -> Tensor:
+        masks = state.x == self.letters
+        write = torch.ceil(masks.sum(-1) / target).long()
+        chosen = smallest((-self.priority(log_p0, state)).masked_fill(~masks, torch.inf), write)
+        return self._with_mask(log_p0, masks & ~chosen)
+
+    def step(self, state: State, target: Any, kernel: Tensor, generator: Generators) -> State:
+        return self._state(sample_categorical(kernel, generator), state.mask, state.extra["times"])
+
+
+class ConfidentFirst(FirstHitting):
+    """First-hitting calls that write the letter whose largest probability is largest: likelier, less various."""
+
+    def priority(self, log_p0: Tensor, state: State) -> Tensor:
+        return log_p0.amax(-1)
+
+
+class MarginFirst(FirstHitting):
+    """First-hitting calls that write the letter whose two largest probabilities differ most (arXiv 2502.06768)."""
+
+    def priority(self, log_p0: Tensor, state: State) -> Tensor:
+        p = log_p0.exp()
+        first, best = p.max(-1, keepdim=True)
+        return (first - p.scatter(-1, best, 0.0).amax(-1, keepdim=True)).squeeze(-1)

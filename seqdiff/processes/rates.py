@@ -1,0 +1,309 @@
+r"""Forward rate matrices: which letters turn into which, and how fast.
+
+A generator Q (S, S) has rows that sum to 0; after the integrated rate Lambda letter i has become j with probability
+
+    q(j | i) = expm(Lambda Q)_ij
+
+Where detailed balance holds, pi_i Q_ij = pi_j Q_ji with the stationary law pi, sqrt(pi_i) Q_ij / sqrt(pi_j) is
+symmetric, and one eigendecomposition serves every Lambda. The processes are those of Austin et al. (2021,
+arXiv 2107.03006) and Amin, Gruver & Wilson (2025, arXiv 2506.08316).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+# Frequencies of amino acids in Swiss-Prot, percent (UniProtKB/Swiss-Prot release statistics).
+SWISS_PROT = {
+    **{"A": 8.25, "R": 5.53, "N": 4.06, "D": 5.46, "C": 1.38, "Q": 3.93, "E": 6.72, "G": 7.07, "H": 2.27, "I": 5.91},
+    **{"L": 9.65, "K": 5.80, "M": 2.41, "F": 3.86, "P": 4.74, "S": 6.65, "T": 5.36, "W": 1.10, "Y": 2.92, "V": 6.86},
+}
+
+
+def jump_kl(truth: Tensor, difference: Tensor, log_ratio: Tensor) -> Tensor:
+    """Return r - r0 + r0 log(r0 / r), what it costs per unit of time to jump at the rate r instead of r0.
+
+    Parameters
+    ----------
+    truth : Tensor
+        r0, at least 0.
+    difference : Tensor
+        r - r0, free of cancellation: where r is close to r0 the result is its square.
+    log_ratio : Tensor
+        log(r / r0), used where the two are far apart.
+    """
+    near = difference.abs() < 0.5 * truth
+    relative = torch.where(near, difference, 0) / torch.where(near, truth, 1)
+    far = difference - truth * torch.where(near, 0, log_ratio)
+    return torch.where(near, truth * (relative - torch.log1p(relative)), far)
+
+
+def uniform_rates(letters: int) -> np.ndarray:
+    """Return Q (K, K) that turns each letter into every other one equally fast.
+
+    Examples
+    --------
+    >>> uniform_rates(3).tolist()
+    [[-1.0, 0.5, 0.5], [0.5, -1.0, 0.5], [0.5, 0.5, -1.0]]
+    """
+    return _scaled(np.ones((letters, letters)))
+
+
+def gaussian_rates(letters: int, bandwidth: float = 0.1) -> np.ndarray:
+    """Return Q (K, K) for ordered letters: rates exp(-(i - j)^2 / (2 (bandwidth K)^2)), the largest row's sum 1.
+
+    Examples
+    --------
+    >>> gaussian_rates(3, bandwidth=0.5).round(3).tolist()
+    [[-0.757, 0.5, 0.257], [0.5, -1.0, 0.5], [0.257, 0.5, -0.757]]
+    """
+    steps = np.subtract.outer(np.arange(letters), np.arange(letters))
+    return _scaled(np.exp(-(steps**2) / (2 * (bandwidth * letters) ** 2)))
+
+
+def blosum62_rates(letters: Sequence[str], beta: float = 1.0, alpha: float = 0.0) -> np.ndarray:
+    """Return Q (K, K) for amino acids: they turn into those that replace them in related proteins.
+
+    C_ij is proportional to (2^(B_ij / 2) f_j)^beta with rows that sum to 1, B the BLOSUM62 scores and f the
+    frequencies in Swiss-Prot; Q = (C^alpha - 1)/alpha, its limit log C at alpha = 0; negative rates, of which log C has
+    two tiny ones, are set to 0. The largest row's sum is 1.
+
+    Parameters
+    ----------
+    letters : sequence of str
+        Amino acids, in any order.
+    beta : float
+        Above 1 the likelier changes are preferred.
+    alpha : float
+        From 0 to 1.
+
+    Raises
+    ------
+    ValueError
+        If a letter is not an amino acid.
+
+    Examples
+    --------
+    >>> q = blosum62_rates("ACDEFGHIKLMNPQRSTVWY")
+    >>> "ACDEFGHIKLMNPQRSTVWY"[q[9].argmax()]  # leucine turns into
+    'I'
+    """
+    from Bio.Align import substitution_matrices
+
+    strange = [letter for letter in letters if letter not in SWISS_PROT]
+    if strange:
+        raise ValueError(
+            f"forward='blosum62' is for the 20 amino acids, but the alphabet has {strange[0]!r}; give 'uniform'"
+        )
+    scores = substitution_matrices.load("BLOSUM62")
+    odds = np.array([[2 ** (scores[a, b] / 2) * SWISS_PROT[b] for b in letters] for a in letters]) ** beta
+    weight = np.array([SWISS_PROT[a] for a in letters]) ** beta
+    chain = odds / odds.sum(1, keepdims=True)
+    root = np.sqrt(weight * odds.sum(1))  # of what is in detailed balance with C
+    values, vectors = np.linalg.eigh(_symmetric(chain * np.divide.outer(root, root)))
+    values = values.clip(1e-12)  # beta < 1 may leave some of them at 0 or below
+    values = np.log(values) if alpha == 0 else (values**alpha - 1) / alpha
+    return _scaled(((vectors * values) @ vectors.T / np.divide.outer(root, root)).clip(0))
+
+
+def _symmetric(matrix: np.ndarray) -> np.ndarray:
+    return (matrix + matrix.T) / 2
+
+
+def _scaled(rates: np.ndarray) -> np.ndarray:
+    """Return the generator of these off-diagonal rates, scaled so that the largest row's sum is 1."""
+    rates = rates - np.diag(np.diag(rates))
+    rates = rates / rates.sum(1).max()
+    return rates - np.diag(rates.sum(1))
+
+
+def check_rates(rates: Any, letters: int) -> np.ndarray:
+    """Return a person's own rate matrix in float64.
+
+    Raises
+    ------
+    ValueError
+        If it is not a generator over the letters that forgets where it started.
+    """
+    try:
+        matrix = np.array(rates, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError(f"forward={rates!r} is neither a known name nor an array of numbers; give one") from None
+    if matrix.shape != (letters, letters):
+        raise ValueError(
+            f"forward has shape {matrix.shape}, but the alphabet has {letters} letters; give ({letters}, {letters})"
+        )
+    if not np.isfinite(matrix).all():
+        raise ValueError("forward holds numbers that are not finite; give rates")
+    off = matrix - np.diag(np.diag(matrix))
+    if (off < 0).any():
+        i, j = np.argwhere(off < 0)[0]
+        raise ValueError(f"forward[{i}, {j}] = {matrix[i, j]:g} is negative; rates between letters are at least 0")
+    sums = matrix.sum(1)
+    if (np.abs(sums) > 1e-6 * max(1e-300, np.abs(matrix).max())).any():
+        i = int(np.abs(sums).argmax())
+        raise ValueError(f"row {i} of forward sums to {sums[i]:g}, not 0; its diagonal must be minus the other rates")
+    return off - np.diag(off.sum(1))
+
+
+def stationary_law(rates: np.ndarray) -> np.ndarray:
+    """Return pi (S,) with pi Q = 0.
+
+    Raises
+    ------
+    ValueError
+        If there are several, or pi gives a letter no probability: then noise is not a place to start from.
+    """
+    _, values, vectors = np.linalg.svd(rates.T)
+    pi = vectors[-1] / vectors[-1].sum() if abs(vectors[-1].sum()) > 1e-9 else np.zeros(len(rates))
+    several = len(values) > 1 and values[-2] < 1e-10 * max(values[0], 1e-300)
+    if several or (pi < 1e-10).any():
+        raise ValueError(
+            "forward leaves some letters out of reach of others, so that noise does not forget the data; "
+            "give rates by which every letter can become every other one, directly or in steps"
+        )
+    return pi
+
+
+class Forward(nn.Module):
+    """A rate matrix, made ready for every Lambda.
+
+    Parameters
+    ----------
+    rates : ndarray
+        Q (S, S).
+    """
+
+    rates: Tensor
+    stationary: Tensor
+
+    def __init__(self, rates: np.ndarray, stationary: np.ndarray | None = None) -> None:
+        super().__init__()
+        pi = stationary_law(rates) if stationary is None else stationary
+        self.states = len(rates)
+        self.letters = self.states
+        # the slowest way to forget: a correlation decays like exp(-gap Lambda)
+        self.gap = float(np.sort(-np.linalg.eigvals(rates).real)[1])
+        self._keep("rates", rates)
+        self._keep("stationary", pi)
+
+    def _keep(self, name: str, values: np.ndarray) -> None:
+        self.register_buffer(name, torch.tensor(values, dtype=torch.float64), persistent=False)
+
+    def transition(self, total: Tensor) -> Tensor:
+        """Return q(x_t | x_0) = expm(Lambda Q), (B, K, S), for Lambda (B,)."""
+        return torch.matrix_exp(total[:, None, None] * self.rates).clamp_min(0)
+
+    def between(self, total: Tensor) -> Tensor:
+        """Return q(x_t | x_s), (B, S, S), for Lambda(t) - Lambda(s), (B,)."""
+        return self.transition(total)
+
+    def prior_kl(self, largest: float) -> Tensor:
+        """Return KL(q(x_T | x_0) || stationary law) for each letter x_0, (K,) nats."""
+        q = self.transition(torch.tensor([largest], dtype=self.rates.dtype, device=self.rates.device))[0]
+        return (torch.xlogy(q, q) - torch.xlogy(q, self.stationary)).sum(-1).clamp_min(0)
+
+
+class ReversibleForward(Forward):
+    """A rate matrix in detailed balance: one eigendecomposition serves every Lambda."""
+
+    values: Tensor
+    left: Tensor
+    right: Tensor
+
+    def __init__(self, rates: np.ndarray) -> None:
+        super().__init__(rates)
+        root = np.sqrt(self.stationary.numpy())
+        values, vectors = np.linalg.eigh(_symmetric(rates * np.divide.outer(root, root)))
+        self._keep("values", values.clip(max=0))
+        self._keep("left", vectors / root[:, None])
+        self._keep("right", vectors.T * root)
+
+    def transition(self, total: Tensor) -> Tensor:
+        # expm1, not exp: the chance of a change is then right to its last digits however small Lambda is
+        moved = torch.expm1(total[:, None] * self.values)
+        change = (self.left * moved[:, None, :]) @ self.right
+        return (change + torch.eye(self.states, dtype=change.dtype, device=change.device)).clamp_min(0)
+
+
+class AbsorbingForward(Forward):
+    """Letters turn into a mask, state number K, at rate 1, and stay it: closed forms, as nothing here is reversible.
+
+    Parameters
+    ----------
+    letters : int
+        K.
+    """
+
+    def __init__(self, letters: int) -> None:
+        rates = np.zeros((letters + 1, letters + 1))
+        rates[:-1, :-1] = -np.eye(letters)
+        rates[:-1, -1] = 1
+        super().__init__(rates, np.eye(letters + 1)[-1])
+        self.letters = letters
+        self.gap = 1.0
+
+    def transition(self, total: Tensor) -> Tensor:
+        return self.between(total)[:, : self.letters]
+
+    def between(self, total: Tensor) -> Tensor:
+        # Q Q = -Q, so that the series of expm is 1 + Q (1 - exp(-Lambda)); a letter stays with exp(-Lambda) itself,
+        # as 1 - (1 - exp(-Lambda)) would lose it.
+        moved = torch.eye(self.states, dtype=total.dtype, device=total.device) - self.rates * torch.expm1(
+            -total[:, None, None]
+        )
+        stays = torch.diag_embed(torch.exp(-total)[:, None].expand(-1, self.letters))
+        moved[:, : self.letters, : self.letters] = stays
+        return moved
+
+    def prior_kl(self, largest: float) -> Tensor:
+        if largest < 20:
+            raise ValueError(
+                f"forward='absorbing' needs a schedule by whose end every letter is masked, but {np.exp(-largest):.1g} "
+                "of them are not; give schedule='linear' or 'cos'"
+            )
+        return self.rates.new_zeros(self.letters)  # alpha is 0 at the end but for rounding
+
+
+FORWARDS: dict[str, Callable[[Sequence[str]], Forward]] = {
+    "uniform": lambda letters: ReversibleForward(uniform_rates(len(letters))),
+    "absorbing": lambda letters: AbsorbingForward(len(letters)),
+    "gaussian": lambda letters: ReversibleForward(gaussian_rates(len(letters))),
+    "blosum62": lambda letters: ReversibleForward(blosum62_rates(letters)),
+}
+
+
+def make_forward(spec: Any, letters: Sequence[str]) -> Forward:
+    """Return the forward process of a name or of a person's own rate matrix.
+
+    Parameters
+    ----------
+    spec : {"uniform", "absorbing", "gaussian", "blosum62"} or array
+        An array is Q (K, K), its rows and columns in the order of the letters.
+    letters : sequence of str
+        The alphabet.
+
+    Raises
+    ------
+    ValueError
+        If the name is not known, or the array is not a rate matrix over the letters.
+
+    Examples
+    --------
+    >>> make_forward("uniform", "ACGT").transition(torch.tensor([0.0, 50.0]))[1, 0].round(decimals=6).tolist()
+    [0.25, 0.25, 0.25, 0.25]
+    """
+    if isinstance(spec, str):
+        if spec not in FORWARDS:
+            known = ", ".join(map(repr, FORWARDS))
+            raise ValueError(f"forward={spec!r} is not known; give one of {known}, or an array of rates")
+        return FORWARDS[spec](letters)
+    rates = check_rates(spec, len(letters))
+    pi = stationary_law(rates)
+    flow = pi[:, None] * rates
+    return (ReversibleForward if np.allclose(flow, flow.T, rtol=0, atol=1e-12 * np.abs(flow).max()) else Forward)(rates)

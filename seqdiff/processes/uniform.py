@@ -1,0 +1,66 @@
+r"""Uniform diffusion in continuous time: UDLM (Schiff et al. 2024, arXiv 2412.10193).
+
+alpha_t = 1 - t for t in [0, 1], so that x_0 is the data and x_1 uniform noise, and no term but the integral is left:
+
+    -log p(x_0) <= integral over t of 1/(K alpha_t) sum_j [r_j - r0_j + r0_j log(r0_j / r_j)]
+    r_j = q_j / q_z,   q_j = K alpha_t w_j + 1 - alpha_t,   z = x_t,   w = softmax(context)
+
+with r0 and q0 the same for w = x_0. The terms are rates of jumps: this is the paper's equation, rearranged.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn.functional import one_hot
+
+from seqdiff.processes.base import State
+from seqdiff.processes.continuous import ContinuousTime
+from seqdiff.processes.multinomial import UniformNoise
+from seqdiff.processes.rates import jump_kl
+from seqdiff.runtime import Generators
+
+
+def linear_keep(steps: int) -> np.ndarray:
+    """Return log abar_0..abar_T of abar_t = 1 - t/T: this process in T steps is `Multinomial(K, T, linear_keep(T))`.
+
+    Examples
+    --------
+    >>> np.exp(linear_keep(4)).round(6).tolist()
+    [1.0, 0.75, 0.5, 0.25, 0.0]
+    """
+    with np.errstate(divide="ignore"):
+        return np.log1p(-np.arange(steps + 1) / steps)
+
+
+class Uniform(ContinuousTime, UniformNoise):
+    """Uniform diffusion in continuous time; times are real numbers, 0 (data) to 1 (noise).
+
+    Parameters
+    ----------
+    letters : int
+        K.
+    steps : int
+        Steps of the sampler where none are asked for.
+    """
+
+    def kept(self, t: Tensor) -> tuple[Tensor, Tensor]:
+        return torch.log1p(-t), torch.log(t)  # 1 - alpha is t itself: 1 - (1 - t) would lose it
+
+    def prior(self, mask: Tensor, generator: Generators) -> State:
+        return State(self.uniform_letters(mask, generator), self.last_times(mask), mask)
+
+    def prior_kl(self, x0: Tensor, mask: Tensor) -> Tensor:
+        return torch.zeros(len(x0), device=x0.device)
+
+    def density(self, w: Tensor, x0: Tensor, x: Tensor, t: Tensor) -> Tensor:
+        k_alpha, t = ((self.letters * (1 - t)).to(w.dtype)[:, None, None], t.to(w.dtype)[:, None, None])
+        z, truth = x[..., None], one_hot(x0, self.letters).to(w.dtype)
+        q, q0 = k_alpha * w + t, k_alpha * truth + t
+        w_z, truth_z, q_z, q0_z = (p.gather(-1, z) for p in (w, truth, q, q0))
+        # r - r0 with what cancels cancelled by hand: all is divided by alpha in the end, which may be tiny
+        difference = k_alpha * (w * truth_z - w_z * truth) + t * ((w - truth) - (w_z - truth_z))
+        difference = k_alpha * difference / (q_z * q0_z)
+        log_ratio = (q / q_z).log() - (q0 / q0_z).log()
+        return (jump_kl(q0 / q0_z, difference, log_ratio) / k_alpha).sum(-1)

@@ -1,0 +1,356 @@
+"""What is particular to masked diffusion: the calm form of its bound, its samplers and what they cost."""
+
+from __future__ import annotations
+
+import itertools
+import math
+
+import numpy as np
+import pytest
+import torch
+from toy import Toy, raw_input
+
+from seqdiff import MaskedDiffusion
+from seqdiff.guidance import Template
+from seqdiff.processes import FirstHitting, Masked, State
+from seqdiff.processes.masked import ConfidentFirst, MarginFirst
+from seqdiff.runtime import chunk_generators
+from seqdiff.sampling import in_batches, trajectory
+
+SAMPLERS = {
+    "ancestral": Masked,
+    "remasking": lambda *a: Masked(*a, remasking=0.5),
+    "first-hitting": FirstHitting,
+    "confidence": ConfidentFirst,
+    "margin": MarginFirst,
+}
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
+
+
+def any_denoiser(letters: int = 3, width: int = 4, temper=torch.ones_like):
+    """Return a denoiser that depends on all letters, masks and positions and, by `temper`, on the time."""
+    g = torch.Generator().manual_seed(7)
+    weight = torch.randn(width, letters + 1, width, letters, generator=g, dtype=torch.float64)
+
+    def denoiser(x, t, cond=None, mask=None):
+        seen = torch.nn.functional.one_hot(x, letters + 1).double() * mask[..., None]
+        return torch.einsum("blk,lkmj->bmj", seen, weight) * temper(t.double())[..., None, None]
+
+    return denoiser
+
+
+def told_time(process):
+    process.time_conditioning = True
+    return process
+
+
+def draw(process, denoiser, mask, *, seed=0, steps=None, **rest) -> tuple[torch.Tensor, list[State]]:
+    with torch.no_grad():
+        states = [*trajectory(process, denoiser, mask, chunk_generators(len(mask), "cpu", seed), steps=steps, **rest)]
+    return process.decode(states[-1]), states
+
+
+def frequencies(x: torch.Tensor, letters: int = 3) -> torch.Tensor:
+    index = (x * letters ** torch.arange(x.shape[1])).sum(-1)
+    return torch.bincount(index, minlength=letters ** x.shape[1]).double() / len(x)
+
+
+# -- the bound --------------------------------------------------------------------------------------------------------
+
+
+def slow_bound(denoiser, x0: torch.Tensor, length: int, times: np.ndarray, weights: np.ndarray) -> float:
+    """Return sum over times of weight * E[cross-entropy of the masks], every subset of one sequence written out."""
+    total, mask = 0.0, (torch.arange(len(x0)) < length)[None]
+    for hidden in itertools.product([False, True], repeat=length):
+        hidden = torch.tensor([*hidden] + [False] * (len(x0) - length))
+        k, x = int(hidden.sum()), torch.where(hidden, 3, x0)[None]
+        if k == 0:
+            continue
+        log_p = denoiser(x.expand(len(times), -1), torch.tensor(times), None, mask).log_softmax(-1)
+        nll = -log_p.gather(-1, x0.expand(len(times), -1)[..., None])[..., 0][:, hidden].sum(-1).numpy()
+        total += float((weights * times**k * (1 - times) ** (length - k) * nll).sum())
+    return total
+
+
+@pytest.mark.parametrize("steps", [None, 1, 6])
+def test_the_estimates_mean_the_integral_over_time(steps):
+    """Also for a network that heeds the time: t is the time of the k-th mask, not k/L."""
+    denoiser = any_denoiser(temper=lambda t: 0.5 * torch.sin(5 * t))
+    g, copies = seeded(1), 20_000
+    rows = torch.randint(3, (3, 4), generator=g)
+    lengths = torch.tensor([4, 3, 1])
+    if steps is None:
+        nodes, weights = np.polynomial.legendre.leggauss(40)
+        times = (nodes + 1) / 2
+        weights = weights / 2 / times
+    else:
+        times = np.arange(1, steps + 1) / steps
+        weights = 1 / np.arange(1, steps + 1)
+    expected = [slow_bound(denoiser, x, int(n), times, weights) for x, n in zip(rows, lengths, strict=True)]
+    process = Masked(3, steps, time_conditioning=True)
+    x0, mask = rows.repeat(copies, 1), (torch.arange(4) < lengths[:, None]).repeat(copies, 1)
+    estimates = [
+        process.loss(denoiser, x0, None, mask, g),
+        sum(process.bound_terms(denoiser, x0, None, mask, None, g)),
+        sum(process.bound_terms(denoiser, x0, None, mask, 3, g)),
+    ]
+    for estimate in estimates:
+        estimate = estimate.reshape(copies, 3)
+        error = estimate.std(0) / math.sqrt(copies)
+        assert (error < 0.03).all()
+        assert ((estimate.mean(0) - torch.tensor(expected, dtype=torch.float64)).abs() < 4 * error + 1e-9).all()
+
+
+def test_with_the_exact_denoiser_the_bound_is_the_likelihood_of_every_order():
+    toy = Toy()
+    denoiser = toy.context_denoiser(raw_input(Masked(3)))
+    nodes, weights = np.polynomial.legendre.leggauss(10)
+    times = (nodes + 1) / 2
+    bounds = [slow_bound(denoiser, x, 3, times, weights / 2 / times) for x in toy.x]
+    assert np.allclose(bounds, -toy.p.log().numpy(), atol=1e-12)
+
+
+def test_a_uniform_prediction_costs_the_same_in_every_draw():
+    """L/k times k masks: no noise from the number of masks is left, and padding neither counts nor is masked."""
+    seen = []
+
+    def uninformed(x, t, cond=None, mask=None):
+        seen.append(x)
+        return torch.zeros(*x.shape, 4)
+
+    mask = torch.arange(9) < torch.tensor([[9], [5], [1], [7]])
+    x0 = torch.zeros(4, 9).long()
+    process, expected = Masked(4), mask.sum(-1) * math.log(4)
+    for seed in range(20):
+        assert torch.allclose(process.loss(uninformed, x0, None, mask, seeded(seed)), expected)
+        bound = sum(process.bound_terms(uninformed, x0, None, mask, None, seeded(seed)))
+        assert torch.allclose(bound, expected)
+    assert not any((x[~mask] == 4).any() for x in seen)
+
+
+def test_a_batch_has_every_number_of_masks_and_every_row_any():
+    """Strata that stay with their rows would show the last rows of a sorted batch the most masks, always."""
+    counts = []
+
+    def count(x, t, cond=None, mask=None):
+        counts.append((x == 4).sum(-1))
+        return torch.zeros(*x.shape, 4)
+
+    x0, mask = torch.zeros(8, 8).long(), torch.ones(8, 8, dtype=torch.bool)
+    for seed in range(400):
+        Masked(4).loss(count, x0, None, mask, seeded(seed))
+    counts = torch.stack(counts)
+    assert torch.equal(counts.sort(-1).values, torch.arange(1, 9).expand(400, 8))
+    for row in (0, 7):
+        share = torch.bincount(counts[:, row], minlength=9)[1:] / 400
+        assert (share - 1 / 8).abs().max() < 5 * math.sqrt(1 / 8 * 7 / 8 / 400)
+
+
+def test_float32_losses_are_finite_next_to_the_data():
+    logits = torch.tensor([100.0, -100.0, 0.0, 0.0])
+    for process in (Masked(4), Masked(4, 10**6)):
+        x0, mask = torch.ones(1000, 3).long(), torch.ones(1000, 3, dtype=torch.bool)
+        lowest = process.term(lambda x, *a: logits.expand(*x.shape, 4), x0, torch.zeros(1000), None, mask, seeded())
+        assert lowest.isfinite().all()
+
+
+# -- samplers ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("steps", [None, 1, 2, 3, 7])
+def test_no_mask_is_left(name, steps):
+    mask = torch.arange(4) < torch.arange(200)[:, None] % 4 + 1
+    x, states = draw(SAMPLERS[name](3), any_denoiser(), mask, steps=steps)
+    assert x.max() == 2 and (states[0].x == 3).sum() == mask.sum()
+    assert (x[~mask] == 0).all()
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_samples_do_not_depend_on_the_batch_size_or_on_other_rows(name):
+    process, denoiser = told_time(SAMPLERS[name](3)), any_denoiser(temper=lambda t: 1 + t)
+    mask = torch.arange(4) < (torch.arange(300)[:, None] + 3) % 4 + 1
+    for steps in (None, 2):
+        x, _ = draw(process, denoiser, mask, steps=steps)
+        assert torch.equal(x, draw(process, in_batches(denoiser, 7), mask, steps=steps)[0])
+        assert torch.equal(x[:7], draw(process, denoiser, mask[:7], steps=steps)[0])
+        assert not torch.equal(x, draw(process, denoiser, mask, steps=steps, seed=1)[0])
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_templates_are_satisfied(name):
+    allowed = torch.tensor([[True, False, True], [False, True, False], [True, True, True], [False, True, True]])
+    x, _ = draw(SAMPLERS[name](3), any_denoiser(), torch.ones(1000, 4, dtype=torch.bool), guidance=Template(allowed))
+    assert allowed[torch.arange(4), x].all() and len(x.unique(dim=0)) > 2
+
+
+def counting(denoiser):
+    calls = []
+
+    def call(x, t, cond=None, mask=None):
+        calls.append((x == 3).sum(-1))
+        return denoiser(x, t, cond, mask)
+
+    return call, calls
+
+
+@pytest.mark.parametrize("name", ["first-hitting", "confidence", "margin"])
+@pytest.mark.parametrize("steps", [None, 2])
+def test_a_sequence_costs_at_most_one_call_a_letter(name, steps):
+    lengths = torch.arange(1, 5).repeat(50)
+    denoiser, calls = counting(any_denoiser())
+    _, states = draw(SAMPLERS[name](3), denoiser, torch.arange(4) < lengths[:, None], steps=steps)
+    assert all((masks > 0).all() for masks in calls)  # never a row that is finished
+    assert sum(map(len, calls)) == int(lengths.clamp_max(steps or 4).sum())
+    for before, after in itertools.pairwise(states):
+        left, written = ((s.x == 3).sum(-1) for s in (before, after))
+        assert (written < left)[left > 0].all()
+
+
+def test_ancestral_sampling_stops_calling_for_finished_rows():
+    denoiser, calls = counting(any_denoiser())
+    draw(Masked(3), denoiser, torch.ones(300, 4, dtype=torch.bool), steps=40)
+    assert all((masks > 0).all() for masks in calls) and sum(map(len, calls)) < 0.9 * 40 * 300
+
+
+def test_rows_left_out_are_as_if_they_had_been_asked():
+    """Of a mixture of finished and unfinished rows, with their conditions."""
+    denoiser = any_denoiser()
+    process, mask = Masked(3), torch.ones(60, 4, dtype=torch.bool)
+    x = torch.randint(4, (60, 4), generator=seeded())
+    x[::3] = x[::3] % 3
+    cond = {"value": torch.randn(60, 1, generator=seeded())}
+
+    def conditional(x, t, cond=None, mask=None):
+        return denoiser(x, t, None, mask) * cond["value"][..., None]
+
+    state = State(x, torch.rand(60, generator=seeded()), mask)
+    whole = conditional(x, state.t, cond, mask) + process.log_evidence(state, torch.float64)
+    assert torch.equal(process.predict(conditional, state, cond), whole.log_softmax(-1))
+    finished = process.predict(None, state.take(slice(None, None, 3)), cond)  # nobody to ask
+    assert torch.equal(finished, whole.log_softmax(-1)[::3].float())
+
+
+@pytest.mark.parametrize("length", [1, 4])
+def test_the_time_told_is_that_of_the_next_letter(length):
+    """With k masks left it is Beta(k, L - k + 1), in training (the calm form) and in sampling."""
+    told = []
+
+    def listen(x, t, cond=None, mask=None):
+        told.append(((x == 3).sum(-1), t))
+        return torch.zeros(*x.shape, 3, dtype=torch.float64)
+
+    n = 4000
+    mask = (torch.arange(4) < length).expand(n, 4)
+    draw(FirstHitting(3, None, True), listen, mask)
+    Masked(3, None, True).loss(listen, torch.zeros(n, 4).long(), None, mask, seeded())
+    for masks, t in told[:-1] + [(told[-1][0][told[-1][0] == k], told[-1][1][told[-1][0] == k]) for k in (1, length)]:
+        k = int(masks.max())
+        assert (masks == k).all()
+        mean, variance = k / (length + 1), k * (length - k + 1) / (length + 1) ** 2 / (length + 2)
+        assert abs(float(t.mean()) - mean) < 4.5 * math.sqrt(variance / len(t))
+        assert abs(float(t.var()) - variance) < 0.15 * variance
+
+
+def test_first_hitting_is_fine_ancestral_sampling_even_for_a_network_that_heeds_the_time():
+    denoiser = any_denoiser(width=3, temper=lambda t: 4 * t * (t - 0.3))
+    mask = torch.ones(20_000, 3, dtype=torch.bool)
+    hit, _ = draw(told_time(FirstHitting(3)), denoiser, mask)
+    fine, _ = draw(told_time(Masked(3)), denoiser, mask, steps=200, seed=1)
+    assert 0.5 * float((frequencies(hit) - frequencies(fine)).abs().sum()) < 0.03
+
+
+def written(process, logits: torch.Tensor) -> list[int]:
+    """Return the positions in the order in which they were written."""
+    n = len(logits)
+    _, states = draw(process, lambda x, *a: logits.expand(len(x), *logits.shape), torch.ones(1, n, dtype=torch.bool))
+    return [int(((a.x == 4) & (b.x != 4))[0].nonzero()) for a, b in itertools.pairwise(states)]
+
+
+def test_orders():
+    logits = torch.tensor([[0.25, 0.25, 0.25, 0.25], [0.5, 0.45, 0.04, 0.01], [0.4, 0.2, 0.2, 0.2]]).log()
+    assert written(ConfidentFirst(4), logits) == [1, 2, 0]
+    assert written(MarginFirst(4), logits) == [2, 1, 0]
+    process = FirstHitting(4)
+    _, states = draw(process, any_denoiser(4), torch.ones(6000, 4, dtype=torch.bool))
+    first = (states[1].x != 4).double().mean(0)
+    assert (first - 0.25).abs().max() < 5 * math.sqrt(3 / 16 / 6000)
+
+
+def test_remasking_keeps_the_law_of_every_time():
+    """sum over x_t of q(x_t | x0) p(x_s | x_t, x0) is q(x_s | x0), for any share of remasking."""
+    x = torch.arange(4)[:, None]
+    one_hot = torch.tensor([0.0, -math.inf, -math.inf], dtype=torch.float64).expand(4, 1, 3)
+    for remasking, (s, t) in itertools.product((0.0, 0.1, 1.0), ((0.0, 0.4), (0.3, 0.9), (0.7, 0.8), (0.6, 1.0))):
+        process = Masked(3, remasking=remasking)
+        state = State(x, torch.full((4,), t, dtype=torch.float64), torch.ones(4, 1, dtype=torch.bool))
+        kernel = process.posterior(one_hot, state, s).exp()[:, 0]
+        before = torch.tensor([1 - t, 0.0, 0.0, t], dtype=torch.float64)
+        assert torch.allclose(before @ kernel, torch.tensor([1 - s, 0.0, 0.0, s], dtype=torch.float64), atol=1e-12)
+        again = remasking * (min(1.0, s / (1 - t)) if t < 1 else 1.0)
+        assert torch.allclose(kernel[0, 3], torch.tensor(again, dtype=torch.float64))
+
+
+def test_remasked_samples_follow_the_law_at_the_end_and_on_the_way():
+    toy = Toy()
+    process = Masked(3, remasking=0.1)
+    x, states = draw(process, toy.context_denoiser(raw_input(process)), toy.mask(20_000), steps=100)
+    assert any(((a.x != 3) & (b.x == 3)).any() for a, b in itertools.pairwise(states))
+    assert 0.5 * float((frequencies(x) - law(toy)).abs().sum()) < 0.025
+    middle = states[50]
+    masks = (middle.x == 3).double().mean()
+    assert abs(float(masks) - 0.5) < 0.01
+
+
+def law(toy: Toy) -> torch.Tensor:
+    index = (toy.x * 3 ** torch.arange(3)).sum(-1)
+    return torch.zeros(27, dtype=torch.float64).index_put((index,), toy.p)
+
+
+# -- the estimator ----------------------------------------------------------------------------------------------------
+
+TINY = {"width": 8, "depth": 1, "epochs": 1, "savepath": None, "verbose": 0, "device": "cpu"}
+X = ["ACGTAC", "ACGTTC", "ACGAAC", "ACCTAC", "ACG", "TTACG"] * 3
+
+
+@pytest.mark.parametrize(
+    "own",
+    [
+        {},
+        {"diffusion_steps": 4, "time_conditioning": True},
+        {"sampler": "ancestral", "remasking": 0.2},
+        {"order": "margin", "time_conditioning": True},
+    ],
+)
+def test_every_form_fits_scores_writes_and_comes_back_from_a_file(own, tmp_path):
+    model = MaskedDiffusion(**TINY, **own).fit(X)
+    scores = model.score_samples(X)
+    assert np.isfinite(scores).all() and (scores < 0).all()
+    samples = model.generate(20, template="ACNNN", random_state=3)
+    assert all(len(s) == 5 and s.startswith("AC") for s in samples)
+    model.save(tmp_path / "model.safetensors")
+    again = MaskedDiffusion.load(tmp_path / "model.safetensors", device="cpu")
+    process = again.objective_.process
+    assert process.steps == own.get("diffusion_steps") and process.time_conditioning == ("time_conditioning" in own)
+    assert again.generate(20, template="ACNNN", random_state=3) == samples
+    assert np.array_equal(again.score_samples(X), scores)
+
+
+@pytest.mark.parametrize(
+    ("own", "names"),
+    [
+        ({"sampler": "ddim"}, ["ddim", "first-hitting", "ancestral"]),
+        ({"sampler": "ancestral", "order": "margin"}, ["margin", "first-hitting"]),
+        ({"order": "left"}, ["left", "confidence"]),
+        ({"remasking": 0.1}, ["remasking", "ancestral"]),
+        ({"sampler": "ancestral", "remasking": 1.5}, ["remasking", "1.5"]),
+        ({"diffusion_steps": 0}, ["diffusion_steps", "None"]),
+    ],
+)
+def test_what_cannot_be_is_refused_in_one_sentence(own, names):
+    with pytest.raises(ValueError) as error:
+        MaskedDiffusion(**TINY, **own).fit(X)
+    assert all(name in str(error.value) for name in names) and "\n" not in str(error.value)
