@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -47,7 +49,7 @@ def test_linear_transformer_takes_any_length(length, window):
         assert ((network(changed, t) - out).abs().amax(-1) > 0).all()
 
 
-@pytest.mark.parametrize("name", ["conv", "linear-transformer"])
+@pytest.mark.parametrize("name", ["conv", "bytenet", "linear-transformer"])
 def test_time_and_condition_reach_the_output(name):
     conditions = Conditions(classes=3, values=2, channels=1)
     network = randomised(build_network(name, SMALL, **{**SIZES, "conditions": conditions}))
@@ -92,6 +94,59 @@ def test_times_of_sequences_and_of_letters():
     assert embed(torch.rand(3)).shape == (3, 1, 8)
     counts = torch.randint(9, (3, 5))
     assert torch.allclose(embed(counts)[:, 2], embed(counts[:, 2])[:, 0])
+
+
+def scaled(counts: torch.Tensor) -> torch.Tensor:
+    """Event counts as a network is told them; see `TimeEmbedding`."""
+    return torch.log1p(counts.float()) / math.log1p(1e5)
+
+
+def test_event_counts_are_told_apart():
+    """Small ones each from its neighbours, large ones where their ratio is not 1, of any integer or float type."""
+    torch.manual_seed(0)
+    embed = TimeEmbedding(64)
+    with torch.no_grad():
+        far = (embed(torch.rand(2000)) - embed(torch.rand(2000))).norm(dim=-1).mean()
+
+        def distance(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
+            return (embed(scaled(a)) - embed(scaled(b))).norm(dim=-1).flatten() / far
+
+        small = torch.arange(8)
+        assert (distance(small, small + 1) > 0.4).all()
+        all_pairs = (embed(scaled(small)) - embed(scaled(small)).transpose(0, 1)).norm(dim=-1) / far
+        assert (all_pairs[~torch.eye(8, dtype=torch.bool)] > 0.4).all()
+        large = torch.tensor([100, 1_000, 10_000, 80_000])
+        assert (distance(large, (1.2 * large).long()) > 0.4).all()
+        assert (distance(large, large + large // 1000) < 0.1).all()  # and what hardly differs is alike
+        assert torch.equal(embed(scaled(large.double())), embed(scaled(large)))
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+@pytest.mark.parametrize("name", ["conv", "transformer", "bytenet", "linear-transformer"])
+def test_every_network_takes_event_counts_of_positions(name, fixed):
+    """What they are beyond the end does not matter, and where all are alike they are one time."""
+    length = 11
+    options = {"width": 32, "depth": 2, "heads": 4, "local_heads": 2, "local_size": 4}
+    network = randomised(build_network(name, options, **{**SIZES, "length": length, "fixed_length": fixed}))
+    generator = torch.Generator().manual_seed(0)
+    x = torch.randint(4, (3, length), generator=generator)
+    counts = torch.randint(100_000, (3, length), generator=generator)
+    mask = torch.arange(length) < torch.tensor([[11], [6], [1]]) if not fixed else torch.ones(3, length).bool()
+    with torch.no_grad():
+        out = network(x, scaled(counts), None, mask)
+        assert out.isfinite().all()
+        other = torch.where(mask, counts, 5)
+        assert torch.allclose(network(x, scaled(other), None, mask)[mask], out[mask], atol=1e-5)
+        other[0, 4] += 9
+        moved = (network(x, scaled(other), None, mask) - out).abs().amax(-1) > 1e-6
+        assert moved[0, 4] and moved[0, 5:7].all() and not moved[1, mask[1]].any()
+        alike = torch.full((3,), 7)
+        a, b = network(x, scaled(alike), None, mask), network(x, scaled(alike[:, None].expand(3, length)), None, mask)
+        assert torch.allclose(a[mask], b[mask], atol=1e-4)
+        assert network(x, counts, None, mask).isfinite().all()  # numbers as they are do no harm either
+        if not fixed:  # a batch of short sequences
+            short = network(x[1:, :6], scaled(counts[1:, :6]), None, mask[1:, :6])
+            assert torch.allclose(short[mask[1:, :6]], out[1:, :6][mask[1:, :6]], atol=1e-4)
 
 
 def test_condition_shapes():

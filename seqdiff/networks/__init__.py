@@ -4,19 +4,24 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from torch import nn
 
+from seqdiff.networks.bytenet import ByteNet
 from seqdiff.networks.convnet import ConvNet
 from seqdiff.networks.layers import Conditions, Network
 from seqdiff.networks.linear_transformer import LinearTransformer
+from seqdiff.networks.presets import PRESETS
 from seqdiff.networks.transformer import Transformer
 
-NETWORKS: dict[str, type[Network]] = {
+NETWORKS: dict[str, Callable[..., Network]] = {
     "conv": ConvNet,
     "linear-transformer": LinearTransformer,
     "transformer": Transformer,
+    "bytenet": ByteNet,
+    **{name: partial(network, **options) for name, (network, options) in PRESETS.items()},
 }
 
 
@@ -28,7 +33,7 @@ def build_network(name: str | Callable[..., nn.Module], options: dict[str, Any],
     name : str or callable
         A name of `NETWORKS`, or a function called with `sizes` and the options it takes.
     options : dict
-        Settings; None means the network's own default, and what a network does not have is not passed on.
+        Settings; None means the default of the network or preset, and what a network does not have is not passed on.
     **sizes
         ``states, letters, length, conditions, fixed_length`` of `Network`.
 
@@ -51,4 +56,14 @@ def build_network(name: str | Callable[..., nn.Module], options: dict[str, Any],
     return factory(**sizes, **{k: v for k, v in options.items() if v is not None and k in takes})
 
 
-__all__ = ["NETWORKS", "Conditions", "ConvNet", "LinearTransformer", "Network", "Transformer", "build_network"]
+__all__ = [
+    "NETWORKS",
+    "PRESETS",
+    "ByteNet",
+    "Conditions",
+    "ConvNet",
+    "LinearTransformer",
+    "Network",
+    "Transformer",
+    "build_network",
+]

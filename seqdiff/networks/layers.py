@@ -16,16 +16,21 @@ class Conditions(NamedTuple):
     Parameters
     ----------
     classes : int
-        Number of classes of ``cond["label"]`` (B,).
+        Number of classes of ``cond["label"]``, (B,), or (B, c) where there are several columns of them: those of all
+        columns together.
     values : int
         Number of columns of ``cond["value"]`` (B, c).
     channels : int
         Number of channels of ``cond["signal"]`` (B, L, c).
+    columns : int
+        Number of columns of labels and values of which each may be missing in a row: those of ``cond["known"]``
+        (B, columns), labels first. 0 where a row's condition is known as a whole or not at all.
     """
 
     classes: int = 0
     values: int = 0
     channels: int = 0
+    columns: int = 0
 
 
 class InputAdapter(nn.Module):
@@ -39,10 +44,26 @@ class InputAdapter(nn.Module):
         return x.to(self.weight.dtype) @ self.weight if x.is_floating_point() else F.embedding(x, self.weight)
 
 
-class TimeEmbedding(nn.Module):
-    """Sinusoids of a time in [0, 1] or of event counts, then two linear layers.
+def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
+    """Return (1 + scale) x + shift; shift and scale are (B, 1, W), or (B, L, W) where counts or a signal enter."""
+    return torch.addcmul(shift, x, 1 + scale)
 
-    Times (B,) give (B, 1, width), counts (B, L) give (B, L, width).
+
+def average(h: Tensor, mask: Tensor | None) -> Tensor:
+    """Return the mean (B, 1, W) of h (B, L, W) over real positions; (B, 1, W) is returned as it is."""
+    if h.shape[1] == 1 or mask is None:
+        return h.mean(1, keepdim=True)
+    weight = mask.to(h.dtype)[..., None]
+    return (h * weight).sum(1, keepdim=True) / weight.sum(1, keepdim=True)
+
+
+class TimeEmbedding(nn.Module):
+    """Sinusoids of numbers in [0, 1], one for a sequence or one for each position, then two linear layers.
+
+    Times (B,) give (B, 1, width), numbers of positions (B, L) give (B, L, width). Waves of 1000 down to 0.1 radians
+    tell apart what differs by about 1/1000. Event counts S = 0, 1, 2, ... therefore come as
+    log(1 + S) / log(1 + 100000): every small count is then as far from its neighbours as from any other, and of large
+    ones what counts is their ratio.
     """
 
     def __init__(self, width: int, scale: float = 1000.0) -> None:
@@ -62,10 +83,11 @@ class TimeEmbedding(nn.Module):
 
 
 class ConditionEmbedding(nn.Module):
-    """Embed a condition: (B, 1, width) for a label or values, (B, L, width) where a signal is added.
+    """Embed a condition: (B, 1, width) for labels or values, (B, L, width) where a signal is added.
 
     A row whose ``keep`` is False, or no condition at all, gets one learned vector, the null label of classifier-free
-    guidance (Ho & Salimans 2022, arXiv 2207.12598).
+    guidance (Ho & Salimans 2022, arXiv 2207.12598). Where columns may be missing one by one, a missing one gives
+    way to a learned vector of its own.
     """
 
     def __init__(self, conditions: Conditions, width: int) -> None:
@@ -78,25 +100,38 @@ class ConditionEmbedding(nn.Module):
             else None
         )
         self.signal = nn.Linear(conditions.channels, width) if conditions.channels else None
+        self.missing = nn.Parameter(torch.zeros(conditions.columns, width)) if conditions.columns else None
 
     def forward(self, cond: dict[str, Tensor] | None, rows: int) -> Tensor:
         if cond is None:
             return self.null.expand(rows, 1, -1)
-        parts = []
+        parts = [] if self.missing is None else [self._missing(cond["known"], self.missing)]
         if self.label is not None:
-            parts.append(self.label(cond["label"])[:, None])
+            labels = self.label(cond["label"])  # (B, width), or (B, c, width)
+            if self.missing is not None:
+                labels = (labels * cond["known"][:, : labels.shape[1], None]).sum(1)
+            parts.append(labels[:, None])
         if self.value is not None:
-            parts.append(self.value(cond["value"].to(self.null.dtype))[:, None])
+            values = cond["value"].to(self.null.dtype)
+            if self.missing is not None:  # 0 is the mean
+                values = values * cond["known"][:, -values.shape[1] :]
+            parts.append(self.value(values)[:, None])
         if self.signal is not None:
             parts.append(self.signal(cond["signal"].to(self.null.dtype)))
         return torch.where(cond["keep"][:, None, None], sum(parts, torch.zeros_like(self.null)), self.null)
+
+    @staticmethod
+    def _missing(known: Tensor, vectors: Tensor) -> Tensor:
+        return ((~known).to(vectors.dtype) @ vectors)[:, None]
 
 
 class Network(nn.Module):
     """The interface of a denoiser: ``forward(x, t, cond, mask) -> logits (B, L, K)`` is ``head(hidden(...))``.
 
     A subclass calls ``super().__init__`` with the first five arguments below, adds parameters of its own with
-    defaults, and fills in `hidden` and `head`.
+    defaults, and fills in `hidden` and `head`. x are tokens (B, L) or vectors (B, L, D), t numbers in [0, 1]: times
+    (B,), or what stands for the event counts of the positions, (B, L) (see `TimeEmbedding`); mask (B, L) is False at
+    padding.
 
     Parameters
     ----------

@@ -118,8 +118,9 @@ class LinearTransformer(Network):
         h = self.embed(x) + position[:length] + self.condition(cond, rows)
         h = F.pad(h, (0, 0, 0, total - length))
         mask = F.pad(mask, (0, total - length), value=False)
-        angles = 4000 * t[:, None].to(self.frequencies.dtype) * self.frequencies
-        times = self.time(torch.cat([angles.sin(), angles.cos()], -1)).view(rows, 1, self.width, self.depth)
+        t = t[:, None] if t.ndim == 1 else F.pad(t, (0, total - length))  # a time, or event counts of positions
+        angles = 4000 * t[..., None].to(self.frequencies.dtype) * self.frequencies
+        times = self.time(torch.cat([angles.sin(), angles.cos()], -1)).view(rows, -1, self.width, self.depth)
         everything = self.fixed_length and self.padding == 0
         for i, layer in enumerate(self.layers):
             h = layer(h + times[..., i], **({} if everything else {"input_mask": mask}))

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqdiff.networks.layers import ConditionEmbedding, Conditions, InputAdapter, Network, TimeEmbedding
+from seqdiff.networks.layers import ConditionEmbedding, Conditions, InputAdapter, Network, TimeEmbedding, modulate
 
 
 class Rotary(nn.Module):
@@ -36,23 +36,20 @@ class Rotary(nn.Module):
         return torch.cat([a * cos - b * sin, a * sin + b * cos], -1).to(x.dtype)
 
 
-def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
-    """Return (1 + scale) x + shift; shift and scale are (B, 1, W), or (B, L, W) where counts or a signal enter."""
-    return torch.addcmul(shift, x, 1 + scale)
-
-
 class TransformerBlock(nn.Module):
     """Attention and two linear layers.
 
     Dropout takes whole channels of a sequence out of what a block adds: on a CPU a mask per letter costs much more.
     """
 
-    def __init__(self, width: int, heads: int, length: int, dropout: float, causal: bool) -> None:
+    def __init__(
+        self, width: int, heads: int, length: int, dropout: float, causal: bool, context_width: int | None = None
+    ) -> None:
         super().__init__()
         self.heads, self.causal = heads, causal
         self.norm1 = nn.LayerNorm(width, elementwise_affine=False)
         self.norm2 = nn.LayerNorm(width, elementwise_affine=False)
-        self.modulation = nn.Linear(width, 6 * width)
+        self.modulation = nn.Linear(context_width or width, 6 * width)
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.rotary = Rotary(width // heads, length)
         self.project = nn.Linear(width, width)
@@ -104,6 +101,8 @@ class Transformer(Network):
         Blocks.
     heads : int
         Attention heads.
+    context_width : int, optional
+        Dimension of what time and condition are embedded in; None means the width.
     dropout : float
     causal : bool
         Whether a position sees only itself and those before it.
@@ -130,6 +129,7 @@ class Transformer(Network):
         width: int = 128,
         depth: int = 4,
         heads: int = 4,
+        context_width: int | None = None,
         dropout: float = 0.1,
         causal: bool = False,
     ) -> None:
@@ -140,11 +140,12 @@ class Transformer(Network):
         self.embed = InputAdapter(states, width)
         self.mix = nn.Linear(width, width)  # under autocast its output, the residual stream, is in half precision
         self.position = nn.Parameter(0.02 * torch.randn(length, width))
-        self.time = TimeEmbedding(width)
-        self.condition = ConditionEmbedding(conditions, width)
-        self.blocks = nn.ModuleList(TransformerBlock(width, heads, length, dropout, causal) for _ in range(depth))
+        told = context_width or width
+        self.time = TimeEmbedding(told)
+        self.condition = ConditionEmbedding(conditions, told)
+        self.blocks = nn.ModuleList(TransformerBlock(width, heads, length, dropout, causal, told) for _ in range(depth))
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.modulation = nn.Linear(width, 2 * width)
+        self.modulation = nn.Linear(told, 2 * width)
         self.out = nn.Linear(width, letters)
         for layer in (self.modulation, self.out):
             nn.init.zeros_(layer.weight)
