@@ -89,7 +89,8 @@ def trajectory(
     guidance = guidance or Guidance()
     state = process.prior(mask, generator)
     yield state
-    for target in process.levels(state, steps):
+    for level in process.levels(state, steps):
+        target = process.aim(state, level, generator)
         state = _advance(process, denoiser, state, target, cond, guidance, temperature, generator)
         yield state
 

@@ -17,7 +17,16 @@ from toy import Toy, raw_input
 
 from seqdiff.guidance import Template
 from seqdiff.networks import Conditions, build_network
-from seqdiff.processes import CategoricalProcess, Classical, FirstHitting, Masked, Multinomial, State, Uniform
+from seqdiff.processes import (
+    SCUD,
+    CategoricalProcess,
+    Classical,
+    FirstHitting,
+    Masked,
+    Multinomial,
+    State,
+    Uniform,
+)
 from seqdiff.processes.rates import make_forward
 from seqdiff.processes.schedules import make_schedule
 from seqdiff.runtime import chunk_generators
@@ -28,6 +37,7 @@ from seqdiff.sampling import in_batches, trajectory
 class Case:
     """What the tests need to know about a process.
 
+    `marginal(t)` is q(x_t | x_0) where the posterior's levels are no times but event counts, with `times` to look at.
     make(steps) builds it for three letters, steps None for continuous time; `transition(s, t)` is the matrix
     q(x_t | x_s) of the process `make(20)`, (S, S), by a slow and obvious way; `pairs` are times s < t to look at;
     `gaps` are the largest allowed distances of the bound from the entropy, in nats, for some `make` arguments, in
@@ -42,6 +52,8 @@ class Case:
     steps: int | None
     sampler_steps: int
     distance: float
+    marginal: Callable[[float], np.ndarray] | None = None
+    times: tuple[float, ...] = ()
 
 
 def multinomial_transition(s: float, t: float, steps: int = 20) -> np.ndarray:
@@ -76,6 +88,16 @@ def classical_transition(s: float, t: float) -> np.ndarray:
     """Exponentiate the rates by what the cosine schedule adds from s to t."""
     alpha = [1 - math.cos((1 - i) * math.pi / 2) for i in (s, t)]
     return expm(math.log(alpha[0] / alpha[1]) * ROUND)
+
+
+def scud_transition(s: float, t: float) -> np.ndarray:
+    """Multiply the matrices of the single events: at gamma = 0.3 the fastest letter jumps in 0.7 of them."""
+    return np.linalg.matrix_power(np.eye(3) + 0.7 / 1.1 * ROUND, int(t) - int(s))
+
+
+def scud_marginal(t: float) -> np.ndarray:
+    """Exponentiate the rates: alpha = 1 - t is e^-Lambda at the rate of the events."""
+    return expm(-math.log1p(-t) * ROUND)
 
 
 CASES = {
@@ -124,6 +146,17 @@ CASES = {
         sampler_steps=100,
         distance=0.02,
     ),
+    "scud": Case(
+        make=lambda steps: SCUD(make_forward(ROUND, "ABC"), gamma=0.3),
+        transition=scud_transition,
+        pairs=((0, 1), (0, 3), (2, 5), (1, 40), (6, 7)),
+        gaps={None: 0.02},
+        steps=None,
+        sampler_steps=100,
+        distance=0.02,
+        marginal=scud_marginal,
+        times=(0.0625, 0.5, 0.99),
+    ),
 }
 
 
@@ -141,10 +174,10 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def all_states(process: CategoricalProcess, t: float) -> tuple[State, torch.Tensor]:
+def all_states(case: Case, process: CategoricalProcess, t: float) -> tuple[State, torch.Tensor]:
     """Return one-letter states for every pair (x0, x_t), and the x0 as one-hot logarithms."""
     x0, x = torch.meshgrid(torch.arange(process.letters), torch.arange(process.states), indexing="ij")
-    times = torch.full((x.numel(),), t)
+    times = torch.full((x.numel(), 1), t) if case.marginal else torch.full((x.numel(),), t)
     one_hot = torch.eye(process.letters, dtype=torch.float64).log()[x0.reshape(-1, 1)]
     return State(x.reshape(-1, 1), times, torch.ones(x.numel(), 1, dtype=torch.bool)), one_hot
 
@@ -152,7 +185,7 @@ def all_states(process: CategoricalProcess, t: float) -> tuple[State, torch.Tens
 def test_forward_is_the_product_of_its_steps(case):
     process = case.make(20)
     for _, t in case.pairs:
-        state, _ = all_states(process, t)
+        state, _ = all_states(case, process, t)
         evidence = process.log_evidence(state, torch.float64).exp()[:, 0]  # (x0 x_t, k): q(x_t | k)
         expected = torch.tensor(case.transition(0, t))[: process.letters, state.x[:, 0]].T
         if process.states > process.letters:  # evidence is known up to a factor per x_t
@@ -164,18 +197,19 @@ def test_forward_is_the_product_of_its_steps(case):
 def test_corrupt_draws_from_the_forward_law(case):
     process, n = case.make(20), 60_000
     x0 = torch.arange(3).repeat(n)[:, None]
-    for _, t in case.pairs:
+    marginal = case.marginal or (lambda t: case.transition(0, t))
+    for t in case.times or [t for _, t in case.pairs]:
         state = process.corrupt(x0, torch.full((3 * n,), t), torch.ones(3 * n, 1, dtype=torch.bool), seeded(3))
         counts = torch.zeros(3, process.states)
         counts.index_put_((x0[:, 0], state.x[:, 0]), torch.ones(()), accumulate=True)
-        expected = torch.tensor(case.transition(0, t))[:3]
+        expected = torch.tensor(marginal(t))[:3]
         assert torch.allclose(counts.double() / n, expected, atol=5 * 0.5 / math.sqrt(n))
 
 
 def test_posterior_times_marginal_is_the_joint(case):
     process = case.make(20)
     for s, t in case.pairs:
-        state, one_hot = all_states(process, t)
+        state, one_hot = all_states(case, process, t)
         posterior = process.posterior(one_hot, state, s).exp()[:, 0]
         posterior = posterior.reshape(3, process.states, process.states)  # x0, x_t, x_s
         q_t, q_s = (torch.tensor(case.transition(0, i))[:3] for i in (t, s))
@@ -188,7 +222,7 @@ def test_posterior_times_marginal_is_the_joint(case):
 def test_posterior_is_the_mixture_over_clean_letters(case):
     process = case.make(20)
     s, t = case.pairs[-2]
-    state, _ = all_states(process, t)
+    state, _ = all_states(case, process, t)
     n = len(state.x)
     logits = torch.randn(n, 1, 3, generator=seeded(), dtype=torch.float64) + process.log_evidence(state, torch.float64)
     log_p0 = torch.log_softmax(logits, -1)
@@ -281,7 +315,7 @@ def test_templates_are_always_satisfied(case, toy):
     assert len(x.unique(dim=0)) > 3  # and what is free stays free
 
 
-@pytest.mark.parametrize("network", ["conv", "linear-transformer"])
+@pytest.mark.parametrize("network", ["conv", "transformer", "bytenet", "linear-transformer"])
 def test_gradients_reach_every_parameter(case, network):
     process = case.make(20)
     sizes = {
@@ -303,7 +337,7 @@ def test_gradients_reach_every_parameter(case, network):
     assert silent == []
 
 
-@pytest.mark.parametrize("network", ["conv", "linear-transformer"])
+@pytest.mark.parametrize("network", ["conv", "transformer", "bytenet", "linear-transformer"])
 def test_what_stands_beyond_the_end_does_not_matter(case, network):
     process = case.make(20)
     sizes = {"states": process.states, "letters": 3, "length": 11, "conditions": Conditions(), "fixed_length": False}

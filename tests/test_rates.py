@@ -137,7 +137,7 @@ TWO_ISLANDS[np.ix_([1, 3, 4], [1, 3, 4])] = [[-6, 4, 2], [1, -4, 3], [4, 4, -8]]
 @pytest.mark.parametrize(
     ("spec", "letters", "words"),
     [
-        ("cauchy", "ACGT", "'uniform', 'absorbing', 'gaussian', 'blosum62'"),
+        ("cauchy", "ACGT", "'uniform', 'absorbing', 'gaussian', 'kimura', 'blosum62'"),
         ("blosum62", "ACGTB", "'B'"),
         (np.zeros((3, 3)), "ACGT", r"shape \(3, 3\).*4 letters"),
         ([["x", "y"], ["z", "w"]], "AB", "neither a known name nor an array"),

@@ -6,9 +6,11 @@ from seqdiff.processes.categorical import CategoricalProcess
 from seqdiff.processes.classical import Classical
 from seqdiff.processes.masked import FirstHitting, Masked
 from seqdiff.processes.multinomial import Multinomial
+from seqdiff.processes.scud import SCUD
 from seqdiff.processes.uniform import Uniform
 
 __all__ = [
+    "SCUD",
     "Autoregressive",
     "CategoricalProcess",
     "Classical",

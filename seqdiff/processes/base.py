@@ -71,6 +71,9 @@ class Process(nn.Module):
         """The number of logits that the network gives at a position (K, or K + 1 with an end token)."""
         return self.letters
 
+    def fit_schedule(self, p0: Tensor) -> None:
+        """Fit what the noise needs to know of the data, the frequencies of its letters (K,); most need nothing."""
+
     def prior(self, mask: Tensor, generator: Generators) -> State:
         """Draw the state that generation starts from."""
         raise NotImplementedError
@@ -91,6 +94,10 @@ class Process(nn.Module):
     def levels(self, state: State, steps: int | None) -> Iterator[Any]:
         """Yield what `step` steps to, noisiest first: times, event counts or positions. None: the process's default."""
         raise NotImplementedError
+
+    def aim(self, state: State, level: Any, generator: Generators) -> Any:
+        """Return what `kernel` and `step` are to reach at a level; where that is drawn, it is drawn here."""
+        return level
 
     def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
         """Return log p(x0 | x_t), (B, L, K), normalised."""

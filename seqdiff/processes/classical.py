@@ -46,12 +46,22 @@ class Classical(ContinuousTime):
     """
 
     letter_kl: Tensor
+    law_kl: Tensor
 
     def __init__(self, forward: Forward, schedule: Schedule | None = None, steps: int = 100) -> None:
         super().__init__(forward.letters, steps)
         self.noise, self.schedule = forward, schedule or Linear()
         self.t_max = self.schedule.t_max
-        self.register_buffer("letter_kl", forward.prior_kl(self.schedule.largest), persistent=False)
+        self.register_buffer("letter_kl", torch.zeros_like(self.law), persistent=False)
+        self.register_buffer("law_kl", torch.zeros_like(self.law), persistent=False)
+        _measure_end(self)
+        self.register_load_state_dict_post_hook(_measure_end)  # a fitted schedule is read from the model's file
+
+    def fit_schedule(self, p0: Tensor) -> None:
+        """Fit the schedule, where it is one that is fitted, to letters of the law p0 (K,)."""
+        super().fit_schedule(p0)
+        self.schedule.fit_classical(self.noise, p0)
+        _measure_end(self)
 
     @property
     def states(self) -> int:
@@ -91,6 +101,9 @@ class Classical(ContinuousTime):
     def prior_kl(self, x0: Tensor, mask: Tensor) -> Tensor:
         return masked_sum(self.letter_kl[x0], mask)
 
+    def end_kl(self) -> Tensor:
+        return self.law_kl
+
     def density(self, w: Tensor, x0: Tensor, x: Tensor, t: Tensor) -> Tensor:
         q = _shared(self.noise.transition, self._total(t))
         tiny = torch.finfo(q.dtype).tiny
@@ -99,6 +112,14 @@ class Classical(ContinuousTime):
         log_ratio = model.clamp_min(tiny).log() - truth.clamp_min(tiny).log()
         rate = self.schedule.rate(t.to(q.dtype))[:, None]
         return rate * (self.noise.rates.T[x] * jump_kl(truth, model - truth, log_ratio)).sum(-1)
+
+
+def _measure_end(process: Classical, *_: Any) -> None:
+    """Set what is known of the end to what it is with the schedule, and the law of the letters, as they are now."""
+    largest = process.schedule.largest
+    process.letter_kl.copy_(process.noise.prior_kl(largest))
+    q = process.noise.transition(process.letter_kl.new_tensor([largest]))[0]
+    process.law_kl.copy_((torch.xlogy(q, q) - torch.xlogy(q, process.law @ q)).sum(-1).clamp_min(0))
 
 
 def _shared(function: Callable[[Tensor], Tensor], total: Tensor) -> Tensor:

@@ -23,28 +23,11 @@ from torch.nn import functional as F
 
 from seqdiff.processes.base import Cond, Denoiser, State, masked_sum
 from seqdiff.processes.categorical import CategoricalProcess, sample_categorical, stratified
+from seqdiff.processes.strata import at_rank, smallest, touched
 from seqdiff.runtime import Generators, uniform
 
 DEFAULT_TIMES = 20  # strata of the bound in continuous time
 DEFAULT_STEPS = 100  # of the ancestral sampler in continuous time
-
-
-def smallest(keys: Tensor, count: Tensor) -> Tensor:
-    """Return booleans (B, L), True at the `count` (B,) smallest `keys` (B, L) of each row.
-
-    Examples
-    --------
-    >>> smallest(torch.tensor([[0.3, 0.1, 0.2]]), torch.tensor([2])).tolist()
-    [[False, True, True]]
-    """
-    rank = keys.argsort(stable=True, dim=-1).argsort(-1)
-    return rank < count[:, None]
-
-
-def at_rank(keys: Tensor, count: Tensor) -> Tensor:
-    """Return the `count`-th smallest of `keys` (B, L) in each row, counted from 1; 0 where `count` is 0."""
-    found = keys.sort(-1).values.gather(-1, (count - 1).clamp_min(0)[:, None]).squeeze(-1)
-    return torch.where(count > 0, found, torch.zeros_like(found))
 
 
 class Masked(CategoricalProcess):
@@ -97,11 +80,10 @@ class Masked(CategoricalProcess):
         if self.steps is not None:
             i = 1 + (u * self.steps).long().clamp_max(self.steps - 1)
             return self.corrupt(x0, i.to(u.dtype) / self.steps, mask, generator), self.steps / i
-        length = mask.sum(-1)
-        k = 1 + torch.minimum((u * length).long(), length - 1)
-        # The letters' own masking times: the k first are masked at the time of the k-th. Padding never is.
-        times = uniform(tuple(x0.shape), generator, x0.device).masked_fill(~mask, 2.0)
-        return State(torch.where(smallest(times, k), self.letters, x0), at_rank(times, k), mask), length / k
+        stratum = touched(u, mask, generator)
+        return State(
+            torch.where(stratum.where, self.letters, x0), stratum.a, mask
+        ), stratum.log_weight.exp() / stratum.a
 
     # -- loss and bound -----------------------------------------------------------------------------------------------
 

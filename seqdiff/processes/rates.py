@@ -111,6 +111,29 @@ def blosum62_rates(letters: Sequence[str], beta: float = 1.0, alpha: float = 0.0
     return _scaled(((vectors * values) @ vectors.T / np.divide.outer(root, root)).clip(0))
 
 
+def kimura_rates(letters: Sequence[str], kappa: float = 2.0) -> np.ndarray:
+    """Return Q (4, 4) for bases: A and G, and C and T, turn into each other `kappa` times as fast as any others.
+
+    Transitions are commoner than transversions in evolution (Kimura 1980, J. Mol. Evol. 16:111).
+
+    Raises
+    ------
+    ValueError
+        If the letters are not four bases.
+
+    Examples
+    --------
+    >>> kimura_rates("ACGT")[0].tolist()
+    [-1.0, 0.25, 0.5, 0.25]
+    """
+    if set(letters) not in (set("ACGT"), set("ACGU")):
+        raise ValueError(
+            f"forward='kimura' is for DNA and RNA, but the alphabet is {''.join(letters)!r}; give 'uniform'"
+        )
+    purine = np.array([letter in "AG" for letter in letters])
+    return _scaled(np.where(purine[:, None] == purine, kappa, 1.0))
+
+
 def _symmetric(matrix: np.ndarray) -> np.ndarray:
     return (matrix + matrix.T) / 2
 
@@ -274,6 +297,7 @@ FORWARDS: dict[str, Callable[[Sequence[str]], Forward]] = {
     "uniform": lambda letters: ReversibleForward(uniform_rates(len(letters))),
     "absorbing": lambda letters: AbsorbingForward(len(letters)),
     "gaussian": lambda letters: ReversibleForward(gaussian_rates(len(letters))),
+    "kimura": lambda letters: ReversibleForward(kimura_rates(letters)),
     "blosum62": lambda letters: ReversibleForward(blosum62_rates(letters)),
 }
 
@@ -283,7 +307,7 @@ def make_forward(spec: Any, letters: Sequence[str]) -> Forward:
 
     Parameters
     ----------
-    spec : {"uniform", "absorbing", "gaussian", "blosum62"} or array
+    spec : {"uniform", "absorbing", "gaussian", "kimura", "blosum62"} or array
         An array is Q (K, K), its rows and columns in the order of the letters.
     letters : sequence of str
         The alphabet.

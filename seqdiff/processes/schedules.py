@@ -14,6 +14,10 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from seqdiff.processes.information import classical_table, masking_table, scud_table
+from seqdiff.processes.powers import Powers
+from seqdiff.processes.rates import Forward
+
 
 class Schedule(nn.Module):
     """Base of the schedules. A subclass gives `total` and `rate`; one that was fitted keeps its table in buffers.
@@ -38,6 +42,12 @@ class Schedule(nn.Module):
     def rate(self, t: Tensor) -> Tensor:
         """Return beta_t = dLambda/dt, of the shape of t."""
         raise NotImplementedError
+
+    def fit_classical(self, forward: Forward, p0: Tensor) -> None:
+        """Fit to what classical diffusion forgets of letters drawn from p0 (K,); most schedules need no fitting."""
+
+    def fit_scud(self, powers: Powers, p0: Tensor) -> None:
+        """Fit to what SCUD forgets of letters drawn from p0 (K,), given their event counts."""
 
     @property
     def largest(self) -> float:
@@ -102,7 +112,78 @@ class LogLinear(Schedule):
         return self.scale * (1 - self.keep) / (1 - (1 - self.keep) * t)
 
 
-SCHEDULES: dict[str, type[Schedule]] = {"linear": Linear, "cos": Cosine, "log-linear": LogLinear}
+class MutualInformation(Schedule):
+    """A letter keeps the share 1 - t of the information about itself: M(Lambda(t)) = 1 - t, up to M = 1e-9.
+
+    A table of log Lambda at nodes of log(t/(1 - t)), with a cubic between two nodes that has the exact slopes there
+    (processes/information.py). It is saved with the model and read back, never fitted again. Before it is fitted it is
+    that of letters that are masked, Lambda = -log(1 - t). `scale` means nothing here: the table knows the rates.
+
+    Examples
+    --------
+    >>> from seqdiff.processes.rates import make_forward
+    >>> schedule = MutualInformation()
+    >>> schedule.fit_classical(make_forward("uniform", "ACGT"), torch.full((4,), 0.25))
+    >>> schedule.total(torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)).round(decimals=4).tolist()
+    [0.0242, 0.2182, 0.8385]
+    """
+
+    t_max = 1 - 1e-9
+    table: Tensor
+
+    def __init__(self, scale: float = 1.0) -> None:
+        super().__init__(scale)
+        self.register_buffer("table", masking_table())
+
+    def fit_classical(self, forward: Forward, p0: Tensor) -> None:
+        self.table = classical_table(forward, p0).to(self.table)
+
+    def fit_scud(self, powers: Powers, p0: Tensor) -> None:
+        self.table = scud_table(powers, p0).to(self.table)
+
+    def _cubic(self, t: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Return log Lambda, its derivative by log(t/(1 - t)), and t within the numbers that have such a logarithm."""
+        limits = torch.finfo(self.table.dtype)
+        t = t.to(self.table.dtype).clamp(limits.tiny, 1 - limits.eps)
+        odds = t.log() - torch.log1p(-t)
+        nodes, values, slopes = self.table
+        inside = odds.clamp(nodes[0], nodes[-1])
+        i = torch.searchsorted(nodes, inside.contiguous()).clamp(1, len(nodes) - 1)
+        h = nodes[i] - nodes[i - 1]
+        s = (inside - nodes[i - 1]) / h
+        first, last = slopes[i - 1] * h, slopes[i] * h
+        rise = values[i] - values[i - 1]
+        # y0 + s first + s^2 (3 rise - 2 first - last) + s^3 (first + last - 2 rise)
+        square, cube = 3 * rise - 2 * first - last, first + last - 2 * rise
+        slope = (first + s * (2 * square + s * 3 * cube)) / h
+        value = values[i - 1] + s * (first + s * (square + s * cube))
+        return value + slope * (odds - inside), slope, t  # a straight line beyond the last nodes
+
+    def total(self, t: Tensor) -> Tensor:
+        log_total = self._cubic(t)[0]
+        return torch.where(t > 0, log_total.exp(), 0).to(t.dtype)
+
+    def rate(self, t: Tensor) -> Tensor:
+        log_total, slope, inner = self._cubic(t)
+        return (slope * torch.exp(log_total - inner.log() - torch.log1p(-inner))).to(t.dtype)
+
+    @property
+    def largest(self) -> float:
+        return float(self.total(torch.tensor(self.t_max, dtype=self.table.dtype, device=self.table.device)))
+
+    def _load_from_state_dict(self, state_dict, prefix, *rest):
+        saved = state_dict.get(prefix + "table")
+        if saved is not None and saved.ndim == 2 and len(saved) == 3 and saved.shape != self.table.shape:
+            self.table = self.table.new_empty(saved.shape)
+        super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+SCHEDULES: dict[str, type[Schedule]] = {
+    "linear": Linear,
+    "cos": Cosine,
+    "log-linear": LogLinear,
+    "mutual_information": MutualInformation,
+}
 
 
 def make_schedule(name: str, scale: float = 1.0) -> Schedule:

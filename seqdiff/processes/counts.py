@@ -1,0 +1,68 @@
+r"""Numbers of events: Poisson counts, and what is left of counts when each event stays with some probability.
+
+Both invert the distribution function at one uniform number each, so that a draw takes as many random numbers as it has
+entries, whatever comes out: the noise of a row does not depend on the rows drawn with it.
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor
+
+from seqdiff.runtime import Generators, uniform
+
+
+def poisson(rate: Tensor, length: int, generator: Generators, *, least: int = 0) -> Tensor:
+    """Return Poisson counts (B, length), int64, of the rates (B,), given that they are not below `least`.
+
+    Examples
+    --------
+    >>> poisson(torch.tensor([0.0, 50.0]), 3, torch.Generator().manual_seed(0)).shape
+    torch.Size([2, 3])
+    """
+    u = uniform((len(rate), length), generator, rate.device)
+    rate = _wide(rate)
+    largest = float(rate.max())
+    n = torch.arange(math.ceil(largest + 12 * math.sqrt(largest) + 30), device=rate.device, dtype=rate.dtype)
+    log_p = torch.xlogy(n, rate[:, None]) - torch.lgamma(n + 1)
+    log_p = torch.log_softmax(log_p.masked_fill(n < least, -torch.inf), -1)
+    rows = torch.arange(len(rate), device=rate.device)[:, None].expand(-1, length)
+    return _invert(log_p, rows, u).to(u.device)
+
+
+def thinned(counts: Tensor, share: float, generator: Generators) -> Tensor:
+    """Return how many of `counts` (B, L) events are left where each stays with probability `share`, int64 (B, L).
+
+    Examples
+    --------
+    >>> thinned(torch.tensor([[0, 5, 9]]), 1.0, torch.Generator().manual_seed(0)).tolist()
+    [[0, 5, 9]]
+    """
+    u = uniform(tuple(counts.shape), generator, counts.device)
+    different, which = torch.unique(counts, return_inverse=True)
+    total = _wide(different.to(u.dtype))[:, None]
+    n = torch.arange(int(different[-1]) + 1, device=total.device, dtype=total.dtype)
+    chosen = torch.lgamma(total + 1) - torch.lgamma(n + 1) - torch.lgamma((total - n).clamp_min(0) + 1)
+    stay, go = torch.tensor([share, 1 - share], dtype=total.dtype, device=total.device)
+    log_p = chosen + torch.xlogy(n, stay) + torch.xlogy((total - n).clamp_min(0), go)
+    return _invert(log_p.masked_fill(n > total, -torch.inf), which, u).to(u.device)
+
+
+def _wide(values: Tensor) -> Tensor:
+    """Return the values in float64, on the CPU where the device has none."""
+    return (values.cpu() if values.device.type == "mps" else values).double()
+
+
+def _invert(log_p: Tensor, rows: Tensor, u: Tensor) -> Tensor:
+    """Return the first n whose distribution function, log_p (R, N) in row `rows`, exceeds u."""
+    cumulative = log_p.exp().cumsum(-1)
+    cumulative = cumulative / cumulative[:, -1:]
+    # One sorted line for all rows: row i lies in [2i, 2i + 1].
+    start = 2.0 * torch.arange(len(log_p), device=log_p.device, dtype=log_p.dtype)
+    line = (cumulative + start[:, None]).flatten()
+    u, rows = u.to(line.device, line.dtype), rows.to(line.device)
+    found = torch.searchsorted(line, start[rows] + u, right=True) - rows * log_p.shape[-1]
+    last = (log_p > -torch.inf).long().cumsum(-1).argmax(-1)  # the largest n that is possible
+    return torch.minimum(found, last[rows])

@@ -1,0 +1,249 @@
+r"""SCUD: diffusion conditioned on the schedule of jumps (Amin, Gruver & Wilson 2025, arXiv 2506.08316).
+
+A rate matrix Q is run as events: at the rate r = max_i(-Q_ii)/(1 - gamma) the letter is drawn anew from the chain
+K = 1 + Q/r. By time t a position has had S ~ Poisson(Lambda(t)) of them, and x_t ~ K^S[x_0, .]. The network is told S
+of every position, so that only where letters go is left to learn, not when they jump:
+
+    -log p(x_0) <= E_S KL(K^S[x_0, .] || pi) at t_max
+                   + integral over t of beta/Lambda E sum_l S KL(q(x_{S-1} | x_S, x_0) || p_theta(x_{S-1} | x_S))
+
+with q(x_{S-1} | x_S, x_0) ~ K^{S-1}[x_0, x_{S-1}] K[x_{S-1}, x_S], and p_theta the same averaged over p(x_0 | x_S).
+As gamma -> 1 this becomes classical diffusion with the rates Q; uniform Q with gamma = 1/K is masked diffusion, every
+letter with S > 0 being a mask.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqdiff.processes.base import Cond, Denoiser, State, masked_sum
+from seqdiff.processes.categorical import sample_categorical
+from seqdiff.processes.continuous import ContinuousTime
+from seqdiff.processes.counts import poisson, thinned
+from seqdiff.processes.powers import Powers, make_powers
+from seqdiff.processes.rates import Forward, jump_kl
+from seqdiff.processes.schedules import Linear, Schedule
+from seqdiff.processes.strata import late, touched
+from seqdiff.runtime import Generators
+
+MANY = 100_000  # events, the end of the scale on which the network sees counts
+
+
+class Undo(NamedTuple):
+    """What a step undoes: down to `counts` events (B, L), which is where time `time` finds them.
+
+    With `redo` the same number of events happens again afterwards: a corrector step, which leaves the counts alone.
+    """
+
+    counts: Tensor
+    time: float
+    redo: bool = False
+
+
+class SCUD(ContinuousTime):
+    """Diffusion conditioned on the number of events at each position; `State.t` holds those, (B, L).
+
+    Parameters
+    ----------
+    forward : Forward
+        The rate matrix, of `make_forward`; not an absorbing one.
+    gamma : float
+        How much of the schedule is left to the network, from 0 (none: every event is a jump) to below 1 (towards
+        classical diffusion). 1 minus the paper's.
+    schedule : Schedule, optional
+        Of the expected number of events Lambda(t), its scale r included; None is `Linear(r)`.
+    steps : int
+        Steps of the sampler where none are asked for.
+    correctors : int
+        Corrector steps after each of them, one call of the network each.
+
+    Raises
+    ------
+    ValueError
+        If the forward process is absorbing.
+    """
+
+    letter_kl: Tensor
+    law_kl: Tensor
+    redone = 0.25
+    """The share of the events that a corrector step undoes: small, as it is exact while one position changes."""
+
+    def __init__(
+        self,
+        forward: Forward,
+        gamma: float = 0.0,
+        schedule: Schedule | None = None,
+        steps: int = 100,
+        correctors: int = 0,
+    ) -> None:
+        super().__init__(forward.letters, steps)
+        self.gamma = gamma
+        self.powers = make_powers(forward, gamma)
+        one = torch.eye(forward.states, dtype=torch.float64)
+        fastest = self.powers.rate * (1 - gamma)
+        self.jumps = Powers(one + forward.rates / fastest, forward.stationary, fastest)
+        self.late = max(2.0, 2 * fastest / forward.gap)  # how far beyond the first jumps the loss goes on
+        self.schedule = schedule or Linear(self.powers.rate)
+        self.t_max = self.schedule.t_max
+        self.correctors = correctors
+        self.register_buffer("letter_kl", torch.zeros_like(self.law), persistent=False)
+        self.register_buffer("law_kl", torch.zeros_like(self.law), persistent=False)
+        _measure_end(self)
+        self.register_load_state_dict_post_hook(_measure_end)  # a fitted schedule is read from the model's file
+
+    def fit_schedule(self, p0: Tensor) -> None:
+        super().fit_schedule(p0)
+        self.schedule.fit_scud(self.powers, p0)
+        _measure_end(self)
+
+    def _total(self, t: Tensor) -> Tensor:
+        return self.schedule.total(t.to(self.powers.one.dtype))
+
+    # -- the noise ----------------------------------------------------------------------------------------------------
+
+    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
+        """Draw the events of every position by the times t (B,), and the letters that they left."""
+        counts = poisson(self._total(t), x0.shape[1], generator)
+        return self.jumped(x0, counts, mask, generator)
+
+    def jumped(self, x0: Tensor, counts: Tensor, mask: Tensor, generator: Generators) -> State:
+        """Draw what x0 is after these numbers of events (B, L)."""
+        return State(sample_categorical(self.powers.rows(counts, x0).log(), generator), counts, mask)
+
+    def network_input(self, state: State) -> tuple[Tensor, Tensor]:
+        """Return the letters, and log(1 + S) / log(1 + MANY): small counts all differ, of large ones their ratio."""
+        return state.x, torch.log1p(state.t.float()) / math.log1p(MANY)
+
+    def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
+        return self.powers.columns(state.t, state.x).log().to(dtype)
+
+    def prior_kl(self, x0: Tensor, mask: Tensor) -> Tensor:
+        return masked_sum(self.letter_kl[x0], mask)
+
+    def end_kl(self) -> Tensor:
+        return self.law_kl
+
+    # -- the loss -----------------------------------------------------------------------------------------------------
+
+    def event_kl(self, w: Tensor, x0: Tensor, state: State) -> Tensor:
+        """Return S KL(q(x_{S-1} | x_S, x_0) || p_theta(x_{S-1} | x_S)), (B, L) nats, from context probabilities w."""
+        w = w.to(self.powers.one.dtype)
+        before = (state.t - 1).clamp_min(0)
+        last = self.powers.one.T[state.x]  # K[., x_S]
+        truth = self.powers.rows(before, x0) * last
+        model = self.powers.mix(w, before) * last
+        tiny = torch.finfo(truth.dtype).tiny
+        truth, model = (p / p.sum(-1, keepdim=True).clamp_min(tiny) for p in (truth, model))
+        log_ratio = model.clamp_min(tiny).log() - truth.clamp_min(tiny).log()
+        return state.t * jump_kl(truth, model - truth, log_ratio).sum(-1)
+
+    def term(
+        self, denoiser: Denoiser, x0: Tensor, u: Tensor, cond: Cond, mask: Tensor, generator: Generators
+    ) -> Tensor:
+        """Return an estimate (B,) of the integral over Lambda, whatever the schedule makes of it; u (B,) in [0, 1).
+
+        Events are jumps, with probability 1 - gamma, by K' = 1 + Q/max_i(-Q_ii), or nothing: a letter is touched once
+        it has had a jump.
+        """
+        share = 1 - self.gamma
+        stratum = late(touched(u, mask, generator, untouched=self.gamma > 0), mask, self.late)
+        jumped = -stratum.log_alpha  # expected jumps of a letter, Lambda (1 - gamma)
+        jumps = torch.where(stratum.where, poisson(jumped, x0.shape[1], generator, least=1), 0)
+        x = sample_categorical(self.jumps.rows(jumps, x0).log(), generator)
+        if self.gamma > 0:
+            idle = poisson(jumped * (self.gamma / share), x0.shape[1], generator)
+            jumps = jumps + idle
+        state = State(x, jumps, mask)
+        w = torch.softmax(self.context(denoiser, state, cond), -1)
+        lost = masked_sum(self.event_kl(w, x0, state) - self.event_kl(self.alike(w), x0, state), mask)
+        # dLambda / Lambda = da / ((1 - a) -log(1 - a)): the share cancels
+        weight = (stratum.log_weight - stratum.log_alpha - jumped.log()).exp()
+        return torch.where(jumped <= share * self.schedule.largest, weight * lost, 0) + self.known(x0, mask)
+
+    # -- sampling -----------------------------------------------------------------------------------------------------
+
+    def prior(self, mask: Tensor, generator: Generators) -> State:
+        """Draw the events of every position and letters of the stationary law."""
+        time = self.last_times(mask)
+        counts = poisson(self._total(time), mask.shape[1], generator)
+        x = sample_categorical(self.powers.stationary.log().expand(*mask.shape, -1), generator)
+        return State(x, counts, mask, {"time": time})
+
+    def levels(self, state: State, steps: int | None) -> Iterator[tuple[float, bool]]:
+        """Yield times, evenly spaced, the last one 0; True beside a time marks a corrector step there."""
+        if bool(((state.t == 0) & state.mask).any()):
+            yield self.t_max, False  # letters that no event ever touches are settled first
+        for time in np.linspace(self.t_max, 0, (steps or self.steps) + 1)[1:].tolist():
+            yield time, False
+            yield from [(time, True)] * (self.correctors if time else 0)
+
+    def aim(self, state: State, level: tuple[float, bool], generator: Generators) -> Undo:
+        """Draw how many events each position had by the level's time: S_s | S_t is binomial, Lambda(s)/Lambda(t)."""
+        time, redo = level
+        now, then = self._total(state.extra["time"][:1]), self._total(state.extra["time"].new_full((1,), time))
+        stay = 1 - self.redone if redo else float((then / now).clamp(0, 1))
+        return Undo(thinned(state.t, stay, generator), time, redo)
+
+    def untouched(self, state: State) -> Tensor:
+        """Return booleans (B, L): letters of the prior that no event will ever be undone at."""
+        time = state.extra.get("time")
+        if time is None:
+            return torch.zeros_like(state.mask)
+        return (state.t == 0) & (time == self.t_max)[:, None]
+
+    def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
+        log_p0 = super().predict(denoiser, state, cond, temperature)
+        stationary = self.powers.stationary.log().to(log_p0.dtype)
+        return torch.where(self.untouched(state)[..., None], stationary, log_p0)
+
+    def kernel(self, log_p0: Tensor, state: State, target: Undo) -> Tensor:
+        kernel = self.posterior(log_p0, state, target.counts)
+        return torch.where(self.untouched(state)[..., None], log_p0, kernel)
+
+    def posterior(self, log_p0: Tensor, state: State, target: Any) -> Tensor:
+        """Return log p(x_{S-k} | x_S), where `target`, (B, L) or a number, is S - k.
+
+        With v(x_0) = p(x_0 | x_S) / K^S[x_0, x_S]: p(x_{S-k} | x_S) = K^k[x_{S-k}, x_S] (v K^{S-k})[x_{S-k}].
+        """
+        counts = torch.as_tensor(target, dtype=state.t.dtype, device=state.t.device).expand_as(state.t)
+        wide = log_p0.to(self.powers.one.dtype)
+        log_v = torch.where(wide > -torch.inf, wide - self.powers.columns(state.t, state.x).log(), -torch.inf)
+        v = (log_v - log_v.amax(-1, keepdim=True)).exp()
+        joint = self.powers.mix(v, counts) * self.powers.columns(state.t - counts, state.x)
+        return torch.log_softmax(joint.log(), -1).to(log_p0.dtype)
+
+    def step(self, state: State, target: Undo, kernel: Tensor, generator: Generators) -> State:
+        x = sample_categorical(kernel, generator)
+        extra = {"time": torch.full_like(state.extra["time"], target.time)}
+        if not target.redo:
+            return State(x, target.counts, state.mask, extra)
+        again = self.jumped(x, state.t - target.counts, state.mask, generator)
+        return State(again.x, state.t, state.mask, extra)
+
+
+def end_kl(powers: Powers, largest: float, law: Tensor) -> Tensor:
+    """Return sum_n Poisson(n; Lambda) KL(K^n[x_0, .] || law K^n) for each letter x_0, (K,) nats."""
+    width = 10 * math.sqrt(largest) + 20
+    counts = torch.arange(
+        max(0, math.floor(largest - width)), math.ceil(largest + width) + 1, device=law.device, dtype=torch.long
+    )
+    log_weight = counts.to(law.dtype) * math.log(largest) - torch.lgamma(counts.to(law.dtype) + 1)
+    total = torch.zeros_like(law)
+    for n, weight in zip(counts.split(64), torch.softmax(log_weight, 0).split(64), strict=True):
+        q = powers(n)  # (n, K, K)
+        kl = torch.xlogy(q, q) - torch.xlogy(q, (law @ q)[:, None])
+        total += weight @ kl.sum(-1)
+    return total.clamp_min(0)
+
+
+def _measure_end(process: SCUD, *_: Any) -> None:
+    """Set what is known of the end to what it is with the schedule, and the law of the letters, as they are now."""
+    largest = process.schedule.largest
+    process.letter_kl.copy_(end_kl(process.powers, largest, process.powers.stationary))
+    process.law_kl.copy_(end_kl(process.powers, largest, process.law))

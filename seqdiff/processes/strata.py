@@ -1,0 +1,108 @@
+r"""Integrals over time by the number of letters that noise has touched, which is what their integrands depend on most.
+
+Let each of L positions be touched with probability a, independently, and a run from 0 to 1. With D what is lost per
+unit of a,
+
+    int_0^1 E[D] da = sum_k 1/k E[a D | k touched],    a | k ~ Beta(k, L - k + 1)
+
+(k from 1; where nothing is touched a ~ Beta(1, L + 1) with the weight 1/(L + 1)). Where D is about k/a, as it is near
+the data, every term is about as large: k is drawn in strata, and the heavy tail of 1/a has gone.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from seqdiff.runtime import Generators, uniform
+
+
+def smallest(keys: Tensor, count: Tensor) -> Tensor:
+    """Return booleans (B, L), True at the `count` (B,) smallest `keys` (B, L) of each row.
+
+    Examples
+    --------
+    >>> smallest(torch.tensor([[0.3, 0.1, 0.2]]), torch.tensor([2])).tolist()
+    [[False, True, True]]
+    """
+    rank = keys.argsort(stable=True, dim=-1).argsort(-1)
+    return rank < count[:, None]
+
+
+def at_rank(keys: Tensor, count: Tensor) -> Tensor:
+    """Return the `count`-th smallest of `keys` (B, L) in each row, counted from 1; 0 where `count` is 0."""
+    found = keys.sort(-1).values.gather(-1, (count - 1).clamp_min(0)[:, None]).squeeze(-1)
+    return torch.where(count > 0, found, torch.zeros_like(found))
+
+
+class Stratum(NamedTuple):
+    """One draw of a and of what is touched.
+
+    Parameters
+    ----------
+    a : Tensor
+        (B,) the probability of being touched.
+    log_alpha : Tensor
+        (B,) log(1 - a), however close to 1 a is.
+    where : Tensor
+        Booleans (B, L), True where a letter is touched.
+    log_weight : Tensor
+        (B,) The mean of exp(log_weight) D is the integral.
+    """
+
+    a: Tensor
+    log_alpha: Tensor
+    where: Tensor
+    log_weight: Tensor
+
+
+def touched(u: Tensor, mask: Tensor, generator: Generators, *, untouched: bool = False) -> Stratum:
+    """Draw how many and which letters are touched, and when.
+
+    Parameters
+    ----------
+    u : Tensor
+        (B,) in [0, 1), the stratum of the number of touched letters.
+    mask : Tensor
+        Booleans (B, L): real positions.
+    generator : torch.Generator or sequence of them
+    untouched : bool
+        Whether D counts also where no letter is touched.
+    """
+    length = mask.sum(-1)
+    fewest = 0 if untouched else 1
+    k = fewest + torch.minimum((u * (length + 1 - fewest)).long(), length - fewest)
+    # The moments at which letters are touched: at that of the k-th, k of them are. Padding never is.
+    times = uniform(tuple(mask.shape), generator, mask.device).masked_fill(~mask, 2.0)
+    a = at_rank(times, k)
+    weight = (length + 1 - fewest) * a / k.clamp_min(1)
+    if untouched:  # Beta(1, L + 1) from the first of L moments, which is Beta(1, L)
+        before = -torch.expm1(torch.log1p(-times.amin(-1)) * length / (length + 1))
+        a, weight = torch.where(k == 0, before, a), torch.where(k == 0, 1.0, weight)
+    return Stratum(a, torch.log1p(-a), smallest(times, k), weight.log())
+
+
+def late(stratum: Stratum, mask: Tensor, power: float) -> Stratum:
+    """Return the stratum with more of its draws near a = 1, where every letter is touched, and less weight there.
+
+    For integrands that grow there, like 1/(1 - a) where few draws are not 0. y = 1 - a^L, which is uniform among those
+    with L touched letters, is raised to `power`.
+    """
+    length = mask.sum(-1)
+    every = (stratum.where | ~mask).all(-1)
+    log_y = torch.log((-torch.expm1(length * torch.log(stratum.a.clamp_min(1e-300)))).clamp(1e-16, 1 - 1e-16))
+    stretched = power * log_y
+    # 1 - a = 1 - (1 - y)^(1/L); for tiny y that is y/L
+    alpha = -torch.expm1(torch.log1p(-stretched.exp().clamp_min(1e-12)) / length)
+    log_alpha = torch.where(stretched < -25, stretched - torch.log(length), alpha.log())
+    a = -torch.expm1(log_alpha)
+    more = math.log(power) + (power - 1) * log_y + torch.log(a / stratum.a.clamp_min(1e-300))
+    return Stratum(
+        torch.where(every, a, stratum.a),
+        torch.where(every, log_alpha, stratum.log_alpha),
+        stratum.where,
+        torch.where(every, stratum.log_weight + more, stratum.log_weight),
+    )
