@@ -10,13 +10,12 @@ Trains on the train split, chooses on valid, looks at test once for each trained
 from __future__ import annotations
 
 import argparse
-import time
 
 import numpy as np
-from common import bits, cpu_seconds, load_promoters, machine, show
+from common import begin, bits, cpu_seconds, held_out, load_promoters, natural_halves, quality, show, timed_generate
 
 from seqdiff import MultinomialDiffusion
-from seqdiff.evaluation import MarkovChain, PositionalMarkov, PositionWeightMatrix, copied_fraction, kmer_js
+from seqdiff.evaluation import MarkovChain, PositionalMarkov, PositionWeightMatrix
 
 GPRO = 1.9276  # bits per base that GPro's code reaches in 156 CPU-seconds with a tiny network
 CONV = {"batch_size": 128, "lr": 3e-3, "lr_schedule": "cosine", "warmup": 50, "weight_decay": 0.01, "eval_every": 1}
@@ -51,25 +50,11 @@ def train(parts: dict[str, list[str]], args: argparse.Namespace, seed: int) -> t
     return model, row
 
 
-def held_out(model: MultinomialDiffusion, sequences: list[str], draws: int) -> tuple[float, float]:
-    """Return the full bound in bits per base and its Monte Carlo error, averaged over draws of the noise."""
-    letters = sum(map(len, sequences)) * np.log(2)
-    figures = [model.score_samples(sequences, random_state=i, return_error=True) for i in range(draws)]
-    bound = -np.mean([score.sum() for score, _ in figures]) / letters
-    return float(bound), float(np.sqrt(sum((error**2).sum() for _, error in figures)) / draws / letters)
-
-
 def reached(model: MultinomialDiffusion, level: float) -> float:
     """Return the CPU-seconds of training after which the estimated validation bound was below the level."""
     history = model.evaluations_
     below = [s for s, b in zip(history["cpu_seconds"], history["bits_per_letter"], strict=True) if b <= level]
     return below[0] if below else float("nan")
-
-
-def quality(samples: list[str], parts: dict[str, list[str]], natural: list[str]) -> dict:
-    """Return 6-mer divergence to natural sequences of the same number, and the share copied."""
-    js = kmer_js(samples, natural, k=6)
-    return {"6-mer JS": js, "copied": copied_fraction(samples, parts["train"])}
 
 
 def main() -> None:
@@ -87,7 +72,7 @@ def main() -> None:
     parser.add_argument("--no-test", action="store_true", help="leave the test split alone, while choosing settings")
     parser.add_argument("--verbose", type=int, default=0)
     args = parser.parse_args()
-    print(machine())
+    begin()
     parts = load_promoters()
     rows, pwm = baselines(parts)
     best, best_bound = None, np.inf
@@ -111,17 +96,13 @@ def main() -> None:
 def sample_tables(model: MultinomialDiffusion, pwm: PositionWeightMatrix, parts: dict, n: int) -> None:
     """Print sample quality and speed; natural sequences are split in two halves of n that share no cluster."""
     everything = parts["train"] + parts["valid"] + parts["test"]
-    order = np.random.default_rng(0).permutation(len(everything))
-    n = min(n, len(everything) // 2)
-    natural, other = ([everything[i] for i in order[k * n : (k + 1) * n]] for k in (0, 1))
-    rows = [{"samples": f"natural, {n} others", **quality(other, {"train": natural}, natural)}]
-    rows.append({"samples": "PWM", **quality(pwm.generate(n, random_state=0), parts, natural)})
+    natural, other = natural_halves(everything, n)
+    n = len(natural)
+    rows = [{"samples": f"natural, {n} others", **quality(other, natural, natural)}]
+    rows.append({"samples": "PWM", **quality(pwm.generate(n, random_state=0), parts["train"], natural)})
     for steps in (10, 25, 50, 100):
-        start, begun = time.perf_counter(), cpu_seconds()
-        samples = model.generate(n, steps=steps, random_state=0)
-        wall, used = time.perf_counter() - start, cpu_seconds() - begun
-        row = {"samples": f"{steps} steps", **quality(samples, parts, natural)}
-        rows.append({**row, "sequences/s": n / wall, "per CPU-s": n / used})
+        samples, speed = timed_generate(model, n, steps=steps, random_state=0)
+        rows.append({"samples": f"{steps} steps", **quality(samples, parts["train"], natural), **speed})
     for row in rows:
         row["ratio"] = row["6-mer JS"] / rows[0]["6-mer JS"]
     print(f"\nsamples, n = {n}:")

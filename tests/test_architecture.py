@@ -18,7 +18,7 @@ FILES = sorted((REPOSITORY / "seqdiff").rglob("*.py"))
 
 GROUND = {"data", "processes", "networks", "guidance", "runtime"}
 MIDDLE = {"sampling", "training", "runs", "evaluation", "design"}
-TOP = {"estimators", "datasets", "demo", "cli", "__init__", "__main__"}
+TOP = {"estimators", "comparison", "datasets", "demo", "cli", "__init__", "__main__"}
 MAX_LINES = 420
 
 # Draws that use torch's global generator where they are given none.

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 import seqdiff
 from seqdiff.cli.commands import demo, fit, generate, score
+from seqdiff.cli.compare import compare
 from seqdiff.cli.info import info
 from seqdiff.cli.options import in_shell
 
@@ -26,6 +27,7 @@ GO_ON = {
     "fit": "Stopped. The same command with --resume goes on from the last checkpoint.",
     "demo": "Stopped. seqdiff demo starts again from the beginning.",
     "generate": "Stopped. Nothing was written; the same command starts again.",
+    "compare": "Stopped. The table of the models that were finished is in the folder named above.",
 }
 
 
@@ -104,5 +106,5 @@ def main(traceback: bool) -> None:
     """
 
 
-for command in (demo, fit, generate, score, info):
+for command in (demo, fit, generate, score, compare, info):
     main.add_command(command)

@@ -1,0 +1,133 @@
+"""ChIP peaks of CTCF and PU.1: do sequences written for one factor hold that factor's motif, and not the other's?
+
+A sequence has a motif where the best window, on either strand, of a JASPAR matrix scores above the 99% quantile of the
+same figure over shuffled peaks. Peaks that share a 20-mer with others stay on one side of the split; the rates of the
+real peaks of the test side are the ceiling.
+
+    pip install pyjaspar
+    python benchmarks/chip_motifs.py --check                                # the real peaks' rates, no training
+    python benchmarks/chip_motifs.py --models MaskedDiffusion,Autoregressive --csv chip.csv
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from common import Rows, add_model_options, begin, data_file, held_out, make_models, show, timed_fit, timed_generate
+
+from seqdiff.data import DNA, cluster_split
+from seqdiff.evaluation import copied_fraction
+
+MATRICES = {"ctcf": "MA0139.1", "pu1": "MA0080.7"}  # CTCF; SPI1, which is PU.1
+PSEUDOCOUNT = 0.1  # of each letter
+SHUFFLED = 20_000  # peaks, of both classes alike
+AIMS = {"ctcf": (0.60, 0.07), "pu1": (0.55, 0.05)}
+
+
+def log_odds(name: str) -> np.ndarray:
+    """Return a JASPAR matrix as log2 odds to equally frequent letters, (width, 4), in the order A, C, G, T."""
+    from pyjaspar import jaspardb
+
+    for release in ("JASPAR2024", "JASPAR2022", "JASPAR2020"):
+        motif = jaspardb(release=release).fetch_motif_by_id(name)
+        if motif is not None:
+            counts = np.array([motif.counts[letter] for letter in "ACGT"]).T + PSEUDOCOUNT
+            return np.log2(counts / counts.sum(1, keepdims=True) / 0.25)
+    raise SystemExit(f"pyjaspar has no matrix {name}")
+
+
+def best_window(tokens: np.ndarray, matrix: np.ndarray) -> np.ndarray:
+    """Return the best score over all windows and both strands, (n,)."""
+    width = tokens.shape[1] - len(matrix) + 1
+    strands = []
+    for one in (matrix, matrix[::-1, ::-1]):  # A, C, G, T backwards are their complements
+        strands.append(sum(row[tokens[:, i : i + width]] for i, row in enumerate(one)).max(1))
+    return np.maximum(*strands)
+
+
+class Motifs:
+    """Both matrices with their thresholds."""
+
+    def __init__(self, peaks: dict[str, list[str]]) -> None:
+        rng = np.random.default_rng(0)
+        half = SHUFFLED // 2
+        tokens = [DNA.encode(sequences)[0] for sequences in peaks.values()]
+        some = np.concatenate([x[rng.permutation(len(x))[:half]] for x in tokens])
+        shuffled = rng.permuted(some, axis=1)
+        self.matrices = {label: log_odds(name) for label, name in MATRICES.items()}
+        self.thresholds = {k: float(np.quantile(best_window(shuffled, m), 0.99)) for k, m in self.matrices.items()}
+
+    def rates(self, sequences: Sequence[str]) -> dict[str, float]:
+        """Return the share of the sequences that have each motif."""
+        tokens = DNA.encode(list(sequences))[0]
+        return {
+            f"{label} motif": float((best_window(tokens, matrix) > self.thresholds[label]).mean())
+            for label, matrix in self.matrices.items()
+        }
+
+
+def main() -> None:
+    """Run the benchmark and print its tables."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_model_options(parser)
+    parser.add_argument("--samples", type=int, default=2000, help="of each class")
+    parser.add_argument("--steps", type=int, help="steps to generate in; default: each model's own")
+    parser.add_argument("--guidance", type=float, help="strength of classifier-free guidance; default: none at all")
+    parser.add_argument("--no-test", action="store_true", help="leave the test side alone, while choosing settings")
+    parser.add_argument("--check", action="store_true", help="the real peaks' rates, no training")
+    args = parser.parse_args()
+    begin()
+    table = pd.read_csv(data_file("chip_ctcf_pu1.csv"))
+    motifs = Motifs({label: table.seq[table.label == label].tolist() for label in MATRICES})
+    if args.limit:
+        table = table.sample(min(len(table), 3 * args.limit), random_state=0).reset_index(drop=True)
+    table["split"] = cluster_split(table.seq.tolist(), alphabet="dna")
+    real = [
+        {"peaks": f"{label}, {part}", "n": len(some), **motifs.rates(some.seq.tolist())}
+        for label in MATRICES
+        for part in ("all", "valid", "test")
+        if len(some := table[(table.label == label) & ((part == "all") | (table.split == part))])
+    ]
+    print(f"matrices {MATRICES}, thresholds {motifs.thresholds}")
+    show(real)
+    if args.check:
+        return
+    parts = {part: table[table.split == part] for part in ("train", "valid", "test")}
+    options: dict[str, Any] = {"steps": args.steps}
+    if args.guidance is not None:
+        options["guidance"] = guidance(args.guidance)
+    rows = Rows(args.csv)
+    for name, seed, model in make_models(args, alphabet="dna"):
+        x, y = {k: t.seq.tolist() for k, t in parts.items()}, {k: t.label.to_numpy() for k, t in parts.items()}
+        row = {"model": name, "seed": seed, "bound": model.bound_}
+        row |= timed_fit(model, x["train"], y["train"], validation=(x["valid"], y["valid"]))
+        for part in ("valid",) if args.no_test else ("valid", "test"):
+            row[part], row[f"{part} MC"] = held_out(model, x[part], args.draws, y[part])
+        for label, (wanted, allowed) in AIMS.items():
+            samples, speed = timed_generate(model, args.samples, y=label, random_state=seed, **options)
+            rates = motifs.rates(samples)
+            other = next(k for k in AIMS if k != label)
+            row[f"{label}: on"], row[f"{label}: off"] = rates[f"{label} motif"], rates[f"{other} motif"]
+            reached = row[f"{label}: on"] >= wanted and row[f"{label}: off"] <= allowed
+            row[f"{label}: aim"] = f"{wanted:.2f}/{allowed:.2f} {'reached' if reached else 'missed'}"
+            row[f"{label}: copied"] = copied_fraction(samples, x["train"])
+            row[f"{label}: per CPU-s"] = speed["per CPU-s"]
+        rows.add(row)
+    rows.show()
+
+
+def guidance(strength: float) -> Any:
+    """Return classifier-free guidance of that strength, where this seqdiff has it."""
+    import seqdiff.guidance
+
+    if not hasattr(seqdiff.guidance, "ClassifierFree"):
+        raise SystemExit("this seqdiff has no classifier-free guidance; leave --guidance out")
+    return seqdiff.guidance.ClassifierFree(gamma=strength)
+
+
+if __name__ == "__main__":
+    main()
