@@ -7,8 +7,10 @@ model.generate(1000, out="samples.fasta")
 """
 
 from seqdiff import datasets
+from seqdiff.comparison import compare
 from seqdiff.data import Alphabet
 from seqdiff.estimators import (
+    SCUD,
     Autoregressive,
     ClassicalDiffusion,
     MaskedDiffusion,
@@ -21,6 +23,7 @@ from seqdiff.estimators import (
 __version__ = "0.1.0"  # a plain literal: setup.cfg reads it without importing the package
 
 __all__ = [
+    "SCUD",
     "Alphabet",
     "Autoregressive",
     "ClassicalDiffusion",
@@ -28,6 +31,7 @@ __all__ = [
     "MultinomialDiffusion",
     "SequenceGenerator",
     "UniformDiffusion",
+    "compare",
     "datasets",
     "load",
 ]

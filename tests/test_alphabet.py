@@ -210,7 +210,7 @@ def test_auto(sequences, name):
     ],
 )
 def test_text_and_smiles_are_never_guessed(sequences):
-    with pytest.raises(ValueError, match='never guessed; pass alphabet="dna", "rna", "protein" or a string'):
+    with pytest.raises(ValueError, match='never guessed; pass alphabet="dna", "rna", "protein", "smiles" or a string'):
         resolve_alphabet("auto", sequences)
 
 

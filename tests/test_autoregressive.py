@@ -129,7 +129,7 @@ def test_a_signal_gets_a_place_for_the_end_too(words):
     assert torch.allclose(a, process.loss(network, padded[0], wide, padded[1], seeded()), atol=1e-6)
 
 
-@pytest.mark.parametrize("network", ["conv", "transformer"])
+@pytest.mark.parametrize("network", ["conv", "transformer", "bytenet"])
 @pytest.mark.parametrize("ends", [False, True])
 def test_gradients_reach_every_parameter(network, ends):
     process = Autoregressive(K, 8, ends)
@@ -145,7 +145,7 @@ def test_gradients_reach_every_parameter(network, ends):
     assert silent == []
 
 
-@pytest.mark.parametrize("network", ["conv", "transformer"])
+@pytest.mark.parametrize("network", ["conv", "transformer", "bytenet"])
 def test_what_stands_beyond_the_end_does_not_matter(network):
     process = Autoregressive(K, 11, ends=True)
     net = causal(network, 11, fixed=False)
@@ -272,7 +272,7 @@ def condition(n: int, length: int) -> dict[str, torch.Tensor]:
 
 
 @pytest.mark.parametrize("fixed", [True, False])
-@pytest.mark.parametrize("name", ["conv", "transformer"])
+@pytest.mark.parametrize("name", ["conv", "transformer", "bytenet"])
 def test_letter_by_letter_is_all_at_once(name, fixed):
     net, n, length = causal(name, 45, fixed, CONDITIONS), 6, 45
     x = torch.randint(4, (n, length), generator=seeded())
@@ -285,7 +285,7 @@ def test_letter_by_letter_is_all_at_once(name, fixed):
             assert {len(v) for v in cache.values()} == {n}
 
 
-@pytest.mark.parametrize("name", ["conv", "transformer"])
+@pytest.mark.parametrize("name", ["conv", "transformer", "bytenet"])
 def test_a_letter_sees_only_those_before_it(name):
     net = causal(name, 30, True)
     x = torch.randint(4, (3, 30), generator=seeded())
@@ -297,7 +297,7 @@ def test_a_letter_sees_only_those_before_it(name):
         assert not differs[:, :j].any() and differs[:, j].all()
 
 
-@pytest.mark.parametrize("name", ["conv", "transformer"])
+@pytest.mark.parametrize("name", ["conv", "transformer", "bytenet"])
 def test_cached_samples_are_those_of_full_evaluation(name):
     process, net = Autoregressive(K, 20, ends=True), causal(name, 20, False, CONDITIONS)
     n, mask = 300, torch.zeros(300, 20, dtype=torch.bool)
@@ -388,7 +388,7 @@ def last_letters(process, denoiser, state, cond):
     return state
 
 
-@pytest.mark.parametrize("name", ["conv", "transformer"])
+@pytest.mark.parametrize("name", ["conv", "transformer", "bytenet"])
 def test_a_cache_serves_only_the_letters_it_was_made_with(name):
     process, net, mask = Autoregressive(K, 20), causal(name, 20, True, CONDITIONS), torch.ones(6, 20, dtype=torch.bool)
     cond = condition(6, 20)
@@ -399,7 +399,7 @@ def test_a_cache_serves_only_the_letters_it_was_made_with(name):
 
 
 def test_only_a_causal_network_reads_letter_by_letter():
-    for name in ("conv", "transformer"):
+    for name in ("conv", "transformer", "bytenet"):
         net = build_network(name, {}, states=4, letters=3, length=5, conditions=Conditions(), fixed_length=True)
         with pytest.raises(ValueError, match="make it with causal=True"):
             net.advance(torch.zeros(2, dtype=torch.long), 0)
@@ -411,7 +411,7 @@ SMALL = {"width": 16, "depth": 1, "epochs": 6, "batch_size": 16, "lr": 1e-2, "em
 LONGEST = 4
 
 
-@pytest.fixture(scope="module", params=["conv", "transformer"])
+@pytest.fixture(scope="module", params=["conv", "transformer", "bytenet"])
 def mixed(request) -> Estimator:
     data = [s[: 1 + i % LONGEST] for i, s in enumerate(sequences(64, LONGEST, p=[0.5, 0.3, 0.1, 0.1]))]
     return Estimator(network=request.param, **SMALL).fit(data)

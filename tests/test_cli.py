@@ -70,6 +70,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
             f"fit p.csv {TINY} --y label --model-name labelled",
             f"fit p.csv {TINY} --y group --model-name grouped --verbose 0",
             f"fit p.csv {TINY} --y strength --model-name valued --verbose 0",
+            f"fit p.csv {TINY} --y label --y strength --model-name several --verbose 0",
             f"fit protein.fasta {TINY} --model-name protein --verbose 0",
         ):
             assert run(line).exit_code == 0
@@ -134,6 +135,29 @@ def test_generate_takes_labels_templates_and_lengths(here: Path) -> None:
     assert run("generate runs/grouped 5 --y 1 --seed 2").stdout.split() == wanted
     wanted = seqdiff.load("runs/valued").generate(5, y=-3.5, random_state=2)
     assert run("generate runs/valued 5 --y -3.5 --seed 2").stdout.split() == wanted
+    for name in ("labelled", "valued", "several"):
+        wanted = seqdiff.load(f"runs/{name}").generate(5, y="empirical", random_state=2)
+        assert run(f"generate runs/{name} 5 --y empirical --seed 2").stdout.split() == wanted
+
+
+def test_conditions_of_several_columns(here: Path) -> None:
+    """Each column may be named; what is left out is unknown."""
+    model = seqdiff.load("runs/several")
+    for line, y in (
+        ("--y label=weak --y strength=9.5", {"label": "weak", "strength": 9.5}),
+        ("--y strength=9.5", {"strength": 9.5}),
+        ("--y weak,9.5", ("weak", 9.5)),
+        ("--y weak,", {"label": "weak"}),
+    ):
+        wanted = model.generate(5, y=y, random_state=2)
+        assert run(f"generate runs/several 5 --seed 2 {line}").stdout.split() == wanted
+    assert "label: classes strong, weak; strength: numbers, mean 6.0" in run("info runs/several").stdout
+    columns = []
+    for labels in ("--y strength", "--y strength --y label"):
+        run(f"score runs/several p.csv {labels} --times 5 --out scores.csv")
+        columns.append(pd.read_csv("scores.csv")["log_likelihood"])
+    assert not columns[0].equals(columns[1])
+    assert "--y label=LABEL --y strength=LABEL" in run(f"fit p.csv {TINY} --y label --y strength").stdout
 
 
 def test_score_is_score_samples(here: Path) -> None:
@@ -279,6 +303,13 @@ WRONG = [
     ("generate runs/labelled 3 --y middling", "'middling'"),
     ("generate runs/valued 3 --y much", "a number per sequence"),
     ("generate runs/valued 3 --y 1,2", "a number per sequence"),
+    ("generate runs/valued 3 --y 1 --y 2", "given 2 times"),
+    ("generate runs/several 3 --y weak", "learned the columns label, strength; give COLUMN=LABEL"),
+    ("generate runs/several 3 --y colour=red", "learned the columns label, strength"),
+    ("generate runs/several 3 --y label=weak --y label=strong", "a column twice"),
+    ("generate runs/several 3 --y label=middling", "'middling'"),
+    ("generate runs/several 3 --y strength=much", "'much'"),
+    ("fit p.csv --y label --y label", "a column twice"),
     ("score runs/plain nowhere.txt", "nowhere.txt: there is no such file"),
     ("score runs/plain protein.fasta", "record 'p0'"),
     ("score runs/plain p.txt --out scores.txt", ".csv"),
@@ -346,7 +377,7 @@ def test_messages_speak_of_options() -> None:
 
 def test_every_command_has_help() -> None:
     """Help of each command: what it does, its options, and a line to type."""
-    assert set(main.commands) == {"demo", "fit", "generate", "score", "info"}
+    assert set(main.commands) == {"demo", "fit", "generate", "score", "compare", "info"}
     for name in ("", *main.commands):
         result = run(f"{name} --help")
         assert result.exit_code == 0 and "Usage: seqdiff" in result.stdout and "  seqdiff " in result.stdout

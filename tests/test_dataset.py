@@ -85,7 +85,7 @@ BAD = [
     (["ACGT"], {"length": 0}, "length must be a whole number"),
     (["ACGT"], {"length": 4.0}, "length must be a whole number"),
     (["ACGT"], {"length": True}, "length must be a whole number"),
-    (["ACGT"], {"alphabet": "smiles"}, "repeats the letter 's'"),
+    (["ACGT"], {"alphabet": "letters"}, "repeats the letter 'e'"),
     (["ACGT"], {"alphabet": 4}, "alphabet must be"),
     (["CC(=O)O", "c1ccccc1"], {}, "^X: cannot tell the alphabet"),
     (["ACGT", "ACGT"], {"y": np.zeros((2, 5, 1))}, "signal over 5 positions, but the longest sequence has 4 letters"),

@@ -346,7 +346,7 @@ def trained(y, data=PAIRED, **parameters):
 
 @pytest.fixture(scope="module")
 def of_classes():
-    return trained(["a"] * 64 + ["t"] * 64)
+    return trained(["a"] * 64 + ["t"] * 64, epochs=30, label_dropout=0.4)
 
 
 def test_a_class_for_all_or_one_for_each(of_classes):

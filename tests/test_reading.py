@@ -145,14 +145,16 @@ def test_label_columns(tmp_path, cells, expected):
     assert repr(found) == repr(expected)  # types too; nan == nan
 
 
-def test_several_value_columns(tmp_path):
-    path = write(tmp_path / "x.csv", "seq,a,b,c\nACGT,1,2.5,x\nACGA,3,,y\n")
-    expected = np.array([[2.5, 1.0], [np.nan, 3.0]])
-    np.testing.assert_array_equal(read_records(path, y=["b", "a"]).y, expected)
-    np.testing.assert_array_equal(read_records(pd.read_csv(path), y=["b", "a"]).y, expected)
+def test_several_columns_keep_their_names_and_types(tmp_path):
+    path = write(tmp_path / "x.csv", "seq,a,b,c\nACGT,1,2.5,x\nACGA,3,,\n")
+    for X in (path, pd.read_csv(path)):
+        y = read_records(X, y=["b", "c", "a"]).y
+        assert y.dtype.names == ("b", "c", "a") and y.shape == (2,)
+        assert repr(y["b"].tolist()) == "[2.5, nan]" and y["c"].tolist() == ["x", None] and y["a"].tolist() == [1, 3]
+        assert y["a"].dtype.kind == "i"
     assert read_records(path, y=["strong", "weak"]).y.tolist() == ["strong", "weak"]  # labels, not names
-    with pytest.raises(ValueError, match="must all be numbers, but 'c' is not"):
-        read_records(path, y=["a", "c"])
+    with pytest.raises(ValueError, match="names a column twice"):
+        read_records(path, y=["a", "a"])
     with pytest.raises(ValueError, match="no column 'd' .*columns are seq, a, b, c"):
         read_records(path, y=["a", "d"])
 

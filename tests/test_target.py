@@ -163,7 +163,9 @@ def test_encode_refuses(fitted, y, n, message):
         ([["a", "b"], ["c", "d"]], "auto", "one label per sequence"),
         ([1 + 2j], "auto", "complex128"),
         (np.array(["2020-01-01"], dtype="datetime64[D]"), "auto", "datetime64"),
-        ([{}, {}], "auto", "of type dict"),
+        ([{}, {}], "auto", "y has no columns"),
+        ([{1}, {2}], "auto", "of type set"),
+        ({"a": [1.0], "b": [2.0]}, "auto", "y has the columns a, b"),
     ],
 )
 def test_fit_refuses(y, kind, message):
@@ -175,5 +177,6 @@ def test_as_labels_reads_tensors_and_frames():
     import torch
 
     assert as_labels(torch.tensor([1.0, 2.0], requires_grad=True)).tolist() == [1.0, 2.0]
-    assert as_labels(pd.DataFrame({"a": ["x", None]})).tolist() == ["x", None]
-    assert as_labels(pd.DataFrame({"a": [1.0, 2.0], "b": [3.0, 4.0]})).shape == (2, 2)
+    assert as_labels(pd.DataFrame({"a": ["x", None]})).tolist() == [("x",), (None,)]
+    frame = as_labels(pd.DataFrame({"a": [1.0, 2.0], "b": ["x", None]}))
+    assert frame.dtype.names == ("a", "b") and frame.tolist() == [(1.0, "x"), (2.0, None)]

@@ -13,7 +13,8 @@ import click
 import numpy as np
 
 from seqdiff.cli.options import DEFAULT_MODEL, EstimatorCommand, find_model, in_shell, models
-from seqdiff.data import prepare, read_records
+from seqdiff.data import Targets, prepare, read_records
+from seqdiff.data.target import EMPIRICAL
 from seqdiff.estimators import SequenceGenerator, load
 from seqdiff.evaluation import bits_per_letter, bits_per_letter_error
 from seqdiff.runtime import replacing
@@ -67,9 +68,7 @@ def demo(
 @click.command(cls=EstimatorCommand)
 @DATA
 @click.option("--model", default=DEFAULT_MODEL, help=f"How to learn: {', '.join(models())}.")
-@click.option(
-    "--y", metavar="COLUMN", multiple=True, help="Column of labels to learn too; may be given several times (numbers)."
-)
+@click.option("--y", metavar="COLUMN", multiple=True, help="Column of labels to learn too; may be given several times.")
 @click.option(
     "--validation", metavar="SHARE|FILE", default="0.1", help="Share of the sequences to hold out, or a file of them."
 )
@@ -118,7 +117,10 @@ def _fitted(estimator: SequenceGenerator) -> list[str]:
         ]
     if estimator.run_dir_ is None:
         return [*lines, "nothing was saved, as --savepath is none"]
-    label = "" if estimator.target_ is None else " --y LABEL"
+    target = estimator.target_
+    label = "" if target is None else " --y LABEL"
+    if isinstance(target, Targets):
+        label = "".join(f" --y {shlex.quote(name)}=LABEL" for name in target.names)
     command = f"seqdiff generate {shlex.quote(estimator.run_dir_)} 1000{label} --out samples.fasta"
     return [f"run folder: {estimator.run_dir_}", *lines, f"next: {command}"]
 
@@ -127,7 +129,13 @@ def _fitted(estimator: SequenceGenerator) -> list[str]:
 @MODEL
 @click.argument("n", type=int)
 @click.option("--out", "-o", metavar="FILE", help="A .fasta, .txt or .csv file; without it, one a line on the screen.")
-@click.option("--y", metavar="LABEL", help="What the sequences shall be like, for a model that learned labels.")
+@click.option(
+    "--y",
+    metavar="LABEL",
+    multiple=True,
+    help="What the sequences shall be like, for a model that learned labels; empirical draws labels as they occur in"
+    " the training data. Of several columns: --y COLUMN=LABEL for each that shall count.",
+)
 @click.option("--template", metavar="TEXT", help="Letters that are fixed, such as NNNTTGACANNN; N is any base.")
 @click.option("--steps", type=int, help="Steps to write a sequence in; fewer are faster and less exact.")
 @click.option("--temperature", type=float, default=1.0, help="Below 1 the likelier letters are preferred.")
@@ -138,7 +146,7 @@ def generate(
     model: str,
     n: int,
     out: str | None,
-    y: str | None,
+    y: tuple[str, ...],
     template: str | None,
     steps: int | None,
     temperature: float,
@@ -152,6 +160,7 @@ def generate(
     Examples:
       seqdiff generate runs/demo 1000 --out samples.fasta
       seqdiff generate runs/demo 20 > samples.txt
+      seqdiff generate runs/chip 20 --y factor=ctcf --y strength=9.5
     """
     writer = load(model, device=device)
     writer.verbose = 1
@@ -172,15 +181,22 @@ def generate(
     )
 
 
-def _condition(model: SequenceGenerator, text: str | None) -> Any:
-    """Return the label that a text means to a model: a class as it was in the data, or numbers."""
+def _condition(model: SequenceGenerator, texts: tuple[str, ...]) -> Any:
+    """Return the label that texts mean to a model: a class as it was in the data, numbers, or a dict of columns."""
     target = model.target_
-    if text is None or target is None:
-        return text
+    if not texts or target is None:
+        return texts[0] if texts else None
+    if isinstance(target, Targets):
+        return _of_columns(target, texts)
+    if len(texts) > 1:
+        raise ValueError(f"--y was given {len(texts)} times, but this model learned labels of one column; give one")
+    text = texts[0]
     if target.kind == "class":
         return next((label for label in target.classes_ if str(label) == text), text)
     if target.kind == "signal":
         raise ValueError("this model learned a signal along each sequence, which no option can hold; use Python for it")
+    if text == EMPIRICAL:
+        return text
     try:
         numbers = [float(part) for part in text.split(",")]
     except ValueError:
@@ -189,6 +205,27 @@ def _condition(model: SequenceGenerator, text: str | None) -> Any:
         wanted = "a number" if target.n_columns == 1 else f"{target.n_columns} numbers with commas between"
         raise ValueError(f"--y {text!r} is not possible: this model learned {wanted} per sequence; give that")
     return numbers[0] if len(numbers) == 1 else numbers
+
+
+def _of_columns(target: Targets, texts: tuple[str, ...]) -> Any:
+    """Return a dict from texts such as ``factor=ctcf``, or from one that has all columns with commas between."""
+    if texts == (EMPIRICAL,):
+        return EMPIRICAL
+    named = [text.partition("=") for text in texts]
+    if len(texts) == 1 and named[0][0] not in target.names:
+        entries = texts[0].split(",")
+        if len(entries) == len(target.names):
+            return {name: entry for name, entry in zip(target.names, entries, strict=True) if entry}
+    columns = ", ".join(target.names)
+    for (name, equals, _), text in zip(named, texts, strict=True):
+        if not equals or name not in target.names:
+            raise ValueError(
+                f"--y {text!r} is not possible: this model learned the columns {columns}; give COLUMN=LABEL for each"
+                " that shall count, or all labels in this order with commas between"
+            )
+    if len({name for name, _, _ in named}) < len(named):
+        raise ValueError(f"--y names a column twice ({' '.join(texts)}); give one label for each")
+    return {name: label for name, _, label in named}
 
 
 @click.command()
@@ -224,13 +261,15 @@ def score(
     judge = load(model, device=device)
     if judge.bound_ is None:
         raise ValueError(f"a {type(judge).__name__} cannot score sequences; fit another model, see seqdiff fit --help")
-    labels: Any = None if not y else y[0] if len(y) == 1 else list(y)
+    labels: Any = None if not y else y[0] if len(y) == 1 and not isinstance(judge.target_, Targets) else list(y)
     column = sequence_column or judge.sequence_column
     read = prepare(Path(data), labels, alphabet=judge.alphabet_, sequence_column=column)
     nats, error = judge.score_samples(read.sequences, read.y, times=times, random_state=seed, return_error=True)
     if out is not None:
         _write_scores(Path(out), read.sequences, read.lengths, nats, error)
-    for line in _scored(read.sequences, read.lengths, nats, error, judge.bound_ == "elbo"):
+    for line in _scored(
+        [judge.alphabet_.split(s) for s in read.sequences], read.lengths, nats, error, judge.bound_ == "elbo"
+    ):
         click.echo(line)
     if out is not None:
         click.echo(f"every sequence: {out}")
@@ -246,7 +285,7 @@ def _write_scores(path: Path, sequences: list[str], lengths: np.ndarray, nats: n
 
 
 def _scored(
-    sequences: list[str], lengths: np.ndarray, nats: np.ndarray, error: np.ndarray, is_bound: bool
+    sequences: list[list[str]], lengths: np.ndarray, nats: np.ndarray, error: np.ndarray, is_bound: bool
 ) -> list[str]:
     possible = np.flatnonzero(np.isfinite(nats))
     lines = [f"sequences: {len(sequences):,}"]
@@ -257,7 +296,7 @@ def _scored(
         )
     if not len(possible):
         return lines
-    kept = [sequences[i] for i in possible]
+    kept: list[Any] = [sequences[i] for i in possible]  # as letters, which may be of several characters
     noise = np.sqrt((error[possible] ** 2).sum()) / lengths[possible].sum() / np.log(2)
     lines.append(f"log-likelihood: {nats[possible].mean():.4f} nats per sequence")
     lines.append(f"bits per letter: {bits_per_letter(nats[possible], kept):.4f}")

@@ -13,7 +13,7 @@ import pandas as pd
 from safetensors import safe_open
 
 from seqdiff.cli.options import kebab
-from seqdiff.data import Alphabet, LengthLaw, Target, prepare, read_records, resolve_alphabet
+from seqdiff.data import Alphabet, LengthLaw, Target, Targets, prepare, read_records, resolve_alphabet, target_from_dict
 from seqdiff.estimators.persistence import read_header
 from seqdiff.evaluation import gc_content
 from seqdiff.runs import Run
@@ -89,7 +89,7 @@ def _of_model(path: Path) -> Iterator[tuple[str, str]]:
     yield "alphabet", _letters(alphabet)
     lengths = np.flatnonzero(law.counts) + 1
     yield "lengths", f"{lengths[0]}" if law.fixed else f"{lengths[0]} to {lengths[-1]}"
-    yield "labels", _labels(None if header["target"] is None else Target.from_dict(header["target"]))
+    yield "labels", _labels(None if header["target"] is None else target_from_dict(header["target"]))
     yield "trained on", f"{header['n_train']:,} sequences"
     with safe_open(path, framework="pt") as file:
         shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118 - not a dict
@@ -97,9 +97,11 @@ def _of_model(path: Path) -> Iterator[tuple[str, str]]:
     yield "size", f"{size:,} weights, {path.stat().st_size / 1e6:.1f} MB"
 
 
-def _labels(target: Target | None) -> str:
+def _labels(target: Target | Targets | None) -> str:
     if target is None:
         return "none"
+    if isinstance(target, Targets):
+        return "; ".join(f"{name}: {_labels(t)}" for name, t in zip(target.names, target.columns, strict=True))
     if target.kind == "class":
         names = [str(name) for name in target.classes_]
         return "classes " + ", ".join(names[:10]) + (f" ... ({len(names)} in all)" if len(names) > 10 else "")

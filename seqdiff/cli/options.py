@@ -26,7 +26,7 @@ COMMON = {
     "width": "Size of the network; none means its own.",
     "depth": "Layers of the network; none means its own.",
     "dropout": "Share of the network left out at random in training, against learning by heart.",
-    "epochs": "How often to go through all sequences.",
+    "epochs": "How often to go through all sequences; none lets the model choose.",
     "batch_size": "Sequences that one training step looks at.",
     "lr": "Learning rate: how large the training steps are.",
     "lr_schedule": "How it falls: exponential, cosine or constant.",

@@ -1,14 +1,18 @@
 """From whatever a person has (files, lists, tables, Biopython records) to arrays of tokens; see `prepare`."""
 
-from seqdiff.data.alphabet import DNA, PROTEIN, RNA, Alphabet, AlphabetError, resolve_alphabet
+from seqdiff.data.alphabet import Alphabet
+from seqdiff.data.alphabets import CODONS, DNA, PROTEIN, RNA, kmers, resolve_alphabet
 from seqdiff.data.dataset import Dataset, prepare
 from seqdiff.data.lengths import LengthLaw
+from seqdiff.data.letters import AlphabetError
 from seqdiff.data.reading import Records, read_records
 from seqdiff.data.split import cluster_split, random_split
 from seqdiff.data.target import Target
+from seqdiff.data.targets import Targets, learn_target, target_from_dict
 from seqdiff.data.template import parse_template
 
 __all__ = [
+    "CODONS",
     "DNA",
     "PROTEIN",
     "RNA",
@@ -18,10 +22,14 @@ __all__ = [
     "LengthLaw",
     "Records",
     "Target",
+    "Targets",
     "cluster_split",
+    "kmers",
+    "learn_target",
     "parse_template",
     "prepare",
     "random_split",
     "read_records",
     "resolve_alphabet",
+    "target_from_dict",
 ]

@@ -1,7 +1,7 @@
 """Alphabets: an ordered set of letters, and the way from strings to integer arrays and back.
 
-Letter i of the alphabet is token i. The three biological alphabets are `DNA`, `RNA` and `PROTEIN`; any other set of
-letters (text, SMILES, codons, chemical symbols of several characters) is an `Alphabet` of its own.
+Letter i of the alphabet is token i; a letter may be of several characters (k-mers, codons, chemical symbols). Those
+that have names are in alphabets.py.
 """
 
 from __future__ import annotations
@@ -9,35 +9,26 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from itertools import chain
+from itertools import chain, product
 from typing import Any
 
 import numpy as np
 
 from seqdiff.data.letters import (
-    ASCII_UPPER,
     LETTERS,
     NUCLEOTIDE_CODES,
     PROTEIN_CODES,
     RARE_AMINO_ACIDS,
-    guess_alphabet,
+    SMILES_LETTERS,
+    AlphabetError,
+    base_of,
+    check_name,
+    code_table,
     shorten,
     unknown,
+    upper,
+    words_of,
 )
-
-
-class AlphabetError(ValueError):
-    """A letter that the alphabet does not have.
-
-    Attributes: `index`, which sequence; `position`, where in it (characters; both from 0); `letter`, what is there.
-    """
-
-    def __init__(self, message: str, index: int, position: int, letter: str):
-        super().__init__(message)
-        self.index, self.position, self.letter = index, position, letter
-
-    def __reduce__(self):
-        return type(self), (self.args[0], self.index, self.position, self.letter)
 
 
 class Alphabet:
@@ -46,11 +37,13 @@ class Alphabet:
     Parameters
     ----------
     letters : str or sequence of str
-        A string of the letters themselves, or a list of letters, which may be of several characters each (then the
-        longest letter that fits is read first).
+        A string of the letters themselves, or a list of letters of any number of characters. Then the longest letter
+        that fits is read first; letters of one length k > 1 are read k characters at a time, whatever stands there.
+        Everything that counts letters counts these: lengths, templates, bits per letter.
     name : str
         Shown in messages. The names ``dna``, ``rna`` and ``protein`` belong to their own letters (in any order): these
-        alphabets ignore case, know IUPAC codes and, for nucleotides, the complement.
+        alphabets ignore case, know IUPAC codes and, for nucleotides, the complement. ``codons`` and ``dna 3-mers``
+        (``rna 2-mers``, ...) belong to k-mers of such letters, ``smiles`` to what `SMILES_LETTERS` matches.
 
     Attributes
     ----------
@@ -64,7 +57,7 @@ class Alphabet:
     Raises
     ------
     ValueError
-        Fewer than two letters, a repeated or empty letter, or a reserved name with other letters.
+        Fewer than two letters, a repeated or empty letter, or one of these names with other letters.
 
     Examples
     --------
@@ -88,6 +81,7 @@ class Alphabet:
     _index: dict[str, int]
     _codes: dict[str, str]
     _single: bool  # every letter is one character: table look-ups instead of a pattern
+    _width: int  # of k-mers, else 0
     _table: np.ndarray
     _points: np.ndarray
     _pattern: re.Pattern[str]
@@ -107,41 +101,59 @@ class Alphabet:
             raise ValueError(
                 f"an alphabet needs at least two letters, but {list(letters)!r} has {len(letters)}; give them all"
             )
-        if name in LETTERS and set(letters) != set(LETTERS[name]):
-            raise ValueError(
-                f"the name {name!r} belongs to the letters {LETTERS[name]}, not to {shorten(''.join(letters))!r};"
-                " choose another name"
-            )
+        width = len(letters[0]) if len({len(letter) for letter in letters}) == 1 and len(letters[0]) > 1 else 0
+        base = base_of(name)
+        check_name(name, base, letters, width)
         codes: dict[str, str] = {}
-        pairs = ""
-        if name in ("dna", "rna"):
-            pairs = "ACGT" if name == "dna" else "ACGU"
-            codes = {code: bases.replace("T", pairs[3]) for code, bases in NUCLEOTIDE_CODES.items()}
-        elif name == "protein":
+        if base in ("dna", "rna"):
+            codes = {code: bases.replace("T", LETTERS[base][3]) for code, bases in NUCLEOTIDE_CODES.items()}
+        elif base == "protein":
             codes = PROTEIN_CODES
+        pairs = LETTERS[name] if name in ("dna", "rna") else ""
         index = {letter: i for i, letter in enumerate(letters)}
         fields: dict[str, Any] = {
             "letters": letters,
             "name": name,
             "dtype": np.min_scalar_type(len(letters) - 1),
             "complement": tuple(index[pairs[3 - pairs.index(letter)]] for letter in letters) if pairs else None,
-            "ambiguity_codes": frozenset(codes) | (frozenset(RARE_AMINO_ACIDS) if name == "protein" else frozenset()),
-            "ignores_case": name in LETTERS,
+            "ambiguity_codes": frozenset(codes) | (frozenset(RARE_AMINO_ACIDS) if base == "protein" else frozenset()),
+            "ignores_case": bool(base),
             "_index": index,
             "_codes": codes,
-            "_single": all(len(letter) == 1 for letter in letters),
+            "_single": all(len(letter) == 1 for letter in letters) and name != "smiles",
+            "_width": width,
         }
         if fields["_single"]:
-            points = np.array([ord(letter) for letter in letters])
-            table = np.full(max(256, points.max() + 2), len(letters), dtype=np.min_scalar_type(len(letters)))
-            table[points] = np.arange(len(letters))
-            if name in LETTERS:
-                table[points + 32] = np.arange(len(letters))
-            fields["_table"], fields["_points"] = table, points.astype(np.uint32)
+            fields["_points"] = np.array([ord(letter) for letter in letters], dtype=np.uint32)
+            fields["_table"] = code_table(fields["_points"], bool(base))
         else:
-            longest_first = sorted(letters, key=len, reverse=True)
-            fields["_pattern"] = re.compile("|".join(map(re.escape, longest_first)) + "|.", re.DOTALL)
+            longest_first = "|".join(map(re.escape, sorted(letters, key=len, reverse=True)))
+            pattern = SMILES_LETTERS if name == "smiles" else longest_first
+            fields["_pattern"] = re.compile(f"{pattern}|.", re.DOTALL)
         self.__dict__.update(fields)
+
+    @classmethod
+    def kmers(cls, letters: str | Sequence[str] | Alphabet, k: int) -> Alphabet:
+        """All words of k letters, each a letter of its own: sequences are read k characters at a time, none twice.
+
+        Nats per sequence stay comparable with those of other alphabets; bits per letter are bits per word.
+
+        Parameters
+        ----------
+        letters : str, sequence of str or Alphabet
+            ``"dna"``, ``"rna"``, ``"protein"``, or letters of one character.
+        k : int
+            At least 2; there may be no more than 65,536 words.
+
+        Examples
+        --------
+        >>> words = Alphabet.kmers("dna", 3)
+        >>> len(words), words.name, words.split("ACGTTT")
+        (64, 'dna 3-mers', ['ACG', 'TTT'])
+        >>> [words.letters[i] for i in words.allowed("RTG")]
+        ['ATG', 'GTG']
+        """
+        return cls(*words_of(letters.letters if isinstance(letters, Alphabet) else letters, k))
 
     def __setattr__(self, key: str, value: Any) -> None:
         raise AttributeError(f"an Alphabet cannot be changed (tried to set {key!r}); make a new one")
@@ -177,7 +189,7 @@ class Alphabet:
         return cls(d["letters"], d["name"])
 
     def normalize(self, sequences: Sequence[str]) -> list[str]:
-        """The sequences as this alphabet writes them: upper case for dna, rna and protein, unchanged for any other.
+        """The sequences as this alphabet writes them: upper case for dna, rna, protein and words of their letters.
 
         White space around a sequence goes too, unless it is among the letters.
 
@@ -187,9 +199,7 @@ class Alphabet:
         """
         if not any(character.isspace() for character in "".join(self.letters)):
             sequences = [sequence.strip() for sequence in sequences]
-        if self.ignores_case:  # ASCII only: "ß".upper() is "SS", two serines out of nothing
-            return [s.upper() if s.isascii() else s.translate(ASCII_UPPER) for s in sequences]
-        return list(sequences)
+        return [upper(s) for s in sequences] if self.ignores_case else list(sequences)
 
     def scan(self, sequences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
         """All tokens in one row, shape (sum of lengths,), ``len(self)`` for what is no letter; and the lengths (N,)."""
@@ -201,17 +211,19 @@ class Alphabet:
                 return table[np.frombuffer(text.encode("ascii"), dtype=np.uint8)], lengths
             points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype="<u4")
             return table[np.minimum(points, len(table) - 1)], lengths
-        index, pieces = self._index, [self.split(sequence) for sequence in sequences]
+        index, pieces = self._index, [self.split(upper(s) if self.ignores_case else s) for s in sequences]
         lengths = np.fromiter(map(len, pieces), dtype=np.int64, count=len(pieces))
         flat = [index.get(piece, len(self)) for piece in chain.from_iterable(pieces)]
         return np.array(flat, dtype=np.min_scalar_type(len(self))), lengths
 
     def split(self, sequence: str) -> list[str]:
-        """The letters of one sequence; a character that belongs to none stands alone.
+        """The letters of one sequence; a character that belongs to none stands alone (of k-mers, k characters do).
 
         >>> Alphabet(["C", "Cl", "N"]).split("CCl?N")
         ['C', 'Cl', '?', 'N']
         """
+        if self._width:
+            return [sequence[i : i + self._width] for i in range(0, len(sequence), self._width)]
         return list(sequence) if self._single else self._pattern.findall(sequence)
 
     def pad(self, flat: np.ndarray, lengths: np.ndarray) -> np.ndarray:
@@ -229,7 +241,7 @@ class Alphabet:
         Parameters
         ----------
         sequences : sequence of str
-            Of any lengths. Lower case is read as upper case by dna, rna and protein alone.
+            Of any lengths. Lower case is read as upper case by dna, rna, protein and words of their letters alone.
 
         Returns
         -------
@@ -254,7 +266,7 @@ class Alphabet:
         >>> DNA.encode(["ACNT"])
         Traceback (most recent call last):
             ...
-        seqdiff.data.alphabet.AlphabetError: sequence 0: found 'N' at position 3, but the dna alphabet has only A, C, G, T; correct the sequence
+        seqdiff.data.letters.AlphabetError: sequence 0: found 'N' at position 3, but the dna alphabet has only A, C, G, T; correct the sequence
         """  # noqa: E501
         if isinstance(sequences, str):
             raise TypeError("encode takes a list of strings; put the sequence in a list")
@@ -275,6 +287,11 @@ class Alphabet:
 
     def explain(self, letter: str, position: int) -> str:
         """The part of an error that says what was found (position from 0) and what was wanted."""
+        if len(letter) < self._width:
+            return (
+                f"found {letter!r} at the end, but the {self.name} alphabet reads {self._width} characters at a time,"
+                f" and the {position + len(letter)} of this sequence are no multiple of {self._width}"
+            )
         shown = [repr(x)[1:-1] if x.strip() == x else repr(x) for x in self.letters[:30]]
         listed = ", ".join(shown) + (f" ... ({len(self)} letters)" if len(self) > 30 else "")
         return f"found {letter!r} at position {position + 1}, but the {self.name} alphabet has only {listed}"
@@ -318,13 +335,24 @@ class Alphabet:
         points = np.where(real, self._points[tokens], 0).astype(np.uint32)
         return points.view(f"<U{width}" if points.dtype.isnative else f">U{width}").ravel().tolist()
 
+    def is_ambiguous(self, letter: str) -> bool:
+        """Whether it is no letter, but a code that may stand for one (N, R, ...; B, J, O, U, X, Z in proteins).
+
+        >>> Alphabet.kmers("dna", 2).is_ambiguous("AN"), Alphabet.kmers("dna", 2).is_ambiguous("A-")
+        (True, False)
+        """
+        if not self._width:
+            return letter in self.ambiguity_codes
+        plain = set("".join(self.letters)) if self._codes else set()
+        return len(letter) == self._width and letter not in self._index and set(letter) <= plain | self.ambiguity_codes
+
     def allowed(self, symbol: str) -> tuple[int, ...]:
         """The tokens that a template's symbol stands for.
 
         Parameters
         ----------
         symbol : str
-            A letter, or for dna, rna and protein an IUPAC code (N R Y ...; X B Z J).
+            A letter, or for dna, rna, protein and their k-mers of IUPAC codes (N R Y ...; X B Z J; NNK).
 
         Raises
         ------
@@ -341,18 +369,16 @@ class Alphabet:
         index, codes = self._index, self._codes
         if key in index:
             return (index[key],)
-        if key in codes:
+        if key in codes and not self._width:
             return tuple(sorted(index[letter] for letter in codes[key]))
+        if self.is_ambiguous(key) and set(key) <= set("".join(self.letters)) | codes.keys():
+            words = product(*(codes.get(character, character) for character in key))
+            return tuple(sorted(index[word] for word in map("".join, words) if word in index))
         known = ", ".join([*self.letters[:30], *codes])
         raise ValueError(f"{symbol!r} is no symbol of the {self.name} alphabet; it has {known}")
 
     def reverse_complement(self, sequences: Sequence[str]) -> list[str]:
-        """The other strand, read in its own direction.
-
-        Raises
-        ------
-        ValueError
-            For alphabets without a complement, and for unknown letters.
+        """The other strand, read in its own direction; a ValueError for alphabets without one and unknown letters.
 
         Examples
         --------
@@ -366,54 +392,3 @@ class Alphabet:
         pairs = {self.letters[i]: self.letters[j] for i, j in enumerate(self.complement)}
         table = str.maketrans({**pairs, **{a.lower(): b.lower() for a, b in pairs.items()}})
         return [sequence.translate(table)[::-1] for sequence in sequences]
-
-
-DNA = Alphabet("ACGT", "dna")
-RNA = Alphabet("ACGU", "rna")
-PROTEIN = Alphabet("ACDEFGHIKLMNPQRSTVWY", "protein")
-_NAMED = {"dna": DNA, "rna": RNA, "protein": PROTEIN}
-
-
-def resolve_alphabet(spec: str | Sequence[str] | Alphabet, sequences: Sequence[str] = ()) -> Alphabet:
-    """The alphabet that a person meant.
-
-    Parameters
-    ----------
-    spec : str, sequence of str or Alphabet
-        ``"auto"`` looks at the letters: at least 90% A, C, G, T (or U) is DNA (RNA where U outnumbers T), the twenty
-        amino acids are protein (a few ambiguity codes and gaps do not hide it, so that they can be complained of);
-        text and SMILES are never guessed. ``"dna"``, ``"rna"``, ``"protein"`` (in any case) name theirs. Any other
-        string is the letters themselves, and so is a list of letters; ``"ACGT"`` is `DNA` itself.
-    sequences : sequence of str
-        Looked at for ``"auto"`` alone.
-
-    Raises
-    ------
-    ValueError
-        If nothing can be guessed, or the letters are no alphabet.
-
-    Examples
-    --------
-    >>> from seqdiff.data import resolve_alphabet
-    >>> resolve_alphabet("auto", ["ACGTTGCA", "acgtt"]).name
-    'dna'
-    >>> resolve_alphabet("()CNOcno123=")
-    Alphabet('()CNOcno123=', name='custom')
-    """
-    if isinstance(spec, Alphabet):
-        return spec
-    if isinstance(spec, str):
-        if spec.lower() == "auto":
-            return _NAMED[guess_alphabet(sequences)]
-        named = _NAMED.get(spec.lower())
-        if named is not None:
-            return named
-    elif not isinstance(spec, (list, tuple)):
-        raise ValueError(
-            'alphabet must be "auto", "dna", "rna", "protein", an Alphabet or a string of the letters themselves,'
-            f" not {shorten(repr(spec))} ({type(spec).__name__})"
-        )
-    for named in _NAMED.values():
-        if "".join(map(str, spec)) == "".join(named.letters):
-            return named
-    return Alphabet(spec)

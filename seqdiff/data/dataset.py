@@ -11,8 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from seqdiff.data.alphabet import Alphabet, resolve_alphabet
-from seqdiff.data.letters import GAPS, unknown
+from seqdiff.data.alphabet import Alphabet
+from seqdiff.data.alphabets import LEARNED, resolve_alphabet
+from seqdiff.data.labels import only_column
+from seqdiff.data.letters import GAPS, base_of, unknown
 from seqdiff.data.reading import Records, read_records
 
 
@@ -30,7 +32,8 @@ class Dataset:
         In letters.
     alphabet : Alphabet
     y : ndarray or None
-        Labels, one row per sequence (see `Target` for what they mean).
+        Labels, one row per sequence (see `Target` for what they mean); several named columns are the fields of a
+        structured array.
     kept : ndarray of int64, shape (N,)
         Which rows of the input these are.
     notes : tuple of str
@@ -71,18 +74,22 @@ class Dataset:
         """SHA-256 (64 hexadecimal digits) of letters, tokens, lengths and y; equal data have equal digests anywhere."""
         sha = hashlib.sha256()
         real = np.arange(self.tokens.shape[1]) < self.lengths[:, None]
-        labels: Any = None
-        if self.y is not None and self.y.dtype.kind == "O":
-            labels = self.y.tolist()
-        elif self.y is not None:
-            values = np.ascontiguousarray(self.y)
-            labels = [values.dtype.kind, list(values.shape)]
-            wide = {"f": "<f8", "b": "<i8"}.get(values.dtype.kind, "<i8")
-            sha.update(values.astype(wide).tobytes())
+        labels = None if self.y is None else _digest_labels(self.y, sha)
         sha.update(json.dumps([self.alphabet.to_dict(), len(self), labels]).encode())
         sha.update(self.lengths.astype("<i8").tobytes())
         sha.update(self.tokens[real].astype("<u4").tobytes())
         return sha.hexdigest()
+
+
+def _digest_labels(y: np.ndarray, sha: Any) -> Any:
+    """Feed numbers to the hash; return what else there is to say, for JSON."""
+    y = only_column(y)
+    if y.dtype.names:
+        return [[name, _digest_labels(y[name], sha)] for name in y.dtype.names]
+    if y.dtype.kind == "O":
+        return y.tolist()
+    sha.update(np.ascontiguousarray(y).astype({"f": "<f8"}.get(y.dtype.kind, "<i8")).tobytes())
+    return [y.dtype.kind, list(y.shape)]
 
 
 def prepare(
@@ -105,9 +112,10 @@ def prepare(
     X : path, list, array, Series, DataFrame or Biopython records
         See `read_records`.
     y : array-like, str or list of str, optional
-        Labels (entries may be missing), or names of the table's columns.
+        Labels (entries may be missing; a dict or DataFrame for several columns), or names of the table's columns.
     alphabet : str or Alphabet
-        ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"``, an `Alphabet`, or a string of the letters themselves.
+        ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"``, ``"codons"``, ``"smiles"``, an `Alphabet`, or a string of the
+        letters themselves; see `resolve_alphabet`.
     length : int, optional
         Demand exactly so many letters of every sequence; any lengths if None.
     ambiguous : "error" or "drop"
@@ -139,14 +147,15 @@ def prepare(
         raise ValueError(f'ambiguous must be "error" or "drop", not {ambiguous!r}')
     if length is not None:
         length = _whole(length)
-    guessed = isinstance(alphabet, str) and alphabet.lower() == "auto"
-    if not guessed:
+    learned = isinstance(alphabet, str) and alphabet.lower() in LEARNED
+    guessed = learned and alphabet.lower() == "auto"
+    if not learned:
         alphabet = resolve_alphabet(alphabet)  # a wrong name is told before a large file is read
     records = read_records(X, y, sequence_column=sequence_column)
-    if guessed:
+    if learned:
         _refuse_empty(records.sequences, records.place)
         try:
-            alphabet = resolve_alphabet("auto", records.sequences)
+            alphabet = resolve_alphabet(alphabet, records.sequences)
         except ValueError as error:
             raise ValueError(f"{records.source}: {error}") from None
     sequences = alphabet.normalize(records.sequences)
@@ -225,7 +234,7 @@ def _check_letters(
     guilty = np.arange(len(rows))
     if ambiguous == "drop":
         letters = [alphabet.split(sequences[r])[c] for r, c in zip(rows.tolist(), columns.tolist(), strict=True)]
-        guilty = np.flatnonzero([letter not in alphabet.ambiguity_codes for letter in letters])
+        guilty = np.flatnonzero([not alphabet.is_ambiguous(letter) for letter in letters])
         if not len(guilty):
             return np.unique(rows)
     row = int(rows[guilty[0]])
@@ -236,12 +245,13 @@ def _check_letters(
 
 
 def _cure(letter: str, alphabet: Alphabet) -> str:
-    if letter in alphabet.ambiguity_codes:
+    if alphabet.is_ambiguous(letter):
         return 'correct the sequence or pass ambiguous="drop" to leave such sequences out'
-    if letter == "U" and alphabet.name == "dna":
-        return 'if this is RNA pass alphabet="rna", else replace U by T'
-    if letter == "T" and alphabet.name == "rna":
-        return 'if this is DNA pass alphabet="dna", else replace T by U'
+    base = base_of(alphabet.name)
+    if "U" in letter and base == "dna":
+        return f'if this is RNA pass alphabet="{_other_base(alphabet)}", else replace U by T'
+    if "T" in letter and base == "rna":
+        return f'if this is DNA pass alphabet="{_other_base(alphabet)}", else replace T by U'
     if letter in ",;\t":
         return "if the file is a table name it .csv or .tsv, else correct the sequence"
     if alphabet.name in ("dna", "rna", "protein"):
@@ -250,6 +260,16 @@ def _cure(letter: str, alphabet: Alphabet) -> str:
         if letter == "*":
             return "remove the stop sign"
         return 'correct the sequence, or name its alphabet ("dna", "rna", "protein" or a string of all the letters)'
+    if base:
+        return "correct the sequence"
+    if alphabet.name == "smiles":
+        return "correct the SMILES (a new model learns the letters of its own data)"
     if letter.swapcase() in alphabet.letters:
         return f"write it as {letter.swapcase()!r} (case matters in this alphabet), or add it to the alphabet"
     return "correct the sequence, or add the letter to the alphabet"
+
+
+def _other_base(alphabet: Alphabet) -> str:
+    """The name of the same alphabet for the other nucleic acid."""
+    other = {"dna": "rna", "rna": "dna"}[base_of(alphabet.name)]
+    return other if len(alphabet.letters[0]) == 1 else f"{other} {len(alphabet.letters[0])}-mers"

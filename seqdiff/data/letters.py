@@ -1,12 +1,14 @@
-"""Facts about biological letters: the alphabets, their ambiguity codes, and what a set of strings looks like.
+"""Facts about letters: biological ones, their ambiguity codes, words of them, and what a set of strings looks like.
 
 Codes: IUPAC-IUB 1984 (nucleotides), IUPAC-IUBMB 1983 (amino acids; J = I or L is the later mass-spectrometry code).
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
+from itertools import product
 
 import numpy as np
 
@@ -18,12 +20,34 @@ PROTEIN_CODES = {"B": "DN", "Z": "EQ", "J": "IL", "X": "ACDEFGHIKLMNPQRSTVWY"}
 RARE_AMINO_ACIDS = "UO"  # selenocysteine, pyrrolysine: IUPAC letters, but not of the twenty
 GAPS = "-."
 LETTERS = {"dna": "ACGT", "rna": "ACGU", "protein": "ACDEFGHIKLMNPQRSTVWY"}
+# A bracket atom, an element, a bond, branch, ring ...: one letter each (Schwaller et al. 2019, arXiv 1811.02633).
+SMILES_LETTERS = r"\[[^\]]+]|Br?|Cl?|N|O|S|P|F|I|b|c|n|o|s|p|\(|\)|\.|=|#|-|\+|\\|\/|:|~|@|\?|>|\*|\$|%[0-9]{2}|[0-9]"
+MOST_WORDS = 65_536  # that an alphabet of k-mers may have
 ASCII_UPPER = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
+
+
+class AlphabetError(ValueError):
+    """A letter that the alphabet does not have.
+
+    Attributes: `index`, which sequence; `position`, where in it (characters; both from 0); `letter`, what is there.
+    """
+
+    def __init__(self, message: str, index: int, position: int, letter: str):
+        super().__init__(message)
+        self.index, self.position, self.letter = index, position, letter
+
+    def __reduce__(self):
+        return type(self), (self.args[0], self.index, self.position, self.letter)
 
 
 def shorten(text: str, limit: int = 40) -> str:
     """The text, or its beginning and dots: messages stay readable whatever they quote."""
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def upper(sequence: str) -> str:
+    """Upper case of ASCII letters only: "ß".upper() is "SS", two serines out of nothing."""
+    return sequence.upper() if sequence.isascii() else sequence.translate(ASCII_UPPER)
 
 
 def unknown(flat: np.ndarray, lengths: np.ndarray, missing: int) -> tuple[np.ndarray, np.ndarray]:
@@ -60,7 +84,7 @@ def guess_alphabet(sequences: Sequence[str]) -> str:
     found = ", ".join(repr(x) for x, _ in Counter(other or counts).most_common(8)) or "none but gaps"
     raise ValueError(
         f"cannot tell the alphabet: the letters (among them {found}) are neither DNA, RNA nor protein, and text and"
-        ' SMILES are never guessed; pass alphabet="dna", "rna", "protein" or a string of all the letters'
+        ' SMILES are never guessed; pass alphabet="dna", "rna", "protein", "smiles" or a string of all the letters'
     )
 
 
@@ -71,3 +95,57 @@ def count_letters(sequences: Sequence[str]) -> Counter[str]:
         counts = np.bincount(np.frombuffer(text.upper().encode("ascii"), dtype=np.uint8), minlength=128)
         return Counter({chr(i): int(n) for i, n in enumerate(counts) if n})
     return Counter(text.translate(ASCII_UPPER))
+
+
+def base_of(name: str) -> str:
+    """Which of dna, rna and protein the letters of an alphabet of this name are made of; "" where of none.
+
+    >>> base_of("rna"), base_of("codons"), base_of("protein 2-mers"), base_of("custom")
+    ('rna', 'dna', 'protein', '')
+    """
+    if name in LETTERS:
+        return name
+    words = re.fullmatch(r"(dna|rna|protein) \d+-mers", name)
+    return "dna" if name == "codons" else words[1] if words else ""
+
+
+def check_name(name: str, base: str, letters: Sequence[str], width: int) -> None:
+    """Refuse other letters under a name that means something."""
+    wanted = ""
+    if name == base and base and set(letters) != set(LETTERS[base]):
+        wanted = f"the letters {LETTERS[base]}"
+    elif name != base and base and not (width and set("".join(letters)) <= set(LETTERS[base])):
+        wanted = f"words of one length, made of {LETTERS[base]}"
+    elif name == "smiles" and not all(re.fullmatch(SMILES_LETTERS, letter) for letter in letters):
+        wanted = "the atoms, bonds, branches and rings of SMILES"
+    if wanted:
+        found = shorten("".join(letters))
+        raise ValueError(f"the name {name!r} belongs to {wanted}, not to {found!r}; choose another name")
+
+
+def words_of(letters: str | Sequence[str], k: int) -> tuple[list[str], str]:
+    """All words of k letters, and the name of their alphabet; `letters` may be the name dna, rna or protein.
+
+    >>> words_of("ab", 2)
+    (['aa', 'ab', 'ba', 'bb'], '2-mers')
+    """
+    if isinstance(letters, str) and letters.lower() in LETTERS:
+        letters = LETTERS[letters.lower()]
+    if len(set(letters)) < 2 or len(set(letters)) < len(letters) or any(len(letter) != 1 for letter in letters):
+        raise ValueError(
+            f"k-mers are made of two or more different letters of one character, not of {shorten(repr(letters))}"
+        )
+    if not isinstance(k, int) or k < 2 or len(letters) ** k > MOST_WORDS:
+        raise ValueError(f"k={k!r} is not possible: give 2 or more, so that there are at most {MOST_WORDS:,} words")
+    base = next((name for name, own in LETTERS.items() if set(own) == set(letters)), "")
+    return ["".join(word) for word in product(letters, repeat=k)], f"{base} {k}-mers".strip()
+
+
+def code_table(points: np.ndarray, ignores_case: bool) -> np.ndarray:
+    """The token of each code point, as many as there are tokens where it is none; the last entry stands for all
+    beyond."""
+    table = np.full(max(256, points.max() + 2), len(points), dtype=np.min_scalar_type(len(points)))
+    table[points] = np.arange(len(points))
+    if ignores_case:
+        table[points + 32] = np.arange(len(points))
+    return table

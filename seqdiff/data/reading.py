@@ -46,7 +46,7 @@ def read_records(X: Any, y: Any = None, *, sequence_column: Any = None) -> Recor
         A path (str or PathLike) is read by its ending: `.fa .fasta .fna .faa .ffn` FASTA, `.csv .tsv .parquet` a table,
         anything else one sequence a line (or FASTA, if it starts with ``>``); all but Parquet also gzipped.
     y : array-like, str or list of str, optional
-        Labels, one per sequence; or the name of a column of the table, or of several value columns.
+        Labels, one per sequence; or the name of a column of the table, or of several, which may be of several kinds.
     sequence_column : str, optional
         The table's column that holds the sequences; found by its name or its looks if None. Ignored where X is no
         table.

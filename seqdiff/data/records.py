@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from seqdiff.data.labels import as_labels, is_missing
 from seqdiff.data.letters import shorten
-from seqdiff.data.target import as_labels, is_missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,7 +22,7 @@ class Records:
     sequences : list of str
         As written, but for line ends (and all white space in FASTA).
     y : ndarray or None
-        As `seqdiff.data.target.as_labels` gives it, one row per sequence.
+        As `seqdiff.data.labels.as_labels` gives it, one row per sequence.
     source : str
         The file's path as it was given, or ``"X"``.
     place : callable

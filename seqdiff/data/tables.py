@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
+from seqdiff.data.labels import as_labels, join_columns
 from seqdiff.data.letters import guess_alphabet, shorten
 from seqdiff.data.records import Records, check_labels, to_strings
-from seqdiff.data.target import as_labels
 
 TABLES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 COLUMN_NAMES = (
@@ -116,13 +116,12 @@ def _from_table(
         raise ValueError(f"{where(empty[0])}: the sequence is missing; fill it in or delete the row{more}")
     if not y_names:
         return Records(sequences, check_labels(y, len(sequences)), source, place)
-    parsed = [labels(k) for k in y_columns]
-    if len(parsed) == 1:
-        return Records(sequences, parsed[0], source, place)
-    for name, column in zip(y_names, parsed, strict=True):
-        if column.dtype.kind not in "biuf":
-            raise ValueError(f"{source}: several y columns must all be numbers, but {name!r} is not; name one column")
-    return Records(sequences, np.stack([column.astype(float) for column in parsed], axis=1), source, place)
+    if len(set(y_names)) < len(y_names):
+        raise ValueError(f"y={y!r} names a column twice; name each once")
+    if isinstance(y, str):
+        return Records(sequences, labels(y_columns[0]), source, place)
+    parsed = {name: labels(k) for name, k in zip(y_names, y_columns, strict=True)}
+    return Records(sequences, join_columns(parsed), source, place)
 
 
 def _column(names: list[Any], name: Any, source: str, role: str) -> int:

@@ -2,73 +2,38 @@
 
 Strings, ints, bools and categoricals are classes; floats are values, (n,) or (n, c), standardised by the training mean
 and standard deviation; a (n, L, C) array is a signal along the sequence, standardised per channel. Labels may be
-missing (None, NaN): such rows train the unconditional model alone, `keep` is False there.
+missing (None, NaN): such rows train the unconditional model alone, `keep` is False there. Several columns that have
+names or are of several kinds are a `Targets` (targets.py).
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
+from seqdiff.data.labels import _objects, _plain, as_labels, is_missing, only_column
+
 KINDS = ("class", "value", "signal")
+EMPIRICAL = "empirical"
+"""What a person gives as y to have labels drawn as they occur in the training data."""
+SAMPLE_ROWS = 1024
+SAMPLE_NUMBERS = 65_536
 
 
-def as_labels(y: Any) -> np.ndarray:
-    """Any y as a NumPy array: bool, int or float, or object (str, int or bool, and None where missing).
+def sample_rows(n: int, columns: int, random_state: int) -> np.ndarray:
+    """Which of n training labels a model keeps to draw from: all, or 1,024 at random (fewer of very wide ones).
 
-    Missing entries of a plain list of numbers and of a float array are NaN; an int array that was given NaN has
-    become a float array before it comes here, and so holds values, not classes.
-
-    Parameters
-    ----------
-    y : list, array, Series, DataFrame, Categorical or CPU tensor
-
-    Raises
-    ------
-    ValueError
-        If the rows have different shapes, or hold something else than labels (dates, objects).
-
-    Examples
-    --------
-    >>> as_labels(["amp", float("nan"), None]).tolist()
-    ['amp', None, None]
-    >>> as_labels([1, 0, 2]).dtype.kind, as_labels([0.5, None]).tolist()
-    ('i', [0.5, nan])
+    >>> sample_rows(3, 1, random_state=0).tolist(), len(sample_rows(10**6, 1, 0)), len(sample_rows(10**6, 512, 0))
+    ([0, 1, 2], 1024, 128)
     """
-    if hasattr(y, "detach"):
-        y = y.detach().cpu().numpy()
-    if hasattr(y, "dtype") and hasattr(y, "to_numpy"):  # Series, Index, Categorical
-        categories = getattr(y.dtype, "categories", None)
-        y = (
-            y.to_numpy() if isinstance(y.dtype, np.dtype) else y.to_numpy(dtype=object)
-        )  # else a missing int makes floats
-        if categories is not None and categories.dtype.kind == "f":  # numbers, but meant as classes
-            y = _objects([None if is_missing(item) else str(item) for item in y.tolist()])
-    elif hasattr(y, "columns") and hasattr(y, "to_numpy"):  # DataFrame
-        y = y.to_numpy()[:, 0] if y.shape[1] == 1 else y.to_numpy()
-    elif isinstance(y, (list, tuple)) and any(item is None or isinstance(item, str) for item in y):
-        y = _objects(y)  # numpy alone would turn a NaN beside strings into the string "nan"
-    try:
-        array = np.asarray(y)
-    except ValueError:
-        raise ValueError("y has rows of different shapes; give every sequence the same number of values") from None
-    if array.dtype.kind in "biuf":
-        return array
-    if array.dtype.kind not in "OUT":  # O: objects, U and T: strings
-        raise ValueError(f"y holds {array.dtype} entries; wanted are strings, ints, bools (classes) or floats (values)")
-    items = [None if is_missing(item) else _plain(item) for item in array.ravel().tolist()]
-    kinds = {type(item) for item in items if item is not None}
-    if not kinds <= {str, int, float, bool}:
-        odd = next(t for t in kinds if t not in (str, int, float, bool))
-        raise ValueError(f"y holds entries of type {odd.__name__}; wanted are strings, ints, bools or floats")
-    if kinds and kinds <= {int, float} and float in kinds:
-        return np.array([math.nan if item is None else item for item in items], dtype=float).reshape(array.shape)
-    if len(kinds) == 1 and None not in items and kinds != {str}:
-        return np.array(items).reshape(array.shape)
-    return _objects(items).reshape(array.shape)
+    limit = max(1, min(SAMPLE_ROWS, SAMPLE_NUMBERS // columns))
+    if n <= limit:
+        return np.arange(n)
+    return np.sort(np.random.default_rng(random_state).choice(n, limit, replace=False))
 
 
 class Target:
@@ -85,6 +50,8 @@ class Target:
         Of the training values, in y's own unit; a constant column has scale 1 (values and signals only).
     n_columns : int
         Value columns or signal channels; 1 for classes.
+    sample_ : ndarray of shape (at most 1024, n_columns) or None
+        Labels of training rows to draw from, in y's own unit (values only).
 
     Examples
     --------
@@ -105,8 +72,9 @@ class Target:
     frequencies_: np.ndarray
     mean_: np.ndarray
     scale_: np.ndarray
+    sample_: np.ndarray | None = None
 
-    def fit(self, y: Any, kind: str = "auto") -> Target:
+    def fit(self, y: Any, kind: str = "auto", random_state: int = 0) -> Target:
         """Learn what y is.
 
         Parameters
@@ -114,6 +82,8 @@ class Target:
         y : array-like of shape (n,), (n, c) or (n, L, C)
         kind : "auto", "class", "value" or "signal"
             Overrides what the entries' type says.
+        random_state : int
+            Seed of the choice of the training labels that are kept to draw from.
 
         Raises
         ------
@@ -122,7 +92,9 @@ class Target:
         """
         if not isinstance(kind, str) or kind not in ("auto", *KINDS):
             raise ValueError(f'target must be "auto", "class", "value" or "signal", not {kind!r}')
-        labels = as_labels(y)
+        labels = only_column(as_labels(y))
+        if labels.dtype.names:
+            raise ValueError(f"y has the columns {', '.join(labels.dtype.names)}, but one kind of label is wanted")
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = labels[:, 0]
         if kind == "auto":
@@ -140,11 +112,14 @@ class Target:
         self.n_columns = 1 if values.ndim == 1 else values.shape[-1]
         self.n_positions = values.shape[1] if kind == "signal" else 1
         flat = values.reshape(len(values), -1, self.n_columns)  # (n, L or 1, C)
-        flat = flat[~np.isnan(flat).any(axis=(1, 2))].reshape(-1, self.n_columns)
+        whole = flat[~np.isnan(flat).any(axis=(1, 2))]
+        flat = whole.reshape(-1, self.n_columns)
         if not len(flat):
             raise ValueError("y has no row without missing values; nothing can be learned from it")
         self.mean_, scale = flat.mean(0), flat.std(0)
         self.scale_ = np.where(scale > 1e-12 * np.abs(self.mean_), scale, 1.0)
+        if kind == "value":
+            self.sample_ = whole[sample_rows(len(whole), self.n_columns, random_state), 0]
         return self
 
     def _fit_classes(self, labels: np.ndarray) -> None:
@@ -186,8 +161,14 @@ class Target:
         ValueError
             Unknown class, wrong number of rows or columns, or entries of another type.
         """
+        if isinstance(y, Mapping):
+            raise ValueError(f"y={y!r} names columns, but this model learned one kind of label; give the label itself")
         if y is None or (np.ndim(y) == 0 and is_missing(y)):
             return self._nothing(self._rows(n))
+        if np.ndim(y):
+            y = only_column(as_labels(y))
+            if y.dtype.names:
+                raise ValueError(f"y has the columns {', '.join(y.dtype.names)}, but the model learned one; give that")
         if self.kind == "class":
             return self._encode_classes(y, n)
         values = self._numbers(as_labels(y))
@@ -233,6 +214,31 @@ class Target:
             codes[i], keep[i] = code, True
         return {"label": codes, "keep": keep}
 
+    def draw(self, n: int, generator: np.random.Generator) -> np.ndarray:
+        """Labels for n sequences, drawn as they occur in the training data: classes by `frequencies_`, values from
+        `sample_`.
+
+        Raises
+        ------
+        ValueError
+            For signals, and for values of a model file that keeps no sample.
+
+        Examples
+        --------
+        >>> target = Target().fit(["rare", "often", "often", "often"])
+        >>> target.draw(5, np.random.default_rng(0)).tolist()
+        ['often', 'often', 'often', 'often', 'rare']
+        """
+        u = generator.random(n)
+        if self.kind == "class":
+            codes = np.searchsorted(np.cumsum(self.frequencies_), u, side="right")
+            return _objects([self.classes_[i] for i in np.minimum(codes, len(self.classes_) - 1)])
+        if self.kind == "signal":
+            raise ValueError('y="empirical" cannot draw a signal; give the signal itself, shape (L, C) or (n, L, C)')
+        if self.sample_ is None:
+            raise ValueError('this model keeps no sample of its training values to draw y="empirical" from; give y')
+        return self.sample_[(u * len(self.sample_)).astype(int)]
+
     def _nothing(self, n: int) -> dict[str, np.ndarray]:
         keep = np.zeros(n, dtype=bool)
         if self.kind == "class":
@@ -268,7 +274,8 @@ class Target:
         d: dict[str, Any] = {"kind": self.kind, "n_columns": self.n_columns}
         if self.kind == "class":
             return d | {"classes": self.classes_, "frequencies": self.frequencies_.tolist()}
-        return d | {"n_positions": self.n_positions, "mean": self.mean_.tolist(), "scale": self.scale_.tolist()}
+        d |= {"n_positions": self.n_positions, "mean": self.mean_.tolist(), "scale": self.scale_.tolist()}
+        return d if self.sample_ is None else d | {"sample": self.sample_.tolist()}
 
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> Target:
@@ -284,24 +291,5 @@ class Target:
         else:
             target.n_positions = d["n_positions"]
             target.mean_, target.scale_ = np.array(d["mean"]), np.array(d["scale"])
+            target.sample_ = np.array(d["sample"]) if "sample" in d else None
         return target
-
-
-def is_missing(item: Any) -> bool:
-    """None, NaN, pandas' NA and NaT: the last two are known by their class, without importing pandas."""
-    if isinstance(item, (float, np.floating)):
-        return math.isnan(item)
-    return item is None or type(item).__name__ in ("NAType", "NaTType")
-
-
-def _plain(item: Any) -> Any:
-    """Python's own type instead of NumPy's."""
-    if isinstance(item, np.generic):
-        item = item.item()
-    return str(item) if isinstance(item, str) else item
-
-
-def _objects(items: Any) -> np.ndarray:
-    array = np.empty(len(items), dtype=object)
-    array[:] = items
-    return array

@@ -17,8 +17,8 @@ def parse_template(template: Any, alphabet: Alphabet, law: LengthLaw, length: in
     Parameters
     ----------
     template : str or list
-        A string of letters and IUPAC symbols (``N`` any base, ``R`` A or G, ...), or a list with the allowed letters
-        of each position, None where all are.
+        A string of letters and IUPAC symbols (``N`` any base, ``R`` A or G, ...; of k-mers, ``ATGNNKTAA``), or a list
+        with the allowed letters of each position, None where all are.
     alphabet : Alphabet
     law : LengthLaw
         The lengths the model makes.
@@ -42,6 +42,8 @@ def parse_template(template: Any, alphabet: Alphabet, law: LengthLaw, length: in
     """
     if not isinstance(template, Sequence) or len(template) == 0:
         raise ValueError(f"template={template!r} is not a template; give a string or a list with one entry a position")
+    if isinstance(template, str):
+        template = alphabet.split(template)
     if not np.isfinite(law.log_prob(np.array([len(template)])))[0]:
         known = f"{law.max_length}" if law.fixed else f"1 to {law.max_length}"
         raise ValueError(f"template has {len(template)} positions, but this model makes sequences of {known} letters")
@@ -58,7 +60,7 @@ def _allowed_at(entry: Any, position: int, alphabet: Alphabet) -> np.ndarray:
     if entry is None:
         return ~row
     # A letter of several characters is one symbol, not a set of them.
-    symbols = [entry] if isinstance(entry, str) and entry in alphabet.letters else entry
+    symbols = alphabet.split(entry) if isinstance(entry, str) else entry
     try:
         symbols = list(symbols)
     except TypeError:

@@ -6,9 +6,11 @@ from seqdiff.estimators.classical import ClassicalDiffusion
 from seqdiff.estimators.masked import MaskedDiffusion
 from seqdiff.estimators.multinomial import MultinomialDiffusion
 from seqdiff.estimators.persistence import read as load
+from seqdiff.estimators.scud import SCUD
 from seqdiff.estimators.uniform import UniformDiffusion
 
 __all__ = [
+    "SCUD",
     "Autoregressive",
     "ClassicalDiffusion",
     "MaskedDiffusion",

@@ -28,19 +28,23 @@ class Autoregressive(SequenceGenerator):
 
     Parameters
     ----------
-    network : {"conv", "transformer"} or callable
-        A function's network must be causal; it is called with ``causal=True``.
+    network : {"conv", "transformer", "bytenet"} or callable
+        The neural network; in a paper's size ``"transformer-tiny"``, ``"transformer-small"``,
+        ``"transformer-medium"`` or ``"bytenet-carp"``. A function's network must be causal; it is called with
+        ``causal=True``.
     width, depth : optional
-        Size of the network; None means the network's own (conv: 64, 6; transformer: 128, 4).
-    heads : int
-        Attention heads of the transformer.
+        Size of the network; None means the network's own (conv: 64, 6; transformer: 128, 4; bytenet: 128, 8).
+    heads : int, optional
+        Attention heads of the transformer; None means its own (4, or the paper's).
     dropout : float
         Share of the channels left out in training: such models overfit sooner than diffusions do.
     length : int, optional
         Letters of each sequence; None takes what the data has, which may vary.
     alphabet : str or Alphabet
         ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"`` or the letters themselves.
-    epochs, batch_size : int
+    epochs : int, optional
+        None: as many as make about 2,000 batches, at most 400.
+    batch_size : int
     patience : int, optional
         Stop after so many epochs without a better validation likelihood; the best weights are kept in any case.
     lr : float
@@ -63,18 +67,17 @@ class Autoregressive(SequenceGenerator):
     """
 
     bound_ = processes.Autoregressive.bound
+    batches = 2000
 
     def __init__(
         self,
         *,
         network: Any = "conv",
-        heads: int = 4,
+        heads: int | None = None,
         dropout: float | None = 0.2,
-        epochs: int = 30,
-        patience: int | None = 8,
         **common: Any,
     ) -> None:
-        super().__init__(network=network, dropout=dropout, epochs=epochs, patience=patience, **common)
+        super().__init__(network=network, dropout=dropout, **common)
         self.heads = heads
 
     def _make_process(self) -> processes.Autoregressive:

@@ -19,9 +19,9 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from seqdiff import runtime
-from seqdiff.data import Dataset, LengthLaw, Target, prepare, random_split
+from seqdiff.data import Dataset, LengthLaw, learn_target, prepare, random_split
 from seqdiff.estimators import parameters, persistence
-from seqdiff.estimators.encoding import conditions_of, encode_batch, log_frequencies
+from seqdiff.estimators.encoding import conditions_of, encode_batch, letter_law, log_frequencies
 from seqdiff.estimators.generating import GeneratingMixin
 from seqdiff.estimators.scoring import ScoringMixin
 from seqdiff.networks import Network, build_network
@@ -30,6 +30,8 @@ from seqdiff.runs import Run, open_run
 from seqdiff.training import Objective, Settings, Trainer
 
 logger = logging.getLogger(__name__)
+
+MOST_EPOCHS = 400  # where they are not given: a handful of sequences is learned by heart long before
 
 
 class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
@@ -40,6 +42,8 @@ class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
     """
 
     bound_: ClassVar[str | None] = None
+    batches: ClassVar[int] = 3000
+    """What `epochs=None` makes of a data set: epochs of about so many batches in all."""
     alphabet_: Any
     objective_: Objective
 
@@ -52,9 +56,9 @@ class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
         width: int | None = None,
         depth: int | None = None,
         dropout: float | None = None,
-        epochs: int = 60,
+        epochs: int | None = None,
         batch_size: int = 128,
-        lr: float = 2e-3,
+        lr: float = 3e-3,
         lr_schedule: str = "cosine",
         lr_decay: float = 0.99,
         warmup: int = 50,
@@ -67,7 +71,7 @@ class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
         label_dropout: float = 0.1,
         ambiguous: str = "error",
         sequence_column: str | None = None,
-        target: str = "auto",
+        target: Any = "auto",
         savepath: str | os.PathLike[str] | None = "runs",
         model_name: str | None = None,
         random_state: int = 0,
@@ -148,9 +152,11 @@ class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
         ----------
         X : path, list, array, Series, DataFrame or Biopython records
             A path may be ``.txt`` (one sequence a line), FASTA, CSV, TSV or Parquet, compressed by gzip or not.
-        y : array, str or None
+        y : array, str, list of str, DataFrame, dict or None
             What to condition on: strings and ints are classes, floats are values, (n, L, C) is a signal; a string is
-            the name of a column of X. Missing labels (None, nan) are allowed.
+            the name of a column of X. Several columns (a list of names, a DataFrame, a dict, or rows that hold
+            strings) are each what they would be alone. Missing labels (None, nan) are allowed, in each column for
+            itself; an (n, c) array of numbers is one value, known as a whole or not at all.
         validation : float, sequences, (X, y) or None
             A share of the sequences to hold out, or held-out sequences. The best weights by its bound are kept; with
             None or 0 the last ones are.
@@ -189,7 +195,7 @@ class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
             self.run_dir_ = None if run is None else str(run.path)
             self.objective_ = runtime.place(objective, device)
             save_model = None if run is None else lambda state: persistence.write(self, state, run.model)
-            trainer = Trainer(self.objective_, *batches, self._settings(), run, save_model)
+            trainer = Trainer(self.objective_, *batches, self._settings(len(train)), run, save_model)
             self.history_, self.evaluations_ = trainer.history, trainer.evaluations
             if checkpoint and run is not None:
                 trainer.load_state_dict(run.load_checkpoint(device))
@@ -259,7 +265,7 @@ class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
         self.alphabet_ = train.alphabet
         lengths = train.lengths if valid is None else np.concatenate([train.lengths, valid.lengths])
         self.length_law_ = LengthLaw.fit(lengths)
-        self.target_ = None if train.y is None else Target().fit(train.y, self.target)
+        self.target_ = None if train.y is None else learn_target(train.y, self.target, int(self.random_state))
         self.n_train_ = len(train)
 
     def _build(self, train: Dataset | None = None, weight: np.ndarray | None = None) -> Objective:
@@ -275,13 +281,19 @@ class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
                 conditions=conditions_of(self.target_),
                 fixed_length=self.length_law_.fixed,
             )
+        if train is not None:  # a model that is loaded brings its schedule along
+            process.fit_schedule(letter_law(train, weight))
         if train is not None and isinstance(network, Network):  # a function's network need not be one
             network.start_at(self._first_guess(train, weight))
         return Objective(process, network)
 
-    def _settings(self) -> Settings:
+    def _settings(self, n: int) -> Settings:
         names = Settings.__dataclass_fields__.keys() & self.get_params(deep=False).keys()
-        return Settings(**{name: getattr(self, name) for name in names}, seed=int(self.random_state))
+        values = {name: getattr(self, name) for name in names}
+        if self.epochs is None:
+            each = -(-n // self.batch_size)
+            values["epochs"] = min(max(1, round(self.batches / each)), MOST_EPOCHS)
+        return Settings(**values, seed=int(self.random_state))
 
     def _open_run(
         self,

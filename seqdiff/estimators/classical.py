@@ -22,17 +22,23 @@ class ClassicalDiffusion(SequenceGenerator):
     forward : {"uniform", "absorbing", "gaussian", "blosum62"} or array
         An array is a rate matrix (K, K) in the order of the alphabet: its rows sum to 0. ``"gaussian"`` is for
         letters that have an order, ``"blosum62"`` for proteins.
-    schedule : {"linear", "cos", "log-linear"}
+    schedule : {"linear", "cos", "log-linear", "mutual_information"}
         How the share alpha of what is remembered falls with time; for rates that forget slowly, time is stretched so
-        that alpha is the slowest correlation.
-    network : {"conv", "linear-transformer"} or callable
+        that alpha is the slowest correlation. ``"mutual_information"`` lets the information about a clean letter fall
+        evenly, for letters as frequent as in the training data.
+    network : {"conv", "transformer", "bytenet", "linear-transformer"} or callable
+        The neural network; in a paper's size ``"transformer-tiny"``, ``"transformer-small"``,
+        ``"transformer-medium"`` or ``"bytenet-carp"``.
     width, depth, dropout : optional
-        Size of the network; None means the network's own (conv: 64, 6, 0.1).
+        Size of the network; None means the network's own (conv: 64, 6, 0.03; transformer: 128, 4, 0.1; bytenet: 128,
+        8, 0.1; linear-transformer: 512, 12, 0).
     length : int, optional
         Letters of each sequence; None takes what the data has, which may vary.
     alphabet : str or Alphabet
         ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"`` or the letters themselves.
-    epochs, batch_size : int
+    epochs : int, optional
+        None: as many as make about 3,000 batches, at most 400.
+    batch_size : int
     lr : float
         Learning rate.
     lr_schedule : {"cosine", "exponential", "constant"}

@@ -55,7 +55,10 @@ class GeneratingMixin:
         out : path, optional
             A ``.fasta``, ``.txt`` or ``.csv`` file to write them to; a copy goes to the run's ``samples/``.
         y : optional
-            The condition: one for all, or one for each sample.
+            The condition: one for all, or one for each sample; None is none. Of several columns a dict by name
+            (``{"label": "ctcf", "expr": 9.5}``; what is left out is unknown), a tuple in the columns' order, or a
+            DataFrame or list of n such rows. ``"empirical"`` draws labels as they occur in the training data: classes
+            by their frequency, values and several columns from 1,024 training rows, with the call's seed.
         template : str or list, optional
             Letters allowed at each position: an IUPAC string for nucleotides, or a list with the allowed letters of
             each position (None: any). Every sample satisfies it exactly; a template fixes the length.
@@ -143,6 +146,7 @@ class GeneratingMixin:
             guides.append(Template(torch.from_numpy(allowed).to(device)))
         if y is not None and self.target_ is None:
             raise ValueError("y was given, but this model was fitted without labels; fit(X, y) first")
+        y = None if y is None else parameters.drawn_labels(y, self.target_, n, seed)
         free = length is None and self.objective_.process.models_length
         longest = self.length_law_.max_length
         lengths = np.full(n, longest) if free else parameters.check_lengths(length, n, self.length_law_, seed)

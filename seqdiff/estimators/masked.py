@@ -37,14 +37,19 @@ class MaskedDiffusion(SequenceGenerator):
     remasking : float
         For the ancestral sampler: share (0 to 1) of the largest possible chance with which written letters are
         masked again (ReMDM, arXiv 2503.00307, rescaled), so that mistakes can be undone.
-    network : {"conv", "linear-transformer"} or callable
+    network : {"conv", "transformer", "bytenet", "linear-transformer"} or callable
+        The neural network; in a paper's size ``"transformer-tiny"``, ``"transformer-small"``,
+        ``"transformer-medium"`` or ``"bytenet-carp"``.
     width, depth, dropout : optional
-        Size of the network; None means the network's own (conv: 64, 6, 0.1; linear-transformer: 512, 12, 0).
+        Size of the network; None means the network's own (conv: 64, 6, 0.03; transformer: 128, 4, 0.1; bytenet: 128,
+        8, 0.1; linear-transformer: 512, 12, 0).
     length : int, optional
         Letters of each sequence; None takes what the data has, which may vary.
     alphabet : str or Alphabet
         ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"`` or the letters themselves.
-    epochs, batch_size : int
+    epochs : int, optional
+        None: as many as make about 3,000 batches, at most 400.
+    batch_size : int
     lr : float
         Learning rate.
     **common

@@ -19,11 +19,16 @@ class MultinomialDiffusion(SequenceGenerator):
     ----------
     diffusion_steps : int
         T, the steps of noise; `generate` may take fewer.
-    network : {"linear-transformer", "conv"} or callable
+    network : {"linear-transformer", "conv", "transformer", "bytenet"} or callable
+        The neural network; in a paper's size ``"transformer-tiny"``, ``"transformer-small"``,
+        ``"transformer-medium"`` or ``"bytenet-carp"``.
     width, depth, dropout : optional
-        Size of the network; None means the network's own (linear-transformer: 512, 12, 0; conv: 64, 6, 0.1).
-    heads, local_heads, local_size : int
-        Attention heads of the linear transformer, how many of them are local, and the letters in their window.
+        Size of the network; None means the network's own (linear-transformer: 512, 12, 0; conv: 64, 6, 0.03;
+        transformer: 128, 4, 0.1; bytenet: 128, 8, 0.1).
+    heads : int, optional
+        Attention heads; None means the network's own (linear-transformer: 16, transformer: 4).
+    local_heads, local_size : int
+        How many heads of the linear transformer are local, and the letters in their window.
     length : int, optional
         Letters of each sequence; None takes what the data has, which may vary.
     alphabet : str or Alphabet
@@ -96,7 +101,7 @@ class MultinomialDiffusion(SequenceGenerator):
         *,
         diffusion_steps: int = 100,
         network: Any = "linear-transformer",
-        heads: int = 16,
+        heads: int | None = None,
         local_heads: int = 8,
         local_size: int = 25,
         epochs: int = 200,

@@ -11,6 +11,7 @@ import numpy as np
 
 from seqdiff import runtime
 from seqdiff.data import Dataset, LengthLaw
+from seqdiff.data.target import EMPIRICAL
 
 # name: (type, smallest, largest, whether None is meant to be possible)
 _RULES: dict[str, tuple[type, float, float, bool]] = {
@@ -56,7 +57,7 @@ def check(estimator: Any) -> None:
         if name in _RULES:
             kind, low, high, none = _RULES[name]
             check_number(name, value, kind, low, high, none or signature[name].default is None)
-        elif name in _CHOICES and value not in _CHOICES[name]:
+        elif name in _CHOICES and not _known(name, value):
             wanted = ", ".join(map(repr, _CHOICES[name]))
             raise ValueError(f"{name}={value!r} is not known; give one of {wanted}")
     name = estimator.model_name
@@ -68,6 +69,12 @@ def check(estimator: Any) -> None:
         raise ValueError(f"savepath={estimator.savepath!r} is not a path; give a folder's, or None to write nothing")
     if not isinstance(estimator.verbose, (numbers.Integral, bool, np.bool_)):
         raise ValueError(f"verbose={estimator.verbose!r} is not possible; give 0 (silent) or 1")
+
+
+def _known(name: str, value: Any) -> bool:
+    if name == "target" and isinstance(value, dict):  # by column
+        return all(isinstance(kind, str) and kind in _CHOICES[name] for kind in value.values())
+    return isinstance(value, str) and value in _CHOICES[name]
 
 
 def check_number(name: str, value: Any, kind: type, low: float, high: float, none: bool = False) -> None:
@@ -112,6 +119,24 @@ def check_lengths(length: Any, n: int, law: LengthLaw, seed: int) -> np.ndarray:
         known = f"{law.max_length} letters" if law.fixed else f"1 to {law.max_length} letters"
         raise ValueError(f"length={length!r} is not possible: this model makes sequences of {known}")
     return np.broadcast_to(lengths.astype(np.int64), (n,)).copy()
+
+
+def drawn_labels(y: Any, target: Any, n: int, seed: int) -> Any:
+    """Return y, or for ``"empirical"`` labels of n rows, drawn as they occur in the training data.
+
+    Raises
+    ------
+    ValueError
+        If there is a class of that name, or the labels cannot be drawn.
+    """
+    if not isinstance(y, str) or y != EMPIRICAL:
+        return y
+    if target.kind == "class" and EMPIRICAL in target.classes_:
+        raise ValueError(
+            'y="empirical" draws classes as often as they occur, but it is also the name of a class of this model; '
+            'give y=["empirical"] * n for the class, or an array of n classes'
+        )
+    return target.draw(n, np.random.default_rng(runtime.seed_of(seed, "labels")))
 
 
 def check_signal(y: Any, width: int, longest: int) -> None:

@@ -16,7 +16,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor
 
 from seqdiff import runtime
-from seqdiff.data import Alphabet, LengthLaw, Target
+from seqdiff.data import Alphabet, LengthLaw, target_from_dict
 
 if TYPE_CHECKING:
     from seqdiff.estimators.base import SequenceGenerator
@@ -146,7 +146,7 @@ def read(path: str | os.PathLike[str], *, device: str = "auto", network: Any = N
     model = classes[header["class"]](**settings)
     model.alphabet_ = Alphabet.from_dict(header["alphabet"])
     model.length_law_ = LengthLaw.from_dict(header["length_law"])
-    model.target_ = None if header["target"] is None else Target.from_dict(header["target"])
+    model.target_ = None if header["target"] is None else target_from_dict(header["target"])
     model.n_train_ = header["n_train"]
     run = path.parent.parent
     model.run_dir_ = str(run) if path.parent.name == "check" and (run / "args.json").is_file() else None

@@ -6,6 +6,7 @@ import numbers
 from typing import Any
 
 import numpy as np
+import torch
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 
@@ -13,6 +14,7 @@ from seqdiff import runtime
 from seqdiff.data import Dataset, prepare
 from seqdiff.estimators import parameters
 from seqdiff.estimators.encoding import encode_batch
+from seqdiff.training.batches import crop_width
 
 
 def _has_bound(estimator: Any) -> bool:
@@ -82,15 +84,20 @@ class ScoringMixin:
         target = None if data.y is None else self.target_
         everything = encode_batch(data, self.length_law_.max_length, device, target)
         rows = runtime.rows_at_once(device)
-        bounds, variances = [], []
+        # Noise is drawn row by row at full width, so that a score depends on nothing but its sequence, its row and the
+        # seed. Where there is none, sequences of like lengths go together, and no more padding than they need.
+        exact = self.objective_.process.bound == "exact"
+        order = np.argsort(data.lengths, kind="stable") if exact else np.arange(len(data))
+        bounds, variances = np.empty(len(data)), np.empty(len(data))
         with runtime.autocast(device, self.precision, exact=True):
             for first in range(0, len(data), rows):
-                part = everything.take(slice(first, first + rows))
+                here = order[first : first + rows]
+                width = crop_width(int(data.lengths[here[-1]]), self.length_law_.max_length) if exact else None
+                part = everything.take(torch.from_numpy(here).to(device), width)
                 generators = runtime.chunk_generators(len(part), device, seed, "score", first=first // runtime.CHUNK)
                 bound, variance = self.objective_.bound(part, times, generators)
-                bounds.append(bound.cpu().numpy())
-                variances.append(variance.cpu().numpy())
-        return np.concatenate(bounds), np.concatenate(variances)
+                bounds[here], variances[here] = bound.cpu().numpy(), variance.cpu().numpy()
+        return bounds, variances
 
     @available_if(_has_bound)
     def score(self, X: Any, y: Any = None) -> float:

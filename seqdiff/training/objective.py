@@ -40,10 +40,13 @@ class Batch:
         """Booleans (B, L), True at real positions."""
         return torch.arange(self.x0.shape[1], device=self.x0.device) < self.lengths[:, None]
 
-    def take(self, rows: Tensor | slice) -> Batch:
-        """Return some rows, tokens as int64."""
+    def take(self, rows: Tensor | slice, width: int | None = None) -> Batch:
+        """Return some rows, tokens as int64; only their first `width` columns, where none of them is longer."""
         cond = None if self.cond is None else {k: v[rows] for k, v in self.cond.items()}
-        return Batch(self.x0[rows].long(), self.lengths[rows], cond, None if self.weight is None else self.weight[rows])
+        if cond is not None and "signal" in cond:
+            cond["signal"] = cond["signal"][:, :width]
+        x0 = self.x0[:, :width][rows].long()
+        return Batch(x0, self.lengths[rows], cond, None if self.weight is None else self.weight[rows])
 
 
 class Objective(nn.Module):
@@ -87,8 +90,22 @@ class Objective(nn.Module):
 
 
 def drop_labels(batch: Batch, rate: float, generator: torch.Generator) -> Batch:
-    """Hide the condition of a random share of the rows, from which classifier-free guidance learns p(x)."""
+    """Hide the condition of a random share of the rows, from which classifier-free guidance learns p(x).
+
+    Of several columns that may be missing one by one, as large a share of the rows loses some but not all: a number
+    of them that is uniform over 1 .. columns - 1, whichever.
+    """
     if batch.cond is None or rate == 0:
         return batch
-    stay = uniform((len(batch),), generator, batch.x0.device, torch.float32) >= rate
-    return Batch(batch.x0, batch.lengths, {**batch.cond, "keep": batch.cond["keep"] & stay}, batch.weight)
+    device = batch.x0.device
+    stay = uniform((len(batch),), generator, device, torch.float32) >= rate
+    cond = {**batch.cond, "keep": batch.cond["keep"] & stay}
+    if "known" in cond:
+        known = cond["known"]
+        rows, columns = known.shape
+        partly, u = uniform((2, rows), generator, device, torch.float32)
+        hidden = 1 + (u * (columns - 1)).long().clamp_max(columns - 2)
+        rank = uniform((rows, columns), generator, device, torch.float32).argsort(-1).argsort(-1)
+        known = known & ((rank >= hidden[:, None]) | (partly >= rate)[:, None])
+        cond |= {"known": known, "keep": cond["keep"] & known.any(-1)}
+    return Batch(batch.x0, batch.lengths, cond, batch.weight)

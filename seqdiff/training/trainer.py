@@ -20,6 +20,7 @@ from tqdm.auto import tqdm
 
 from seqdiff import runtime
 from seqdiff.runs import Run
+from seqdiff.training.batches import Parts, at_most, call_cost, epoch_batches, validation_batches
 from seqdiff.training.ema import MovingAverage
 from seqdiff.training.objective import Batch, Objective, drop_labels
 
@@ -95,7 +96,7 @@ class Trainer:
         self.objective, self.train, self.settings, self.run = objective, train, settings, run
         self.save_model = save_model or (lambda state: None)
         self.device = train.x0.device
-        self.valid = None if valid is None else _at_most(valid, VALIDATION_ROWS, settings.seed)
+        self.valid = None if valid is None else at_most(valid, VALIDATION_ROWS, settings.seed)
         fused = self.device.type in ("cpu", "cuda")
         self.optimizer = torch.optim.AdamW(
             objective.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=fused
@@ -116,9 +117,8 @@ class Trainer:
         self.stopped = False
         self.resumed_at: int | None = None
         self._generator = torch.Generator(device=self.device)
-        self._mean_length = (
-            float(train.lengths.double().mean()) if self.device.type != "mps" else float(train.lengths.float().mean())
-        )
+        self._lengths = train.lengths.cpu()
+        self._mean_length = float(self._lengths.double().mean())
 
     # -- state --------------------------------------------------------------------------------------------------------
 
@@ -206,14 +206,14 @@ class Trainer:
 
     def _run_epoch(self, bar: tqdm, interrupted: Callable[[], bool]) -> None:
         epoch, size = self.epoch, self.settings.batch_size
-        order = torch.randperm(
-            len(self.train), generator=runtime.generator_for("cpu", self.settings.seed, "order", epoch)
-        ).to(self.device)
+        width, cost = self.train.x0.shape[1], call_cost(self.device)
+        order, batches = epoch_batches(self._lengths, width, size, self.settings.seed, epoch, cost)
+        order = order.to(self.device)
         self.objective.train()
         shown = time.monotonic()
         for i in range(self.step % self.batches, self.batches):
             rows = order[i * size : (i + 1) * size]
-            loss = self._step(self.train.take(rows), i)
+            loss = self._step(self.train.take(rows), i, batches[i])
             self.loss_sum += loss
             self.step += 1
             bar.update()
@@ -236,23 +236,30 @@ class Trainer:
         if time.monotonic() - self._checkpointed > CHECKPOINT_SECONDS:
             self._checkpoint()
 
-    def _step(self, batch: Batch, i: int) -> Tensor:
-        """One batch: forward, backward and, every `update_freq` batches, an update. Returns the sum of the losses."""
+    def _step(self, batch: Batch, i: int, parts: Parts | None = None) -> Tensor:
+        """One batch, part by part: forward, backward and, every `update_freq` batches, an update.
+
+        Returns the sum of the losses.
+        """
         s = self.settings
         runtime.seed_dropout(runtime.seed_of(s.seed, "dropout", self.step), self.device)
         generator = self._generator.manual_seed(runtime.seed_of(s.seed, "step", self.step))
         batch = drop_labels(batch, s.label_dropout, generator)
-        with runtime.autocast(self.device, s.precision):
-            losses = self.objective(batch, generator)
-        if batch.weight is not None:
-            losses = losses * batch.weight
-        loss = losses.sum()
         first = (i - i % s.update_freq) * s.batch_size
         together = min(s.update_freq * s.batch_size, len(self.train) - first)  # the last update may have fewer rows
-        (loss / together).backward()
+        total = torch.zeros((), device=self.device)
+        for rows, width in parts or [(slice(None), batch.x0.shape[1])]:
+            part = batch.take(rows, width)
+            with runtime.autocast(self.device, s.precision):
+                losses = self.objective(part, generator)
+            if part.weight is not None:
+                losses = losses * part.weight
+            loss = losses.sum()
+            (loss / together).backward()
+            total += loss.detach()
         if (i + 1) % s.update_freq == 0 or i + 1 == self.batches:
             self._apply_update()
-        return loss.detach()
+        return total
 
     def _apply_update(self) -> None:
         s = self.settings
@@ -294,8 +301,7 @@ class Trainer:
         generator = runtime.generator_for(self.device, self.settings.seed, "validation")
         total = rows = letters = 0.0
         with runtime.autocast(self.device, self.settings.precision):
-            for i in range(0, len(valid), runtime.CHUNK):
-                part = valid.take(slice(i, i + runtime.CHUNK))
+            for part in validation_batches(valid):
                 bound, _ = self.ema.module.bound(part, VALIDATION_TIMES, generator)
                 weight = torch.ones_like(bound) if part.weight is None else part.weight.to(bound.dtype)
                 total, rows = total + float((weight * bound).sum()), rows + float(weight.sum())
@@ -359,13 +365,3 @@ def _duration(seconds: float) -> str:
     if seconds < 90:
         return f"{seconds:.0f} seconds"
     return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
-
-
-def _at_most(batch: Batch, rows: int, seed: int) -> Batch:
-    """Return `rows` random rows: validation during a fit is an estimate, cheap and the same from epoch to epoch."""
-    if len(batch) <= rows:
-        return batch
-    chosen = torch.randperm(len(batch), generator=runtime.generator_for("cpu", seed, "validation rows"))[:rows]
-    chosen = chosen.sort().values.to(batch.x0.device)
-    cond = None if batch.cond is None else {k: v[chosen] for k, v in batch.cond.items()}
-    return Batch(batch.x0[chosen], batch.lengths[chosen], cond, None if batch.weight is None else batch.weight[chosen])

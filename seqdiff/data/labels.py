@@ -1,0 +1,170 @@
+"""Labels as a person has them (lists, arrays, Series, tables, dicts of columns) to one NumPy array, a row a sequence.
+
+Several named columns become a structured array, a field for each: rows are taken from it as from any other array, and
+every column keeps its name and its type.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+
+def as_labels(y: Any) -> np.ndarray:
+    """Any y as a NumPy array: bool, int or float, object (str, int or bool, and None where missing), or structured.
+
+    Missing entries of a plain list of numbers and of a float array are NaN; an int array that was given NaN has
+    become a float array before it comes here, and so holds values, not classes.
+
+    Parameters
+    ----------
+    y : list, array, Series, DataFrame, Categorical, CPU tensor, dict of columns, or list of rows (tuples or dicts)
+        Named columns give a structured array (n,) with a field for each; rows without names that hold strings
+        an object array (n, c).
+
+    Raises
+    ------
+    ValueError
+        If the rows have different shapes, or hold something else than labels (dates, objects).
+
+    Examples
+    --------
+    >>> as_labels(["amp", float("nan"), None]).tolist()
+    ['amp', None, None]
+    >>> as_labels([1, 0, 2]).dtype.kind, as_labels([0.5, None]).tolist()
+    ('i', [0.5, nan])
+    >>> as_labels({"label": ["amp", None], "expr": [0.5, 2]}).tolist()
+    [('amp', 0.5), (None, 2.0)]
+    """
+    if (named := named_columns(y)) is not None:
+        return join_columns({name: as_labels(column) for name, column in named.items()})
+    if hasattr(y, "detach"):
+        y = y.detach().cpu().numpy()
+    if hasattr(y, "dtype") and hasattr(y, "to_numpy"):  # Series, Index, Categorical
+        categories = getattr(y.dtype, "categories", None)
+        y = (
+            y.to_numpy() if isinstance(y.dtype, np.dtype) else y.to_numpy(dtype=object)
+        )  # else a missing int makes floats
+        if categories is not None and categories.dtype.kind == "f":  # numbers, but meant as classes
+            y = _objects([None if is_missing(item) else str(item) for item in y.tolist()])
+    elif isinstance(y, (list, tuple)) and any(_needs_objects(item) for item in y):
+        y = _objects(y) if not is_rows(y) else _object_rows(y)  # numpy alone would make strings of NaN and of numbers
+    try:
+        array = np.asarray(y)
+    except ValueError:
+        raise ValueError("y has rows of different shapes; give every sequence the same number of values") from None
+    if array.dtype.kind in "biuf":
+        return array
+    if array.dtype.kind not in "OUT":  # O: objects, U and T: strings
+        raise ValueError(f"y holds {array.dtype} entries; wanted are strings, ints, bools (classes) or floats (values)")
+    items = [None if is_missing(item) else _plain(item) for item in array.ravel().tolist()]
+    kinds = {type(item) for item in items if item is not None}
+    if not kinds <= {str, int, float, bool}:
+        odd = next(t for t in kinds if t not in (str, int, float, bool))
+        raise ValueError(f"y holds entries of type {odd.__name__}; wanted are strings, ints, bools or floats")
+    if kinds and kinds <= {int, float} and float in kinds:
+        return np.array([math.nan if item is None else item for item in items], dtype=float).reshape(array.shape)
+    if len(kinds) == 1 and None not in items and kinds != {str}:
+        return np.array(items).reshape(array.shape)
+    return _objects(items).reshape(array.shape)
+
+
+def named_columns(y: Any) -> dict[str, Any] | None:
+    """The columns of a dict, DataFrame, structured array or list of dicts by name; None for what has no names.
+
+    >>> named_columns([{"label": "amp", "expr": 0.5}, {"label": "none"}])
+    {'label': ['amp', 'none'], 'expr': [0.5, None]}
+    """
+    if isinstance(y, Mapping):
+        named = [(name, column) for name, column in y.items()]
+    elif hasattr(y, "columns") and hasattr(y, "iloc"):
+        named = [(name, y.iloc[:, j]) for j, name in enumerate(y.columns)]
+    elif getattr(getattr(y, "dtype", None), "names", None):
+        named = [(name, y[name]) for name in y.dtype.names]
+    elif isinstance(y, (list, tuple)) and len(y) and all(isinstance(row, Mapping) for row in y):
+        named = [(name, [row.get(name) for row in y]) for name in dict.fromkeys(name for row in y for name in row)]
+    else:
+        return None
+    columns = {str(name): column for name, column in named}
+    if len(columns) < len(named) or "" in columns:
+        names = ", ".join(repr(str(name)) for name, _ in named)
+        raise ValueError(f"the columns of y must have different names that are not empty, but they are {names}")
+    return columns
+
+
+def join_columns(columns: dict[str, np.ndarray]) -> np.ndarray:
+    """Columns of `as_labels` as one structured array (n,), a field for each.
+
+    >>> join_columns({"a": np.array([1, 2]), "b": np.array([0.5, 1.5])})["b"].tolist()
+    [0.5, 1.5]
+    """
+    if not columns:
+        raise ValueError("y has no columns; give at least one, or leave y out")
+    if len(columns) == 1 and (only := next(iter(columns.values()))).ndim > 2:  # a signal: a name says nothing more
+        return only
+    for name, column in columns.items():
+        if column.ndim == 2 and column.shape[1] == 1:
+            columns = {**columns, name: column[:, 0]}
+        elif column.ndim != 1:
+            raise ValueError(
+                f"column {name!r} of y has shape {column.shape}, but each of several columns wants one label per"
+                " sequence, shape (n,)"
+            )
+    rows = {name: len(column) for name, column in columns.items()}
+    if len(set(rows.values())) > 1:
+        found = ", ".join(f"{name!r} {n}" for name, n in rows.items())
+        raise ValueError(f"the columns of y have different numbers of rows ({found}); give one label per sequence each")
+    fields = [(name, c.dtype if c.dtype.kind in "biuf" else np.dtype(object)) for name, c in columns.items()]
+    joined = np.empty(next(iter(rows.values())), dtype=fields)
+    for name, column in columns.items():
+        joined[name] = column
+    return joined
+
+
+def only_column(labels: np.ndarray) -> np.ndarray:
+    """The labels without their name where they are a single named column, else as they are."""
+    names = labels.dtype.names
+    return labels[names[0]] if names and len(names) == 1 else labels
+
+
+def is_rows(y: Sequence[Any]) -> bool:
+    """Whether every item is a row of labels itself."""
+    return len(y) > 0 and all(isinstance(row, (list, tuple, np.ndarray, Mapping)) for row in y)
+
+
+def is_missing(item: Any) -> bool:
+    """None, NaN, pandas' NA and NaT: the last two are known by their class, without importing pandas."""
+    if isinstance(item, (float, np.floating)):
+        return math.isnan(item)
+    return item is None or type(item).__name__ in ("NAType", "NaTType")
+
+
+def _needs_objects(item: Any) -> bool:
+    if isinstance(item, (list, tuple)):
+        return any(cell is None or isinstance(cell, str) for cell in item)
+    return item is None or isinstance(item, str)
+
+
+def _object_rows(rows: Sequence[Any]) -> np.ndarray:
+    if len({len(row) for row in rows}) > 1:
+        raise ValueError("y has rows of different shapes; give every sequence the same number of values")
+    array = np.empty((len(rows), len(rows[0])), dtype=object)
+    for i, row in enumerate(rows):
+        array[i] = _objects(row)
+    return array
+
+
+def _plain(item: Any) -> Any:
+    """Python's own type instead of NumPy's."""
+    if isinstance(item, np.generic):
+        item = item.item()
+    return str(item) if isinstance(item, str) else item
+
+
+def _objects(items: Any) -> np.ndarray:
+    array = np.empty(len(items), dtype=object)
+    array[:] = items
+    return array

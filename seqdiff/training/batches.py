@@ -1,0 +1,128 @@
+"""Batches where lengths vary: like goes with like, so that little padding is computed.
+
+A batch is drawn at random from all sequences, as ever, then cut into parts of similar lengths, each as wide as its
+longest sequence needs; the gradients of the parts add up to that of the batch. (Batches that are themselves of similar
+lengths are as fast, but learn less in a step: on 4,642 peptides of 7 to 174 letters 0.1 bits per letter less in 12
+epochs.) Every part is one more call of the network, which costs as much as some letters more: `call_cost`.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from seqdiff import runtime
+from seqdiff.training.objective import Batch
+
+Parts = list[tuple[slice, int]]
+"""The parts of a batch: which of its rows, and how many columns."""
+
+MULTIPLE = 8  # of which widths are: few shapes, for the hardware's sake
+COUNTS = (1, 2, 4, 8)  # of parts
+VALIDATION_ROWS = 64  # of a part of a validation
+
+
+def call_cost(device: torch.device) -> int:
+    """Return how many letters a call of the network costs beside those in it, roughly."""
+    return 512 if device.type == "cpu" else 32_768
+
+
+def crop_width(longest: int, width: int) -> int:
+    """Return how wide rows are cut: their longest sequence, rounded up, never beyond the data's width.
+
+    Examples
+    --------
+    >>> crop_width(11, 50), crop_width(49, 50)
+    (16, 50)
+    """
+    return min(width, -(-longest // MULTIPLE) * MULTIPLE)
+
+
+def cut(lengths: Tensor, width: int, cost: int) -> list[tuple[Tensor, int]]:
+    """Return the rows and the width of each part of a batch: the cheapest of 1, 2, 4 and 8 parts of as many rows.
+
+    Within a part the rows stay in their order, whatever their lengths: processes give them levels of noise in turn.
+
+    Parameters
+    ----------
+    lengths : Tensor
+        (B,) of int64, on the CPU.
+    width : int
+        Columns of the data.
+    cost : int
+        Of a call, in letters.
+
+    Examples
+    --------
+    >>> [(rows.tolist(), width) for rows, width in cut(torch.tensor([40, 3, 38, 8]), 48, cost=1)]
+    [([1, 3], 8), ([0, 2], 40)]
+    >>> len(cut(torch.tensor([40, 3, 38, 8]), 48, cost=1000))
+    1
+    """
+    ordered = lengths.argsort(stable=True)
+    choices = []
+    for count in COUNTS:
+        parts = [(rows.sort().values, crop_width(int(lengths[rows].max()), width)) for rows in ordered.chunk(count)]
+        choices.append((sum(len(rows) * wide + cost for rows, wide in parts), parts))
+    return min(choices, key=lambda choice: choice[0])[1]
+
+
+def epoch_batches(
+    lengths: Tensor, width: int, size: int, seed: int, epoch: int, cost: int
+) -> tuple[Tensor, list[Parts]]:
+    """Return the order of the sequences in an epoch, and the parts of each batch; seed and epoch alone decide.
+
+    Batch i are the rows ``order[i * size : (i + 1) * size]``. Where all lengths are equal it is one part, in the order
+    of a plain shuffle.
+
+    Parameters
+    ----------
+    lengths : Tensor
+        (N,) of int64, on the CPU.
+    width, cost : int
+        See `cut`.
+    size : int
+        Rows of a batch.
+    seed, epoch : int
+
+    Examples
+    --------
+    >>> order, batches = epoch_batches(torch.tensor([3, 30] * 8), 40, size=8, seed=0, epoch=0, cost=8)
+    >>> sorted(order.tolist()) == list(range(16)), len(batches), batches[0][-1]
+    (True, 2, (slice(4, 8, None), 32))
+    """
+    order = torch.randperm(len(lengths), generator=runtime.generator_for("cpu", seed, "order", epoch))
+    varied = bool((lengths != lengths[0]).any())
+    pieces, batches = [], []
+    for rows in order.split(size):
+        everything = (torch.arange(len(rows)), crop_width(int(lengths[rows].max()), width))
+        parts: Parts = []
+        for part, wide in cut(lengths[rows], width, cost) if varied else [everything]:
+            first = parts[-1][0].stop if parts else 0
+            parts.append((slice(first, first + len(part)), wide))
+            pieces.append(rows[part])
+        batches.append(parts)
+    return torch.cat(pieces), batches
+
+
+def validation_batches(batch: Batch) -> list[Batch]:
+    """Return the parts in which a validation is computed: by length, each as wide as it needs.
+
+    Sequences of one length are taken in their order, many at once.
+    """
+    lengths = batch.lengths.cpu()
+    width = batch.x0.shape[1]
+    if bool((lengths == width).all()):
+        return [batch.take(slice(i, i + runtime.CHUNK)) for i in range(0, len(batch), runtime.CHUNK)]
+    parts = lengths.argsort(stable=True).split(VALIDATION_ROWS)
+    return [batch.take(rows.to(batch.x0.device), crop_width(int(lengths[rows].max()), width)) for rows in parts]
+
+
+def at_most(batch: Batch, rows: int, seed: int) -> Batch:
+    """Return `rows` random rows: validation during a fit is an estimate, cheap and the same from epoch to epoch."""
+    if len(batch) <= rows:
+        return batch
+    chosen = torch.randperm(len(batch), generator=runtime.generator_for("cpu", seed, "validation rows"))[:rows]
+    chosen = chosen.sort().values.to(batch.x0.device)
+    cond = None if batch.cond is None else {k: v[chosen] for k, v in batch.cond.items()}
+    return Batch(batch.x0[chosen], batch.lengths[chosen], cond, None if batch.weight is None else batch.weight[chosen])

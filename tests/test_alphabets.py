@@ -1,0 +1,232 @@
+"""Alphabets that have names: k-mers and codons, SMILES; and every kind of alphabet through a whole model."""
+
+from __future__ import annotations
+
+import copy
+import csv
+import json
+import pickle
+import re
+
+import numpy as np
+import pytest
+
+import seqdiff
+from seqdiff import MaskedDiffusion
+from seqdiff.data import (
+    CODONS,
+    DNA,
+    PROTEIN,
+    RNA,
+    Alphabet,
+    AlphabetError,
+    LengthLaw,
+    kmers,
+    parse_template,
+    prepare,
+    resolve_alphabet,
+)
+
+MOLECULES = ["CC(=O)Oc1ccccc1", "C[C@@H](N)C(=O)O", "Brc1cc[nH]c1Cl", "C%12CCCC%12", "[Na+].[Cl-]", "N#CC=C\\F", "CS"]
+
+
+# -- words ------------------------------------------------------------------------------------------------------------
+
+
+def test_words_are_read_one_after_another():
+    words = kmers("ACGT", 3)
+    assert words == Alphabet.kmers("dna", 3) == resolve_alphabet("DNA 3-mers") and words.name == "dna 3-mers"
+    assert words.letters == tuple(a + b + c for a in "ACGT" for b in "ACGT" for c in "ACGT")
+    tokens, lengths = words.encode(["ACGTTT", "gga"])
+    assert tokens.tolist() == [[0 * 16 + 1 * 4 + 2, 63], [2 * 16 + 2 * 4 + 0, 0]] and lengths.tolist() == [2, 1]
+    assert words.decode(tokens, lengths) == ["ACGTTT", "GGA"]
+    assert len(kmers("protein", 2)) == 400 and kmers("ab", 3).name == "3-mers" and kmers(RNA, 2).name == "rna 2-mers"
+    for same in (
+        pickle.loads(pickle.dumps(words)),
+        copy.deepcopy(words),
+        Alphabet.from_dict(json.loads(json.dumps(words.to_dict()))),
+    ):
+        assert same == words and same.split("ACGT") == ["ACG", "T"] and same.ignores_case
+
+
+@pytest.mark.parametrize(
+    "alphabet", [CODONS, kmers("rna", 2), kmers("ab", 4), kmers("protein", 2)], ids=lambda a: a.name
+)
+def test_long_texts_of_words(alphabet):
+    rng = np.random.default_rng(0)
+    tokens = rng.integers(len(alphabet), size=(40, 30))
+    sequences = ["".join(alphabet.letters[i] for i in row) for row in tokens]
+    found, lengths = alphabet.encode(sequences)
+    assert (found == tokens).all() and (lengths == 30).all() and alphabet.decode(found) == sequences
+
+
+def test_codons():
+    assert resolve_alphabet("Codons") is CODONS and len(CODONS) == 64 and CODONS != kmers("dna", 3)
+    data = prepare(["atgtaa", "ATGCCCTAA"], alphabet="codons", length=None)
+    assert data.sequences == ["ATGTAA", "ATGCCCTAA"] and data.lengths.tolist() == [2, 3]
+    assert CODONS.complement is None
+    with pytest.raises(ValueError, match="no complement"):
+        CODONS.reverse_complement(["ATG"])
+
+
+@pytest.mark.parametrize(
+    ("X", "options", "message"),
+    [
+        (["ATGTAA", "ATGTA"], {}, r"X\[1\]: found 'TA' at the end, but the codons alphabet reads 3 characters at a time,"
+         " and the 5 of this sequence are no multiple of 3; correct the sequence"),
+        (["ATGTNA"], {}, r"X\[0\]: found 'TNA' at position 4, .*or pass ambiguous=\"drop\""),
+        (["ATG-AA"], {"ambiguous": "drop"}, "found '-AA' at position 4"),
+        (["AUGUAA"], {}, "found 'AUG' at position 1,.*" 'if this is RNA pass alphabet="rna 3-mers", else replace U by T'),
+        (["ATGTAA"], {"alphabet": "rna 3-mers"}, 'if this is DNA pass alphabet="dna 3-mers", else replace T by U'),
+        (["ATGTAA", "ATG"], {"length": 2}, r"X\[1\]: this sequence has 1 letter, but length=2"),
+        (["ATN"], {"ambiguous": "drop"}, "no sequence is left"),
+        (["abba", "aba"], {"alphabet": kmers("ab", 2)}, "found 'a' at the end.* the 3 of this sequence"),
+    ],
+)  # fmt: skip
+def test_what_is_no_row_of_words(X, options, message):
+    with pytest.raises(ValueError, match=message) as caught:
+        prepare(X, **{"alphabet": "codons"} | options)
+    assert "\n" not in str(caught.value)
+
+
+def test_ambiguous_words_are_left_out():
+    data = prepare(["ATGTNA", "ATGTAA", "atgryk"], alphabet="codons", ambiguous="drop")
+    assert data.sequences == ["ATGTAA"] and data.kept.tolist() == [1]
+    assert prepare(["ACDE", "AXDE", "AUDE"], alphabet=kmers("protein", 2), ambiguous="drop").sequences == ["ACDE"]
+
+
+def test_templates_of_words():
+    law = LengthLaw.fit([3])
+    allowed = parse_template("ATGNNKtaa", CODONS, law)
+    names = [[CODONS.letters[i] for i in np.flatnonzero(row)] for row in allowed]
+    assert (
+        names[0] == ["ATG"] and names[2] == ["TAA"] and len(names[1]) == 32 and {w[2] for w in names[1]} == {"G", "T"}
+    )
+    listed = parse_template(["ATG", None, ["TAA", "TAG", "TGA"]], CODONS, law)
+    assert listed.sum(1).tolist() == [1, 64, 3]
+    assert (parse_template(["ATG", "NNN", "TAATAGTGA"], CODONS, law) == listed).all()
+    assert kmers("ab", 2).allowed("ab") == (1,)
+    for wrong in ("ATGNNTA", "ATG?NNTAA"):
+        with pytest.raises(ValueError, match="template"):
+            parse_template(wrong, CODONS, law)
+    with pytest.raises(ValueError):
+        kmers("ab", 2).allowed("aN")
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda: kmers("dna", 1), "k=1 is not possible"),
+        (lambda: kmers("dna", 9), "at most 65,536 words"),
+        (lambda: kmers("dna", 2.0), "k=2.0"),
+        (lambda: kmers(["Cl", "C"], 2), "letters of one character"),
+        (lambda: kmers("AA", 2), "different letters"),
+        (lambda: Alphabet(["AC", "AB"], "codons"), "the name 'codons' belongs to words"),
+        (lambda: Alphabet("ACGT", "dna 3-mers"), "belongs to words"),
+        (lambda: Alphabet(["C", "Xx"], "smiles"), "belongs to the atoms"),
+        (lambda: resolve_alphabet("protein 5-mers"), "65,536"),
+        (lambda: resolve_alphabet("smiles", []), "0 letters of SMILES"),
+        (lambda: resolve_alphabet("smiles", ["C"]), "1 letters of SMILES"),
+    ],
+)
+def test_wrong_alphabets(make, message):
+    with pytest.raises(ValueError, match=message):
+        make()
+
+
+# -- SMILES -----------------------------------------------------------------------------------------------------------
+
+# The expression as published.
+SCHWALLER = re.compile(
+    r"(\[[^\]]+]|Br?|Cl?|N|O|S|P|F|I|b|c|n|o|s|p|\(|\)|\.|=|#|-|\+|\\|\/|:|~|@|\?|>|\*|\$|\%[0-9]{2}|[0-9])"
+)
+
+
+def test_molecules_are_cut_as_published():
+    alphabet = resolve_alphabet("SMILES", MOLECULES)
+    assert alphabet.name == "smiles"
+    assert set(alphabet.letters) == {letter for m in MOLECULES for letter in SCHWALLER.findall(m)}
+    assert {"Br", "Cl", "[C@@H]", "[nH]", "[Na+]", "%12", "\\"} <= set(alphabet.letters)
+    for m in MOLECULES:
+        assert alphabet.split(m) == SCHWALLER.findall(m) and "".join(alphabet.split(m)) == m
+    data = prepare(MOLECULES, alphabet="smiles")
+    assert data.alphabet == alphabet and data.alphabet.decode(data.tokens, data.lengths) == MOLECULES
+    again = Alphabet.from_dict(json.loads(json.dumps(alphabet.to_dict())))
+    assert again == alphabet and again.split("CCl[nH]") == ["C", "Cl", "[nH]"]
+    assert data.notes == ()  # nothing was guessed
+
+
+def test_new_molecules_have_known_letters():
+    alphabet = resolve_alphabet("smiles", ["CCO", "c1cc1"])
+    for m, letter, position in (("CCl", "Cl", 2), ("CC[nH]", "[nH]", 3), ("CCx", "x", 3), ("C%11", "%11", 2)):
+        with pytest.raises(AlphabetError, match=re.escape(f"found {letter!r} at position {position}")):
+            alphabet.encode([m])
+    with pytest.raises(ValueError, match=r"X\[1\]: found ' ' at position 2, .*correct the SMILES"):
+        prepare(["CCO", "C C"], alphabet="smiles")
+
+
+def test_real_molecules(data_dir):
+    with open(data_dir / "smiles_moses60k.csv") as file:
+        molecules = [row["seq"] for row in csv.DictReader(file)][:5000]
+    data = prepare(molecules, alphabet="smiles")
+    assert {"Cl", "Br", "[nH]"} <= set(data.alphabet.letters) and len(data.alphabet) < 40
+    assert [data.alphabet.split(m) for m in molecules[:200]] == [SCHWALLER.findall(m) for m in molecules[:200]]
+    assert data.alphabet.decode(data.tokens, data.lengths) == molecules
+
+
+# -- whole models -----------------------------------------------------------------------------------------------------
+
+
+def random_rows(letters, lengths=(4, 5, 6), n=30):
+    rng = np.random.default_rng(1)
+    return ["".join(rng.choice(list(letters), k)) for k in rng.choice(lengths, n)]
+
+
+TEXT = "abcdefghijklmnopqrstuvwxyz "
+KINDS = {
+    "dna": ("auto", random_rows("ACGT"), DNA.letters),
+    "rna": ("rna", random_rows("ACGU"), RNA.letters),
+    "protein": ("protein", random_rows(PROTEIN.letters), PROTEIN.letters),
+    "letters": ("()CNO=1", random_rows("()CNO=1"), tuple("()CNO=1")),
+    "smiles": ("smiles", MOLECULES * 5, resolve_alphabet("smiles", MOLECULES).letters),
+    "text": (TEXT, random_rows(TEXT[:-1]), tuple(TEXT)),
+    "words": (kmers("ACGT", 2), random_rows(kmers("ACGT", 2).letters), kmers("ACGT", 2).letters),
+    "named words": ("rna 2-mers", random_rows(kmers("rna", 2).letters), kmers("rna", 2).letters),
+    "codons": ("codons", random_rows(CODONS.letters), CODONS.letters),
+    "fixed codons": ("codons", random_rows(CODONS.letters, (5,)), CODONS.letters),
+    "many": (Alphabet([chr(0x4E00 + i) for i in range(300)]), random_rows([chr(0x4E00 + i) for i in range(300)]), None),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_alphabet_through_a_model(kind, tmp_path):
+    spec, X, letters = KINDS[kind]
+    settings = {"width": 8, "depth": 1, "epochs": 1, "batch_size": 16, "savepath": None, "verbose": 0}
+    model = MaskedDiffusion(alphabet=spec, **settings).fit(X)
+    assert letters is None or model.alphabet_.letters == letters
+    model.save(tmp_path / "m.safetensors")
+    loaded = seqdiff.load(tmp_path / "m.safetensors")
+    assert loaded.alphabet_ == model.alphabet_
+    longest = model.length_law_.max_length
+    for each in (model, loaded):
+        written = each.generate(20, random_state=0)
+        assert written == model.generate(20, random_state=0)
+        pieces = [each.alphabet_.split(s) for s in written]
+        assert all(set(p) <= set(model.alphabet_.letters) and 1 <= len(p) <= longest for p in pieces)
+        assert (np.array([len(p) for p in pieces]) == longest).all() or not model.length_law_.fixed
+        scores = each.score_samples(X)
+        assert np.isfinite(scores).all() and (scores == model.score_samples(X)).all()
+        first = [model.alphabet_.letters[1]] + [None] * (longest - 1)
+        fixed = each.generate(5, template=first, random_state=1)
+        assert all(s.startswith(first[0]) for s in fixed)
+    assert loaded.get_params()["alphabet"] == spec
+    if not model.length_law_.fixed:
+        assert {len(model.alphabet_.split(s)) for s in model.generate(4, length=3, random_state=0)} == {3}
+
+
+def test_bits_are_per_letter_of_the_alphabet():
+    """A model that knows nothing pays log2 of the number of words for each word."""
+    X = random_rows(CODONS.letters, (5,), 40)
+    model = MaskedDiffusion(alphabet="codons", width=8, depth=1, epochs=1, lr=1e-9, savepath=None, verbose=0).fit(X)
+    assert abs(model.evaluations_["bits_per_letter"][-1] - 6.0) < 0.6
+    assert abs(-model.score(X) / 5 / np.log(2) - 6.0) < 0.6
