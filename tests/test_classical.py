@@ -11,7 +11,7 @@ import torch
 from seqdiff import ClassicalDiffusion
 from seqdiff.processes import Classical, Masked, State, Uniform
 from seqdiff.processes.rates import make_forward
-from seqdiff.processes.schedules import make_schedule
+from seqdiff.processes.schedules import Schedule, make_schedule
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -30,8 +30,8 @@ def times(t: float, rows: int = 6) -> torch.Tensor:
     return torch.full((rows,), t, dtype=torch.float64)
 
 
-@pytest.mark.parametrize("letters", [4, 20])
-@pytest.mark.parametrize("t", [1e-6, 1e-3, 0.4, 0.99])
+@pytest.mark.parametrize("letters", [4, 20, 40])
+@pytest.mark.parametrize("t", [1e-6, 1e-4, 0.4, 0.99, 0.9999])
 def test_uniform_rates_are_udlm(letters, t):
     """At the time of UDLM at which as much was forgotten, alpha = exp(-Lambda B/(B - 1)), both lose equally fast."""
     w, x0, x = random_case(letters)
@@ -162,3 +162,41 @@ def test_time_is_stretched_for_rates_that_forget_slowly():
     process = model.objective_.process
     assert process.noise.gap < 0.5
     assert float(process.letter_kl.max()) < 1e-12
+
+
+class Until(Schedule):
+    """Lambda(t) = scale t: the scale is Lambda at the end."""
+
+    def total(self, t):
+        return self.scale * t
+
+    def rate(self, t):
+        return torch.full_like(t, self.scale)
+
+
+@pytest.mark.parametrize("rates", ["uniform", [[-1.0, 0.8, 0.2], [0.3, -0.9, 0.6], [1.0, 0.1, -1.1]]])
+def test_what_independent_letters_lose_is_known(rates):
+    """Where noise does not forget everything, too: the schedule ends at Lambda = 0.1, and at 7."""
+    law = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    nodes, weights = (torch.tensor(a) for a in np.polynomial.legendre.leggauss(100))
+    u, weights = (nodes + 1) / 2, weights / 2
+    t = u**5  # the integrand has a logarithmic singularity at 0
+    for scale in (0.1, 7.0):
+        process = Classical(make_forward(rates, "ABC"), Until(scale))
+        process.fit_schedule(law)
+        for a in range(3):
+            x0 = torch.full((100, 1), a)
+            chance = process.noise.transition(process.schedule.total(t))[:, a]
+            total = sum(
+                float(
+                    (
+                        weights
+                        * 5
+                        * u**4
+                        * chance[:, b]
+                        * process.density(law.expand(100, 1, 3), x0, x0 * 0 + b, t)[:, 0]
+                    ).sum()
+                )
+                for b in range(3)
+            )
+            assert abs(total - float(process.known(x0[:1], torch.ones(1, 1, dtype=torch.bool)))) < 1e-6

@@ -102,6 +102,16 @@ def test_training_estimates_the_integral_up_to_the_end_and_no_further(gamma):
     assert error < 0.03 * expected
 
 
+@pytest.mark.parametrize("gamma", [0.0, 0.6])
+def test_what_independent_letters_lose_is_known(gamma):
+    toy, largest = two_letter_toy(), 0.7
+    process = raw_input(SCUD(make_forward(ROUND, "ABC"), gamma, Until(largest)))
+    law = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    process.fit_schedule(law)
+    expected = integral(process, toy, largest, 15, lambda x, t, cond=None, mask=None: law.log().expand(*x.shape, 3))
+    assert abs(float((process.known(toy.x, toy.mask(9)) * toy.p).sum()) - expected) < 1e-8
+
+
 def test_the_prior_has_as_many_events_as_the_schedule_says():
     process = SCUD(make_forward("uniform", "ACGT"), 0.5, Until(7.0))
     state = process.prior(torch.ones(4000, 5, dtype=torch.bool), seeded())
@@ -285,6 +295,15 @@ def test_untouched_letters_follow_the_stationary_law():
     x = finals(process, toy, 20_000, 3).x
     frequencies = torch.bincount(x.flatten(), minlength=3).double() / x.numel()
     assert torch.allclose(frequencies, process.powers.stationary, atol=0.01)
+
+
+def test_untouched_letters_follow_the_stationary_law_within_a_template():
+    toy = Toy()
+    process = raw_input(SCUD(make_forward(ROUND, "ABC"), 0.0, LogLinear(1e-9)))
+    x = finals(process, toy, 20_000, 3, Template(torch.tensor([[True, False, True]] * 3))).x
+    expected = process.powers.stationary * torch.tensor([1, 0, 1])
+    frequencies = torch.bincount(x.flatten(), minlength=3).double() / x.numel()
+    assert torch.allclose(frequencies, expected / expected.sum(), atol=0.01)
 
 
 @pytest.mark.parametrize(
