@@ -72,11 +72,11 @@ def test_codons():
 @pytest.mark.parametrize(
     ("X", "options", "message"),
     [
-        (["ATGTAA", "ATGTA"], {}, r"X\[1\]: found 'TA' at the end, but the codons alphabet reads 3 characters at a time,"
-         " and the 5 of this sequence are no multiple of 3; correct the sequence"),
+        (["ATGTAA", "ATGTA"], {}, r"X\[1\]: found 'TA' at the end, but the codons alphabet reads 3 characters at a"
+         " time, and the 5 of this sequence are no multiple of 3; correct the sequence"),
         (["ATGTNA"], {}, r"X\[0\]: found 'TNA' at position 4, .*or pass ambiguous=\"drop\""),
         (["ATG-AA"], {"ambiguous": "drop"}, "found '-AA' at position 4"),
-        (["AUGUAA"], {}, "found 'AUG' at position 1,.*" 'if this is RNA pass alphabet="rna 3-mers", else replace U by T'),
+        (["AUGUAA"], {}, "found 'AUG' at position 1,.*if this is RNA pass alphabet=.rna 3-mers., else replace U by T"),
         (["ATGTAA"], {"alphabet": "rna 3-mers"}, 'if this is DNA pass alphabet="dna 3-mers", else replace T by U'),
         (["ATGTAA", "ATG"], {"length": 2}, r"X\[1\]: this sequence has 1 letter, but length=2"),
         (["ATN"], {"ambiguous": "drop"}, "no sequence is left"),

@@ -82,7 +82,7 @@ def case(request, tmp_path_factory):
     """Return a function that makes estimators, the arguments of fit, and an uninterrupted run's folder."""
     root = tmp_path_factory.mktemp("runs")
     parameters, arguments = CASES[request.param]
-    data = {"mixed lengths": mixed_lengths(), "in parts": mixed_lengths(longest=300)}.get(request.param, X)
+    data = {"mixed lengths": mixed_lengths(), "in parts": mixed_lengths(longest=600)}.get(request.param, X)
 
     def make(name="run", **more):
         return tiny(**{"savepath": root, "model_name": name, "epochs": 3, "check_every": 3} | parameters | more)

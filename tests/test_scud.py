@@ -15,8 +15,10 @@ from seqdiff import SCUD as Estimator
 from seqdiff.guidance import Template
 from seqdiff.processes import SCUD, Classical, State
 from seqdiff.processes.counts import poisson, thinned
+from seqdiff.processes.powers import Powers
 from seqdiff.processes.rates import make_forward
-from seqdiff.processes.schedules import LogLinear, Schedule
+from seqdiff.processes.schedules import SCHEDULES, LogLinear, Schedule, make_schedule
+from seqdiff.processes.scud import end_kl
 from seqdiff.runtime import chunk_generators
 from seqdiff.sampling import trajectory
 
@@ -306,10 +308,83 @@ def test_untouched_letters_follow_the_stationary_law_within_a_template():
     assert torch.allclose(frequencies, expected / expected.sum(), atol=0.01)
 
 
+def test_untouched_letters_are_settled_once():
+    process = raw_input(SCUD(make_forward(ROUND, "ABC"), 0.0, Until(0.5)))
+    toy, mask = Toy(), torch.ones(500, 3, dtype=torch.bool)
+    _, settled, *later = trajectory(process, toy.context_denoiser(process), mask, seeded(), steps=3)
+    never = settled.t == 0
+    assert never.any() and all(torch.equal(state.x[never], settled.x[never]) for state in later)
+
+
+def test_a_template_holds_where_so_few_events_cannot_have_led_to_what_is_seen():
+    """One event without self-transitions, and the letter is the very one that the template asks for."""
+    process = raw_input(SCUD(make_forward("uniform", "ABC"), 0.0, Until(0.7)))  # a third of all have had one event
+    allowed = torch.tensor([[False, False, True]] * 3)
+    assert (finals(process, Toy(), 2000, 5, Template(allowed)).x == 2).all()
+
+
+@pytest.mark.parametrize("gamma", [0.002, 0.005, 0.05])
+def test_one_jump_leads_to_every_other_letter(gamma):
+    """1 - gamma times the rate of events is not the largest rate to the last digit: no entry may fall below 0."""
+    process = SCUD(make_forward("uniform", "ACGT"), gamma)
+    assert (process.jumps.one >= 0).all() and (process.jumps.first >= 0).all()
+    once = process.jumps.rows(torch.tensor([1]), torch.tensor([2]))
+    assert torch.allclose(once, torch.tensor([[1, 1, 0, 1]], dtype=torch.float64) / 3)
+    assert not once.log().isnan().any()
+
+
+@pytest.mark.parametrize("largest", [60.0, 500.0, 1000.0])
+def test_end_kl_skips_counts_without_loss(largest):
+    one = np.array([[0.001, 0.998, 0.001], [0.997, 0.002, 0.001], [0.5, 0.49, 0.01]])  # nearly takes turns
+    stationary = np.linalg.matrix_power(one, 2**20)[0]
+    powers, n = Powers(one, stationary, 1.0), torch.arange(int(2 * largest + 200))
+    q = powers(n)
+    kl = (torch.xlogy(q, q) - torch.xlogy(q, torch.from_numpy(stationary))).sum(-1)
+    expected = torch.from_numpy(poisson_law.pmf(n.numpy(), largest)) @ kl
+    found = end_kl(powers, largest, torch.from_numpy(stationary))
+    assert torch.allclose(found, expected, rtol=1e-6, atol=0)
+
+
+def test_many_events_take_little_memory():
+    """Counts are drawn among those near their mean, however large that is."""
+    rates = torch.tensor([3e8, 2.0, 0.0])
+    drawn = poisson(rates, 20_000, seeded()).double()
+    assert torch.allclose(drawn[0].mean() / 3e8, torch.ones((), dtype=torch.float64), atol=2e-6)
+    assert abs(float(drawn[0].std()) / math.sqrt(3e8) - 1) < 0.02
+    assert abs(float(drawn[1].mean()) - 2) < 0.05 and not drawn[2].any()
+    left = thinned(torch.tensor([[10**8] * 20_000, [3] * 20_000]), 0.3, seeded()).double()
+    assert abs(float(left[0].mean()) / 3e7 - 1) < 2e-6 and abs(float(left[0].std()) / math.sqrt(2.1e7) - 1) < 0.02
+    assert abs(float(left[1].mean()) - 0.9) < 0.03 and left[1].max() == 3
+    assert torch.equal(thinned(torch.tensor([[10**8, 3]]), 1.0, seeded()), torch.tensor([[10**8, 3]]))
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("make", [lambda f, s: SCUD(f, 0.2, s), Classical])
+def test_times_in_float32_reach_the_end(monkeypatch, schedule, make):
+    """Some devices have no float64, in which t_max is 1 - 1e-9."""
+    forward = make_forward("uniform", "ABC")
+    process = raw_input(make(forward, make_schedule(schedule, 1.25))).float()
+    monkeypatch.setattr(type(process), "last_times", lambda self, mask: torch.full(mask.shape[:1], self.t_max))
+    seen = []
+    law = torch.tensor([0.6, 0.3, 0.1])
+
+    def denoiser(x, t, cond=None, mask=None):
+        seen.append(x)
+        return law.log().expand(*x.shape, 3)
+
+    *_, final = trajectory(process, denoiser, torch.ones(3000, 2, dtype=torch.bool), seeded(), steps=8)
+    early = torch.bincount(seen[1].flatten(), minlength=3) / 6000
+    assert early.max() < 0.5  # far from the data all letters are still about as likely
+    assert torch.allclose(torch.bincount(final.x.flatten(), minlength=3) / 6000, law, atol=0.03)
+
+
 @pytest.mark.parametrize(
     "parameters, words",
     [
         ({"gamma": 1.0}, "gamma"),
+        ({"logistic": "no"}, "True or False"),
+        ({"forward": "blosum62"}, "amino acids.*kimura"),
+        ({"forward": None}, "neither a known name nor an array"),
         ({"forward": "absorbing"}, "uniform"),
         ({"forward": "kimura", "alphabet": "ABC"}, "DNA"),
     ],

@@ -73,6 +73,16 @@ def test_the_end_is_reached_without_cancellation():
     assert abs(float(values.mean() - expected)) < 5 * float(values.std()) / math.sqrt(N) + 1e-3
 
 
+def test_a_moment_of_zero_has_a_finite_weight(monkeypatch):
+    """A uniform number in float32 is 0 now and then."""
+    monkeypatch.setattr("seqdiff.processes.strata.uniform", lambda shape, *_: torch.zeros(shape))
+    mask = torch.ones(3, 4, dtype=torch.bool)
+    for untouched in (False, True):
+        stratum = touched(torch.tensor([0.0, 0.5, 0.9]), mask, seeded(), untouched=untouched)
+        for end in (stratum, late(stratum, mask, 2.0)):
+            assert (end.log_alpha < 0).all() and (end.log_weight.exp() / end.a).isfinite().all()
+
+
 def test_ranks():
     keys = torch.tensor([[0.3, 0.1, 0.2], [0.9, 0.5, 0.7]])
     assert smallest(keys, torch.tensor([2, 0])).tolist() == [[False, True, True], [False, False, False]]

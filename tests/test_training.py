@@ -38,12 +38,12 @@ class Toy(nn.Module):
     def forward(self, batch: Batch, generator) -> Tensor:
         self.calls += 1
         self.conds.append(batch.cond)
-        return (0.5 * (self.w[batch.x0] - batch.x0) ** 2).mean(-1)
+        return (0.5 * (self.w[batch.x0] - batch.x0) ** 2).sum(-1)
 
     def bound(self, batch, times, generator):
         if self.bounds is not None:
             return torch.full((len(batch),), float(self.bounds.pop(0))), None
-        return self.forward(batch, generator), None
+        return self.forward(batch, generator) / batch.lengths, None
 
 
 def batch(n=22, length=3, seed=0, cond=None, weight=None) -> Batch:
@@ -416,3 +416,23 @@ def test_a_loss_that_is_no_number_is_told_and_what_was_saved_stays(workdir, monk
     assert state["step"] == 6 and all(v.isfinite().all() for v in state["objective"].values())
     assert np.isfinite(seqdiff.load("runs/m").score(sequences()))
     assert np.isfinite(model.score(sequences()))  # the best epoch before
+
+
+def test_every_nat_counts_alike_whatever_the_length():
+    """What is minimised, and shown, is all nats over all letters; here of a model that cannot learn."""
+    mixed = ["ACGTACGTACGTACGTACGTACGTACGT", "AC", "GG", "T", "TTTTTT", "ACA"] * 4
+    model = seqdiff.Autoregressive(
+        width=8,
+        depth=1,
+        epochs=1,
+        lr=1e-12,
+        weight_decay=0.0,
+        ema=0.0,
+        dropout=0.0,
+        batch_size=5,
+        savepath=None,
+        verbose=0,
+    )
+    model.fit(mixed, validation=None)
+    nats = -model.score_samples(mixed).sum()
+    assert model.history_["bits_per_letter"][0] == pytest.approx(nats / sum(map(len, mixed)) / math.log(2), rel=2e-3)

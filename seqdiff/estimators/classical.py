@@ -19,9 +19,9 @@ class ClassicalDiffusion(SequenceGenerator):
 
     Parameters
     ----------
-    forward : {"uniform", "absorbing", "gaussian", "blosum62"} or array
+    forward : {"uniform", "absorbing", "gaussian", "kimura", "blosum62"} or array
         An array is a rate matrix (K, K) in the order of the alphabet: its rows sum to 0. ``"gaussian"`` is for
-        letters that have an order, ``"blosum62"`` for proteins.
+        letters that have an order, ``"blosum62"`` for proteins, ``"kimura"`` for DNA and RNA.
     schedule : {"linear", "cos", "log-linear", "mutual_information"}
         How the share alpha of what is remembered falls with time; for rates that forget slowly, time is stretched so
         that alpha is the slowest correlation. ``"mutual_information"`` lets the information about a clean letter fall

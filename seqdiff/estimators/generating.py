@@ -179,7 +179,8 @@ class GeneratingMixin:
 
 
 def _as_guides(guidance: Any) -> list[Guidance]:
-    guides = [] if guidance is None else list(guidance) if isinstance(guidance, Sequence) else [guidance]
+    several = isinstance(guidance, Sequence) and not isinstance(guidance, str)
+    guides = [] if guidance is None else list(guidance) if several else [guidance]
     for guide in guides:
         if not isinstance(guide, Guidance):
             raise ValueError(f"guidance holds {guide!r}, but objects of seqdiff.guidance are wanted")

@@ -42,6 +42,7 @@ _CHOICES = {
     "target": ("auto", "class", "value", "signal"),
     "ambiguous": ("error", "drop"),
 }
+_SWITCHES = ("logistic", "time_conditioning")
 
 
 def check(estimator: Any) -> None:
@@ -60,6 +61,8 @@ def check(estimator: Any) -> None:
         elif name in _CHOICES and not _known(name, value):
             wanted = ", ".join(map(repr, _CHOICES[name]))
             raise ValueError(f"{name}={value!r} is not known; give one of {wanted}")
+        elif name in _SWITCHES and not isinstance(value, (bool, np.bool_)):
+            raise ValueError(f"{name}={value!r} is not possible; give True or False")
     name = estimator.model_name
     if name is not None and (
         not isinstance(name, str) or not name or name in (".", "..") or set(name) & set('/\\:*?"<>|')

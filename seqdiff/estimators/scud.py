@@ -50,13 +50,14 @@ class SCUD(SequenceGenerator):
         The neural network; in a paper's size ``"transformer-tiny"``, ``"transformer-small"``,
         ``"transformer-medium"`` or ``"bytenet-carp"``.
     width, depth, dropout : optional
-        Size of the network; None means the network's own (conv: 64, 6, 0.03).
+        Size of the network; None means the network's own (conv: 64, 6, 0.03; transformer: 128, 4, 0.1; bytenet: 128,
+        8, 0.1; linear-transformer: 512, 12, 0).
     length : int, optional
         Letters of each sequence; None takes what the data has, which may vary.
     alphabet : str or Alphabet
         ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"`` or the letters themselves.
     epochs : int, optional
-        None: as many as make about 3,000 batches, at most 400.
+        None: as many as make about 2,700 batches, at most 400.
     batch_size : int
     lr : float
         Learning rate.
@@ -78,6 +79,7 @@ class SCUD(SequenceGenerator):
     """
 
     bound_ = processes.SCUD.bound
+    batches = 2700
 
     def __init__(
         self,
@@ -97,7 +99,7 @@ class SCUD(SequenceGenerator):
         self.correctors = correctors
 
     def _make_process(self) -> processes.SCUD:
-        parameters.check_number("gamma", self.gamma, numbers.Real, 0, 1)
+        parameters.check_number("gamma", self.gamma, numbers.Real, 0, 0.999999)
         parameters.check_number("correctors", self.correctors, numbers.Integral, 0, 1000)
         spec = self.forward
         if isinstance(spec, str) and spec == "auto":

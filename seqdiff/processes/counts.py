@@ -24,12 +24,11 @@ def poisson(rate: Tensor, length: int, generator: Generators, *, least: int = 0)
     """
     u = uniform((len(rate), length), generator, rate.device)
     rate = _wide(rate)
-    largest = float(rate.max())
-    n = torch.arange(math.ceil(largest + 12 * math.sqrt(largest) + 30), device=rate.device, dtype=rate.dtype)
+    n = _around(rate, rate)
     log_p = torch.xlogy(n, rate[:, None]) - torch.lgamma(n + 1)
     log_p = torch.log_softmax(log_p.masked_fill(n < least, -torch.inf), -1)
     rows = torch.arange(len(rate), device=rate.device)[:, None].expand(-1, length)
-    return _invert(log_p, rows, u).to(u.device)
+    return _invert(log_p, n, rows, u).to(u.device)
 
 
 def thinned(counts: Tensor, share: float, generator: Generators) -> Tensor:
@@ -43,11 +42,24 @@ def thinned(counts: Tensor, share: float, generator: Generators) -> Tensor:
     u = uniform(tuple(counts.shape), generator, counts.device)
     different, which = torch.unique(counts, return_inverse=True)
     total = _wide(different.to(u.dtype))[:, None]
-    n = torch.arange(int(different[-1]) + 1, device=total.device, dtype=total.dtype)
+    mean = total[:, 0] * share
+    n = _around(mean, mean * (1 - share), float(different[-1]))
     chosen = torch.lgamma(total + 1) - torch.lgamma(n + 1) - torch.lgamma((total - n).clamp_min(0) + 1)
     stay, go = torch.tensor([share, 1 - share], dtype=total.dtype, device=total.device)
     log_p = chosen + torch.xlogy(n, stay) + torch.xlogy((total - n).clamp_min(0), go)
-    return _invert(log_p.masked_fill(n > total, -torch.inf), which, u).to(u.device)
+    return _invert(log_p.masked_fill(n > total, -torch.inf), n, which, u).to(u.device)
+
+
+def _around(mean: Tensor, variance: Tensor, most: float = math.inf) -> Tensor:
+    """Return the whole numbers, at most `most`, that are not too far from the means (R,) to have any probability.
+
+    (R, N), or (1, N) where those of all rows begin at 0.
+    """
+    reach = 12 * variance.sqrt() + 30
+    first = (mean - reach).floor().clamp_min(0)
+    width = math.ceil(float(((mean + reach).clamp_max(most) - first).max())) + 1
+    first = first if first.any() else first[:1]
+    return first[:, None] + torch.arange(width, device=mean.device, dtype=mean.dtype)
 
 
 def _wide(values: Tensor) -> Tensor:
@@ -55,8 +67,8 @@ def _wide(values: Tensor) -> Tensor:
     return (values.cpu() if values.device.type == "mps" else values).double()
 
 
-def _invert(log_p: Tensor, rows: Tensor, u: Tensor) -> Tensor:
-    """Return the first n whose distribution function, log_p (R, N) in row `rows`, exceeds u."""
+def _invert(log_p: Tensor, n: Tensor, rows: Tensor, u: Tensor) -> Tensor:
+    """Return the first of the n (R, N) whose distribution function, log_p (R, N) in row `rows`, exceeds u."""
     cumulative = log_p.exp().cumsum(-1)
     cumulative = cumulative / cumulative[:, -1:]
     # One sorted line for all rows: row i lies in [2i, 2i + 1].
@@ -65,4 +77,4 @@ def _invert(log_p: Tensor, rows: Tensor, u: Tensor) -> Tensor:
     u, rows = u.to(line.device, line.dtype), rows.to(line.device)
     found = torch.searchsorted(line, start[rows] + u, right=True) - rows * log_p.shape[-1]
     last = (log_p > -torch.inf).long().cumsum(-1).argmax(-1)  # the largest n that is possible
-    return torch.minimum(found, last[rows])
+    return n.long().expand_as(log_p)[rows, torch.minimum(found, last[rows])]

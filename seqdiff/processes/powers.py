@@ -135,6 +135,13 @@ def events_per_time(forward: Forward, gamma: float) -> float:
     return fastest / (1 - gamma) if forward.states > 1 else 1.0
 
 
+def one_event(forward: Forward, rate: float) -> np.ndarray:
+    """Return K = 1 + Q/r (S, S), none of it below 0, not even by rounding."""
+    rates = forward.rates.detach().cpu().double().numpy()
+    one = (rates - np.diag(np.diag(rates))) / rate
+    return one + np.diag((1 - one.sum(1)).clip(0))
+
+
 def make_powers(forward: Forward, gamma: float) -> Powers:
     """Return the powers of K = 1 + Q/r.
 
@@ -163,9 +170,7 @@ def make_powers(forward: Forward, gamma: float) -> Powers:
             "forward='absorbing' has no stationary law over the letters, which SCUD starts from; masking is "
             f"forward='uniform' with gamma={share}, 1 over the number of letters"
         )
-    rates = forward.rates.detach().cpu().double().numpy()
-    one = (rates - np.diag(np.diag(rates))) / r
-    one += np.diag((1 - one.sum(1)).clip(0))
+    one = one_event(forward, r)
     if (circle := period(one)) > 1:
         raise ValueError(
             f"by these rates a letter is back only after a multiple of {circle} events, so that the letters never "

@@ -85,7 +85,7 @@ def blosum62_rates(letters: Sequence[str], beta: float = 1.0, alpha: float = 0.0
     Raises
     ------
     ValueError
-        If a letter is not an amino acid.
+        If a letter is not an amino acid, or the alphabet is that of DNA.
 
     Examples
     --------
@@ -100,6 +100,8 @@ def blosum62_rates(letters: Sequence[str], beta: float = 1.0, alpha: float = 0.0
         raise ValueError(
             f"forward='blosum62' is for the 20 amino acids, but the alphabet has {strange[0]!r}; give 'uniform'"
         )
+    if set(letters) == set("ACGT"):  # which happen to be four amino acids too
+        raise ValueError("forward='blosum62' is for amino acids, but the alphabet is that of DNA; give 'kimura'")
     scores = substitution_matrices.load("BLOSUM62")
     odds = np.array([[2 ** (scores[a, b] / 2) * SWISS_PROT[b] for b in letters] for a in letters]) ** beta
     weight = np.array([SWISS_PROT[a] for a in letters]) ** beta
@@ -157,6 +159,8 @@ def check_rates(rates: Any, letters: int) -> np.ndarray:
         matrix = np.array(rates, dtype=np.float64)
     except (TypeError, ValueError):
         raise ValueError(f"forward={rates!r} is neither a known name nor an array of numbers; give one") from None
+    if matrix.ndim == 0:
+        raise ValueError(f"forward={rates!r} is neither a known name nor an array of numbers; give one")
     if matrix.shape != (letters, letters):
         raise ValueError(
             f"forward has shape {matrix.shape}, but the alphabet has {letters} letters; give ({letters}, {letters})"

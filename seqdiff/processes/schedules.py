@@ -55,6 +55,11 @@ class Schedule(nn.Module):
         return float(self.total(torch.tensor(self.t_max, dtype=torch.float64)))
 
 
+def _below_one(t: Tensor) -> Tensor:
+    """Return t, less than 1 also where float32 has rounded `t_max` to it."""
+    return t.clamp_max(1 - torch.finfo(t.dtype).eps)
+
+
 class Linear(Schedule):
     """alpha_t = 1 - t, up to alpha = 1e-9.
 
@@ -67,10 +72,10 @@ class Linear(Schedule):
     t_max = 1 - 1e-9
 
     def total(self, t: Tensor) -> Tensor:
-        return -self.scale * torch.log1p(-t)
+        return -self.scale * torch.log1p(-_below_one(t))
 
     def rate(self, t: Tensor) -> Tensor:
-        return self.scale / (1 - t)
+        return self.scale / (1 - _below_one(t))
 
 
 class Cosine(Schedule):

@@ -26,7 +26,7 @@ from seqdiff.processes.base import Cond, Denoiser, State, masked_sum
 from seqdiff.processes.categorical import sample_categorical
 from seqdiff.processes.continuous import ContinuousTime
 from seqdiff.processes.counts import poisson, thinned
-from seqdiff.processes.powers import Powers, make_powers
+from seqdiff.processes.powers import Powers, make_powers, one_event
 from seqdiff.processes.rates import Forward, jump_kl
 from seqdiff.processes.schedules import Linear, Schedule
 from seqdiff.processes.strata import late, touched
@@ -85,9 +85,8 @@ class SCUD(ContinuousTime):
         super().__init__(forward.letters, steps)
         self.gamma = gamma
         self.powers = make_powers(forward, gamma)
-        one = torch.eye(forward.states, dtype=torch.float64)
         fastest = self.powers.rate * (1 - gamma)
-        self.jumps = Powers(one + forward.rates / fastest, forward.stationary, fastest)
+        self.jumps = Powers(one_event(forward, fastest), forward.stationary, fastest)
         self.late = max(2.0, 2 * fastest / forward.gap)  # how far beyond the first jumps the loss goes on
         self.schedule = schedule or Linear(self.powers.rate)
         self.t_max = self.schedule.t_max
@@ -173,7 +172,7 @@ class SCUD(ContinuousTime):
         time = self.last_times(mask)
         counts = poisson(self._total(time), mask.shape[1], generator)
         x = sample_categorical(self.powers.stationary.log().expand(*mask.shape, -1), generator)
-        return State(x, counts, mask, {"time": time})
+        return State(x, counts, mask, {"time": time, "fresh": torch.ones_like(time, dtype=torch.bool)})
 
     def levels(self, state: State, steps: int | None) -> Iterator[tuple[float, bool]]:
         """Yield times, evenly spaced, the last one 0; True beside a time marks a corrector step there."""
@@ -192,10 +191,8 @@ class SCUD(ContinuousTime):
 
     def untouched(self, state: State) -> Tensor:
         """Return booleans (B, L): letters of the prior that no event will ever be undone at."""
-        time = state.extra.get("time")
-        if time is None:
-            return torch.zeros_like(state.mask)
-        return (state.t == 0) & (time == self.t_max)[:, None]
+        fresh = state.extra.get("fresh")
+        return torch.zeros_like(state.mask) if fresh is None else (state.t == 0) & fresh[:, None]
 
     def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
         log_p0 = super().predict(denoiser, state, cond, temperature)
@@ -213,14 +210,19 @@ class SCUD(ContinuousTime):
         """
         counts = torch.as_tensor(target, dtype=state.t.dtype, device=state.t.device).expand_as(state.t)
         wide = log_p0.to(self.powers.one.dtype)
-        log_v = torch.where(wide > -torch.inf, wide - self.powers.columns(state.t, state.x).log(), -torch.inf)
+        evidence = self.powers.columns(state.t, state.x).clamp_min(torch.finfo(wide.dtype).tiny)
+        log_v = torch.where(wide > -torch.inf, wide - evidence.log(), -torch.inf)
         v = (log_v - log_v.amax(-1, keepdim=True)).exp()
-        joint = self.powers.mix(v, counts) * self.powers.columns(state.t - counts, state.x)
+        before = self.powers.mix(v, counts)
+        joint = before * self.powers.columns(state.t - counts, state.x)
+        # Letters that a template demands may be out of reach in so few events: then x_S is what has to give way.
+        joint = torch.where(joint.sum(-1, keepdim=True) > 0, joint, before)
         return torch.log_softmax(joint.log(), -1).to(log_p0.dtype)
 
     def step(self, state: State, target: Undo, kernel: Tensor, generator: Generators) -> State:
         x = sample_categorical(kernel, generator)
-        extra = {"time": torch.full_like(state.extra["time"], target.time)}
+        time = torch.full_like(state.extra["time"], target.time)
+        extra = {"time": time, "fresh": torch.zeros_like(time, dtype=torch.bool)}
         if not target.redo:
             return State(x, target.counts, state.mask, extra)
         again = self.jumped(x, state.t - target.counts, state.mask, generator)
@@ -230,9 +232,11 @@ class SCUD(ContinuousTime):
 def end_kl(powers: Powers, largest: float, law: Tensor) -> Tensor:
     """Return sum_n Poisson(n; Lambda) KL(K^n[x_0, .] || law K^n) for each letter x_0, (K,) nats."""
     width = 10 * math.sqrt(largest) + 20
-    counts = torch.arange(
-        max(0, math.floor(largest - width)), math.ceil(largest + width) + 1, device=law.device, dtype=torch.long
-    )
+    # Where the law is wide, some four counts in each standard deviation are as exact as all; an odd number of steps,
+    # so that what differs between even and odd counts is seen evenly.
+    step = int(math.sqrt(largest) / 4) | 1
+    first = max(0, math.floor(largest - width))
+    counts = torch.arange(first, math.ceil(largest + width) + 1, step, device=law.device)
     log_weight = counts.to(law.dtype) * math.log(largest) - torch.lgamma(counts.to(law.dtype) + 1)
     total = torch.zeros_like(law)
     for n, weight in zip(counts.split(64), torch.softmax(log_weight, 0).split(64), strict=True):

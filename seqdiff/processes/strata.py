@@ -19,6 +19,8 @@ from torch import Tensor
 
 from seqdiff.runtime import Generators, uniform
 
+EARLIEST = 1e-30  # of a: a float32 uniform is 0 once in 2^24 times
+
 
 def smallest(keys: Tensor, count: Tensor) -> Tensor:
     """Return booleans (B, L), True at the `count` (B,) smallest `keys` (B, L) of each row.
@@ -77,11 +79,11 @@ def touched(u: Tensor, mask: Tensor, generator: Generators, *, untouched: bool =
     k = fewest + torch.minimum((u * (length + 1 - fewest)).long(), length - fewest)
     # The moments at which letters are touched: at that of the k-th, k of them are. Padding never is.
     times = uniform(tuple(mask.shape), generator, mask.device).masked_fill(~mask, 2.0)
-    a = at_rank(times, k)
+    a = at_rank(times, k).clamp_min(EARLIEST)
     weight = (length + 1 - fewest) * a / k.clamp_min(1)
     if untouched:  # Beta(1, L + 1) from the first of L moments, which is Beta(1, L)
         before = -torch.expm1(torch.log1p(-times.amin(-1)) * length / (length + 1))
-        a, weight = torch.where(k == 0, before, a), torch.where(k == 0, 1.0, weight)
+        a, weight = torch.where(k == 0, before.clamp_min(EARLIEST), a), torch.where(k == 0, 1.0, weight)
     return Stratum(a, torch.log1p(-a), smallest(times, k), weight.log())
 
 
@@ -93,13 +95,13 @@ def late(stratum: Stratum, mask: Tensor, power: float) -> Stratum:
     """
     length = mask.sum(-1)
     every = (stratum.where | ~mask).all(-1)
-    log_y = torch.log((-torch.expm1(length * torch.log(stratum.a.clamp_min(1e-300)))).clamp(1e-16, 1 - 1e-16))
+    log_y = torch.log((-torch.expm1(length * torch.log(stratum.a))).clamp(1e-16, 1 - torch.finfo(stratum.a.dtype).eps))
     stretched = power * log_y
     # 1 - a = 1 - (1 - y)^(1/L); for tiny y that is y/L
     alpha = -torch.expm1(torch.log1p(-stretched.exp().clamp_min(1e-12)) / length)
     log_alpha = torch.where(stretched < -25, stretched - torch.log(length), alpha.log())
     a = -torch.expm1(log_alpha)
-    more = math.log(power) + (power - 1) * log_y + torch.log(a / stratum.a.clamp_min(1e-300))
+    more = math.log(power) + (power - 1) * log_y + torch.log(a / stratum.a)
     return Stratum(
         torch.where(every, a, stratum.a),
         torch.where(every, log_alpha, stratum.log_alpha),

@@ -24,7 +24,7 @@ VALIDATION_ROWS = 64  # of a part of a validation
 
 def call_cost(device: torch.device) -> int:
     """Return how many letters a call of the network costs beside those in it, roughly."""
-    return 512 if device.type == "cpu" else 32_768
+    return 1024 if device.type == "cpu" else 32_768
 
 
 def crop_width(longest: int, width: int) -> int:

@@ -64,9 +64,8 @@ class Objective(nn.Module):
         self.network = network
 
     def forward(self, batch: Batch, generator: Generators) -> Tensor:
-        """Return the loss of each sequence in nats per letter, (B,)."""
-        loss = self.process.loss(self.network, batch.x0, batch.cond, batch.mask, generator)
-        return loss / batch.lengths
+        """Return the loss of each sequence in nats, (B,)."""
+        return self.process.loss(self.network, batch.x0, batch.cond, batch.mask, generator)
 
     @torch.no_grad()
     def bound(self, batch: Batch, times: int | None, generator: Generators) -> tuple[Tensor, Tensor]:

@@ -251,7 +251,8 @@ class Trainer:
         for rows, width in parts or [(slice(None), batch.x0.shape[1])]:
             part = batch.take(rows, width)
             with runtime.autocast(self.device, s.precision):
-                losses = self.objective(part, generator)
+                # Nats count alike in short sequences and in long ones: that is the likelihood.
+                losses = self.objective(part, generator) / self._mean_length
             if part.weight is not None:
                 losses = losses * part.weight
             loss = losses.sum()
