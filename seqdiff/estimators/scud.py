@@ -14,7 +14,7 @@ from seqdiff.estimators import parameters
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.processes.logistic import Logistic, logistic_start
 from seqdiff.processes.powers import events_per_time
-from seqdiff.processes.rates import make_forward
+from seqdiff.processes.rates import FORWARDS, make_forward
 from seqdiff.processes.schedules import make_schedule
 
 
@@ -102,6 +102,9 @@ class SCUD(SequenceGenerator):
         parameters.check_number("gamma", self.gamma, numbers.Real, 0, 0.999999)
         parameters.check_number("correctors", self.correctors, numbers.Integral, 0, 1000)
         spec = self.forward
+        if isinstance(spec, str) and spec not in ("auto", *FORWARDS):
+            known = ", ".join(repr(name) for name in ("auto", *FORWARDS) if name != "absorbing")
+            raise ValueError(f"forward={spec!r} is not known; give one of {known}, or an array of rates")
         if isinstance(spec, str) and spec == "auto":
             spec = "blosum62" if self.alphabet_.name == "protein" else "uniform"
         forward = make_forward(spec, self.alphabet_.letters)
