@@ -48,7 +48,7 @@ def chemistry(samples: Sequence[str], known: set[str]) -> dict[str, float]:
 def letters_of(sequences: Sequence[str], kind: str) -> Alphabet:
     """Return the characters that occur, or characters, the usual two-character atoms and what stands in brackets."""
     pattern = r"\[[^\]]*\]|Cl|Br|." if kind == "atoms" else "."
-    return Alphabet(sorted({letter for s in sequences for letter in re.findall(pattern, s)}), "smiles")
+    return Alphabet(sorted({letter for s in sequences for letter in re.findall(pattern, s)}), "molecules")
 
 
 def main() -> None:
