@@ -1,0 +1,97 @@
+"""`DirichletFM`: flow matching on the simplex under scikit-learn's interface."""
+
+from __future__ import annotations
+
+import numbers
+from collections.abc import Callable
+from typing import Any
+
+from seqdiff.estimators import parameters
+from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.processes.dirichlet import DirichletFlow, LinearFlow, SimplexFlow, Solver, euler, heun
+
+PATHS: dict[str, Callable[[int, int, Solver, float], SimplexFlow]] = {
+    "dirichlet": DirichletFlow,
+    "linear": lambda letters, steps, solver, t_max: LinearFlow(letters, steps, solver),
+}
+SOLVERS: dict[str, Solver] = {"euler": euler, "heun": heun}
+
+
+class DirichletFM(SequenceGenerator):
+    """Dirichlet flow matching (Stark et al. 2024, arXiv 2402.05841).
+
+    Each letter is a vertex of a simplex. A sample starts as random points in it, one for each position, and all of
+    them flow towards letters along a velocity that is known in closed form; the network has only to say which letters.
+    Few calls of the network are enough. There is no likelihood, so no `score_samples`: what training and validation
+    report as bits per letter is the cross-entropy of the letters at random times, which says which of two networks
+    predicts better and no more.
+
+    Parameters
+    ----------
+    path : {"dirichlet", "linear"}
+        How noise becomes a letter. The linear path decides early, the earlier the more letters the alphabet has; it is
+        there to be compared with.
+    t_max : float
+        Where sampling along the Dirichlet path ends: the larger, the closer points come to their letters. The linear
+        path ends at 1 and takes no notice.
+    solver : {"euler", "heun"}
+        ``"heun"`` takes steps of two calls each, whose error falls with the square of their length.
+    sampling_steps : int
+        Calls of the network per sample where `generate` is not told `steps`, with either solver.
+    network : {"conv", "transformer", "bytenet", "linear-transformer"} or callable
+        The neural network, which reads points of the simplex; in a paper's size ``"transformer-tiny"``,
+        ``"transformer-small"``, ``"transformer-medium"`` or ``"bytenet-carp"``.
+    width, depth, dropout : optional
+        Size of the network; None means the network's own (conv: 64, 6, 0.03).
+    length : int, optional
+        Letters of each sequence; None takes what the data has, which may vary.
+    alphabet : str or Alphabet
+        ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"`` or the letters themselves.
+    epochs : int, optional
+        None: as many as make about 3,000 batches, at most 400.
+    batch_size : int
+    lr : float
+        Learning rate.
+    **common
+        Other parameters are those of `MultinomialDiffusion`.
+
+    Attributes
+    ----------
+    bound_ : None
+        There is no bound of the likelihood. Other attributes are those of `MultinomialDiffusion`.
+
+    Examples
+    --------
+    >>> from seqdiff.estimators.dirichlet import DirichletFM
+    >>> model = DirichletFM(width=8, depth=1, epochs=1, savepath=None, verbose=0)
+    >>> model = model.fit(["ACGTAC", "ACGTTC", "ACGAAC", "ACCTAC"])
+    >>> len(model.generate(3, steps=10, template="ACGNNN", random_state=0))
+    3
+    >>> hasattr(model, "score_samples")
+    False
+    """
+
+    bound_ = SimplexFlow.bound
+
+    def __init__(
+        self,
+        *,
+        path: str = "dirichlet",
+        t_max: float = 7.0,
+        solver: str = "euler",
+        sampling_steps: int = 50,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        self.path = path
+        self.t_max = t_max
+        self.solver = solver
+        self.sampling_steps = sampling_steps
+
+    def _make_process(self) -> SimplexFlow:
+        for name, value, known in (("path", self.path, PATHS), ("solver", self.solver, SOLVERS)):
+            if not isinstance(value, str) or value not in known:
+                raise ValueError(f"{name}={value!r} is not known; give one of {', '.join(map(repr, known))}")
+        parameters.check_number("t_max", self.t_max, numbers.Real, 1e-3, 1e3)
+        parameters.check_number("sampling_steps", self.sampling_steps, numbers.Integral, 1, float("inf"))
+        return PATHS[self.path](len(self.alphabet_), int(self.sampling_steps), SOLVERS[self.solver], float(self.t_max))

@@ -1,0 +1,181 @@
+"""`EmbeddingDiffusion`: diffusion of embedded letters under scikit-learn's interface."""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqdiff import runtime
+from seqdiff.estimators import parameters
+from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.processes.embedding import SCHEDULES, DiffusionLM, Embedding
+from seqdiff.processes.vectors import blosum62_embeddings, even_embeddings
+
+LOSSES: dict[str, type[Embedding]] = {"bound": Embedding, "paper": DiffusionLM}
+
+
+class EmbeddingDiffusion(SequenceGenerator):
+    """Diffusion of embedded letters (Diffusion-LM, Li et al. 2022, arXiv 2205.14217).
+
+    Each letter is a vector; vectors are noised by Gaussians, step by step, and the network learns which letters they
+    were. The vectors are learned with the network, or given.
+
+    Parameters
+    ----------
+    dim : int, optional
+        D, the dimension of the vectors; None takes that of `embeddings`, else 16, or one less than there are letters
+        where that is smaller: enough for all to be equally far from one another.
+    embeddings : {None, "blosum62"} or array
+        Vectors (K, D) to start from, in the order of the alphabet: ``"blosum62"`` the eigenvectors of BLOSUM62 (for
+        proteins), None vectors that are all as far from one another as can be. Their mean and scale do not matter.
+    learn_embeddings : bool
+        Whether training moves them.
+    schedule : {"sqrt", "linear", "cosine"}
+        How the noise grows with time.
+    diffusion_steps : int
+        T, the steps of noise; `generate` may take fewer, which is another, close model.
+    loss : {"bound", "paper"}
+        What to train on: the variational bound that `score_samples` reports, or the paper's loss, which counts every
+        level of noise alike and is none.
+    clamp : bool
+        Whether samples move to the nearest embedding at each step (the paper's clamping trick): likelier letters, but
+        not the law that was learned.
+    eta : float
+        Noise of the sampler, from 1 (the model that is scored) to 0 (none but at the start and in the last letters, as
+        in DDIM).
+    self_conditioning : bool
+        Whether the network is shown its last prediction, too (arXiv 2208.04202). Scoring takes two calls a level then,
+        generating one as before.
+    network : {"conv", "transformer", "bytenet", "linear-transformer"} or callable
+        The neural network; in a paper's size ``"transformer-tiny"``, ``"transformer-small"``,
+        ``"transformer-medium"`` or ``"bytenet-carp"``.
+    width, depth, dropout : optional
+        Size of the network; None means the network's own (conv: 64, 6, 0.03).
+    length : int, optional
+        Letters of each sequence; None takes what the data has, which may vary.
+    alphabet : str or Alphabet
+        ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"`` or the letters themselves.
+    epochs : int, optional
+        None: as many as make about 3,000 batches, at most 400.
+    batch_size : int
+    lr : float
+        Learning rate.
+    **common
+        Other parameters are those of `MultinomialDiffusion`.
+
+    Attributes
+    ----------
+    embeddings_ : ndarray
+        (K, D) the vectors as the model uses them: their mean is 0 and their mean square 1.
+    bound_ : str
+        ``"elbo"``: `score_samples` returns lower bounds. Other attributes are those of `MultinomialDiffusion`.
+
+    Examples
+    --------
+    >>> from seqdiff.estimators.embedding import EmbeddingDiffusion
+    >>> model = EmbeddingDiffusion(width=8, depth=1, epochs=1, savepath=None, verbose=0)
+    >>> model = model.fit(["ACGTAC", "ACGTTC", "ACGAAC", "ACCTAC"])
+    >>> len(model.generate(3, steps=10, template="ACGNNN", random_state=0)), model.embeddings_.shape
+    (3, (4, 3))
+    """
+
+    bound_ = Embedding.bound
+
+    def __init__(
+        self,
+        *,
+        dim: int | None = None,
+        embeddings: Any = None,
+        learn_embeddings: bool = True,
+        schedule: str = "sqrt",
+        diffusion_steps: int = 200,
+        loss: str = "bound",
+        clamp: bool = False,
+        eta: float = 1.0,
+        self_conditioning: bool = False,
+        **common: Any,
+    ) -> None:
+        super().__init__(**common)
+        self.dim = dim
+        self.embeddings = embeddings
+        self.learn_embeddings = learn_embeddings
+        self.schedule = schedule
+        self.diffusion_steps = diffusion_steps
+        self.loss = loss
+        self.clamp = clamp
+        self.eta = eta
+        self.self_conditioning = self_conditioning
+
+    @property
+    def embeddings_(self) -> np.ndarray:
+        if not hasattr(self, "objective_"):
+            raise AttributeError("embeddings_ is known once the model is fitted; fit(X) first")
+        process: Any = self.objective_.process
+        return process.embeddings.detach().cpu().numpy()
+
+    def _make_process(self) -> Embedding:
+        parameters.check_number("dim", self.dim, numbers.Integral, 1, float("inf"), True)
+        parameters.check_number("eta", self.eta, numbers.Real, 0, 1)
+        for name, known in (("schedule", SCHEDULES), ("loss", LOSSES)):
+            value = getattr(self, name)
+            if not isinstance(value, str) or value not in known:
+                raise ValueError(f"{name}={value!r} is not known; give one of {', '.join(map(repr, known))}")
+        return LOSSES[self.loss](
+            self._table(),
+            SCHEDULES[self.schedule](self.diffusion_steps),
+            learned=self.learn_embeddings,
+            clamp=self.clamp,
+            eta=float(self.eta),
+            self_conditioning=self.self_conditioning,
+        )
+
+    def _table(self) -> Tensor:
+        """Return the vectors (K, D) to start from."""
+        letters, dim = self.alphabet_.letters, self.dim
+        if self.embeddings is None:
+            dim = max(1, min(16, len(letters) - 1)) if dim is None else dim
+            generator = runtime.generator_for("cpu", int(self.random_state), "embeddings")
+            return even_embeddings(len(letters), dim, generator)
+        if isinstance(self.embeddings, str):
+            if self.embeddings != "blosum62":
+                raise ValueError(f"embeddings={self.embeddings!r} is not known; give 'blosum62', a table or None")
+            if self.alphabet_.name in ("dna", "rna"):  # whose letters are names of amino acids, too
+                raise ValueError(
+                    f"embeddings='blosum62' is for proteins, but the alphabet is {self.alphabet_.name}; "
+                    "give None or a table"
+                )
+            return blosum62_embeddings(letters, dim)
+        return checked_table(self.embeddings, letters, dim)
+
+
+def checked_table(table: Any, letters: tuple[str, ...], dim: int | None) -> Tensor:
+    """Return a table that a person gave as a tensor (K, D).
+
+    Raises
+    ------
+    ValueError
+        If it has not one row of finite numbers for each letter, all rows different, of dimension `dim` if one is given.
+    """
+    try:
+        array = np.asarray(table, dtype=np.float64)
+    except (TypeError, ValueError):
+        raise ValueError("embeddings holds something else than numbers; give a table of numbers (K, D)") from None
+    if array.ndim != 2 or len(array) != len(letters) or not array.size:
+        raise ValueError(
+            f"embeddings has shape {array.shape}, but the alphabet has {len(letters)} letters ({''.join(letters)}); "
+            "give one row for each"
+        )
+    if dim is not None and dim != array.shape[1]:
+        raise ValueError(f"dim={dim}, but embeddings has {array.shape[1]} columns; leave dim out")
+    if not np.isfinite(array).all():
+        raise ValueError("embeddings holds nan or infinite numbers; give finite ones")
+    scale = np.sqrt(np.mean((array - array.mean(0)) ** 2))
+    for i in range(1, len(array)):
+        if (np.abs(array[:i] - array[i]).max(-1) <= 1e-6 * scale).any():
+            twin = letters[int(np.abs(array[:i] - array[i]).max(-1).argmin())]
+            raise ValueError(f"embeddings has the same row for {twin!r} and {letters[i]!r}; make them differ")
+    return torch.from_numpy(array / max(scale, 1e-300)).float()

@@ -1,0 +1,281 @@
+r"""Flow matching on the simplex: Dirichlet paths (Stark et al. 2024, arXiv 2402.05841), and the linear one beside them.
+
+Noise is a point of the simplex, x ~ Dir(1), for each position. The network predicts the letter,
+p_i = p(x1 = e_i | x_t), with no evidence added; the flow to each letter is known, and what moves x is their mean under
+p:
+
+    dx/dt = sum_i p_i C(x_i, t) (e_i - x) = w - x sum(w),     w_i = p_i C(x_i, t)
+
+    Dirichlet: x_t | e_i ~ Dir(1 + t e_i),  t in [0, t_max];  C is that of simplex_field.py
+    linear:    x_t = (1 - t) x_0 + t e_i,   t in [0, 1];      C = 1/(1 - t)
+
+An Euler step of length d stays on the simplex while d sum(w) <= 1, and a Heun step is a mean of x and two Euler steps.
+The sample is the likeliest letter of the last prediction: x itself need not have come to a vertex.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqdiff.processes.base import Cond, Denoiser, Process, State, masked_sum
+from seqdiff.processes.categorical import stratified
+from seqdiff.processes.simplex_field import field_tables, look_up
+from seqdiff.runtime import Generators, uniform
+
+Field = Callable[[Tensor], Tensor]
+"""x -> C(x, t) at one time."""
+
+
+class Move(NamedTuple):
+    """What follows one call of the network: an Euler step, and how far back towards where the step before began.
+
+    Parameters
+    ----------
+    asked : float
+        The time of the call, as a share of t_max.
+    reached : float
+        The time after it.
+    length : float
+        The length of the step, in the same unit.
+    back : float
+        The new state is (1 - back) times the Euler step plus `back` times the state before the step before.
+    """
+
+    asked: float
+    reached: float
+    length: float
+    back: float
+
+
+Solver = Callable[[int], list[Move]]
+"""Number of calls of the network -> the moves that they make."""
+
+
+def euler(calls: int) -> list[Move]:
+    """Return `calls` Euler steps of equal length."""
+    return [Move(i / calls, (i + 1) / calls, 1 / calls, 0.0) for i in range(calls)]
+
+
+def heun(calls: int) -> list[Move]:
+    """Return Heun steps, two calls each, all as long as the one or two Euler steps at the end.
+
+    After the last call nothing is left to correct, as its prediction is the sample; and the linear field is infinite
+    where a corrector would ask for it.
+
+    Examples
+    --------
+    >>> [(round(m.asked, 2), round(m.reached, 2), m.back) for m in heun(5)]
+    [(0.0, 0.33, 0.0), (0.33, 0.33, 0.5), (0.33, 0.67, 0.0), (0.67, 0.67, 0.5), (0.67, 1.0, 0.0)]
+    """
+    whole = (calls - 1) // 2
+    n = calls - whole
+    moves = []
+    for i in range(n):
+        moves.append(Move(i / n, (i + 1) / n, 1 / n, 0.0))
+        if i < whole:
+            moves.append(Move((i + 1) / n, (i + 1) / n, 1 / n, 0.5))
+    return moves
+
+
+class Level(NamedTuple):
+    """A move of the sampler in units of time, with the field at the time of the call."""
+
+    t: float
+    length: float
+    back: float
+    field: Field
+
+
+class SimplexFlow(Process):
+    """A flow from Dir(1) to letters. Subclasses give `corrupt`, `quantile` and `fields`.
+
+    The states are points of the simplex (B, L, K), 0 beyond the end. There is no likelihood: `loss` and `bound_terms`
+    are the cross-entropy of the letters at a random time, in nats.
+
+    Parameters
+    ----------
+    letters : int
+        K.
+    steps : int
+        Calls of the network where none are asked for.
+    solver : callable
+        `euler` or `heun`.
+    """
+
+    bound = None
+    t_max = 1.0
+    times = 20
+    """Times per sequence of `bound_terms`, where none are asked for."""
+
+    def __init__(self, letters: int, steps: int = 50, solver: Solver = euler) -> None:
+        super().__init__(letters)
+        self.steps, self.solver = steps, solver
+        self._plan: tuple[Any, list[Level]] = (None, [])
+
+    def quantile(self, u: Tensor) -> Tensor:
+        """Return the times of training, whose distribution function is u in [0, 1)."""
+        raise NotImplementedError
+
+    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
+        """Draw x_t given the letters x0 (B, L) at times t (B,)."""
+        raise NotImplementedError
+
+    def fields(self, times: list[float], device: torch.device) -> list[Field]:
+        """Return C at each of the times."""
+        raise NotImplementedError
+
+    def network_input(self, state: State) -> tuple[Tensor, Tensor]:
+        """Return what the network is shown: the points of the simplex, and the time as a share of t_max."""
+        return state.x, state.t / self.t_max
+
+    def logits(self, denoiser: Denoiser, state: State, cond: Cond) -> Tensor:
+        """Return the network's prediction (B, L, K), at least in float32."""
+        x, t = self.network_input(state)
+        logits = denoiser(x, t, cond, state.mask)
+        return logits if logits.dtype == torch.float64 else logits.float()
+
+    # -- loss ---------------------------------------------------------------------------------------------------------
+
+    def cross_entropy(
+        self, denoiser: Denoiser, x0: Tensor, u: Tensor, cond: Cond, mask: Tensor, generator: Generators
+    ) -> Tensor:
+        """Return -log p(x0 | x_t), (B,) nats, at the times that u (B,) in [0, 1) stands for."""
+        state = self.corrupt(x0, self.quantile(u), mask, generator)
+        logits = self.logits(denoiser, state, cond)
+        return masked_sum(F.cross_entropy(logits.transpose(1, 2), x0, reduction="none"), mask)
+
+    def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
+        # A random turn of the strata: without it the last rows of every batch would see the latest times.
+        u = stratified(len(x0), generator, x0.device) + uniform((1,), generator, x0.device)
+        return self.cross_entropy(denoiser, x0, u % 1, cond, mask, generator)
+
+    def bound_terms(
+        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, times: int | None, generator: Generators
+    ) -> Iterator[Tensor]:
+        """Yield the cross-entropy at one time from each of `times` strata, over their number: they sum to the loss.
+
+        It says which of two networks predicts better, and is no bound of the likelihood.
+        """
+        times = times or self.times
+        for i in range(times):
+            u = (i + uniform((len(x0),), generator, x0.device)) / times
+            yield self.cross_entropy(denoiser, x0, u, cond, mask, generator) / times
+
+    # -- sampling -----------------------------------------------------------------------------------------------------
+
+    def prior(self, mask: Tensor, generator: Generators) -> State:
+        x = exponential((*mask.shape, self.letters), generator, mask.device, torch.float64)
+        x = (x / x.sum(-1, keepdim=True)).float() * mask[..., None]
+        return State(x, torch.zeros(len(mask), device=mask.device), mask)
+
+    def levels(self, state: State, steps: int | None) -> Iterator[Level]:
+        """Yield one level for each call of the network: `steps` of them."""
+        key = (steps or self.steps, state.x.device)
+        if self._plan[0] != key:  # the same for every batch
+            moves = self.solver(key[0])
+            fields = self.fields([move.asked * self.t_max for move in moves], state.x.device)
+            levels = [
+                Level(move.reached * self.t_max, move.length * self.t_max, move.back, field)
+                for move, field in zip(moves, fields, strict=True)
+            ]
+            self._plan = (key, levels)
+        yield from self._plan[1]
+
+    def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
+        return torch.log_softmax(self.logits(denoiser, state, cond) / temperature, -1)
+
+    def move(self, x: Tensor, p: Tensor, level: Level) -> Tensor:
+        """Return x (B, L, K) after one Euler step under the prediction p (B, L, K).
+
+        One that would overshoot ends at w/sum(w), the mean of the letters at which it aims.
+        """
+        w = level.length * p * level.field(x)
+        total = w.sum(-1, keepdim=True)
+        return (x + (w - x * total) / total.clamp_min(1.0)).clamp_min(0.0)  # below 0 it comes by rounding alone
+
+    def step(self, state: State, target: Level, kernel: Tensor, generator: Generators) -> State:
+        p = kernel.exp().to(state.x.dtype) * state.mask[..., None]  # beyond the end nothing moves
+        x = self.move(state.x, p, target)
+        if target.back:
+            x = torch.lerp(x, state.extra["before"], target.back)
+        extra = {"log_p0": kernel, "before": state.x}
+        return State(x, torch.full_like(state.t, target.t), state.mask, extra)
+
+    def decode(self, state: State) -> Tensor:
+        """Return the likeliest letters (B, L) of the last prediction, or of x where there has been none."""
+        return state.extra.get("log_p0", state.x).argmax(-1)
+
+
+class DirichletFlow(SimplexFlow):
+    """Dirichlet flow matching: x_t given the letter e_i follows Dir(1 + t e_i).
+
+    Parameters
+    ----------
+    letters : int
+        K.
+    steps : int
+        Calls of the network where none are asked for.
+    solver : callable
+        `euler` or `heun`.
+    t_max : float
+        Where sampling ends. Training draws t from twice an exponential law, which may lie beyond.
+    """
+
+    def __init__(self, letters: int, steps: int = 50, solver: Solver = euler, t_max: float = 7.0) -> None:
+        super().__init__(letters, steps, solver)
+        self.t_max = t_max
+
+    def quantile(self, u: Tensor) -> Tensor:
+        return -2 * torch.log1p(-u)
+
+    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
+        """Draw x_t ~ Dir(1 + t e_x0), (B, L, K).
+
+        The coordinate of x0 is Beta(1 + t, K - 1), which for whole K - 1 is the exponential of
+        -sum_{m < K - 1} E_m/(1 + t + m) with exponential E_m; the others share what is left as Dir(1) does. No
+        rejection: how many random numbers are drawn does not depend on them.
+        """
+        K = self.letters
+        e = exponential((*x0.shape, 2 * K - 1), generator, x0.device, torch.float32)
+        m = torch.arange(K - 1, device=x0.device)
+        log_own = -(e[..., : K - 1] / (1 + t.to(e.dtype)[:, None, None] + m)).sum(-1, keepdim=True)
+        others = e[..., K - 1 :].scatter(-1, x0[..., None], 0.0)
+        others = others / others.sum(-1, keepdim=True).clamp_min(1e-30)
+        x = (-torch.expm1(log_own) * others).scatter(-1, x0[..., None], log_own.exp())
+        return State(x * mask[..., None], t, mask)
+
+    def fields(self, times: list[float], device: torch.device) -> list[Field]:
+        # In float64 where it is quick, and all of them before the first step: the loop then waits for nothing.
+        tables = field_tables(torch.tensor(times, dtype=torch.float64), self.letters).float().to(device)
+        return [partial(look_up, table=table) for table in tables]
+
+
+class LinearFlow(SimplexFlow):
+    """Linear flow matching: x_t = (1 - t) x_0 + t e_i.
+
+    Once t > 0, only letters with x_i >= t are possible: it soon decides, the sooner the more letters there are.
+    """
+
+    def quantile(self, u: Tensor) -> Tensor:
+        return u
+
+    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
+        """Return (1 - t) x_0 + t e, (B, L, K), with noise x_0 ~ Dir(1)."""
+        noise = exponential((*x0.shape, self.letters), generator, x0.device, torch.float32)
+        noise = noise / noise.sum(-1, keepdim=True)
+        letters = F.one_hot(x0, self.letters).to(noise.dtype)
+        return State(torch.lerp(noise, letters, t.to(noise.dtype)[:, None, None]) * mask[..., None], t, mask)
+
+    def fields(self, times: list[float], device: torch.device) -> list[Field]:
+        return [partial(torch.full_like, fill_value=1 / (1 - t)) for t in times]
+
+
+def exponential(shape: tuple[int, ...], generator: Generators, device: torch.device, dtype: torch.dtype) -> Tensor:
+    """Return exponential numbers by inversion: as many uniforms as there are numbers."""
+    return -torch.log1p(-uniform(shape, generator, device, dtype))

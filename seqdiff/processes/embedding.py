@@ -1,0 +1,399 @@
+r"""Diffusion of embedded letters (Diffusion-LM, Li et al. 2022, arXiv 2205.14217), with its true variational bound.
+
+A letter w is a vector e = Emb(w), x_0 ~ N(e, s^2), and noise is added in steps t = 1..T. With abar_0 = 1 and
+s^2 = 1 - abar_1:
+
+    q(x_t | w) = N(sqrt(abar_t) e, v_t),   v_t = 1 - abar_t (1 - s^2),   SNR_t = abar_t / v_t
+
+    p(x_s | x_t) = N([sqrt(abar_s) (1 - a) e_hat + sqrt(a) v_s x_t] / v_t, (1 - a) v_s / v_t),   a = abar_t / abar_s
+
+    -log p(w) <= sum_l 1/2 [abar_T |e|^2 + D (v_T - 1 - log v_T)]                         (end of the process)
+                 + sum_t 1/2 (SNR_{t-1} - SNR_t) E |e - e_hat(x_t, t)|^2                  (denoising)
+                 + E sum_l -log p(w_l | x_0)                                              (rounding)
+
+The network predicts each letter from its context; what the noised vector itself says is added, as in the processes
+over letters, and e_hat is the mean embedding of what comes out:
+
+    log p(w | x_t) = c(w) + log q(x_t | w) + const,   e_hat = sum_w p(w | x_t) Emb(w)
+
+These are the "output prior" and "categorical reparameterization" of Plaid (Gulrajani & Hashimoto 2023, arXiv
+2305.18619). At t = 0 it is the paper's rounding, softmax(x_0 . Emb / s^2 + bias), tied to the embeddings.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from seqdiff.processes.base import Cond, Denoiser, Process, State, masked_sum
+from seqdiff.processes.categorical import sample_categorical, stratified
+from seqdiff.runtime import Generators, generator_for, normal, uniform
+
+ROUND = -1
+"""The level after time 0: letters are drawn from p(w | x_0)."""
+TIMES = 50  # levels of the bound where none are asked for
+DRAWS, NODES = 256, 96  # of the profile: its own errors add noise to estimates, never a bias
+SHOWN = 0.5  # share of the training rows that self-conditioning shows something to
+EVEN = 0.2  # share of the levels drawn with no regard to the profile
+
+
+def _noised(curve: Callable[[float], float], steps: int) -> np.ndarray:
+    """Return abar_0..abar_T of steps whose beta is 1 - f((i + 1)/T)/f(i/T), at most 0.999."""
+    f = np.array([curve(i / steps) for i in range(steps + 1)])
+    return np.concatenate([[1.0], np.cumprod(1 - np.clip(1 - f[1:] / f[:-1], 0, 0.999))])
+
+
+def sqrt_schedule(steps: int) -> np.ndarray:
+    """Return abar_0..abar_T of f(t) = 1 - sqrt(t + 0.0001), Diffusion-LM's: much noise at once, then little.
+
+    Examples
+    --------
+    >>> (1 - sqrt_schedule(2000)[1]).round(4), (1 - sqrt_schedule(50)[1]).round(2)
+    (np.float64(0.0146), np.float64(0.13))
+    """
+    return _noised(lambda t: 1 - math.sqrt(t + 1e-4), steps)
+
+
+def linear_schedule(steps: int) -> np.ndarray:
+    """Return abar_0..abar_T of betas that rise linearly, 0.0001 to 0.02 at T = 1000 (Ho et al. 2020, arXiv 2006.11239).
+
+    Examples
+    --------
+    >>> bool(linear_schedule(1000)[-1] < 1e-4)
+    True
+    """
+    beta = np.linspace(1e-4, 0.02, steps) * 1000 / steps
+    return np.concatenate([[1.0], np.cumprod(1 - np.clip(beta, 0, 0.999))])
+
+
+def cosine_schedule(steps: int) -> np.ndarray:
+    """Return abar_0..abar_T of f(t) = cos^2((t + 0.008)/1.008 pi/2) (Nichol & Dhariwal 2021, arXiv 2102.09672).
+
+    Examples
+    --------
+    >>> cosine_schedule(100)[[0, 50]].round(3).tolist()
+    [1.0, 0.494]
+    """
+    return _noised(lambda t: math.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2, steps)
+
+
+SCHEDULES: dict[str, Callable[[int], np.ndarray]] = {
+    "sqrt": sqrt_schedule,
+    "linear": linear_schedule,
+    "cosine": cosine_schedule,
+}
+
+
+class Embedding(Process):
+    """Diffusion of embedded letters in T steps, trained on its bound.
+
+    Times are integers 0 (x_0, embeddings with a little noise) to T (noise). Levels of the loss and of the bound are
+    drawn more often where letters that are independent would lose more, and divided by how often.
+
+    Parameters
+    ----------
+    table : Tensor
+        (K, D) vectors of the letters. Used centred and with a mean square of 1, whatever training makes of them, so
+        that the schedule means the same for every table.
+    abar : ndarray
+        (T + 1,) abar_0 = 1, ..., abar_T, falling.
+    learned : bool
+        Whether training moves the vectors.
+    clamp : bool
+        Whether the sampler moves towards the embedding next to e_hat instead (Diffusion-LM's clamping trick). What is
+        sampled then is another model than the one that is scored.
+    eta : float
+        Noise of the sampler: 1 as in p(x_s | x_t), 0 none, as in DDIM (Song et al. 2020, arXiv 2010.02502).
+    self_conditioning : bool
+        Whether the network is also shown an earlier e_hat (Chen et al. 2022, arXiv 2208.04202): in half of the training
+        rows and in the bound, one that it made of the same x_t; in sampling, that of the step before.
+
+    Examples
+    --------
+    >>> process = Embedding(torch.eye(4)[:, :3], sqrt_schedule(200))
+    >>> process.states, process.letters, process.steps
+    (3, 4, 200)
+    """
+
+    bound = "elbo"
+    abar: Tensor
+    noise: Tensor
+    half_drop: Tensor
+    profile: Tensor
+    table: Tensor
+
+    def __init__(
+        self,
+        table: Tensor,
+        abar: np.ndarray,
+        *,
+        learned: bool = True,
+        clamp: bool = False,
+        eta: float = 1.0,
+        self_conditioning: bool = False,
+    ) -> None:
+        super().__init__(len(table))
+        self.steps, self.dim = len(abar) - 1, table.shape[1]
+        self.clamp, self.eta, self.self_conditioning = clamp, eta, self_conditioning
+        if learned:
+            self.table = nn.Parameter(table.detach().float().clone())
+        else:
+            self.register_buffer("table", table.detach().float().clone())
+        wide = torch.tensor(abar, dtype=torch.float64)
+        noise = 1 - wide * wide[1]  # v_t, with 1 - s^2 = abar_1
+        ratio = wide / noise  # SNR_t
+        self.register_buffer("abar", wide, persistent=False)
+        self.register_buffer("noise", noise, persistent=False)
+        self.register_buffer("half_drop", -0.5 * torch.diff(ratio, prepend=ratio[:1]), persistent=False)
+        self.register_buffer("profile", torch.ones_like(wide))
+        self.fit_schedule(torch.full((self.letters,), 1 / self.letters, dtype=torch.float64))
+
+    @property
+    def states(self) -> int:
+        return self.dim * (2 if self.self_conditioning else 1)
+
+    @property
+    def embeddings(self) -> Tensor:
+        """The vectors e (K, D) of the letters, centred, their mean square 1; the one table of noise and rounding."""
+        table = self.table.to(self.abar.dtype)
+        table = table - table.mean(0)
+        return table / table.square().mean().sqrt().clamp_min(1e-12)
+
+    @torch.no_grad()
+    def fit_schedule(self, p0: Tensor) -> None:
+        """Set what independent letters of frequencies p0 lose at each level, as an estimate of what any would."""
+        e, ratio = self.embeddings, self.abar / self.noise
+        p0 = p0.to(e.device, e.dtype)
+        own = torch.searchsorted(p0.cumsum(0), (torch.arange(DRAWS, device=e.device) + 0.5) / DRAWS)
+        own = own.clamp_max(self.letters - 1)
+        z = normal((DRAWS, self.dim), generator_for(e.device, "profile"), e.device, e.dtype)
+        grid = np.linspace(math.log(float(ratio[-1])), math.log(float(ratio[0])), NODES)
+        lost = []
+        for root in np.exp(grid / 2):
+            log_p = root * (root * e[own] + z) @ e.T - 0.5 * root**2 * e.square().sum(-1) + p0.log()
+            log_p = torch.log_softmax(log_p, -1)
+            lost.append(float((e[own] - log_p.exp() @ e).square().sum(-1).mean()))
+        rounding = -log_p.gather(-1, own[:, None]).mean()
+        error = np.interp(ratio.log().cpu().numpy(), grid, lost)
+        self.profile.copy_(self.half_drop * torch.from_numpy(error).to(e.device, e.dtype))
+        self.profile[0] = rounding
+
+    # -- noise --------------------------------------------------------------------------------------------------------
+
+    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
+        """Draw x_t ~ q(x_t | x0) at times t (B,), (B, L, D); 0 at padding."""
+        e = F.embedding(x0, self.embeddings)
+        z = normal(tuple(e.shape), generator, e.device, e.dtype)
+        x = self.abar[t].sqrt()[:, None, None] * e + self.noise[t].sqrt()[:, None, None] * z
+        return State(torch.where(mask[..., None], x, 0), t, mask)
+
+    def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
+        """Return log q(x_t | w), (B, L, K), up to a constant per position."""
+        e, t = self.embeddings, state.t
+        signal, noise = self.abar[t][:, None, None], self.noise[t][:, None, None]
+        x = state.x.to(e.dtype)  # in float64, which is also what autocast leaves alone: 1/s^2 is large
+        return ((signal.sqrt() * (x @ e.T) - 0.5 * signal * e.square().sum(-1)) / noise).to(dtype)
+
+    def network_input(self, state: State) -> tuple[Tensor, Tensor]:
+        """Return what the network is shown: the vectors, the earlier e_hat behind them, and the time in [0, 1]."""
+        x = state.x if not self.self_conditioning else torch.cat([state.x, state.extra["estimate"]], -1)
+        return x.float(), state.t / self.steps
+
+    # -- prediction ---------------------------------------------------------------------------------------------------
+
+    def context(self, denoiser: Denoiser, state: State, cond: Cond) -> Tensor:
+        """Return the network's context logits (B, L, K), at least in float32."""
+        x, t = self.network_input(state)
+        logits = denoiser(x, t, cond, state.mask)
+        return logits if logits.dtype == torch.float64 else logits.float()
+
+    def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
+        """Return log p(x0 | x_t): the network's context logits (over the temperature) plus the evidence.
+
+        With self-conditioning the network sees the state's estimate, or one that it makes first where there is none.
+        """
+        if self.self_conditioning and "estimate" not in state.extra:
+            everything = torch.ones(len(state.x), dtype=torch.bool, device=state.x.device)
+            state = self._estimated(denoiser, state, cond, everything, temperature)
+        context = self.context(denoiser, state, cond).to(self.abar.dtype)
+        return torch.log_softmax(context / temperature + self.log_evidence(state, context.dtype), -1)
+
+    def _estimated(self, denoiser: Denoiser, state: State, cond: Cond, rows: Tensor, temperature: float = 1.0) -> State:
+        """Return the state with an estimate of e made of the same x_t in some `rows` (B,), zeros in the others."""
+        blank = state._replace(extra={"estimate": torch.zeros_like(state.x)})
+        if not bool(rows.any()):
+            return blank
+        some = None if cond is None else {name: value[rows] for name, value in cond.items()}
+        # detached, not under no_grad: autocast would keep its weights without their gradients for the second pass
+        found = self.mean(self.predict(denoiser, blank.take(rows), some, temperature)).detach()
+        estimate = torch.zeros_like(state.x)
+        estimate[rows] = torch.where(state.mask[rows][..., None], found, 0)
+        return state._replace(extra={"estimate": estimate})
+
+    def mean(self, log_p0: Tensor) -> Tensor:
+        """Return e_hat (B, L, D), the mean embedding of log p(x0 | x_t)."""
+        return log_p0.to(self.abar.dtype).exp() @ self.embeddings
+
+    # -- loss and bound -----------------------------------------------------------------------------------------------
+
+    def level_probabilities(self) -> Tensor:
+        """Return how often each level 0..T is drawn, (T + 1,)."""
+        total = self.profile.sum().clamp_min(1e-12)
+        return (1 - EVEN) * self.profile / total + EVEN / len(self.profile)
+
+    def errors(
+        self,
+        denoiser: Denoiser,
+        x0: Tensor,
+        t: Tensor,
+        cond: Cond,
+        mask: Tensor,
+        generator: Generators,
+        shown: float = 1.0,
+    ) -> tuple[Tensor, Tensor]:
+        """Return |e - e_hat|^2 and -log p(w | x_t), (B, L) each, for one draw of x_t at times t (B,).
+
+        `shown` is the share of rows in which self-conditioning has something to see.
+        """
+        state = self.corrupt(x0, t, mask, generator)
+        if self.self_conditioning and shown < 1:
+            state = self._estimated(denoiser, state, cond, uniform((len(x0),), generator, x0.device) < shown)
+        log_p0 = self.predict(denoiser, state, cond)
+        error = (F.embedding(x0, self.embeddings) - self.mean(log_p0)).square().sum(-1)
+        return error, -log_p0.gather(-1, x0[..., None]).squeeze(-1)
+
+    def term(
+        self,
+        denoiser: Denoiser,
+        x0: Tensor,
+        t: Tensor,
+        cond: Cond,
+        mask: Tensor,
+        generator: Generators,
+        shown: float = 1.0,
+    ) -> Tensor:
+        """Return one draw (B,) of the bound's terms at times t (B,): the denoising one, or rounding at t = 0; nats."""
+        error, surprise = self.errors(denoiser, x0, t, cond, mask, generator, shown)
+        return masked_sum(torch.where(t[:, None] == 0, surprise, self.half_drop[t][:, None] * error), mask)
+
+    def prior_kl(self, x0: Tensor, mask: Tensor) -> Tensor:
+        """Return KL(q(x_T | x0) || N(0, 1)) per sequence, (B,) nats."""
+        signal, noise = self.abar[-1], self.noise[-1]
+        per_letter = 0.5 * (signal * self.embeddings.square().sum(-1) + self.dim * (noise - 1 - noise.log()))
+        return masked_sum(per_letter[x0], mask)
+
+    def parts(
+        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators
+    ) -> dict[str, Tensor]:
+        """Return what the training loss is the sum of: "denoising", "rounding" and "end", (B,) each."""
+        p = self.level_probabilities()
+        u = stratified(len(x0), generator, x0.device).to(p.dtype)
+        t = torch.searchsorted(p.cumsum(0), u, right=True).clamp_max(self.steps)
+        lost = self.term(denoiser, x0, t, cond, mask, generator, SHOWN) / p[t]
+        zero = torch.zeros_like(lost)
+        return {
+            "denoising": torch.where(t > 0, lost, zero),
+            "rounding": torch.where(t == 0, lost, zero),
+            "end": self.prior_kl(x0, mask),
+        }
+
+    def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
+        return torch.stack([*self.parts(denoiser, x0, cond, mask, generator).values()]).sum(0)
+
+    def bound_terms(
+        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, times: int | None, generator: Generators
+    ) -> Iterator[Tensor]:
+        """Yield one term from each of `times` strata of the levels (50), or every level where there are no more."""
+        levels = self.steps + 1
+        times = min(TIMES if times is None else times, levels)
+        share = self.prior_kl(x0, mask) / times
+        p = self.level_probabilities()
+        for i in range(times):
+            if times == levels:
+                t = torch.full((len(x0),), i, device=x0.device)
+                weight = torch.ones_like(p[t])
+            else:
+                u = (i + uniform((len(x0),), generator, x0.device).to(p.dtype)) / times
+                t = torch.searchsorted(p.cumsum(0), u, right=True).clamp_max(self.steps)
+                weight = 1 / (times * p[t])
+            yield weight * self.term(denoiser, x0, t, cond, mask, generator) + share
+
+    # -- sampling -----------------------------------------------------------------------------------------------------
+
+    def prior(self, mask: Tensor, generator: Generators) -> State:
+        z = normal((*mask.shape, self.dim), generator, mask.device, self.abar.dtype)
+        x = torch.where(mask[..., None], z, 0)
+        extra = {"estimate": torch.zeros_like(x)} if self.self_conditioning else {}
+        return State(x, torch.full(mask.shape[:1], self.steps, device=mask.device), mask, extra)
+
+    def levels(self, state: State, steps: int | None) -> Iterator[int]:
+        """Yield the times to visit, T excluded, the last one 0, and then `ROUND`: T + 1 levels, or `steps` of them."""
+        steps = self.steps + 1 if steps is None else min(steps, self.steps + 1)
+        yield from np.linspace(self.steps, 0, steps).round().astype(int)[1:].tolist()
+        yield ROUND
+
+    def aimed(self, log_p0: Tensor) -> Tensor:
+        """Return what the sampler moves towards, (B, L, D): e_hat, or the possible embedding next to it."""
+        e_hat = self.mean(log_p0)
+        if not self.clamp:
+            return e_hat
+        e = self.embeddings
+        near = e_hat @ e.T - 0.5 * e.square().sum(-1)
+        return F.embedding(near.masked_fill(log_p0 == -torch.inf, -torch.inf).argmax(-1), e)
+
+    def step(self, state: State, target: int, kernel: Tensor, generator: Generators) -> State:
+        """Draw x_s, s = `target`, or the letters at the level `ROUND`.
+
+        With z_t = (x_t - sqrt(abar_t) e_hat)/sqrt(v_t) and var = eta^2 (1 - a) v_s/v_t
+
+            x_s = sqrt(abar_s) e_hat + sqrt(v_s - var) z_t + sqrt(var) z,
+
+        which at eta = 1 is p(x_s | x_t).
+        """
+        real = state.mask[..., None]
+        if target == ROUND:
+            letters = sample_categorical(kernel, generator)
+            x = torch.where(real, F.embedding(letters, self.embeddings), 0)
+            return State(x, state.t, state.mask, {"letters": letters})
+        t, s = state.t, torch.full_like(state.t, target)
+        abar_t, abar_s = self.abar[t][:, None, None], self.abar[s][:, None, None]
+        v_t, v_s = self.noise[t][:, None, None], self.noise[s][:, None, None]
+        e_hat = self.aimed(kernel)
+        variance = self.eta**2 * (1 - abar_t / abar_s) * v_s / v_t
+        z_t = (state.x.to(e_hat.dtype) - abar_t.sqrt() * e_hat) / v_t.sqrt()
+        z = normal(tuple(e_hat.shape), generator, e_hat.device, e_hat.dtype)
+        x = abar_s.sqrt() * e_hat + (v_s - variance).clamp_min(0).sqrt() * z_t + variance.sqrt() * z
+        extra = {"estimate": torch.where(real, self.mean(kernel), 0)} if self.self_conditioning else {}
+        return State(torch.where(real, x, 0), s, state.mask, extra)
+
+    def decode(self, state: State) -> Tensor:
+        """Return the letters drawn, or before that the likeliest by the evidence alone, (B, L)."""
+        if "letters" in state.extra:
+            return state.extra["letters"]
+        return self.log_evidence(state, self.abar.dtype).argmax(-1)
+
+
+class DiffusionLM(Embedding):
+    """The same, trained on the paper's loss: no level counts for more than another, means over D in place of sums.
+
+        |e - e_hat|^2 / D  +  -log softmax(x_0 . Emb / s^2 + bias)_w  +  abar_T |x_0|^2 / D
+
+    with t uniform over 0..T. It is no bound; `bound_terms` still is.
+    """
+
+    def parts(
+        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators
+    ) -> dict[str, Tensor]:
+        u = stratified(len(x0), generator, x0.device)
+        t = (u * (self.steps + 1)).long().clamp_max(self.steps)
+        error, _ = self.errors(denoiser, x0, t, cond, mask, generator, SHOWN)
+        clean = self.corrupt(x0, torch.zeros_like(t), mask, generator)
+        log_p = torch.log_softmax(self.log_evidence(clean, self.abar.dtype), -1)
+        rounding = masked_sum(-log_p.gather(-1, x0[..., None]).squeeze(-1), mask)
+        end = masked_sum(self.abar[-1] * clean.x.square().mean(-1), mask)
+        return {"denoising": masked_sum(error, mask) / self.dim, "rounding": rounding, "end": end}
