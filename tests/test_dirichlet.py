@@ -396,6 +396,7 @@ def test_what_stands_beyond_the_end_does_not_matter(path):
     with torch.no_grad():
         losses = [process.loss(net, x, None, mask, seeded()) for x in (x0, torch.where(mask, x0, 2 - x0))]
     assert torch.equal(*losses)
+    assert (process.corrupt(x0, torch.full((32,), 0.5), mask, seeded()).x[~mask] == 0).all()
     assert (run(process, net, mask).x[~mask] == 0).all()
 
 
