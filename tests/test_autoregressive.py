@@ -485,3 +485,29 @@ def test_a_network_that_sees_what_comes_is_refused():
         )
     with pytest.raises(ValueError, match="network='convv' is not known"):
         Estimator(**{**SMALL, "network": "convv"}).fit(sequences(16))
+
+
+def test_token_dropout_hides_letters_from_the_reader_but_not_from_the_likelihood():
+    process = Autoregressive(K, 40, ends=True, token_dropout=0.3)
+    x0, lengths = torch.randint(K, (500, 40), generator=seeded(1)), torch.arange(500) % 39 + 1
+    mask = torch.arange(40) < lengths[:, None]
+    opinion, seen = torch.randn(40, K + 1, generator=seeded(2)), []
+
+    def denoiser(inputs, t, cond=None, mask=None):
+        seen.append(inputs)
+        return opinion.expand(len(inputs), -1, -1)
+
+    trained = process.loss(denoiser, x0, None, mask, seeded(3))
+    judged = next(process.bound_terms(denoiser, x0, None, mask, None, seeded(3)))
+    assert torch.equal(trained, judged)  # of one who reads nothing: all letters and the end are predicted all the same
+    hidden = seen[0] != seen[1]
+    assert (seen[0][hidden] == K).all() and not hidden[:, 0].any()
+    assert torch.equal(seen[1], process.inputs(x0))
+    assert abs(hidden[:, 1:].double().mean() - 0.3) < 4 * math.sqrt(0.21 / (500 * 39))
+
+
+def test_token_dropout_of_zero_draws_nothing(toy):
+    process, denoiser = of_toy(toy)
+    generator = seeded(5)
+    process.loss(denoiser, toy.x, None, torch.ones_like(toy.x, dtype=torch.bool), generator)
+    assert torch.equal(generator.get_state(), seeded(5).get_state())

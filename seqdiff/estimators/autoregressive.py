@@ -38,6 +38,9 @@ class Autoregressive(SequenceGenerator):
         Attention heads of the transformer; None means its own (4, or the paper's).
     dropout : float
         Share of the channels left out in training: such models overfit sooner than diffusions do.
+    token_dropout : float
+        Share of the letters read that are hidden in training (word dropout, Bowman et al. 2016, arXiv 1511.06349): what
+        was learned by heart from one prefix is of no use for it.
     length : int, optional
         Letters of each sequence; None takes what the data has, which may vary.
     alphabet : str or Alphabet
@@ -75,14 +78,16 @@ class Autoregressive(SequenceGenerator):
         network: Any = "conv",
         heads: int | None = None,
         dropout: float | None = 0.2,
+        token_dropout: float = 0.1,
         **common: Any,
     ) -> None:
         super().__init__(network=network, dropout=dropout, **common)
         self.heads = heads
+        self.token_dropout = token_dropout
 
     def _make_process(self) -> processes.Autoregressive:
         law = self.length_law_
-        return processes.Autoregressive(len(self.alphabet_), law.max_length, ends=not law.fixed)
+        return processes.Autoregressive(len(self.alphabet_), law.max_length, not law.fixed, self.token_dropout)
 
     def _network_options(self) -> dict[str, Any]:
         factory: Any = NETWORKS.get(self.network) if isinstance(self.network, str) else self.network

@@ -19,6 +19,7 @@ _RULES: dict[str, tuple[type, float, float, bool]] = {
     "width": (numbers.Integral, 1, float("inf"), True),
     "depth": (numbers.Integral, 1, float("inf"), True),
     "dropout": (numbers.Real, 0, 0.999, True),
+    "token_dropout": (numbers.Real, 0, 0.999, False),
     "epochs": (numbers.Integral, 1, float("inf"), False),
     "batch_size": (numbers.Integral, 1, float("inf"), False),
     "lr": (numbers.Real, 1e-12, 1e3, False),

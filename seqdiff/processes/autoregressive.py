@@ -21,7 +21,7 @@ from torch.nn import functional as F
 
 from seqdiff.processes.base import Cond, Denoiser, Process, State, masked_sum
 from seqdiff.processes.categorical import sample_categorical
-from seqdiff.runtime import Generators
+from seqdiff.runtime import Generators, uniform
 
 Cache = dict[str, Tensor]
 Advance = Callable[..., tuple[Tensor, Cache]]
@@ -49,6 +49,8 @@ class Autoregressive(Process):
         The longest sequence.
     ends : bool
         Whether lengths vary, so that there is an end token: output number K.
+    token_dropout : float
+        Share of the letters read that the training loss hides behind the start symbol.
 
     Examples
     --------
@@ -63,10 +65,11 @@ class Autoregressive(Process):
     bound = "exact"
     models_length = True
 
-    def __init__(self, letters: int, length: int, ends: bool = False) -> None:
+    def __init__(self, letters: int, length: int, ends: bool = False, token_dropout: float = 0.0) -> None:
         super().__init__(letters)
         self.length = length
         self.ends = ends
+        self.token_dropout = token_dropout
 
     @property
     def states(self) -> int:
@@ -83,12 +86,32 @@ class Autoregressive(Process):
     # -- likelihood ---------------------------------------------------------------------------------------------------
 
     def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
-        """Return -log p(x0), (B,) nats, the end included where there is one; nothing is drawn."""
+        """Return -log p(x0), (B,) nats, the end included where there is one.
+
+        With `token_dropout` some of the letters read are hidden, whose place could be any. The loss is then more than
+        -log p(x0) on average: the network cannot rely on a prefix that it knows by heart.
+        """
+        if self.token_dropout == 0:
+            return self._surprise(denoiser, x0, cond, mask)
+        hidden = uniform((*x0.shape, 1), generator, x0.device, torch.float32).squeeze(-1) < self.token_dropout
+        return self._surprise(denoiser, x0, cond, mask, hidden)
+
+    def bound_terms(
+        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, times: int | None, generator: Generators
+    ) -> Iterator[Tensor]:
+        """Yield -log p(x0): one term, exact, whatever `times` is; nothing is drawn."""
+        yield self._surprise(denoiser, x0, cond, mask)
+
+    def _surprise(
+        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, hidden: Tensor | None = None
+    ) -> Tensor:
+        """Return -log p(x0), (B,); the letters at `hidden` places (B, L) are predicted but not read."""
+        read = x0 if hidden is None else x0.masked_fill(hidden, self.letters)
         if self.ends and x0.shape[1] < self.length:  # the end of the longest sequences here needs a place
-            x0, mask = F.pad(x0, (0, 1)), F.pad(mask, (0, 1))
+            x0, read, mask = F.pad(x0, (0, 1)), F.pad(read, (0, 1)), F.pad(mask, (0, 1))
             if cond is not None and "signal" in cond:
                 cond = {**cond, "signal": F.pad(cond["signal"], (0, 0, 0, 1))}
-        logits = denoiser(self.inputs(x0), self._times(x0), cond)
+        logits = denoiser(self.inputs(read), self._times(x0), cond)
         logits = logits if logits.dtype == torch.float64 else logits.float()
         if self.ends:
             position = torch.arange(x0.shape[1], device=x0.device)
@@ -97,12 +120,6 @@ class Autoregressive(Process):
             mask = position <= mask.sum(-1, keepdim=True)  # and the end
         log_p = torch.log_softmax(logits, -1).gather(-1, x0[..., None]).squeeze(-1)
         return -masked_sum(log_p, mask)
-
-    def bound_terms(
-        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, times: int | None, generator: Generators
-    ) -> Iterator[Tensor]:
-        """Yield -log p(x0): one term, exact, whatever `times` is."""
-        yield self.loss(denoiser, x0, cond, mask, generator)
 
     def _times(self, x: Tensor) -> Tensor:
         return torch.zeros(len(x), device=x.device)  # there is no time to tell
