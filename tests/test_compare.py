@@ -19,6 +19,7 @@ from seqdiff.comparison import markdown
 from seqdiff.comparison.contestants import DEFAULT, contestants
 from seqdiff.comparison.judge import Judge, Result
 from seqdiff.comparison.parts import make_parts
+from seqdiff.comparison.table import caption
 from seqdiff.data import cluster_split
 from seqdiff.evaluation import MarkovChain, PositionWeightMatrix, bits_per_letter, bits_per_letter_error, summary
 from seqdiff.evaluation.comparison_plot import plot_comparison
@@ -402,3 +403,13 @@ def test_multinomial_takes_part_when_asked(X: list[str]) -> None:
     options = SMALL | {"network": "conv", "diffusion_steps": 5}
     table = seqdiff.compare([MultinomialDiffusion], X[:60], savepath=None, **options, **QUICK)
     assert table.loc["MultinomialDiffusion", "status"] == "done"
+
+
+def test_the_caption_speaks_only_of_what_is_in_the_table():
+    sizes = {"reference": "a", "k": 6, "samples": 0, "train": 8, "validation": 1, "test": 1, "split": "random"}
+    table = pd.DataFrame({"bound": ["exact", "elbo"], "bits": [1.9, np.nan], "monte_carlo": [0.0, np.nan]})
+    table["above"] = np.nan
+    table.attrs = sizes
+    assert "at most" not in caption(table) and "Above" not in caption(table)
+    table.loc[1] = ["elbo", 1.8, 0.0123, 0.1]
+    assert "+- 0.0123" in caption(table) and "Above" in caption(table)

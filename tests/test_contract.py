@@ -15,7 +15,7 @@ import torch
 from scipy.linalg import expm
 from toy import Toy, raw_input
 
-from seqdiff.guidance import Template
+from seqdiff.guidance import Chain, Guidance, Template
 from seqdiff.networks import Conditions, build_network
 from seqdiff.processes import (
     SCUD,
@@ -308,9 +308,18 @@ def test_a_seed_repeats_and_the_batch_size_does_not_matter(case, toy):
     assert torch.equal(first[:7], sample(process, toy, 7))
 
 
+class Numbers(Guidance):
+    """See that every kernel is a law: of nan, sampling would make the first letter without a word."""
+
+    def kernel(self, kernel, state, cond, target, generator):
+        log_p = kernel(cond)
+        assert torch.allclose(log_p.exp().sum(-1)[state.mask], torch.ones((), dtype=log_p.dtype), atol=1e-5)
+        return log_p
+
+
 def test_templates_are_always_satisfied(case, toy):
     allowed = torch.tensor([[True, False, True], [False, True, False], [True, True, True]])
-    x = sample(case.make(20), toy, 2000, guidance=Template(allowed))
+    x = sample(case.make(20), toy, 2000, guidance=Chain([Template(allowed), Numbers()]))
     assert allowed[torch.arange(3), x].all()
     assert len(x.unique(dim=0)) > 3  # and what is free stays free
 

@@ -393,3 +393,13 @@ def test_logistic_scud_learns_an_ordered_alphabet():
     places = np.array([[letters.index(letter) for letter in s] for s in model.generate(200, random_state=0)])
     steps = np.abs(np.diff(places))
     assert np.mean(steps) < 2.5  # neighbours at random lie 3 apart
+
+
+def test_two_letters_need_no_setting():
+    """Jumps alone would swap two letters for ever; asked for, that is refused, and not chosen by itself."""
+    words = ["ABAB", "AABB", "ABBA", "BABA"] * 20
+    small = {"alphabet": "AB", "width": 8, "depth": 1, "epochs": 1, "savepath": None, "verbose": 0}
+    model = Estimator(**small).fit(words)
+    assert set("".join(model.generate(50, random_state=0))) == {"A", "B"}
+    with pytest.raises(ValueError, match="gamma > 0"):
+        Estimator(gamma=0.0, **small).fit(words)

@@ -31,7 +31,9 @@ from seqdiff.training import Objective, Settings, Trainer
 
 logger = logging.getLogger(__name__)
 
-MOST_EPOCHS = 400  # where they are not given: a handful of sequences is learned by heart long before
+# Where epochs are not given: a handful of sequences is learned by heart long before the first number is reached; there
+# is more to learn from more than the second, but not in proportion.
+MOST_EPOCHS, MANY = 400, 10_000
 
 
 class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
@@ -43,7 +45,7 @@ class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
 
     bound_: ClassVar[str | None] = None
     batches: ClassVar[int] = 3000
-    """What `epochs=None` makes of a data set: epochs of about so many batches in all."""
+    """What `epochs=None` makes of up to 10,000 sequences: epochs of about so many batches in all."""
     alphabet_: Any
     objective_: Objective
 
@@ -292,7 +294,8 @@ class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
         values = {name: getattr(self, name) for name in names}
         if self.epochs is None:
             each = -(-n // self.batch_size)
-            values["epochs"] = min(max(1, round(self.batches / each)), MOST_EPOCHS)
+            budget = self.batches * max(1.0, n / MANY) ** 0.5
+            values["epochs"] = min(max(1, round(budget / each)), MOST_EPOCHS)
         return Settings(**values, seed=int(self.random_state))
 
     def _open_run(

@@ -48,7 +48,8 @@ class DirichletFM(SequenceGenerator):
     alphabet : str or Alphabet
         ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"`` or the letters themselves.
     epochs : int, optional
-        None: as many as make about 3,000 batches, at most 400.
+        None: as many as make about 3,000 batches, and sqrt(n/10,000) times as many for n above 10,000
+        sequences; at most 400 epochs.
     batch_size : int
     lr : float
         Learning rate.

@@ -13,7 +13,7 @@ from seqdiff.data import Dataset
 from seqdiff.estimators import parameters
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.processes.logistic import Logistic, logistic_start
-from seqdiff.processes.powers import events_per_time
+from seqdiff.processes.powers import events_per_time, one_event, period
 from seqdiff.processes.rates import FORWARDS, make_forward
 from seqdiff.processes.schedules import make_schedule
 
@@ -30,10 +30,11 @@ class SCUD(SequenceGenerator):
 
     Parameters
     ----------
-    gamma : float
+    gamma : float, optional
         From 0, where every event counts as a jump, to below 1: the share of events after which a letter may be as it
         was, so that less is given away; towards 1 this is `ClassicalDiffusion`. 1 minus the paper's gamma. With
-        ``forward="uniform"`` and gamma = 1/K it is `MaskedDiffusion`.
+        ``forward="uniform"`` and gamma = 1/K it is `MaskedDiffusion`. None: 0, or 0.1 where jumps alone would lead
+        letters round in a circle for ever, as they do with two letters.
     forward : {"auto", "uniform", "kimura", "gaussian", "blosum62"} or array
         Which letters turn into which. ``"auto"`` is ``"blosum62"`` for proteins, else ``"uniform"``; ``"kimura"`` is
         for DNA and RNA, ``"gaussian"`` for letters that have an order; an array is a rate matrix (K, K) in the order
@@ -57,7 +58,8 @@ class SCUD(SequenceGenerator):
     alphabet : str or Alphabet
         ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"`` or the letters themselves.
     epochs : int, optional
-        None: as many as make about 2,700 batches, at most 400.
+        None: as many as make about 2,700 batches, and sqrt(n/10,000) times as many for n above 10,000
+        sequences; at most 400 epochs.
     batch_size : int
     lr : float
         Learning rate.
@@ -84,7 +86,7 @@ class SCUD(SequenceGenerator):
     def __init__(
         self,
         *,
-        gamma: float = 0.0,
+        gamma: float | None = None,
         forward: Any = "auto",
         schedule: str = "mutual_information",
         logistic: bool = False,
@@ -99,7 +101,7 @@ class SCUD(SequenceGenerator):
         self.correctors = correctors
 
     def _make_process(self) -> processes.SCUD:
-        parameters.check_number("gamma", self.gamma, numbers.Real, 0, 0.999999)
+        parameters.check_number("gamma", self.gamma, numbers.Real, 0, 0.999999, True)
         parameters.check_number("correctors", self.correctors, numbers.Integral, 0, 1000)
         spec = self.forward
         if isinstance(spec, str) and spec not in ("auto", *FORWARDS):
@@ -108,10 +110,13 @@ class SCUD(SequenceGenerator):
         if isinstance(spec, str) and spec == "auto":
             spec = "blosum62" if self.alphabet_.name == "protein" else "uniform"
         forward = make_forward(spec, self.alphabet_.letters)
+        gamma = self.gamma
+        if gamma is None:
+            gamma = 0.1 if period(one_event(forward, events_per_time(forward, 0.0))) > 1 else 0.0
         # Stretched where the rates are slow, so that the noise forgets the data; never compressed.
-        scale = events_per_time(forward, self.gamma) * max(1.0, 1 / forward.gap)
+        scale = events_per_time(forward, gamma) * max(1.0, 1 / forward.gap)
         make = LogisticSCUD if self.logistic else processes.SCUD
-        return make(forward, self.gamma, make_schedule(self.schedule, scale), correctors=self.correctors)
+        return make(forward, gamma, make_schedule(self.schedule, scale), correctors=self.correctors)
 
     def _first_guess(self, train: Dataset, weight: np.ndarray | None) -> Tensor:
         frequencies = super()._first_guess(train, weight)
