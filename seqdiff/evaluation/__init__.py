@@ -13,11 +13,13 @@ from seqdiff.evaluation.statistics import (
     position_frequencies,
     summary,
 )
+from seqdiff.evaluation.trajectories import animate, plot_letters, plot_simplex
 
 __all__ = [
     "MarkovChain",
     "PositionWeightMatrix",
     "PositionalMarkov",
+    "animate",
     "bits_per_letter",
     "bits_per_letter_error",
     "compare_table",
@@ -29,8 +31,10 @@ __all__ = [
     "nearest_distance",
     "plot_curves",
     "plot_gc",
+    "plot_letters",
     "plot_logo",
     "plot_position_frequencies",
+    "plot_simplex",
     "position_frequencies",
     "summary",
 ]

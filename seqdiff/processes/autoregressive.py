@@ -179,6 +179,10 @@ class Autoregressive(Process):
             logits = state.extra["memory"].read(advance, inputs[:, : i + 1], cond)
         return logits if logits.dtype == torch.float64 else logits.float()
 
+    def shown(self, state: State) -> Tensor:
+        written = torch.arange(state.x.shape[1], device=state.x.device) < state.t[:, None]
+        return super().shown(state._replace(mask=state.mask & written))
+
     def step(self, state: State, target: Any, kernel: Tensor, generator: Generators) -> State:
         """Write the letter at position `target` of every row."""
         letter = sample_categorical(kernel[:, target : target + 1], generator)[:, 0]

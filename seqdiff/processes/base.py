@@ -7,6 +7,7 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from seqdiff.runtime import Generators
 
@@ -110,6 +111,10 @@ class Process(nn.Module):
     def step(self, state: State, target: Any, kernel: Tensor, generator: Generators) -> State:
         """Draw the state at the next level."""
         raise NotImplementedError
+
+    def shown(self, state: State) -> Tensor:
+        """Return what stands where, as far as it is decided: probabilities (B, L, K + 1), the last of nothing yet."""
+        return F.one_hot(torch.where(state.mask, state.x, self.letters), self.letters + 1).float()
 
     def decode(self, state: State) -> Tensor:
         """Return the tokens (B, L) of a finished state."""

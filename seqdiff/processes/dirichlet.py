@@ -207,6 +207,12 @@ class SimplexFlow(Process):
         extra = {"log_p0": kernel, "before": state.x}
         return State(x, torch.full_like(state.t, target.t), state.mask, extra)
 
+    def shown(self, state: State) -> Tensor:
+        """Return the last prediction, or x where there has been none, (B, L, K + 1)."""
+        p = state.extra["log_p0"].exp() if "log_p0" in state.extra else state.x
+        real = state.mask[..., None]
+        return torch.cat([p * real, 1.0 - real.to(p.dtype)], -1)
+
     def decode(self, state: State) -> Tensor:
         """Return the likeliest letters (B, L) of the last prediction, or of x where there has been none."""
         return state.extra.get("log_p0", state.x).argmax(-1)
