@@ -59,8 +59,9 @@ def main() -> None:
     for name, seed, model in make_models(args):
         row: dict[str, Any] = {"model": name, "seed": seed, "bound": model.bound_}
         row |= timed_fit(model, parts["train"], validation=parts["valid"])
-        row["valid"], row["valid MC"] = held_out(model, parts["valid"], args.draws)
-        if not args.no_test:
+        if model.bound_ is not None:
+            row["valid"], row["valid MC"] = held_out(model, parts["valid"], args.draws)
+        if model.bound_ is not None and not args.no_test:
             row["test"], row["test MC"] = held_out(model, parts["test"], args.draws)
         for steps in every_steps if natural else []:
             samples, speed = timed_generate(model, len(natural), steps=steps, random_state=seed)

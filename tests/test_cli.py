@@ -470,3 +470,12 @@ def test_a_model_of_signals_is_refused(here: Path, monkeypatch: pytest.MonkeyPat
     writer.target_ = SimpleNamespace(kind="signal")
     monkeypatch.setattr("seqdiff.cli.commands.load", lambda *args, **kwargs: writer)
     assert "use Python" in fails("generate runs/plain 3 --y 1")
+
+
+def test_a_model_without_likelihood_says_so(here: Path) -> None:
+    """It is fitted and writes like any other; its figure is not called what it is not, and scoring is refused."""
+    sizes = "--width 8 --depth 1 --epochs 1 --batch-size 64"
+    fitted = run(f"fit p.txt --model dirichlet-fm --path linear {sizes} --model-name flow")
+    assert fitted.exit_code == 0 and "no likelihood" in fitted.stdout
+    assert len(run("generate runs/flow 3 --steps 4").stdout.split()) == 3
+    assert "cannot score" in fails("score runs/flow p.txt")

@@ -55,6 +55,20 @@ def test_there_is_a_row_for_each(done: tuple[pd.DataFrame, Path]) -> None:
     assert (table.loc["MaskedDiffusion", ["seconds", "cpu_seconds", "sequences_per_second"]] > 0).all()
 
 
+def test_what_has_no_likelihood_is_judged_by_its_samples(X: list[str], workdir: Path) -> None:
+    """No bits, no place as the reference; all else is there, in the table, in Markdown and in the picture."""
+    table = seqdiff.compare(["dirichlet-fm", Autoregressive(**SMALL)], X, **SMALL, **QUICK)
+    row = table.loc["DirichletFM"]
+    assert row["status"] == "done" and row["bound"] == "none" and np.isnan(row[["bits", "above"]].astype(float)).all()
+    assert np.isfinite(row[["kmer_js_ratio", "copied", "cpu_seconds"]].astype(float)).all()
+    assert table.attrs["reference"] == "Autoregressive"
+    line = next(line for line in markdown(table).splitlines() if "DirichletFM" in line)
+    assert "no likelihood" in line and markdown(table).count("no likelihood") == 1
+    assert [t.get_text() for t in plot_comparison(table).axes[0].get_yticklabels()].count("DirichletFM") == 1
+    with pytest.raises(ValueError, match="reference='DirichletFM' has no likelihood"):
+        seqdiff.compare(["DirichletFM", "SCUD"], X, reference="DirichletFM", **QUICK)
+
+
 def test_the_figures_are_those_of_the_saved_models(done: tuple[pd.DataFrame, Path], X: list[str]) -> None:
     """Bits, errors, the paired difference and the spread of seeds, computed anew from the models on disk."""
     table, folder = done

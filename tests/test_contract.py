@@ -1,6 +1,6 @@
 """The contract of design: every process, with the exact denoiser of an enumerable toy, does what it says.
 
-A new process adds a `Case` and has its tests.
+A new process adds a `Case`, or where it has no bound a `Flow`, and has its tests.
 """
 
 from __future__ import annotations
@@ -21,12 +21,16 @@ from seqdiff.processes import (
     SCUD,
     CategoricalProcess,
     Classical,
+    DirichletFlow,
     FirstHitting,
+    LinearFlow,
     Masked,
     Multinomial,
+    Process,
     State,
     Uniform,
 )
+from seqdiff.processes.dirichlet import heun
 from seqdiff.processes.rates import make_forward
 from seqdiff.processes.schedules import make_schedule
 from seqdiff.runtime import chunk_generators
@@ -54,6 +58,25 @@ class Case:
     distance: float
     marginal: Callable[[float], np.ndarray] | None = None
     times: tuple[float, ...] = ()
+
+    def denoiser(self, process, toy: Toy):
+        """Return the exact prediction of each letter from the others; the process adds what the letter itself says."""
+        return toy.context_denoiser(raw_input(process))
+
+
+@dataclass
+class Flow:
+    """The same of a process without a bound; `evidence(x, t)` is log q(x_t | x0), (B, L, K)."""
+
+    make: Callable[[int | None], Process]
+    evidence: Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
+    steps: int | None
+    sampler_steps: int
+    distance: float
+
+    def denoiser(self, process, toy: Toy):
+        """Return the exact prediction of each letter."""
+        return toy.exact_denoiser(lambda x, t: self.evidence(x.double(), process.t_max * t.double()[:, None, None]))
 
 
 def multinomial_transition(s: float, t: float, steps: int = 20) -> np.ndarray:
@@ -160,9 +183,40 @@ CASES = {
 }
 
 
+FLOWS = {
+    "dirichlet": Flow(
+        make=lambda steps: DirichletFlow(3, steps or 50, t_max=30.0),  # late enough for the letters to agree
+        evidence=lambda x, t: t * x.clamp_min(1e-300).log(),
+        steps=None,
+        sampler_steps=200,
+        distance=0.02,
+    ),
+    "dirichlet, heun": Flow(
+        make=lambda steps: DirichletFlow(3, steps or 50, heun, t_max=30.0),
+        evidence=lambda x, t: t * x.clamp_min(1e-300).log(),
+        steps=None,
+        sampler_steps=120,
+        distance=0.02,
+    ),
+    "linear": Flow(
+        make=lambda steps: LinearFlow(3, steps or 50),
+        evidence=lambda x, t: torch.where(x >= t - 1e-6, 0.0, -50.0).double(),
+        steps=None,
+        sampler_steps=100,
+        distance=0.02,
+    ),
+}
+EVERY: dict[str, Case | Flow] = {**CASES, **FLOWS}
+
+
 @pytest.fixture(params=CASES)
 def case(request) -> Case:
     return CASES[request.param]
+
+
+@pytest.fixture(params=EVERY)
+def any_case(request) -> Case | Flow:
+    return EVERY[request.param]
 
 
 @pytest.fixture(scope="module")
@@ -276,8 +330,10 @@ def test_training_loss_is_unbiased(case, toy):
     assert abs(float(mean) - bound) < 4 * math.hypot(error, float(spread))
 
 
-def sample(process, toy: Toy, n: int, *, seed: int = 0, steps=None, batch: int = 10**6, guidance=None) -> torch.Tensor:
-    denoiser = in_batches(toy.context_denoiser(raw_input(process)), batch)
+def sample(
+    case: Case | Flow, process, toy: Toy, n: int, *, seed: int = 0, steps=None, batch: int = 10**6, guidance=None
+) -> torch.Tensor:
+    denoiser = in_batches(case.denoiser(process, toy), batch)
     states = trajectory(
         process, denoiser, toy.mask(n), chunk_generators(n, "cpu", seed), steps=steps, guidance=guidance
     )
@@ -287,25 +343,25 @@ def sample(process, toy: Toy, n: int, *, seed: int = 0, steps=None, batch: int =
     return process.decode(last)
 
 
-def test_samples_follow_the_law(case, toy):
-    x = sample(case.make(case.steps), toy, 20_000, steps=case.sampler_steps)
+def test_samples_follow_the_law(any_case, toy):
+    x = sample(any_case, any_case.make(any_case.steps), toy, 20_000, steps=any_case.sampler_steps)
     frequencies = torch.bincount(toy.index(x), minlength=27).double() / 20_000
-    assert 0.5 * float((frequencies - toy.p).abs().sum()) < case.distance
+    assert 0.5 * float((frequencies - toy.p).abs().sum()) < any_case.distance
 
 
-def test_fewer_steps_than_levels_still_come_close(case, toy):
-    x = sample(case.make(case.steps), toy, 20_000, steps=case.sampler_steps // 2)
+def test_fewer_steps_than_levels_still_come_close(any_case, toy):
+    x = sample(any_case, any_case.make(any_case.steps), toy, 20_000, steps=any_case.sampler_steps // 2)
     frequencies = torch.bincount(toy.index(x), minlength=27).double() / 20_000
-    assert 0.5 * float((frequencies - toy.p).abs().sum()) < 2 * case.distance
+    assert 0.5 * float((frequencies - toy.p).abs().sum()) < 2 * any_case.distance
 
 
-def test_a_seed_repeats_and_the_batch_size_does_not_matter(case, toy):
-    process = case.make(20)
-    first = sample(process, toy, 300)
-    assert torch.equal(first, sample(process, toy, 300))
-    assert not torch.equal(first, sample(process, toy, 300, seed=1))
-    assert torch.equal(first, sample(process, toy, 300, batch=1))
-    assert torch.equal(first[:7], sample(process, toy, 7))
+def test_a_seed_repeats_and_the_batch_size_does_not_matter(any_case, toy):
+    process = any_case.make(20)
+    first = sample(any_case, process, toy, 300)
+    assert torch.equal(first, sample(any_case, process, toy, 300))
+    assert not torch.equal(first, sample(any_case, process, toy, 300, seed=1))
+    assert torch.equal(first, sample(any_case, process, toy, 300, batch=1))
+    assert torch.equal(first[:7], sample(any_case, process, toy, 7))
 
 
 class Numbers(Guidance):
@@ -317,16 +373,16 @@ class Numbers(Guidance):
         return log_p
 
 
-def test_templates_are_always_satisfied(case, toy):
+def test_templates_are_always_satisfied(any_case, toy):
     allowed = torch.tensor([[True, False, True], [False, True, False], [True, True, True]])
-    x = sample(case.make(20), toy, 2000, guidance=Chain([Template(allowed), Numbers()]))
+    x = sample(any_case, any_case.make(20), toy, 2000, guidance=Chain([Template(allowed), Numbers()]))
     assert allowed[torch.arange(3), x].all()
     assert len(x.unique(dim=0)) > 3  # and what is free stays free
 
 
 @pytest.mark.parametrize("network", ["conv", "transformer", "bytenet", "linear-transformer"])
-def test_gradients_reach_every_parameter(case, network):
-    process = case.make(20)
+def test_gradients_reach_every_parameter(any_case, network):
+    process = any_case.make(20)
     sizes = {
         "states": process.states,
         "letters": 3,
@@ -347,8 +403,8 @@ def test_gradients_reach_every_parameter(case, network):
 
 
 @pytest.mark.parametrize("network", ["conv", "transformer", "bytenet", "linear-transformer"])
-def test_what_stands_beyond_the_end_does_not_matter(case, network):
-    process = case.make(20)
+def test_what_stands_beyond_the_end_does_not_matter(any_case, network):
+    process = any_case.make(20)
     sizes = {"states": process.states, "letters": 3, "length": 11, "conditions": Conditions(), "fixed_length": False}
     torch.manual_seed(0)
     options = {"width": 16, "depth": 2, "heads": 2, "local_heads": 1, "local_size": 4, "dropout": 0.0}

@@ -25,7 +25,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils import estimator_checks, get_tags
 from tiny import SMALL, sequences, tiny
 
-from seqdiff import MultinomialDiffusion, SequenceGenerator
+from seqdiff import DirichletFM, MultinomialDiffusion, SequenceGenerator
 
 
 class OverNumbers(MultinomialDiffusion):
@@ -182,3 +182,19 @@ class Uncertain(SequenceGenerator):
 def test_score_is_absent_without_a_bound():
     assert hasattr(MultinomialDiffusion(), "score_samples")
     assert not hasattr(Uncertain(), "score_samples") and not hasattr(Uncertain(), "score")
+
+
+@pytest.mark.parametrize("check", PLAIN)
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
+def test_checks_of_a_constructor_without_a_bound(check):
+    getattr(estimator_checks, check)("DirichletFM", DirichletFM())
+
+
+def test_a_grid_search_over_what_has_no_bound_takes_a_score_of_ones_own(workdir):
+    """A share of right letters, say: samples are all that such a model shows."""
+    X = sequences(36, p=[0.9, 0.1, 0.0, 0.0])
+    small = {"width": 8, "depth": 1, "epochs": 6, "batch_size": 16, "ema": 0.0, "savepath": None, "verbose": 0}
+    judge = lambda model, X, y=None: "".join(model.generate(20, steps=4, random_state=0)).count("A")  # noqa: E731
+    search = GridSearchCV(DirichletFM(**small), {"lr": [1e-2, 1e3]}, cv=2, scoring=judge, error_score=-1.0).fit(X)
+    assert search.best_params_ == {"lr": 1e-2}
+    assert json.loads(json.dumps(clone(search.best_estimator_).get_params())) == search.best_estimator_.get_params()

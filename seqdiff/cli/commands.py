@@ -110,10 +110,11 @@ def _validation(text: str, labels: Any, sequence_column: str | None) -> Any:
 def _fitted(estimator: SequenceGenerator) -> list[str]:
     bits = estimator.evaluations_["bits_per_letter"]
     if bits:
-        lines = [f"best validation: {min(bits):.4f} bits per letter"]
+        lines = [f"best validation: {min(bits):.4f} bits per letter{_meaning(estimator)}"]
     else:
         lines = [
             f"nothing was held out; training ended at {estimator.history_['bits_per_letter'][-1]:.4f} bits per letter"
+            f"{_meaning(estimator)}"
         ]
     if estimator.run_dir_ is None:
         return [*lines, "nothing was saved, as --savepath is none"]
@@ -123,6 +124,10 @@ def _fitted(estimator: SequenceGenerator) -> list[str]:
         label = "".join(f" --y {shlex.quote(name)}=LABEL" for name in target.names)
     command = f"seqdiff generate {shlex.quote(estimator.run_dir_)} 1000{label} --out samples.fasta"
     return [f"run folder: {estimator.run_dir_}", *lines, f"next: {command}"]
+
+
+def _meaning(estimator: SequenceGenerator) -> str:
+    return "" if estimator.bound_ else " (of letters at random times: no likelihood)"
 
 
 @click.command()

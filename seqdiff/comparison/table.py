@@ -128,6 +128,8 @@ def _number(value: Any, digits: int, error: Any = None) -> str:
 
 
 def _bits(row: pd.Series) -> str:
+    if row["bound"] == "none" and row["status"] == "done" and not row["baseline"]:
+        return "no likelihood"
     shown = _number(row["bits"], 4, row["error"])
     return f"at most {shown}" if shown and row["bound"] == "elbo" else shown
 

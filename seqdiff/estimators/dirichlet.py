@@ -63,7 +63,7 @@ class DirichletFM(SequenceGenerator):
 
     Examples
     --------
-    >>> from seqdiff.estimators.dirichlet import DirichletFM
+    >>> from seqdiff import DirichletFM
     >>> model = DirichletFM(width=8, depth=1, epochs=1, savepath=None, verbose=0)
     >>> model = model.fit(["ACGTAC", "ACGTTC", "ACGAAC", "ACCTAC"])
     >>> len(model.generate(3, steps=10, template="ACGNNN", random_state=0))

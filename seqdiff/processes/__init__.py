@@ -1,9 +1,10 @@
-"""Generative processes over letters: how data is destroyed, and what undoing that costs."""
+"""Generative processes: how letters are destroyed, and what undoing that costs."""
 
 from seqdiff.processes.autoregressive import Autoregressive
 from seqdiff.processes.base import Cond, Denoiser, Process, State
 from seqdiff.processes.categorical import CategoricalProcess
 from seqdiff.processes.classical import Classical
+from seqdiff.processes.dirichlet import DirichletFlow, LinearFlow
 from seqdiff.processes.masked import FirstHitting, Masked
 from seqdiff.processes.multinomial import Multinomial
 from seqdiff.processes.scud import SCUD
@@ -16,7 +17,9 @@ __all__ = [
     "Classical",
     "Cond",
     "Denoiser",
+    "DirichletFlow",
     "FirstHitting",
+    "LinearFlow",
     "Masked",
     "Multinomial",
     "Process",
