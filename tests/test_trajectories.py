@@ -42,18 +42,18 @@ def test_the_picture_has_the_colours_of_the_letters(model):
 
 
 def test_the_mean_of_all_mixes_colours(model):
-    states = list(model.trajectory(50, random_state=0))
+    states = list(model.trajectory(4, steps=5, random_state=0))
     mean = np.asarray(plot_letters(states, model, sequence=None).images[0].get_array())
-    each = [np.asarray(plot_letters(states, model, sequence=i).images[0].get_array()) for i in range(50)]
+    each = [np.asarray(plot_letters(states, model, sequence=i).images[0].get_array()) for i in range(4)]
     assert np.allclose(mean, np.mean(each, 0), atol=1e-5)
 
 
 def test_the_film_shows_the_steps_and_ends_with_the_sample(model, tmp_path):
     path = tmp_path / "birth.gif"
-    states = list(model.trajectory(3, random_state=1))
+    states = list(model.trajectory(3, steps=5, random_state=1))
     assert animate(states, model, path, sequences=2, seconds=1.4) == str(path)
     with Image.open(path) as film:
-        assert film.n_frames == len(states) if len(states) <= 60 else film.n_frames == 60
+        assert film.n_frames == len(states) <= 60
         film.seek(film.n_frames - 1)
         assert film.info["duration"] == 1500
         last = np.asarray(film.convert("RGB"))
@@ -62,6 +62,14 @@ def test_the_film_shows_the_steps_and_ends_with_the_sample(model, tmp_path):
     with Image.open(again) as film:  # the sample alone, but for the number of the step above it
         below = last.shape[0] // 3
         assert np.abs(np.asarray(film.convert("RGB")).astype(int) - last)[below:].mean() < 2
+
+
+def test_a_film_of_many_steps_shows_some_of_them(tmp_path, monkeypatch):
+    monkeypatch.setattr("seqdiff.evaluation.trajectories.FRAMES", 3)
+    model = UniformDiffusion(**SMALL).fit(WORDS)
+    animate(model.trajectory(1, steps=9), model, tmp_path / "short.gif")
+    with Image.open(tmp_path / "short.gif") as film:
+        assert film.n_frames == 3
 
 
 def test_points_are_drawn_where_their_letters_say():
