@@ -129,15 +129,26 @@ def run(process: SimplexFlow, denoiser, mask: torch.Tensor, steps: int | None = 
 
 
 def independent(process: SimplexFlow, p: torch.Tensor):
-    """Return the exact p(x1 | x_t) of independent letters: p_i x_i^t, or p_i where x_i >= t."""
+    """Return the exact context prediction of independent letters: their frequencies, whatever the others are."""
+    return lambda x, t, cond=None, mask=None: p.log().to(x.dtype).expand(x.shape)
 
-    def dirichlet(x, t, cond=None, mask=None):
-        return (p.log() + process.t_max * t[:, None, None] * x.double().clamp_min(1e-300).log()).to(x.dtype)
 
-    def linear(x, t, cond=None, mask=None):
-        return torch.where(x >= t[:, None, None] - 1e-6, p.log().to(x.dtype), -1e9)
-
-    return linear if isinstance(process, LinearFlow) else dirichlet
+@pytest.mark.parametrize("path", PATHS)
+def test_the_prediction_is_the_posterior(path):
+    """p_i x_i^t or p_i [x_i >= t], normalised; the network is shown the same without p; padding says nothing."""
+    process, p = PATHS[path](4), double([0.4, 0.3, 0.2, 0.1])
+    mask = torch.tensor([True, True, False]).expand(50, 3)
+    t = torch.linspace(0, process.t_max, 50)
+    state = process.corrupt(torch.randint(4, (50, 3), generator=seeded()), t, mask, seeded(1))
+    x, when = state.x.double(), t.double()[:, None, None]
+    q = x**when if path == "dirichlet" else (x >= when - 1e-6).double()
+    found = process.predict(independent(process, p), state, None).exp()
+    expected = p * q / (p * q).sum(-1, keepdim=True)
+    assert torch.allclose(found[mask], expected[mask], atol=1e-6)
+    shown, share = process.network_input(state)
+    assert torch.allclose(shown[mask].double(), (q / q.sum(-1, keepdim=True))[mask], atol=1e-5)
+    assert (shown[~mask] == 0).all()
+    assert torch.allclose(share, t / process.t_max)
 
 
 def test_a_certain_network_follows_the_quantile_map():
@@ -316,12 +327,12 @@ def test_templates_pull_the_points_to_their_letters(steps):
         assert state.x[:, 1, 1].mean() > 0.8
 
 
-def test_temperature_sharpens_the_prediction():
+def test_temperature_sharpens_what_the_context_says():
     process = DirichletFlow(4)
-    state = process.prior(everywhere(100), seeded())
+    state = process.prior(everywhere(100), seeded())._replace(t=torch.full((1,), 3.0))
     logits = torch.randn(1, 100, 4, generator=seeded(1))
     found = process.predict(lambda x, t, cond=None, mask=None: logits, state, None, 0.5)
-    assert torch.allclose(found, torch.log_softmax(2 * logits, -1))
+    assert torch.allclose(found, torch.log_softmax(2 * logits + 3 * state.x.log(), -1), atol=1e-5)
 
 
 def test_a_state_that_was_never_predicted_decodes_to_its_largest_coordinate():

@@ -171,3 +171,34 @@ def test_wrong_settings_are_told():
         build_network("linear-transformer", {"width": 30, "heads": 4}, **SIZES)
     with pytest.raises(ValueError, match="local_heads=8 is more than heads=4"):
         build_network("linear-transformer", {"width": 32, "heads": 4, "local_heads": 8}, **SIZES)
+
+
+def test_a_signal_is_read_like_channels_beside_the_letters():
+    """One linear layer over letters and signal, concatenated, is what the convolutional network computes."""
+    network = randomised(build_network("conv", SMALL, **{**SIZES, "conditions": Conditions(channels=2)}))
+    network.condition.signal = torch.nn.Linear(2, network.position.shape[1])
+    torch.nn.init.zeros_(network.condition.signal.weight), torch.nn.init.zeros_(network.condition.signal.bias)
+    torch.nn.init.zeros_(network.condition.null)
+    x, signal = torch.rand(3, 50, 4), torch.randn(3, 50, 2)
+    t, keep = torch.zeros(3), torch.tensor([True, True, False])
+    found = network(x, t, {"signal": signal, "keep": keep})
+    beside = torch.cat([x, signal * keep[:, None, None]], -1)
+    wide = build_network("conv", SMALL, **{**SIZES, "states": 6})
+    weights = {k: v for k, v in network.state_dict().items() if "signal" not in k}
+    shift, scale = network.film(torch.nn.functional.silu(network.time(t[:1]))).chunk(2, -1)
+    # the letters are changed by the time as they are read, the signal is not
+    weights["embed.weight"] = torch.cat([network.embed.weight, network.signal.weight.T / (1 + scale[0, 0])])
+    wide.load_state_dict(weights)
+    assert torch.allclose(wide.eval()(beside, t), found, atol=1e-5)
+
+
+def test_the_network_of_the_dirichlet_paper():
+    """128 channels, kernels of 9, dilations 1, 1, 4, 16, 64 four times, cut where a kernel would not fit."""
+    sizes = {"states": 4, "letters": 4, "conditions": Conditions(channels=1), "fixed_length": True}
+    network = build_network("conv-dirichlet", {}, length=1024, **sizes)
+    assert [block.conv.dilation for block in network.blocks] == [1, 1, 4, 16, 64] * 4
+    assert {tuple(block.conv.conv.weight.shape) for block in network.blocks} == {(128, 128, 1, 9)}
+    assert network(torch.rand(1, 1024, 4), torch.zeros(1)).shape == (1, 1024, 4)
+    short = build_network("conv-dirichlet", {"depth": 5, "width": 8}, length=50, **sizes)
+    assert [block.conv.dilation for block in short.blocks] == [1, 1, 4, 5, 5]
+    assert [b.conv.dilation for b in build_network("conv", {}, length=50, **sizes).blocks] == [1, 1, 2, 4, 1, 1]

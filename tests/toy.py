@@ -33,19 +33,6 @@ class Toy:
     def mask(self, n: int) -> torch.Tensor:
         return torch.ones(n, self.length, dtype=torch.bool)
 
-    def exact_denoiser(self, evidence):
-        """Return the exact log p(x0_l | x_t), for processes that add no evidence.
-
-        `evidence(x, t)` is log q(x_t^l | x0^l = k) up to what does not depend on k, (B, L, K) in float64.
-        """
-        has = torch.nn.functional.one_hot(self.x, self.letters).double().flatten(1)  # (N, L K)
-
-        def denoiser(x, t, cond=None, mask=None):
-            posterior = torch.softmax(self.p.log() + evidence(x, t).flatten(1) @ has.T, -1)  # (B, N)
-            return (posterior @ has).log().clamp_min(-700).view(len(x), self.length, self.letters)
-
-        return denoiser
-
     def context_denoiser(self, process):
         """Return the exact cavity prediction log p(x0_l | x_t without l), for processes that add evidence.
 

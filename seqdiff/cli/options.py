@@ -63,8 +63,9 @@ def kebab(name: str) -> str:
 
 
 def models() -> dict[str, type[SequenceGenerator]]:
-    """Return the estimators by the names they have in a shell, in alphabetical order."""
-    found = {kebab(name): cls for name, cls in known_classes().items() if not name.startswith("_")}
+    """Return the estimators that learn from sequences by the names they have in a shell, in alphabetical order."""
+    classes = known_classes().items()
+    found = {kebab(name): cls for name, cls in classes if not (name.startswith("_") or cls.taught)}
     return dict(sorted(found.items()))
 
 

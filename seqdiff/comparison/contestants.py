@@ -93,10 +93,10 @@ def contestants(
 
 def _find(model: Any, i: int) -> SequenceGenerator:
     """Return a new estimator for a name or a class, an estimator as it is."""
-    if isinstance(model, SequenceGenerator):
+    if isinstance(model, SequenceGenerator) and not model.taught:
         return model
-    classes = known_classes()
-    if isinstance(model, type) and issubclass(model, SequenceGenerator):
+    classes = {name: cls for name, cls in known_classes().items() if not cls.taught}
+    if isinstance(model, type) and issubclass(model, SequenceGenerator) and not model.taught:
         return model()
     if isinstance(model, str):
         plain = {name.lower().removesuffix("diffusion"): cls for name, cls in classes.items()}

@@ -10,7 +10,7 @@ import numpy as np
 
 from seqdiff.comparison.parts import Parts
 from seqdiff.data import LengthLaw
-from seqdiff.evaluation import MarkovChain, PositionalMarkov, PositionWeightMatrix, summary
+from seqdiff.evaluation import MarkovChain, PositionalMarkov, PositionWeightMatrix, kmer_size, summary
 
 
 @dataclass
@@ -144,14 +144,3 @@ class Judge:
         """Return the log-likelihood of the held-out sequences when all letters are equally likely."""
         log_length = LengthLaw.fit(self.parts.train.lengths).log_prob(self.test.lengths)
         return log_length - self.test.lengths * np.log(len(self.test.alphabet))
-
-
-def kmer_size(letters: int, lengths: np.ndarray) -> int:
-    """Return the k of the k-mers to compare: 6 for nucleotides, fewer for many letters or short sequences.
-
-    Examples
-    --------
-    >>> kmer_size(4, np.array([50, 50])), kmer_size(20, np.array([12, 30])), kmer_size(4, np.array([3, 3, 3]))
-    (6, 2, 3)
-    """
-    return max(1, min(6, int(np.log(4096.5) / np.log(max(2, letters))), int(np.quantile(lengths, 0.1))))

@@ -4,6 +4,7 @@ from seqdiff.estimators.autoregressive import Autoregressive
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.estimators.classical import ClassicalDiffusion
 from seqdiff.estimators.dirichlet import DirichletFM
+from seqdiff.estimators.distilled import DistilledFM
 from seqdiff.estimators.masked import MaskedDiffusion
 from seqdiff.estimators.multinomial import MultinomialDiffusion
 from seqdiff.estimators.persistence import read as load
@@ -15,6 +16,7 @@ __all__ = [
     "Autoregressive",
     "ClassicalDiffusion",
     "DirichletFM",
+    "DistilledFM",
     "MaskedDiffusion",
     "MultinomialDiffusion",
     "SequenceGenerator",

@@ -10,6 +10,7 @@ import inspect
 import logging
 import numbers
 import os
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -27,7 +28,7 @@ from seqdiff.estimators.scoring import ScoringMixin
 from seqdiff.networks import Network, build_network
 from seqdiff.processes import Process
 from seqdiff.runs import Run, open_run
-from seqdiff.training import Objective, Settings, Trainer
+from seqdiff.training import Batch, Objective, Settings, Trainer
 
 logger = logging.getLogger(__name__)
 
@@ -46,6 +47,8 @@ class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
     bound_: ClassVar[str | None] = None
     batches: ClassVar[int] = 3000
     """What `epochs=None` makes of up to 10,000 sequences: epochs of about so many batches in all."""
+    taught: ClassVar[bool] = False
+    """Whether `fit` takes a fitted model to learn from, a teacher, in place of sequences."""
     alphabet_: Any
     objective_: Objective
 
@@ -191,23 +194,44 @@ class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
             encode_batch(train, longest, device, self.target_, weights[0]),
             None if valid is None else encode_batch(valid, longest, device, self.target_, weights[1]),
         )
-        # Nothing that the person gave can be wrong any more: only now is something written.
-        run, checkpoint = self._open_run(train, valid, weights, resume)
+        digests = [
+            train.digest(),
+            "" if valid is None else valid.digest(),
+            *("" if weight is None else weight.tobytes().hex() for weight in weights),
+        ]
+        self._optimise(objective, *batches, digests, train.source, data.notes, resume)
+        return self
+
+    def _optimise(
+        self,
+        objective: Objective,
+        train: Batch,
+        valid: Batch | None,
+        digests: Sequence[str],
+        source: str,
+        notes: Sequence[str],
+        resume: bool,
+    ) -> None:
+        """Train, in a run folder of its own: nothing that the person gave can be wrong any more, only now it is made.
+
+        Digests tell data from other data, so that a run goes on with its own.
+        """
+        run, checkpoint = self._open_run(digests, source, len(train), resume)
+        device = train.x0.device
         try:
             self.run_dir_ = None if run is None else str(run.path)
             self.objective_ = runtime.place(objective, device)
             save_model = None if run is None else lambda state: persistence.write(self, state, run.model)
-            trainer = Trainer(self.objective_, *batches, self._settings(len(train)), run, save_model)
+            trainer = Trainer(self.objective_, train, valid, self._settings(len(train)), run, save_model)
             self.history_, self.evaluations_ = trainer.history, trainer.evaluations
             if checkpoint and run is not None:
                 trainer.load_state_dict(run.load_checkpoint(device))
                 self.history_, self.evaluations_ = trainer.history, trainer.evaluations
-            self._tell(data, train, valid, run, trainer)
+            self._tell(notes, train, valid, run, trainer)
             self._train(trainer, objective)
         finally:
             if run is not None:
                 run.release()
-        return self
 
     def _train(self, trainer: Trainer, objective: Objective) -> None:
         try:
@@ -298,28 +322,17 @@ class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
             values["epochs"] = min(max(1, round(budget / each)), MOST_EPOCHS)
         return Settings(**values, seed=int(self.random_state))
 
-    def _open_run(
-        self,
-        train: Dataset,
-        valid: Dataset | None,
-        weights: tuple[np.ndarray | None, np.ndarray | None],
-        resume: bool,
-    ) -> tuple[Run | None, bool]:
+    def _open_run(self, digests: Sequence[str], source: str, n: int, resume: bool) -> tuple[Run | None, bool]:
         if self.savepath is None:
             if resume:
                 raise ValueError("resume=True needs the folder of the interrupted run, but savepath is None; name it")
             return None, False
-        digests = [
-            train.digest(),
-            "" if valid is None else valid.digest(),
-            *("" if weight is None else weight.tobytes().hex() for weight in weights),
-        ]
         args = {
             "estimator": type(self).__name__,
             "parameters": persistence.plain_parameters(self),
             "data": f"{runtime.seed_of(*digests):016x}",
-            "source": train.source,
-            "sequences": len(train),
+            "source": source,
+            "sequences": n,
             "status": "running",
         }
         return open_run(
@@ -331,8 +344,8 @@ class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
             verbose=self.verbose,
         )
 
-    def _tell(self, data: Dataset, train: Dataset, valid: Dataset | None, run: Run | None, trainer: Trainer) -> None:
-        for note in data.notes:
+    def _tell(self, notes: Sequence[str], train: Batch, valid: Batch | None, run: Run | None, trainer: Trainer) -> None:
+        for note in notes:
             runtime.say(logger, note, self.verbose)
         held = "" if valid is None else f", {len(valid):,} held out for validation"
         where = "nowhere" if run is None else str(run.path)

@@ -6,8 +6,11 @@ import numbers
 from collections.abc import Callable
 from typing import Any
 
+from sklearn.utils.validation import check_is_fitted
+
 from seqdiff.estimators import parameters
 from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.estimators.distilled import DistilledFM
 from seqdiff.processes.dirichlet import DirichletFlow, LinearFlow, SimplexFlow, Solver, euler, heun
 
 PATHS: dict[str, Callable[[int, int, Solver, float], SimplexFlow]] = {
@@ -15,13 +18,19 @@ PATHS: dict[str, Callable[[int, int, Solver, float], SimplexFlow]] = {
     "linear": lambda letters, steps, solver, t_max: LinearFlow(letters, steps, solver),
 }
 SOLVERS: dict[str, Solver] = {"euler": euler, "heun": heun}
+SHARED = (
+    "length", "alphabet", "network", "width", "depth", "dropout", "batch_size", "target", "savepath", "random_state",
+    "device", "precision", "verbose",
+)  # fmt: skip
+"""Parameters that a student takes over from its teacher."""
 
 
 class DirichletFM(SequenceGenerator):
     """Dirichlet flow matching (Stark et al. 2024, arXiv 2402.05841).
 
     Each letter is a vertex of a simplex. A sample starts as random points in it, one for each position, and all of
-    them flow towards letters along a velocity that is known in closed form; the network has only to say which letters.
+    them flow towards letters along a velocity that is known in closed form; the network has only to say which letters,
+    from the other positions: what a point itself says of its letter is added.
     Few calls of the network are enough. There is no likelihood, so no `score_samples`: what training and validation
     report as bits per letter is the cross-entropy of the letters at random times, which says which of two networks
     predicts better and no more.
@@ -39,8 +48,9 @@ class DirichletFM(SequenceGenerator):
     sampling_steps : int
         Calls of the network per sample where `generate` is not told `steps`, with either solver.
     network : {"conv", "transformer", "bytenet", "linear-transformer"} or callable
-        The neural network, which reads points of the simplex; in a paper's size ``"transformer-tiny"``,
-        ``"transformer-small"``, ``"transformer-medium"`` or ``"bytenet-carp"``.
+        The neural network, which reads how likely each letter makes its point; in a paper's size ``"conv-dirichlet"``
+        (of this method's paper), ``"transformer-tiny"``, ``"transformer-small"``, ``"transformer-medium"`` or
+        ``"bytenet-carp"``.
     width, depth, dropout : optional
         Size of the network; None means the network's own (conv: 64, 6, 0.03).
     length : int, optional
@@ -96,3 +106,49 @@ class DirichletFM(SequenceGenerator):
         parameters.check_number("t_max", self.t_max, numbers.Real, 1e-3, 1e3)
         parameters.check_number("sampling_steps", self.sampling_steps, numbers.Integral, 1, float("inf"))
         return PATHS[self.path](len(self.alphabet_), int(self.sampling_steps), SOLVERS[self.solver], float(self.t_max))
+
+    def distill(
+        self,
+        n: int = 20_000,
+        *,
+        y: Any = None,
+        steps: int | None = None,
+        natural: Any = None,
+        resume: bool = False,
+        **settings: Any,
+    ) -> DistilledFM:
+        """Return a student that writes in one call of the network what this model writes in many.
+
+        It learns which letters this model makes of which noise, from `n` pairs; a message says how well, and so does
+        its `quality_`.
+
+        Parameters
+        ----------
+        n : int
+            Pairs to draw, as costly as generating so many sequences: more make a better student.
+        y : optional
+            Labels or signals to draw those of the pairs from, as in `fit`; None: as they occur in the training data. A
+            signal has to be given.
+        steps : int, optional
+            Calls of the network that this model makes for a pair; None is `sampling_steps`.
+        natural : sequences, optional
+            To compare the samples of both with.
+        resume : bool
+            Go on with an interrupted run.
+        **settings
+            Parameters of `DistilledFM`: ``epochs``, ``lr``, ``savepath``, ``model_name``, ... Network, batch size,
+            savepath, device, seed and the like are this model's where they are not given.
+
+        Returns
+        -------
+        DistilledFM
+
+        Raises
+        ------
+        ValueError
+            If an argument is not as it should be.
+        """
+        check_is_fitted(self, "objective_")
+        shared = {name: value for name, value in self.get_params(deep=False).items() if name in SHARED}
+        student = DistilledFM(**{**shared, **settings, "pairs": n, "teacher_steps": steps})
+        return student.fit(self, y, resume=resume, natural=natural)

@@ -157,6 +157,11 @@ class GeneratingMixin:
         mask = torch.arange(width) < torch.as_tensor(lengths)[:, None]
         if free:
             mask = torch.zeros_like(mask)  # no position is known to be real: the process says where sequences end
+        return self._run(mask.to(device), cond, guides, steps, temperature, seed)
+
+    def _run(self, mask, cond, guides, steps, temperature, seed) -> Iterator[Iterator[State]]:
+        """Return an iterator over one trajectory for each group of rows of `mask`, on the model's device."""
+        device = mask.device
         rows = runtime.rows_at_once(device)
         network = runtime.autocasting(self.objective_.network, device, self.precision)
         network = in_batches(network, rows)
@@ -167,7 +172,7 @@ class GeneratingMixin:
             return trajectory(
                 self.objective_.process,
                 network,
-                mask[part].to(device),
+                mask[part],
                 generators,
                 cond=None if cond is None else {k: v[part] for k, v in cond.items()},
                 guidance=Chain([g.take(part) for g in guides]),
@@ -175,7 +180,7 @@ class GeneratingMixin:
                 temperature=temperature,
             )
 
-        return (run(first) for first in range(0, n, rows))
+        return (run(first) for first in range(0, len(mask), rows))
 
 
 def _as_guides(guidance: Any) -> list[Guidance]:

@@ -146,6 +146,17 @@ def kmer_js(a: Sequence[str], b: Sequence[str], k: int = 6) -> float:
     return float((rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / (2 * np.log(2)))
 
 
+def kmer_size(letters: int, lengths: np.ndarray) -> int:
+    """Return the k of the k-mers to compare: 6 for nucleotides, fewer for many letters or short sequences.
+
+    Examples
+    --------
+    >>> kmer_size(4, np.array([50, 50])), kmer_size(20, np.array([12, 30])), kmer_size(4, np.array([3, 3, 3]))
+    (6, 2, 3)
+    """
+    return max(1, min(6, int(np.log(4096.5) / np.log(max(2, letters))), int(np.quantile(lengths, 0.1))))
+
+
 def copied_fraction(samples: Sequence[str], reference: Sequence[str]) -> float:
     """Return the share of samples that occur in `reference` letter for letter.
 

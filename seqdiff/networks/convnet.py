@@ -6,7 +6,7 @@ matching and CARP (Stark et al. 2024, arXiv 2402.05841; Yang et al. 2022), at a 
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import torch
@@ -93,6 +93,10 @@ class ConvBlock(nn.Module):
 class ConvNet(Network):
     """Dilated residual convolutional network.
 
+    Labels and values reach every block. The channels of a signal are read with the letters, each position's with its
+    letter: a linear layer over both, concatenated, is the sum of one over each, as it stands here. They reach every
+    block too.
+
     Parameters
     ----------
     states, letters, length, conditions, fixed_length
@@ -100,12 +104,14 @@ class ConvNet(Network):
     width : int
         Channels.
     depth : int
-        Blocks; their dilations are 1, 1, 2, 4, 1, 1, 2, 4, ... as far as the kernel still fits the length.
+        Blocks.
     kernel : int
         Odd kernel size.
     dropout : float
     causal : bool
         Whether a position sees only itself and those before it.
+    dilations : sequence of int
+        Of the blocks, over and over, as far as the kernel still fits the length.
 
     Examples
     --------
@@ -126,6 +132,7 @@ class ConvNet(Network):
         kernel: int = 9,
         dropout: float = 0.03,
         causal: bool = False,
+        dilations: Sequence[int] = (1, 1, 2, 4),
     ) -> None:
         super().__init__(states, letters, length, conditions, fixed_length)
         self.causal = causal
@@ -141,13 +148,14 @@ class ConvNet(Network):
         nn.init.zeros_(self.film.bias)
         largest = max(1, length // kernel)
         self.blocks = nn.ModuleList(
-            ConvBlock(width, kernel, min((1, 1, 2, 4)[i % 4], largest), dropout, causal) for i in range(depth)
+            ConvBlock(width, kernel, min(dilations[i % len(dilations)], largest), dropout, causal) for i in range(depth)
         )
         self.norm = nn.LayerNorm(width)
         self.out = nn.Linear(width, letters)
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
         self.bias = nn.Parameter(torch.zeros(length if fixed_length else 1, letters))
+        self.signal = nn.Linear(conditions.channels, width, bias=False) if conditions.channels else None
 
     def start_at(self, log_frequencies: Tensor) -> None:
         """Predict the position weight matrix at first: the other weights need not learn it."""
@@ -156,7 +164,10 @@ class ConvNet(Network):
 
     def hidden(self, x: Tensor, t: Tensor, cond: dict[str, Tensor] | None = None, mask: Tensor | None = None) -> Tensor:
         time = self.time(t)
-        h = self.mix(self._read(x, time) + self.position[: x.shape[1]])
+        read = self._read(x, time) + self.position[: x.shape[1]]
+        if (signal := self._signal(cond)) is not None:
+            read = read + signal
+        h = self.mix(read)
         context = F.silu(average(time, mask) + self.condition(cond, len(x)))
         if self.fixed_length or self.causal:  # a causal network does not look at what stands beyond the end
             mask = None
@@ -172,6 +183,12 @@ class ConvNet(Network):
         """
         shift, scale = self.film(F.silu(time)).chunk(2, -1)
         return modulate(self.embed(x), shift, scale)
+
+    def _signal(self, cond: dict[str, Tensor] | None) -> Tensor | None:
+        """Return what a signal adds to the letters (B, L, W): nothing to a row without condition."""
+        if self.signal is None or cond is None:
+            return None
+        return self.signal((cond["signal"] * cond["keep"][:, None, None]).to(self.signal.weight.dtype))
 
     def head(self, hidden: Tensor) -> Tensor:
         logits = self.out(self.norm(hidden))
@@ -212,11 +229,14 @@ class ConvNet(Network):
             time = self.time(torch.zeros(rows, device=x.device))
             context = F.silu(time + self.condition(cond, rows))
             cache = {"context": context, "time": time}
+            if (signal := self._signal(cond)) is not None:
+                cache["signal"] = signal
             for n, block in enumerate(blocks):
                 cache[f"window{n}"] = context.new_zeros(rows, block.conv.reach + 1, self.position.shape[1])
         context = cache["context"]
         context = context[:, i] if context.shape[1] > 1 else context[:, 0]
-        h = self.mix(self._read(x[:, None], cache["time"])[:, 0] + self.position[i])
+        read = self._read(x[:, None], cache["time"])[:, 0] + self.position[i]
+        h = self.mix(read + cache["signal"][:, i] if "signal" in cache else read)
         for n, block in enumerate(blocks):
             h = block.advance(h, context, i, cache[f"window{n}"])
         logits = self.out(self.norm(h))

@@ -1,13 +1,16 @@
 r"""Flow matching on the simplex: Dirichlet paths (Stark et al. 2024, arXiv 2402.05841), and the linear one beside them.
 
-Noise is a point of the simplex, x ~ Dir(1), for each position. The network predicts the letter,
-p_i = p(x1 = e_i | x_t), with no evidence added; the flow to each letter is known, and what moves x is their mean under
-p:
+Noise is a point of the simplex, x ~ Dir(1), for each position. The network predicts each letter from the others, and
+what the letter's own point says is added, as it is everywhere in seqdiff: up to a constant,
+log p(x1 = e_i | x_t) = c_i + log q(x_t | e_i). The flow to each letter is known; what moves x is their mean under p:
 
     dx/dt = sum_i p_i C(x_i, t) (e_i - x) = w - x sum(w),     w_i = p_i C(x_i, t)
 
-    Dirichlet: x_t | e_i ~ Dir(1 + t e_i),  t in [0, t_max];  C is that of simplex_field.py
-    linear:    x_t = (1 - t) x_0 + t e_i,   t in [0, 1];      C = 1/(1 - t)
+    Dirichlet: x_t | e_i ~ Dir(1 + t e_i),  t in [0, t_max];  C is that of simplex_field.py;  q ~ x_i^t
+    linear:    x_t = (1 - t) x_0 + t e_i,   t in [0, 1];      C = 1/(1 - t);                  q ~ [x_i >= t]
+
+The paper's network reads x and has to learn q too. Here it reads q, normalised over the letters: that is all x says
+about letters at time t, and nothing at t = 0.
 
 An Euler step of length d stays on the simplex while d sum(w) <= 1, and a Heun step is a mean of x and two Euler steps.
 The sample is the likeliest letter of the last prediction: x itself need not have come to a vertex.
@@ -130,15 +133,19 @@ class SimplexFlow(Process):
         """Return C at each of the times."""
         raise NotImplementedError
 
-    def network_input(self, state: State) -> tuple[Tensor, Tensor]:
-        """Return what the network is shown: the points of the simplex, and the time as a share of t_max."""
-        return state.x, state.t / self.t_max
+    def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
+        """Return log q(x_t | e_i) of each letter up to what they share, (B, L, K)."""
+        raise NotImplementedError
 
-    def logits(self, denoiser: Denoiser, state: State, cond: Cond) -> Tensor:
-        """Return the network's prediction (B, L, K), at least in float32."""
-        x, t = self.network_input(state)
-        logits = denoiser(x, t, cond, state.mask)
-        return logits if logits.dtype == torch.float64 else logits.float()
+    def network_input(self, state: State) -> tuple[Tensor, Tensor]:
+        """Return what the network is shown: what each point says of its letter, and the time as a share of t_max."""
+        says = torch.softmax(self.log_evidence(state, state.x.dtype), -1)
+        return says * state.mask[..., None], state.t / self.t_max
+
+    def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
+        logits = denoiser(*self.network_input(state), cond, state.mask)
+        logits = logits if logits.dtype == torch.float64 else logits.float()
+        return torch.log_softmax(logits / temperature + self.log_evidence(state, logits.dtype), -1)
 
     # -- loss ---------------------------------------------------------------------------------------------------------
 
@@ -147,8 +154,12 @@ class SimplexFlow(Process):
     ) -> Tensor:
         """Return -log p(x0 | x_t), (B,) nats, at the times that u (B,) in [0, 1) stands for."""
         state = self.corrupt(x0, self.quantile(u), mask, generator)
-        logits = self.logits(denoiser, state, cond)
-        return masked_sum(F.cross_entropy(logits.transpose(1, 2), x0, reduction="none"), mask)
+        return self.surprise(denoiser, state, x0, cond)
+
+    def surprise(self, denoiser: Denoiser, state: State, x0: Tensor, cond: Cond) -> Tensor:
+        """Return -log p(x0 | x_t), (B,) nats."""
+        log_p0 = self.predict(denoiser, state, cond)
+        return masked_sum(-log_p0.gather(-1, x0[..., None])[..., 0], state.mask)
 
     def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
         # A random turn of the strata: without it the last rows of every batch would see the latest times.
@@ -186,9 +197,6 @@ class SimplexFlow(Process):
             ]
             self._plan = (key, levels)
         yield from self._plan[1]
-
-    def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
-        return torch.log_softmax(self.logits(denoiser, state, cond) / temperature, -1)
 
     def move(self, x: Tensor, p: Tensor, level: Level) -> Tensor:
         """Return x (B, L, K) after one Euler step under the prediction p (B, L, K).
@@ -238,6 +246,9 @@ class DirichletFlow(SimplexFlow):
         super().__init__(letters, steps, solver)
         self.t_max = t_max
 
+    def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
+        return state.t[:, None, None].to(dtype) * state.x.to(dtype).clamp_min(1e-30).log()
+
     def quantile(self, u: Tensor) -> Tensor:
         return -2 / 7 * self.t_max * torch.log1p(-u)
 
@@ -263,11 +274,18 @@ class DirichletFlow(SimplexFlow):
         return [partial(look_up, table=table) for table in tables]
 
 
+RULED_OUT = -50.0  # nats
+
+
 class LinearFlow(SimplexFlow):
     """Linear flow matching: x_t = (1 - t) x_0 + t e_i.
 
     Once t > 0, only letters with x_i >= t are possible: it soon decides, the sooner the more letters there are.
     """
+
+    def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
+        """Rule out letters below t; not for good, as long steps may have left none above."""
+        return torch.where(state.x >= state.t[:, None, None] - 1e-6, 0.0, RULED_OUT).to(dtype)
 
     def quantile(self, u: Tensor) -> Tensor:
         return u

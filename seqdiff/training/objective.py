@@ -40,6 +40,12 @@ class Batch:
         """Booleans (B, L), True at real positions."""
         return torch.arange(self.x0.shape[1], device=self.x0.device) < self.lengths[:, None]
 
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on another device."""
+        cond = None if self.cond is None else {k: v.to(device) for k, v in self.cond.items()}
+        weight = None if self.weight is None else self.weight.to(device)
+        return Batch(self.x0.to(device), self.lengths.to(device), cond, weight)
+
     def take(self, rows: Tensor | slice, width: int | None = None) -> Batch:
         """Return some rows, tokens as int64; only their first `width` columns, where none of them is longer."""
         cond = None if self.cond is None else {k: v[rows] for k, v in self.cond.items()}

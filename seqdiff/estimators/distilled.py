@@ -1,0 +1,241 @@
+"""`DistilledFM`: what a `DirichletFM` has learned, in one call of the network."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import numbers
+from dataclasses import replace
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
+
+from seqdiff import runtime
+from seqdiff.data import prepare
+from seqdiff.estimators import parameters
+from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.estimators.encoding import encode_condition
+from seqdiff.evaluation import kmer_js, kmer_size
+from seqdiff.processes.dirichlet import SimplexFlow
+from seqdiff.processes.distilled import DistilledFlow
+from seqdiff.sampling import in_batches
+from seqdiff.training import Batch, Settings
+
+logger = logging.getLogger(__name__)
+
+
+class DistilledFM(SequenceGenerator):
+    """The student of a `DirichletFM` (Stark et al. 2024, arXiv 2402.05841): one call of the network a sample.
+
+    A flow has no randomness but its start, so that it is a map from noise to letters; the student learns that map from
+    pairs of noise and the letters that the teacher makes of it. `DirichletFM.distill` makes and fits one. Labels of the
+    pairs are drawn as they occur in the training data, and the student is told them; for as large a share as in the
+    teacher's training (`label_dropout`) both go without. Templates work: the prediction is masked before the likeliest
+    letters are taken. As it takes the likeliest, `temperature` changes nothing, nor does `steps`.
+
+    Parameters
+    ----------
+    pairs : int
+        Pairs to draw from the teacher, which costs as much as generating so many sequences. Their noise is kept in
+        memory, 4 bytes for each letter of each position.
+    teacher_steps : int, optional
+        Calls that the teacher makes for each; None: as many as by default.
+    network, width, depth, dropout, batch_size, lr : optional
+        As in `DirichletFM`. A network of the teacher's size starts with its weights.
+    epochs : int, optional
+        None: as many as make about 3,000 batches, at most 400.
+    **common
+        Other parameters are those of `MultinomialDiffusion`.
+
+    Attributes
+    ----------
+    quality_ : dict
+        Of held-out pairs: `agreement`, the share of letters that are the teacher's; `student` and `teacher`, k-mer
+        divergence (bits, k in `k`) of the letters of both from natural sequences, or from other letters of the teacher
+        where none were given; `n`, how many sequences. It is not kept in a model file.
+    bound_ : None
+        There is no likelihood. Other attributes are those of `MultinomialDiffusion`.
+
+    Examples
+    --------
+    >>> from seqdiff import DirichletFM
+    >>> tiny = {"width": 8, "depth": 1, "epochs": 1, "savepath": None, "verbose": 0}
+    >>> teacher = DirichletFM(**tiny).fit(["ACGTAC", "ACGTTC", "ACGAAC", "ACCTAC"])
+    >>> student = teacher.distill(50, steps=5, epochs=1)
+    >>> student.generate(2, template="ACGNNN", random_state=0)[0][:3]
+    'ACG'
+    """
+
+    taught: ClassVar[bool] = True
+
+    def __init__(self, *, pairs: int = 20_000, teacher_steps: int | None = None, **common: Any) -> None:
+        super().__init__(**common)
+        self.pairs = pairs
+        self.teacher_steps = teacher_steps
+
+    def _make_process(self) -> DistilledFlow:
+        return DistilledFlow(len(self.alphabet_))
+
+    def _settings(self, n: int) -> Settings:
+        return replace(super()._settings(n), label_dropout=0.0)  # the pairs have been made with and without
+
+    def fit(
+        self,
+        X: Any,
+        y: Any = None,
+        *,
+        validation: Any = 0.1,
+        sample_weight: Any = None,
+        resume: bool = False,
+        natural: Any = None,
+    ) -> DistilledFM:
+        """Learn from a teacher.
+
+        Parameters
+        ----------
+        X : DirichletFM
+            The teacher, fitted.
+        y : optional
+            Labels or signals to draw those of the pairs from, as in the teacher's `fit`; None: as they occur in its
+            training data. A signal has to be given.
+        validation : float
+            Share of the pairs to hold out: the best weights by them are kept, and `quality_` is theirs.
+        sample_weight : None
+            There is nothing to weigh.
+        resume : bool
+            Go on with an interrupted run; the pairs are drawn again, the same ones.
+        natural : sequences, optional
+            To compare the letters of student and teacher with, in `quality_`.
+
+        Returns
+        -------
+        self
+
+        Raises
+        ------
+        ValueError
+            If the teacher is none or an argument is not as it should be.
+        """
+        if isinstance(X, SequenceGenerator):
+            check_is_fitted(X, "objective_")
+        process = getattr(getattr(X, "objective_", None), "process", None)
+        if not isinstance(process, SimplexFlow) or isinstance(process, DistilledFlow):
+            found = repr(X) if isinstance(X, str) else f"a {type(X).__name__}"
+            raise ValueError(
+                f"a DistilledFM learns from a fitted DirichletFM, but was given {found}; give such a model"
+            )
+        teacher = X
+        parameters.check(self)
+        parameters.check_number("pairs", self.pairs, numbers.Integral, 2, float("inf"))
+        parameters.check_number("teacher_steps", self.teacher_steps, numbers.Integral, 1, float("inf"), True)
+        parameters.check_number("validation", validation, numbers.Real, 0, 0.9)
+        if sample_weight is not None:
+            raise ValueError("sample_weight has no rows to weigh, as pairs are drawn from the teacher; leave it out")
+        if natural is not None:
+            natural = prepare(natural, alphabet=teacher.alphabet_, ambiguous="drop").sequences
+        device = runtime.choose_device(self.device)
+        runtime.autocast(device, self.precision)
+        self.alphabet_, self.length_law_ = teacher.alphabet_, teacher.length_law_
+        self.target_, self.n_train_ = teacher.target_, teacher.n_train_
+        objective = self._build()
+        _take_over(objective.network, teacher.objective_.network)
+        everything = self._draw_pairs(teacher, y).to(device)
+        held = min(max(1, round(float(validation) * self.pairs)), self.pairs - 1) if validation else 0
+        train, valid = everything.take(slice(held, None)), everything.take(slice(held)) if held else None
+        source = f"{type(teacher).__name__} {teacher.run_dir_ or ''}".strip()
+        self._optimise(objective, train, valid, [_digest(everything), str(held)], source, [], resume)
+        if valid is not None:
+            self.quality_ = self._judge(valid, train, natural)
+        return self
+
+    def _draw_pairs(self, teacher: Any, y: Any) -> Batch:
+        """Return letters that the teacher makes, their noise and labels among the conditions."""
+        n, seed = int(self.pairs), runtime.seed_of(int(self.random_state), "pairs")  # of no seed that a person types
+        law, target = teacher.length_law_, teacher.target_
+        longest, device = law.max_length, next(teacher.objective_.parameters()).device
+        lengths = torch.as_tensor(parameters.check_lengths(None, n, law, seed)).to(device)
+        mask = torch.arange(longest, device=device) < lengths[:, None]
+        if y is not None and target is None:
+            raise ValueError("y was given, but the teacher was fitted without labels; leave y out")
+        cond: dict[str, Tensor] | None = None
+        if target is not None:
+            cond = self._draw_conditions(target, y, n, longest, device, seed)
+            stay = runtime.uniform((n,), runtime.generator_for(device, seed, "unlabelled"), device)
+            cond["keep"] &= stay >= teacher.label_dropout
+            if "signal" in cond:
+                cond["signal"] *= mask[..., None]
+        noise, letters = [], []
+        runs = teacher._run(mask, cond, [], self.teacher_steps, 1.0, seed)
+        with runtime.progress(n, "pair", self.verbose) as bar, torch.no_grad():
+            for states in runs:
+                path = iter(states)
+                first = final = next(path)
+                for state in path:
+                    final = state
+                    bar.update(0)
+                noise.append(first.x)
+                letters.append(teacher.objective_.process.decode(final))
+                bar.update(len(first.x))
+        return Batch(torch.cat(letters), lengths, {**(cond or {}), "noise": torch.cat(noise)})
+
+    @staticmethod
+    def _draw_conditions(target: Any, y: Any, n: int, longest: int, device: torch.device, seed: int) -> dict:
+        if y is None:
+            if target.kind == "signal":
+                raise ValueError("the teacher learned a signal, which cannot be drawn; give some, as in fit: y=signals")
+            return encode_condition(target, parameters.drawn_labels("empirical", target, n, seed), n, longest, device)  # type: ignore[return-value]
+        if not np.ndim(y) or not len(y):
+            raise ValueError(f"y={y!r} is not possible; give labels to draw from, in an array or list, or None")
+        if target.kind == "signal":
+            parameters.check_signal(y, longest, longest)
+        given = encode_condition(target, y, len(y), longest, device) or {}
+        rows = runtime.uniform((n,), runtime.generator_for(device, seed, "labels"), device)
+        return {name: values[(rows * len(y)).long()] for name, values in given.items()}
+
+    def _judge(self, held: Batch, others: Batch, natural: list[str] | None) -> dict[str, Any]:
+        """Compare the letters of student and teacher from the same held-out noise, and say what came out."""
+        process, device = self.objective_.process, held.x0.device
+        network = in_batches(
+            runtime.autocasting(self.objective_.network, device, self.precision), runtime.rows_at_once(device)
+        )
+        cond = {name: values for name, values in (held.cond or {}).items() if name != "noise"} or None
+        generator = runtime.generator_for(device, 0)
+        state = process.prior(held.mask, generator)._replace(x=(held.cond or {})["noise"])
+        with torch.no_grad():
+            kernel = process.predict(network, state, cond)
+        found = process.decode(process.step(state, 1.0, kernel, generator))
+        agreement = float((found == held.x0)[held.mask].double().mean())
+        lengths = held.lengths.cpu().numpy()
+        made = {"student": self._strings(found, held.lengths), "teacher": self._strings(held.x0, held.lengths)}
+        beside = self._strings(others.x0, others.lengths) if natural is None else natural
+        k = kmer_size(len(self.alphabet_), lengths)
+        quality: dict[str, Any] = {"agreement": agreement, "k": k, "n": len(held)}
+        quality |= {name: kmer_js(sequences, beside, k=k) for name, sequences in made.items()}
+        what = "other letters of the teacher" if natural is None else "natural sequences"
+        runtime.say(
+            logger,
+            f"{100 * agreement:.1f}% of the letters of {len(held):,} held-out sequences are the teacher's; {k}-mer "
+            f"divergence from {what}: student {quality['student']:.4f} bits, teacher {quality['teacher']:.4f}",
+            self.verbose,
+        )
+        return quality
+
+    def _strings(self, tokens: Tensor, lengths: Tensor) -> list[str]:
+        return self.alphabet_.decode(tokens.cpu().numpy(), lengths.cpu().numpy())
+
+
+def _take_over(student: torch.nn.Module, teacher: torch.nn.Module) -> None:
+    """Start with the teacher's weights, where the networks are of one size."""
+    own, given = student.state_dict(), teacher.state_dict()
+    if {k: v.shape for k, v in own.items()} == {k: v.shape for k, v in given.items()}:
+        student.load_state_dict(given)
+
+
+def _digest(pairs: Batch) -> str:
+    digest = hashlib.blake2b(digest_size=8)
+    for tensor in (pairs.x0, pairs.lengths, *(pairs.cond or {}).values()):
+        digest.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,69 @@
+"""A flow learned by heart: noise to the letters that a teacher's flow ends at, in one call of the network.
+
+Stark et al. 2024, arXiv 2402.05841: once trained, the flow is a map from x_0 ~ Dir(1) to letters, as nothing is random
+after x_0. A student learns that map from pairs (x_0, the teacher's letters) by cross-entropy, and writes the likeliest
+letters. The noise of a pair stands among its conditions, as ``cond["noise"]`` (B, L, K).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor
+
+from seqdiff.processes.base import Cond, Denoiser, State
+from seqdiff.processes.dirichlet import SimplexFlow
+from seqdiff.runtime import Generators
+
+
+class DistilledFlow(SimplexFlow):
+    """One call of a network instead of a flow; the time is 0.
+
+    Parameters
+    ----------
+    letters : int
+        K.
+
+    Examples
+    --------
+    >>> process, mask = DistilledFlow(3), torch.ones(2, 5, dtype=torch.bool)
+    >>> state = process.prior(mask, torch.Generator().manual_seed(0))
+    >>> sharp = lambda x, t, cond=None, mask=None: 9 * x  # the letter that the noise is nearest to
+    >>> level, = process.levels(state, None)
+    >>> after = process.step(state, level, process.predict(sharp, state, None), None)
+    >>> torch.equal(process.decode(after), state.x.argmax(-1))
+    True
+    """
+
+    def __init__(self, letters: int) -> None:
+        super().__init__(letters, steps=1)
+
+    def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
+        """Return zeros: which letter a noise stands for is the teacher's choice, not known beforehand."""
+        return torch.zeros_like(state.x, dtype=dtype)
+
+    def network_input(self, state: State) -> tuple[Tensor, Tensor]:
+        return state.x, state.t
+
+    def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
+        """Return -log p(letters | noise), (B,) nats; the letters x0 (B, L) of pairs whose noise is in `cond`."""
+        if cond is None or "noise" not in cond:
+            raise ValueError('a pair has no noise; give it as cond["noise"], points of the simplex (B, L, K)')
+        told = {name: value for name, value in cond.items() if name != "noise"}
+        noise = cond["noise"][:, : x0.shape[1]].float()
+        state = State(noise, torch.zeros(len(x0), device=x0.device), mask)
+        return self.surprise(denoiser, state, x0, told or None)
+
+    def bound_terms(
+        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, times: int | None, generator: Generators
+    ) -> Iterator[Tensor]:
+        """Yield the loss: there is but one time, and nothing random."""
+        yield self.loss(denoiser, x0, cond, mask, generator)
+
+    def levels(self, state: State, steps: int | None) -> Iterator[float]:  # type: ignore[override]
+        """Yield one level, whatever `steps`."""
+        yield 1.0
+
+    def step(self, state: State, target: float, kernel: Tensor, generator: Generators) -> State:  # type: ignore[override]
+        return State(state.x, torch.full_like(state.t, target), state.mask, {"log_p0": kernel})
