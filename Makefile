@@ -56,6 +56,9 @@ demo: $(INSTALLED)
 
 test: export OMP_NUM_THREADS := 1
 test: export MKL_NUM_THREADS := 1
+# Freed memory is kept, not given back and fetched again: where pages come slowly, as in some virtual machines, a training
+# step takes a third to two thirds of the time. Only glibc reads this.
+test: export GLIBC_TUNABLES := glibc.malloc.hugetlb=1:glibc.malloc.mmap_threshold=1000000000:glibc.malloc.trim_threshold=4000000000
 test: $(INSTALLED)
 	"$(PY)" -m pytest -q -n $(WORKERS)
 
