@@ -3,6 +3,7 @@
 from seqdiff.estimators.autoregressive import Autoregressive
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.estimators.classical import ClassicalDiffusion
+from seqdiff.estimators.embedding import EmbeddingDiffusion
 from seqdiff.estimators.masked import MaskedDiffusion
 from seqdiff.estimators.multinomial import MultinomialDiffusion
 from seqdiff.estimators.persistence import read as load
@@ -13,6 +14,7 @@ __all__ = [
     "SCUD",
     "Autoregressive",
     "ClassicalDiffusion",
+    "EmbeddingDiffusion",
     "MaskedDiffusion",
     "MultinomialDiffusion",
     "SequenceGenerator",

@@ -4,6 +4,7 @@ from seqdiff.processes.autoregressive import Autoregressive
 from seqdiff.processes.base import Cond, Denoiser, Process, State
 from seqdiff.processes.categorical import CategoricalProcess
 from seqdiff.processes.classical import Classical
+from seqdiff.processes.embedding import Embedding
 from seqdiff.processes.masked import FirstHitting, Masked
 from seqdiff.processes.multinomial import Multinomial
 from seqdiff.processes.scud import SCUD
@@ -16,6 +17,7 @@ __all__ = [
     "Classical",
     "Cond",
     "Denoiser",
+    "Embedding",
     "FirstHitting",
     "Masked",
     "Multinomial",

@@ -37,6 +37,7 @@ from seqdiff.runtime import Generators, generator_for, normal, uniform
 ROUND = -1
 """The level after time 0: letters are drawn from p(w | x_0)."""
 TIMES = 50  # levels of the bound where none are asked for
+CALLS = 100  # of the network, where the sampler is not told how many
 DRAWS, NODES = 256, 96  # of the profile: its own errors add noise to estimates, never a bias
 SHOWN = 0.5  # share of the training rows that self-conditioning shows something to
 EVEN = 0.2  # share of the levels drawn with no regard to the profile
@@ -332,8 +333,8 @@ class Embedding(Process):
         return State(x, torch.full(mask.shape[:1], self.steps, device=mask.device), mask, extra)
 
     def levels(self, state: State, steps: int | None) -> Iterator[int]:
-        """Yield the times to visit, T excluded, the last one 0, and then `ROUND`: T + 1 levels, or `steps` of them."""
-        steps = self.steps + 1 if steps is None else min(steps, self.steps + 1)
+        """Yield the times to visit, T excluded, the last one 0, then `ROUND`: `steps` levels (100), at most T + 1."""
+        steps = min(steps or CALLS, self.steps + 1)
         yield from np.linspace(self.steps, 0, steps).round().astype(int)[1:].tolist()
         yield ROUND
 
