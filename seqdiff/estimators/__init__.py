@@ -6,6 +6,7 @@ from seqdiff.estimators.classical import ClassicalDiffusion
 from seqdiff.estimators.embedding import EmbeddingDiffusion
 from seqdiff.estimators.masked import MaskedDiffusion
 from seqdiff.estimators.multinomial import MultinomialDiffusion
+from seqdiff.estimators.noisy_classifier import NoisyClassifier
 from seqdiff.estimators.persistence import read as load
 from seqdiff.estimators.scud import SCUD
 from seqdiff.estimators.uniform import UniformDiffusion
@@ -17,6 +18,7 @@ __all__ = [
     "EmbeddingDiffusion",
     "MaskedDiffusion",
     "MultinomialDiffusion",
+    "NoisyClassifier",
     "SequenceGenerator",
     "UniformDiffusion",
     "load",
