@@ -136,6 +136,7 @@ def test_a_trained_classifier_knows_the_law_of_the_noised_vectors(labelled):
         assert divergence < 0.08, t
         told = float((law.exp() * (law + np.log(2))).sum(-1).mean())  # what not to know the classes would cost
         assert divergence < 0.3 * told, t
+        assert not torch.allclose(classifier.log_prob(state._replace(t=state.t + 3)), found)  # it is told the time
 
 
 def test_a_trained_classifier_steers(labelled):

@@ -137,7 +137,9 @@ def slow_pieces(alphabet: PieceAlphabet, text: str) -> list[str]:
 
 def test_pieces_are_what_the_merges_join():
     alphabet = learned("bpe 40")
-    assert len(alphabet) == 40 and alphabet == resolve_alphabet("BPE 40", TEXT)
+    # pieces that occur once are none: there are fewer letters than there might be
+    assert 25 < len(alphabet) <= 40 and alphabet == resolve_alphabet("BPE 40", TEXT)
+    assert len(resolve_alphabet("bpe 20", TEXT)) == 20
     for text in [*TEXT, "that hat on a mat", "ss  o"]:
         assert alphabet.split(text) == slow_pieces(alphabet, text)
     pairs = Counter(pair for line in TEXT for word in line.split(" ") for pair in zip(" " + word, word, strict=False))
@@ -211,7 +213,7 @@ def test_errors(make, message):
 
 def test_too_few_pieces_for_the_characters():
     learned("bpe 40")
-    with pytest.raises(ValueError, match='hold 13 characters, but bpe wants 2 to 5 of them; alphabet="bpe 512"'):
+    with pytest.raises(ValueError, match='hold 12 characters, but bpe wants 2 to 5 of them; alphabet="bpe 512"'):
         resolve_alphabet("bpe 5", PLAIN)
 
 
