@@ -22,7 +22,7 @@ import torch
 import seqdiff
 from seqdiff.evaluation import copied_fraction, kmer_js
 
-FAMILY = ("Autoregressive", "MaskedDiffusion", "UniformDiffusion", "ClassicalDiffusion", "SCUD")
+FAMILY = ("Autoregressive", "MaskedDiffusion", "UniformDiffusion", "ClassicalDiffusion", "SCUD", "EmbeddingDiffusion")
 ROOT = Path(__file__).resolve().parent.parent
 
 

@@ -22,6 +22,7 @@ from seqdiff.processes import (
     CategoricalProcess,
     Classical,
     DirichletFlow,
+    Embedding,
     FirstHitting,
     LinearFlow,
     Masked,
@@ -31,6 +32,7 @@ from seqdiff.processes import (
     Uniform,
 )
 from seqdiff.processes.dirichlet import heun
+from seqdiff.processes.embedding import cosine_schedule
 from seqdiff.processes.rates import make_forward
 from seqdiff.processes.schedules import make_schedule
 from seqdiff.runtime import chunk_generators
@@ -46,11 +48,11 @@ class Case:
     q(x_t | x_s) of the process `make(20)`, (S, S), by a slow and obvious way; `pairs` are times s < t to look at;
     `gaps` are the largest allowed distances of the bound from the entropy, in nats, for some `make` arguments, in
     falling order; `distance` is the allowed total variation of 20,000 samples of `make(steps)` in `sampler_steps`
-    steps (their own noise is about 0.013).
+    steps (their own noise is about 0.013). A process whose states are no letters has no `transition` and no `pairs`.
     """
 
-    make: Callable[[int | None], CategoricalProcess]
-    transition: Callable[[float, float], np.ndarray]
+    make: Callable[[int | None], Process]
+    transition: Callable[[float, float], np.ndarray] | None
     pairs: tuple[tuple[float, float], ...]
     gaps: dict[int | None, float]
     steps: int | None
@@ -179,6 +181,16 @@ CASES = {
         marginal=scud_marginal,
         times=(0.0625, 0.5, 0.99),
     ),
+    "embedding": Case(
+        # not regular: the letters differ in length and in how far they are from one another
+        make=lambda steps: Embedding(torch.tensor([[0.3, 1.0], [-1.2, 0.4], [0.5, -0.9]]), cosine_schedule(steps)),
+        transition=None,
+        pairs=(),
+        gaps={5: 2.0, 50: 0.15, 1000: 0.02},
+        steps=100,
+        sampler_steps=60,
+        distance=0.03,
+    ),
 }
 
 
@@ -215,6 +227,11 @@ def any_case(request) -> Case | Flow:
     return EVERY[request.param]
 
 
+@pytest.fixture(params=[name for name, case in CASES.items() if case.transition])
+def letters_case(request) -> Case:
+    return CASES[request.param]
+
+
 @pytest.fixture(scope="module")
 def toy() -> Toy:
     return Toy()
@@ -232,23 +249,23 @@ def all_states(case: Case, process: CategoricalProcess, t: float) -> tuple[State
     return State(x.reshape(-1, 1), times, torch.ones(x.numel(), 1, dtype=torch.bool)), one_hot
 
 
-def test_forward_is_the_product_of_its_steps(case):
-    process = case.make(20)
-    for _, t in case.pairs:
-        state, _ = all_states(case, process, t)
+def test_forward_is_the_product_of_its_steps(letters_case):
+    process = letters_case.make(20)
+    for _, t in letters_case.pairs:
+        state, _ = all_states(letters_case, process, t)
         evidence = process.log_evidence(state, torch.float64).exp()[:, 0]  # (x0 x_t, k): q(x_t | k)
-        expected = torch.tensor(case.transition(0, t))[: process.letters, state.x[:, 0]].T
+        expected = torch.tensor(letters_case.transition(0, t))[: process.letters, state.x[:, 0]].T
         if process.states > process.letters:  # evidence is known up to a factor per x_t
             expected = expected / expected.amax(-1, keepdim=True).clamp_min(1e-300)
             evidence = evidence / evidence.amax(-1, keepdim=True)
         assert torch.allclose(evidence, expected, atol=1e-12)
 
 
-def test_corrupt_draws_from_the_forward_law(case):
-    process, n = case.make(20), 60_000
+def test_corrupt_draws_from_the_forward_law(letters_case):
+    process, n = letters_case.make(20), 60_000
     x0 = torch.arange(3).repeat(n)[:, None]
-    marginal = case.marginal or (lambda t: case.transition(0, t))
-    for t in case.times or [t for _, t in case.pairs]:
+    marginal = letters_case.marginal or (lambda t: letters_case.transition(0, t))
+    for t in letters_case.times or [t for _, t in letters_case.pairs]:
         state = process.corrupt(x0, torch.full((3 * n,), t), torch.ones(3 * n, 1, dtype=torch.bool), seeded(3))
         counts = torch.zeros(3, process.states)
         counts.index_put_((x0[:, 0], state.x[:, 0]), torch.ones(()), accumulate=True)
@@ -256,23 +273,23 @@ def test_corrupt_draws_from_the_forward_law(case):
         assert torch.allclose(counts.double() / n, expected, atol=5 * 0.5 / math.sqrt(n))
 
 
-def test_posterior_times_marginal_is_the_joint(case):
-    process = case.make(20)
-    for s, t in case.pairs:
-        state, one_hot = all_states(case, process, t)
+def test_posterior_times_marginal_is_the_joint(letters_case):
+    process = letters_case.make(20)
+    for s, t in letters_case.pairs:
+        state, one_hot = all_states(letters_case, process, t)
         posterior = process.posterior(one_hot, state, s).exp()[:, 0]
         posterior = posterior.reshape(3, process.states, process.states)  # x0, x_t, x_s
-        q_t, q_s = (torch.tensor(case.transition(0, i))[:3] for i in (t, s))
-        joint = q_s[:, None, :] * torch.tensor(case.transition(s, t)).T[None]  # q(x_s | x0) q(x_t | x_s)
+        q_t, q_s = (torch.tensor(letters_case.transition(0, i))[:3] for i in (t, s))
+        joint = q_s[:, None, :] * torch.tensor(letters_case.transition(s, t)).T[None]  # q(x_s | x0) q(x_t | x_s)
         possible = q_t > 0
         assert torch.allclose(posterior.sum(-1)[possible], torch.ones((), dtype=torch.float64))
         assert torch.allclose((posterior * q_t[:, :, None])[possible], joint[possible], atol=1e-10)
 
 
-def test_posterior_is_the_mixture_over_clean_letters(case):
-    process = case.make(20)
-    s, t = case.pairs[-2]
-    state, _ = all_states(case, process, t)
+def test_posterior_is_the_mixture_over_clean_letters(letters_case):
+    process = letters_case.make(20)
+    s, t = letters_case.pairs[-2]
+    state, _ = all_states(letters_case, process, t)
     n = len(state.x)
     logits = torch.randn(n, 1, 3, generator=seeded(), dtype=torch.float64) + process.log_evidence(state, torch.float64)
     log_p0 = torch.log_softmax(logits, -1)
@@ -291,6 +308,9 @@ def expected_bound(process, toy: Toy, copies: int, seed: int = 0, times: int | N
     with torch.no_grad():
         total = sum(process.bound_terms(denoiser, x0, None, toy.mask(len(x0)), times, seeded(seed)))
     per_sequence = total.double().reshape(copies, -1)
+    # whatever the law of the model is, e^-bound is at most that, and so adds up to at most 1
+    mass, spread = (-per_sequence.mean(0)).exp(), per_sequence.var(0) / copies
+    assert float(mass.sum()) < 1 + 4 * float((mass.square() * spread).sum().sqrt())
     return (
         float((per_sequence.mean(0) * toy.p).sum()),
         float((per_sequence.var(0) / copies * toy.p**2).sum().sqrt()),
@@ -394,7 +414,11 @@ def test_gradients_reach_every_parameter(any_case, network):
     cond = {"label": torch.arange(64) % 2, "keep": keep}
     x0 = torch.randint(0, 3, (64, 8), generator=seeded())
     process.loss(net, x0, cond, torch.ones(64, 8, dtype=torch.bool), seeded()).mean().backward()
-    silent = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    silent = [
+        n
+        for n, p in [*net.named_parameters(), *process.named_parameters()]
+        if p.grad is None or not p.grad.abs().sum() > 0
+    ]
     assert silent == []
 
 

@@ -10,8 +10,8 @@ import torch
 from tiny import mixed_lengths, sequences
 from toy import Toy, raw_input
 
+from seqdiff import EmbeddingDiffusion
 from seqdiff.data import PROTEIN
-from seqdiff.estimators.embedding import EmbeddingDiffusion
 from seqdiff.guidance import Template
 from seqdiff.networks import Conditions, build_network
 from seqdiff.processes import State
@@ -197,6 +197,17 @@ def test_training_loss_is_unbiased_and_the_sum_of_its_parts(pair):
     assert ((loss.mean(0) - bound).abs() < 5 * (loss.var(0) / n + error**2).sqrt()).all()
 
 
+def test_training_tells_the_parts_of_the_loss(workdir):
+    model = EmbeddingDiffusion(**SMALL | {"savepath": "runs", "batch_size": 32})
+    history = model.fit(sequences(), sample_weight=np.linspace(0, 2, 48)).history_
+    assert [*history][-3:] == ["denoising", "rounding", "end"]
+    for row in zip(history["loss"], history["denoising"], history["rounding"], history["end"], strict=True):
+        assert row[0] == pytest.approx(sum(row[1:]), rel=1e-5)
+    names, *rows = (workdir / "runs" / "EmbeddingDiffusion" / "metrics_train.txt").read_text().splitlines()
+    assert names.split("\t") == [*history] and len(rows) == 2
+    assert float(rows[-1].split("\t")[-3]) == pytest.approx(history["denoising"][-1], rel=1e-4)
+
+
 def test_the_papers_loss_trains_but_the_bound_is_scored(toy):
     paper, own = make(30, cls=DiffusionLM), make(30)
     x0, mask = toy.x.repeat(50, 1), toy.mask(1350)
@@ -230,7 +241,7 @@ def distance(x: torch.Tensor, toy: Toy) -> float:
     return 0.5 * float((frequencies - toy.p).abs().sum())
 
 
-@pytest.mark.parametrize(("schedule", "eta"), [("sqrt", 1.0), ("sqrt", 0.0), ("cosine", 1.0), ("linear", 0.0)])
+@pytest.mark.parametrize(("schedule", "eta"), [("sqrt", 0.0), ("linear", 1.0)])
 def test_samples_follow_the_law(toy, schedule, eta):
     assert distance(sample(make(150, schedule, eta=eta), toy, 8000), toy) < 0.03
 
@@ -267,13 +278,13 @@ def test_one_step_draws_from_the_models_kernel():
     assert torch.allclose(drawn.var(0), ((1 - a) * v[s] / v[t]).expand(2), rtol=0.03)
 
 
-@pytest.mark.parametrize("options", [{}, {"eta": 0.0}, {"self_conditioning": True}, {"clamp": True}])
+@pytest.mark.parametrize("options", [{"self_conditioning": True}, {"clamp": True}])
 def test_a_seed_repeats_and_the_batch_size_does_not_matter(toy, options):
     process = make(12, **options)
-    first = sample(process, toy, 300)
-    assert torch.equal(first, sample(process, toy, 300))
-    assert not torch.equal(first, sample(process, toy, 300, seed=1))
-    assert torch.equal(first, sample(process, toy, 300, batch=1))
+    first = sample(process, toy, 60)
+    assert torch.equal(first, sample(process, toy, 60))
+    assert not torch.equal(first, sample(process, toy, 60, seed=1))
+    assert torch.equal(first, sample(process, toy, 60, batch=1))
     assert torch.equal(first[:7], sample(process, toy, 7))
 
 
@@ -398,7 +409,7 @@ def test_the_average_keeps_noise_and_rounding_on_one_table():
     before = process.embeddings.detach().clone()
     for n in range(1, 4):
         batch = Batch(torch.randint(0, 3, (32, 3), generator=seeded(n)), torch.full((32,), 3))
-        objective(batch, seeded(n)).mean().backward()
+        sum(objective(batch, seeded(n)).values()).mean().backward()
         optimizer.step()
         optimizer.zero_grad()
         average.update(n)

@@ -24,6 +24,7 @@ from safetensors import safe_open
 from tiny import SMALL, mixed_lengths, sequences, tiny
 
 import seqdiff
+from seqdiff import EmbeddingDiffusion
 from seqdiff.runs import Run
 from seqdiff.training import Trainer, trainer
 
@@ -74,6 +75,7 @@ CASES = {
     "in pairs": ({"update_freq": 2, "patience": 1, "eval_every": 2}, {"sample_weight": list(range(48))}),
     "mixed lengths": ({"network": "linear-transformer", "heads": 2, "local_heads": 1, "local_size": 4}, {}),
     "in parts": ({"dropout": 0.3}, {"y": LABELS}),
+    "vectors": ({"dropout": 0.3}, {"sample_weight": list(range(48))}),
 }
 
 
@@ -85,7 +87,8 @@ def case(request, tmp_path_factory):
     data = {"mixed lengths": mixed_lengths(), "in parts": mixed_lengths(longest=600)}.get(request.param, X)
 
     def make(name="run", **more):
-        return tiny(**{"savepath": root, "model_name": name, "epochs": 3, "check_every": 3} | parameters | more)
+        settings = {"savepath": root, "model_name": name, "epochs": 3, "check_every": 3} | parameters | more
+        return EmbeddingDiffusion(**SMALL | settings) if request.param == "vectors" else tiny(**settings)
 
     whole = make("whole").fit(data, **arguments)
     yield make, {"X": data} | arguments, Path(whole.run_dir_)

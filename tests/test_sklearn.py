@@ -25,11 +25,11 @@ from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils import estimator_checks, get_tags
 from tiny import SMALL, sequences, tiny
 
-from seqdiff import DirichletFM, MultinomialDiffusion, SequenceGenerator
+from seqdiff import DirichletFM, EmbeddingDiffusion, MultinomialDiffusion, SequenceGenerator
 
 
-class OverNumbers(MultinomialDiffusion):
-    """The estimator behind a translator: scikit-learn's checks come with matrices, it gets strings."""
+class Translated:
+    """Before an estimator: scikit-learn's checks come with matrices, it gets strings."""
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -41,6 +41,14 @@ class OverNumbers(MultinomialDiffusion):
 
     def score(self, X, y=None):
         return super().score(in_letters(X), y)
+
+
+class OverNumbers(Translated, MultinomialDiffusion):
+    """A process over letters."""
+
+
+class EmbeddedNumbers(Translated, EmbeddingDiffusion):
+    """A process over vectors."""
 
 
 def in_letters(X):
@@ -86,14 +94,16 @@ FITTED = [
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @pytest.mark.parametrize("check", PLAIN)
-def test_checks_of_the_constructor(check):
-    getattr(estimator_checks, check)("MultinomialDiffusion", MultinomialDiffusion())
+@pytest.mark.parametrize("estimator", [MultinomialDiffusion, EmbeddingDiffusion])
+def test_checks_of_the_constructor(check, estimator):
+    getattr(estimator_checks, check)(estimator.__name__, estimator())
 
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @pytest.mark.parametrize("check", FITTED)
-def test_checks_of_fit(check):
-    getattr(estimator_checks, check)("MultinomialDiffusion", OverNumbers(**SMALL | {"epochs": 1}))
+@pytest.mark.parametrize("estimator", [OverNumbers, EmbeddedNumbers])
+def test_checks_of_fit(check, estimator):
+    getattr(estimator_checks, check)(estimator.__name__, estimator(**SMALL | {"epochs": 1}))
 
 
 def test_unfitted_methods_say_so(tmp_path):

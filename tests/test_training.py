@@ -35,15 +35,15 @@ class Toy(nn.Module):
         other.load_state_dict(self.state_dict())
         return other
 
-    def forward(self, batch: Batch, generator) -> Tensor:
+    def forward(self, batch: Batch, generator) -> dict[str, Tensor]:
         self.calls += 1
         self.conds.append(batch.cond)
-        return (0.5 * (self.w[batch.x0] - batch.x0) ** 2).sum(-1)
+        return {"loss": (0.5 * (self.w[batch.x0] - batch.x0) ** 2).sum(-1)}
 
     def bound(self, batch, times, generator):
         if self.bounds is not None:
             return torch.full((len(batch),), float(self.bounds.pop(0))), None
-        return self.forward(batch, generator) / batch.lengths, None
+        return self.forward(batch, generator)["loss"] / batch.lengths, None
 
 
 def batch(n=22, length=3, seed=0, cond=None, weight=None) -> Batch:
@@ -404,7 +404,8 @@ def test_a_loss_that_is_no_number_is_told_and_what_was_saved_stays(workdir, monk
 
     def diverging(self, batch, generator):
         calls.append(1)
-        return forward(self, batch, generator) * (math.nan if len(calls) > 7 else 1.0)
+        factor = math.nan if len(calls) > 7 else 1.0
+        return {name: part * factor for name, part in forward(self, batch, generator).items()}
 
     monkeypatch.setattr(Objective, "forward", diverging)
     model = tiny(savepath="runs", model_name="m", epochs=6, check_every=1)

@@ -5,7 +5,7 @@ import pytest
 import torch
 from PIL import Image
 
-from seqdiff import Autoregressive, MaskedDiffusion, UniformDiffusion
+from seqdiff import Autoregressive, DirichletFM, EmbeddingDiffusion, MaskedDiffusion, UniformDiffusion
 from seqdiff.evaluation import animate, plot_letters, plot_simplex
 from seqdiff.evaluation.trajectories import corners
 from seqdiff.processes import State
@@ -14,7 +14,9 @@ SMALL = {"width": 8, "depth": 1, "epochs": 1, "savepath": None, "verbose": 0}
 WORDS = ["ACGTAC", "ACGTTC", "ACGAAC", "ACCTAC"] * 3
 
 
-@pytest.fixture(scope="module", params=[Autoregressive, MaskedDiffusion, UniformDiffusion])
+@pytest.fixture(
+    scope="module", params=[Autoregressive, MaskedDiffusion, UniformDiffusion, DirichletFM, EmbeddingDiffusion]
+)
 def model(request):
     return request.param(**SMALL).fit(WORDS)
 
@@ -26,7 +28,7 @@ def test_what_is_shown_ends_as_the_sample_and_says_what_is_missing(model):
     assert all(torch.allclose(p.sum(-1), torch.ones(())) for p in shown)
     assert torch.equal(shown[-1].argmax(-1), process.decode(states[-1]))
     nothing = [float(p[..., -1].sum()) for p in shown]
-    if isinstance(model, UniformDiffusion):  # every letter is one from the beginning
+    if isinstance(model, (UniformDiffusion, DirichletFM, EmbeddingDiffusion)):  # all is something from the beginning
         assert not any(nothing)
     else:  # one more is written in each step
         assert nothing == [5.0 * left for left in range(6, -1, -1)]

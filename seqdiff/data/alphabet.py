@@ -162,7 +162,7 @@ class Alphabet:
         return len(self.letters)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Alphabet) and (self.letters, self.name) == (other.letters, other.name)
+        return isinstance(other, Alphabet) and self.to_dict() == other.to_dict()
 
     def __hash__(self) -> int:
         return hash((self.letters, self.name))
@@ -172,21 +172,32 @@ class Alphabet:
         return f"Alphabet({letters!r}, name={self.name!r})"
 
     def __reduce__(self):
-        return Alphabet, (self.letters, self.name)
+        return Alphabet.from_dict, (self.to_dict(),)
 
     def to_dict(self) -> dict[str, Any]:
         """A dict that JSON can hold; `from_dict` reads it back."""
-        return {"letters": list(self.letters), "name": self.name}
+        own = {} if type(self) is Alphabet else {"kind": type(self).__name__}
+        return {"letters": list(self.letters), "name": self.name, **own}
 
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> Alphabet:
-        """The alphabet that `to_dict` wrote.
+        """The alphabet that `to_dict` wrote, of the class that it was.
+
+        Raises
+        ------
+        ValueError
+            If that is not one of seqdiff's, nor a subclass that is already imported.
 
         >>> from seqdiff.data import DNA
         >>> Alphabet.from_dict(DNA.to_dict()) == DNA
         True
         """
-        return cls(d["letters"], d["name"])
+        known: list[Any] = [Alphabet, *Alphabet.__subclasses__()]
+        kinds = {kind.__name__: kind for kind in known}
+        kind = d.get("kind", "Alphabet")
+        if kind not in kinds:
+            raise ValueError(f"an alphabet of the kind {kind!r} is not known; upgrade seqdiff")
+        return kinds[kind](**{name: value for name, value in d.items() if name != "kind"})
 
     def normalize(self, sequences: Sequence[str]) -> list[str]:
         """The sequences as this alphabet writes them: upper case for dna, rna, protein and words of their letters.
@@ -225,6 +236,10 @@ class Alphabet:
         if self._width:
             return [sequence[i : i + self._width] for i in range(0, len(sequence), self._width)]
         return list(sequence) if self._single else self._pattern.findall(sequence)
+
+    def join(self, letters: Sequence[str]) -> str:
+        """The sequence that letters make, one after the other."""
+        return "".join(letters)
 
     def pad(self, flat: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Flat tokens of `scan` as a matrix of shape (N, L_max), zeros after each sequence's end."""
@@ -331,7 +346,7 @@ class Alphabet:
             raise ValueError(f"decode takes tokens from 0 to {len(self) - 1}, but found {tokens.min()}..{tokens.max()}")
         if not self._single:
             rows = zip(tokens.tolist(), lengths.tolist(), strict=True)
-            return ["".join([self.letters[t] for t in row[:n]]) for row, n in rows]
+            return [self.join([self.letters[t] for t in row[:n]]) for row, n in rows]
         points = np.where(real, self._points[tokens], 0).astype(np.uint32)
         return points.view(f"<U{width}" if points.dtype.isnative else f">U{width}").ravel().tolist()
 

@@ -1,8 +1,11 @@
 """The alphabets that have names, and the one that a person means by `alphabet=`.
 
-dna, rna and protein; codons and other k-mers, which are read k characters at a time; and smiles, whose letters are
-those of the data, cut as in the Molecular Transformer (Schwaller et al. 2019, arXiv 1811.02633): atoms of two
-characters, atoms in brackets and ring numbers of two digits are one letter each.
+dna, rna and protein; codons and other k-mers, which are read k characters at a time, or one after the other at every
+position; words and pieces of words (vocabularies.py); and smiles, whose letters are those of the data, cut as in the
+Molecular Transformer (Schwaller et al. 2019, arXiv 1811.02633): atoms of two characters, atoms in brackets and ring
+numbers of two digits are one letter each.
+
+Bits per letter are per letter of the alphabet, be it a codon or a word; nats per sequence compare across alphabets.
 """
 
 from __future__ import annotations
@@ -12,13 +15,27 @@ from collections.abc import Sequence
 
 from seqdiff.data.alphabet import Alphabet
 from seqdiff.data.letters import LETTERS, SMILES_LETTERS, guess_alphabet, shorten
+from seqdiff.data.overlapping import OverlappingKmers
+from seqdiff.data.vocabularies import MOST_LETTERS, PIECES, WORDS, PieceAlphabet, WordAlphabet
 
 DNA, RNA, PROTEIN = (Alphabet(letters, name) for name, letters in LETTERS.items())
 CODONS = Alphabet(Alphabet.kmers("dna", 3).letters, "codons")
 kmers = Alphabet.kmers
 _NAMED = {"dna": DNA, "rna": RNA, "protein": PROTEIN, "codons": CODONS}
-LEARNED = ("auto", "smiles")
-"""Names whose letters only the sequences tell."""
+_SIZED = {"words": (WordAlphabet, WORDS), "bpe": (PieceAlphabet, PIECES)}
+
+
+def is_learned(spec: object) -> bool:
+    """Whether only the sequences tell the letters of what a person gave as `alphabet`.
+
+    >>> [is_learned(spec) for spec in ("auto", "SMILES", "words 500", "dna", DNA)]
+    [True, True, True, False, False]
+    """
+    return isinstance(spec, str) and (spec.lower() in ("auto", "smiles") or _sized(spec) is not None)
+
+
+def _sized(spec: str) -> re.Match[str] | None:
+    return re.fullmatch(r"(words|bpe)(?: (\d+))?", spec.lower())
 
 
 def smiles_alphabet(sequences: Sequence[str]) -> Alphabet:
@@ -54,11 +71,13 @@ def resolve_alphabet(spec: str | Sequence[str] | Alphabet, sequences: Sequence[s
         ``"auto"`` looks at the letters: at least 90% A, C, G, T (or U) is DNA (RNA where U outnumbers T), the twenty
         amino acids are protein (a few ambiguity codes and gaps do not hide it, so that they can be complained of);
         text and SMILES are never guessed. ``"dna"``, ``"rna"``, ``"protein"``, ``"codons"`` (in any case) name theirs,
-        ``"dna 3-mers"`` (``"rna 2-mers"``, ...) the words of so many letters, and ``"smiles"`` the atoms, bonds, rings
-        and branches that occur in the sequences. Any other string is the letters themselves, and so is a list of
-        letters; ``"ACGT"`` is `DNA` itself.
+        ``"dna 3-mers"`` (``"rna 2-mers"``, ...) the words of so many letters, ``"dna overlapping 3-mers"`` the same at
+        every position, and ``"smiles"`` the atoms, bonds, rings and branches that occur in the sequences. ``"words"``
+        are the 1,000 most frequent words of the sequences (``"words 5000"``), the others spelled; ``"bpe"`` pieces of
+        words that make 256 letters with the characters (``"bpe 512"``). Any other string is the letters themselves,
+        and so is a list of letters; ``"ACGT"`` is `DNA` itself.
     sequences : sequence of str
-        Looked at for ``"auto"`` and ``"smiles"`` alone.
+        Looked at for ``"auto"``, ``"smiles"``, ``"words"`` and ``"bpe"`` alone.
 
     Raises
     ------
@@ -85,12 +104,18 @@ def resolve_alphabet(spec: str | Sequence[str] | Alphabet, sequences: Sequence[s
             return smiles_alphabet(sequences)
         if name in _NAMED:
             return _NAMED[name]
-        if words := re.fullmatch(r"(dna|rna|protein) (\d+)-mers", name):
-            return kmers(words[1], int(words[2]))
+        if words := re.fullmatch(r"(dna|rna|protein) (overlapping )?(\d+)-mers", name):
+            return (OverlappingKmers.make if words[2] else kmers)(words[1], int(words[3]))
+        if sized := _sized(name):
+            make, size = _SIZED[sized[1]]
+            size = int(sized[2] or size)
+            if not 2 <= size <= MOST_LETTERS:
+                raise ValueError(f"alphabet={spec!r} is not possible; give 2 to {MOST_LETTERS:,} letters")
+            return make.learn(sequences, size)  # type: ignore[attr-defined]
     elif not isinstance(spec, (list, tuple)):
         raise ValueError(
-            'alphabet must be "auto", "dna", "rna", "protein", "codons", "smiles", an Alphabet or a string of the'
-            f" letters themselves, not {shorten(repr(spec))} ({type(spec).__name__})"
+            'alphabet must be "auto", "dna", "rna", "protein", "codons", "smiles", "words", "bpe", an Alphabet or a'
+            f" string of the letters themselves, not {shorten(repr(spec))} ({type(spec).__name__})"
         )
     for named in (DNA, RNA, PROTEIN):
         if "".join(map(str, spec)) == "".join(named.letters):

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from seqdiff.data.alphabet import Alphabet
-from seqdiff.data.alphabets import LEARNED, resolve_alphabet
+from seqdiff.data.alphabets import is_learned, resolve_alphabet
 from seqdiff.data.labels import only_column
 from seqdiff.data.letters import GAPS, base_of, unknown
 from seqdiff.data.reading import Records, read_records
@@ -114,8 +114,8 @@ def prepare(
     y : array-like, str or list of str, optional
         Labels (entries may be missing; a dict or DataFrame for several columns), or names of the table's columns.
     alphabet : str or Alphabet
-        ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"``, ``"codons"``, ``"smiles"``, an `Alphabet`, or a string of the
-        letters themselves; see `resolve_alphabet`.
+        ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"``, ``"codons"``, ``"smiles"``, ``"words"``, ``"bpe"``, an
+        `Alphabet`, or a string of the letters themselves; see `resolve_alphabet`.
     length : int, optional
         Demand exactly so many letters of every sequence; any lengths if None.
     ambiguous : "error" or "drop"
@@ -147,7 +147,7 @@ def prepare(
         raise ValueError(f'ambiguous must be "error" or "drop", not {ambiguous!r}')
     if length is not None:
         length = _whole(length)
-    learned = isinstance(alphabet, str) and alphabet.lower() in LEARNED
+    learned = is_learned(alphabet)
     guessed = learned and alphabet.lower() == "auto"
     if not learned:
         alphabet = resolve_alphabet(alphabet)  # a wrong name is told before a large file is read
@@ -262,6 +262,8 @@ def _cure(letter: str, alphabet: Alphabet) -> str:
         return 'correct the sequence, or name its alphabet ("dna", "rna", "protein" or a string of all the letters)'
     if base:
         return "correct the sequence"
+    if alphabet.name in ("words", "bpe"):
+        return "correct the text (a new model learns the characters of its own data)"
     if alphabet.name == "smiles":
         return "correct the SMILES (a new model learns the letters of its own data)"
     if letter.swapcase() in alphabet.letters:
@@ -272,4 +274,4 @@ def _cure(letter: str, alphabet: Alphabet) -> str:
 def _other_base(alphabet: Alphabet) -> str:
     """The name of the same alphabet for the other nucleic acid."""
     other = {"dna": "rna", "rna": "dna"}[base_of(alphabet.name)]
-    return other if len(alphabet.letters[0]) == 1 else f"{other} {len(alphabet.letters[0])}-mers"
+    return f"{other} 3-mers" if alphabet.name == "codons" else alphabet.name.replace(base_of(alphabet.name), other)

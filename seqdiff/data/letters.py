@@ -105,7 +105,7 @@ def base_of(name: str) -> str:
     """
     if name in LETTERS:
         return name
-    words = re.fullmatch(r"(dna|rna|protein) \d+-mers", name)
+    words = re.fullmatch(r"(dna|rna|protein) (?:overlapping )?\d+-mers", name)
     return "dna" if name == "codons" else words[1] if words else ""
 
 

@@ -5,8 +5,10 @@ from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.estimators.classical import ClassicalDiffusion
 from seqdiff.estimators.dirichlet import DirichletFM
 from seqdiff.estimators.distilled import DistilledFM
+from seqdiff.estimators.embedding import EmbeddingDiffusion
 from seqdiff.estimators.masked import MaskedDiffusion
 from seqdiff.estimators.multinomial import MultinomialDiffusion
+from seqdiff.estimators.noisy_classifier import NoisyClassifier
 from seqdiff.estimators.persistence import read as load
 from seqdiff.estimators.scud import SCUD
 from seqdiff.estimators.uniform import UniformDiffusion
@@ -17,8 +19,10 @@ __all__ = [
     "ClassicalDiffusion",
     "DirichletFM",
     "DistilledFM",
+    "EmbeddingDiffusion",
     "MaskedDiffusion",
     "MultinomialDiffusion",
+    "NoisyClassifier",
     "SequenceGenerator",
     "UniformDiffusion",
     "load",

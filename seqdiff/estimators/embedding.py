@@ -34,10 +34,11 @@ class EmbeddingDiffusion(SequenceGenerator):
         proteins), None vectors that are all as far from one another as can be. Their mean and scale do not matter.
     learn_embeddings : bool
         Whether training moves them.
-    schedule : {"sqrt", "linear", "cosine"}
+    schedule : {"cosine", "sqrt", "linear"}
         How the noise grows with time.
     diffusion_steps : int
-        T, the steps of noise; `generate` may take fewer, which is another, close model.
+        T, the steps of noise: more make the bound tighter and training no slower. `generate` takes 100 of them, or as
+        many as it is told, which is another, close model; T + 1 is the one that is scored.
     loss : {"bound", "paper"}
         What to train on: the variational bound that `score_samples` reports, or the paper's loss, which counts every
         level of noise alike and is none.
@@ -58,7 +59,7 @@ class EmbeddingDiffusion(SequenceGenerator):
     length : int, optional
         Letters of each sequence; None takes what the data has, which may vary.
     alphabet : str or Alphabet
-        ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"`` or the letters themselves.
+        ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"``, ``"words"``, ``"bpe"`` or the letters themselves.
     epochs : int, optional
         None: as many as make about 3,000 batches, and sqrt(n/10,000) times as many for n above 10,000
         sequences; at most 400 epochs.
@@ -77,7 +78,7 @@ class EmbeddingDiffusion(SequenceGenerator):
 
     Examples
     --------
-    >>> from seqdiff.estimators.embedding import EmbeddingDiffusion
+    >>> from seqdiff import EmbeddingDiffusion
     >>> model = EmbeddingDiffusion(width=8, depth=1, epochs=1, savepath=None, verbose=0)
     >>> model = model.fit(["ACGTAC", "ACGTTC", "ACGAAC", "ACCTAC"])
     >>> len(model.generate(3, steps=10, template="ACGNNN", random_state=0)), model.embeddings_.shape
@@ -92,8 +93,8 @@ class EmbeddingDiffusion(SequenceGenerator):
         dim: int | None = None,
         embeddings: Any = None,
         learn_embeddings: bool = True,
-        schedule: str = "sqrt",
-        diffusion_steps: int = 200,
+        schedule: str = "cosine",
+        diffusion_steps: int = 1000,
         loss: str = "bound",
         clamp: bool = False,
         eta: float = 1.0,

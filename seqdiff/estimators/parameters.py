@@ -43,7 +43,7 @@ _CHOICES = {
     "target": ("auto", "class", "value", "signal"),
     "ambiguous": ("error", "drop"),
 }
-_SWITCHES = ("logistic", "time_conditioning")
+_SWITCHES = ("clamp", "learn_embeddings", "logistic", "self_conditioning", "time_conditioning")
 
 
 def check(estimator: Any) -> None:

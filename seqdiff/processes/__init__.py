@@ -5,6 +5,7 @@ from seqdiff.processes.base import Cond, Denoiser, Process, State
 from seqdiff.processes.categorical import CategoricalProcess
 from seqdiff.processes.classical import Classical
 from seqdiff.processes.dirichlet import DirichletFlow, LinearFlow
+from seqdiff.processes.embedding import Embedding
 from seqdiff.processes.masked import FirstHitting, Masked
 from seqdiff.processes.multinomial import Multinomial
 from seqdiff.processes.scud import SCUD
@@ -18,6 +19,7 @@ __all__ = [
     "Cond",
     "Denoiser",
     "DirichletFlow",
+    "Embedding",
     "FirstHitting",
     "LinearFlow",
     "Masked",

@@ -83,6 +83,12 @@ class Process(nn.Module):
         """Return the training loss (B,) in nats: an unbiased estimate of the bound where there is one."""
         raise NotImplementedError
 
+    def parts(
+        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators
+    ) -> dict[str, Tensor]:
+        """Return what the training loss is the sum of, by name, (B,) each; where there are several, all are logged."""
+        return {"loss": self.loss(denoiser, x0, cond, mask, generator)}
+
     def bound_terms(
         self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, times: int | None, generator: Generators
     ) -> Iterator[Tensor]:

@@ -37,6 +37,7 @@ from seqdiff.runtime import Generators, generator_for, normal, uniform
 ROUND = -1
 """The level after time 0: letters are drawn from p(w | x_0)."""
 TIMES = 50  # levels of the bound where none are asked for
+CALLS = 100  # of the network, where the sampler is not told how many
 DRAWS, NODES = 256, 96  # of the profile: its own errors add noise to estimates, never a bias
 SHOWN = 0.5  # share of the training rows that self-conditioning shows something to
 EVEN = 0.2  # share of the levels drawn with no regard to the profile
@@ -332,8 +333,8 @@ class Embedding(Process):
         return State(x, torch.full(mask.shape[:1], self.steps, device=mask.device), mask, extra)
 
     def levels(self, state: State, steps: int | None) -> Iterator[int]:
-        """Yield the times to visit, T excluded, the last one 0, and then `ROUND`: T + 1 levels, or `steps` of them."""
-        steps = self.steps + 1 if steps is None else min(steps, self.steps + 1)
+        """Yield the times to visit, T excluded, the last one 0, then `ROUND`: `steps` levels (100), at most T + 1."""
+        steps = min(steps or CALLS, self.steps + 1)
         yield from np.linspace(self.steps, 0, steps).round().astype(int)[1:].tolist()
         yield ROUND
 
@@ -370,6 +371,14 @@ class Embedding(Process):
         x = abar_s.sqrt() * e_hat + (v_s - variance).clamp_min(0).sqrt() * z_t + variance.sqrt() * z
         extra = {"estimate": torch.where(real, self.mean(kernel), 0)} if self.self_conditioning else {}
         return State(torch.where(real, x, 0), s, state.mask, extra)
+
+    def shown(self, state: State) -> Tensor:
+        """Return what each vector by itself says of its letter, then the letters, (B, L, K + 1)."""
+        if "letters" in state.extra:
+            return super().shown(state._replace(x=state.extra["letters"]))
+        p = torch.softmax(self.log_evidence(state, torch.float32), -1)
+        real = state.mask[..., None]
+        return torch.cat([p * real, 1.0 - real.to(p.dtype)], -1)
 
     def decode(self, state: State) -> Tensor:
         """Return the letters drawn, or before that the likeliest by the evidence alone, (B, L)."""

@@ -69,9 +69,9 @@ class Objective(nn.Module):
         self.process = process
         self.network = network
 
-    def forward(self, batch: Batch, generator: Generators) -> Tensor:
-        """Return the loss of each sequence in nats, (B,)."""
-        return self.process.loss(self.network, batch.x0, batch.cond, batch.mask, generator)
+    def forward(self, batch: Batch, generator: Generators) -> dict[str, Tensor]:
+        """Return the parts of which the loss of each sequence is the sum, in nats, (B,) each."""
+        return self.process.parts(self.network, batch.x0, batch.cond, batch.mask, generator)
 
     @torch.no_grad()
     def bound(self, batch: Batch, times: int | None, generator: Generators) -> tuple[Tensor, Tensor]:

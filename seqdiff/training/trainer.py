@@ -29,6 +29,7 @@ logger = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 600.0
 VALIDATION_ROWS = 512
 VALIDATION_TIMES = 20
+COLUMNS = ("epoch", "step", "loss", "bits_per_letter", "lr", "seconds")  # of the history, before the parts of the loss
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ class Trainer:
     Attributes
     ----------
     history, evaluations : dict of lists
-        What the metrics files hold.
+        What the metrics files hold. Where the loss has several parts, the history has a column for each, in nats per
+        sequence like "loss", their sum.
     """
 
     def __init__(
@@ -109,7 +111,8 @@ class Trainer:
         self.seconds = 0.0  # spent training, earlier sittings included
         self.cpu_seconds = 0.0  # the same on the processor's clock, which other programs do not slow down
         self.loss_sum = torch.zeros((), device=self.device)  # of the running epoch
-        self.history: dict[str, list] = {k: [] for k in ("epoch", "step", "loss", "bits_per_letter", "lr", "seconds")}
+        self.part_sums: dict[str, Tensor] = {}  # the same for each part of the loss, where it has several
+        self.history: dict[str, list] = {k: [] for k in COLUMNS}
         self.evaluations: dict[str, list] = {
             k: [] for k in ("epoch", "step", "bound", "bits_per_letter", "best", "seconds", "cpu_seconds")
         }
@@ -144,6 +147,7 @@ class Trainer:
             "seconds": self.seconds,
             "cpu_seconds": self.cpu_seconds,
             "loss_sum": self.loss_sum,
+            "part_sums": self.part_sums,
             "history": self.history,
             "evaluations": self.evaluations,
             "best": self.best,
@@ -163,8 +167,8 @@ class Trainer:
         if state["gradients"] is not None:
             for parameter, gradient in zip(self.objective.parameters(), state["gradients"], strict=True):
                 parameter.grad = gradient
-        plain = ("step", "update", "seconds", "cpu_seconds", "loss_sum", "history", "evaluations", "best", "stopped")
-        for name in plain:
+        plain = ("step", "update", "seconds", "cpu_seconds", "loss_sum", "part_sums", "history", "evaluations", "best")
+        for name in (*plain, "stopped"):
             setattr(self, name, state[name])
         self.resumed_at = self.step
 
@@ -252,15 +256,23 @@ class Trainer:
             part = batch.take(rows, width)
             with runtime.autocast(self.device, s.precision):
                 # Nats count alike in short sequences and in long ones: that is the likelihood.
-                losses = self.objective(part, generator) / self._mean_length
+                shares = self.objective(part, generator)
+                losses = sum(shares.values()) / self._mean_length
             if part.weight is not None:
                 losses = losses * part.weight
             loss = losses.sum()
+            self._add_shares(shares, part.weight)
             (loss / together).backward()
             total += loss.detach()
         if (i + 1) % s.update_freq == 0 or i + 1 == self.batches:
             self._apply_update()
         return total
+
+    def _add_shares(self, shares: dict[str, Tensor], weight: Tensor | None) -> None:
+        """Add the parts of a loss, where it has several, to those of the epoch."""
+        for name, values in shares.items() if len(shares) > 1 else ():
+            weighted = values.detach() if weight is None else values.detach() * weight
+            self.part_sums[name] = self.part_sums.get(name, 0) + weighted.sum()
 
     def _apply_update(self) -> None:
         s = self.settings
@@ -286,9 +298,11 @@ class Trainer:
         self.seconds = self._clock()
         rate = s.learning_rate(max(0, self.update - 1), epoch, s.epochs * self.updates)
         row = (epoch + 1, self.step, loss * self._mean_length, loss / math.log(2), rate, self.seconds)
-        for column, value in zip(self.history.values(), row, strict=True):
-            column.append(value)
-        self._log("train", {"bits_per_letter": row[3], "lr": rate})
+        parts = {name: float(total) / len(self.train) for name, total in self.part_sums.items()}
+        self.part_sums = {}
+        for name, value in (*zip(COLUMNS, row, strict=True), *parts.items()):
+            self.history.setdefault(name, []).append(value)
+        self._log("train", {"bits_per_letter": row[3], "lr": rate, **parts})
         last = self.step >= s.epochs * self.batches
         if self.valid is not None and ((epoch + 1) % s.eval_every == 0 or last):
             self._evaluate(epoch, self.valid)

@@ -1,0 +1,194 @@
+"""Alphabets whose letters are learned from text: whole words, and pieces of words.
+
+`WordAlphabet` has the frequent words, and spells the others: "hark" is the letters h, ##a, ##r, ##k, where ## goes on
+with a word, as in WordPiece (Wu et al. 2016, arXiv 1609.08144). `PieceAlphabet` is byte pair encoding over characters
+(Sennrich et al. 2016, arXiv 1508.07909): the pair of neighbours that is most frequent becomes one letter, again and
+again. In both, whatever letters a model writes make a valid text, and a text that needs a letter that training lacked
+is refused.
+
+One text can be written in several ways, in pieces or spelled; the one it is read as is scored, so that a log-likelihood
+is a lower bound of the text's, whichever letters the other ways have.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Sequence
+from functools import cached_property
+from itertools import chain
+from typing import Any
+
+from seqdiff.data.alphabet import Alphabet
+
+GOES_ON = "##"
+MOST_LETTERS = 65_536
+WORDS, PIECES = 1000, 256  # by default
+
+
+class WordAlphabet(Alphabet):
+    """Words that are separated by spaces, the rare ones spelled.
+
+    Parameters
+    ----------
+    letters : sequence of str
+        Words; all characters, each as a word and, behind ``##``, as what goes on with one.
+    name : str
+
+    Examples
+    --------
+    >>> words = WordAlphabet.learn(["to be or not to be", "to see"], 2)
+    >>> words.split("to be  sober")
+    ['to', 'be', 's', '##o', '##b', '##e', '##r']
+    >>> words.decode(*words.encode(["to be  sober", "see"]))
+    ['to be sober', 'see']
+    """
+
+    @classmethod
+    def learn(cls, sequences: Sequence[str], size: int = WORDS) -> WordAlphabet:
+        """The alphabet of the most frequent words (at most `size` of those that occur twice) and of all characters.
+
+        Raises
+        ------
+        ValueError
+            If there is no more than one character.
+        """
+        words = Counter(chain.from_iterable(sequence.split() for sequence in sequences))
+        characters = sorted(set().union(*words))
+        if len(characters) < 2:
+            raise ValueError(f"the sequences hold {len(characters)} characters, but words are made of two or more")
+        frequent = [
+            word
+            for word, count in sorted(words.items(), key=lambda item: (-item[1], item[0]))
+            if count > 1 and len(word) > 1 and not word.startswith(GOES_ON)
+        ]
+        return cls([*frequent[:size], *characters, *(GOES_ON + character for character in characters)], "words")
+
+    def normalize(self, sequences: Sequence[str]) -> list[str]:
+        """The sequences with one space between words and none around."""
+        return [" ".join(sequence.split()) for sequence in sequences]
+
+    def split(self, sequence: str) -> list[str]:
+        """The letters of one sequence: a word each, or the characters of one that is not known."""
+        found: list[str] = []
+        for word in sequence.split():
+            if word in self._index and not word.startswith(GOES_ON):
+                found.append(word)
+            else:
+                found += [word[0], *(GOES_ON + character for character in word[1:])]
+        return found
+
+    def locate(self, sequence: str, column: int) -> tuple[int, str]:
+        pieces = self.split(sequence)
+        before = self.join(pieces[:column])
+        letter = pieces[column]
+        goes_on = _goes_on(letter)
+        return len(before) + (not goes_on and column > 0), letter[len(GOES_ON) :] if goes_on else letter
+
+    def join(self, letters: Sequence[str]) -> str:
+        """Words with a space between, each with what goes on with it."""
+        text = "".join(letter[len(GOES_ON) :] if _goes_on(letter) else " " + letter for letter in letters)
+        return text.removeprefix(" ")
+
+
+def _goes_on(letter: str) -> bool:
+    """Whether a letter goes on with a word: a word of hash signs alone is no letter unless it is one sign long."""
+    return len(letter) == len(GOES_ON) + 1 and letter.startswith(GOES_ON)
+
+
+class PieceAlphabet(Alphabet):
+    """Pieces of text that byte pair encoding found; the library tokenizers learns and finds them.
+
+    Text is cut before every space first, so that no piece reaches from one word into the next.
+
+    Parameters
+    ----------
+    letters : sequence of str
+        All characters, and pieces of several.
+    name : str
+    merges : sequence of pairs of str
+        Which letters make a longer one, in the order in which they are joined.
+
+    Examples
+    --------
+    >>> pieces = PieceAlphabet(["A", "C", "G", "AC", "ACG"], "bpe", [["A", "C"], ["AC", "G"]])
+    >>> pieces.decode([[4, 3, 0]])
+    ['ACGACA']
+    """
+
+    merges: tuple[tuple[str, str], ...]
+
+    def __init__(self, letters: Sequence[str], name: str = "bpe", merges: Sequence[Sequence[str]] = ()):
+        super().__init__(letters, name)
+        pairs = tuple((first, second) for first, second in merges)
+        for first, second in pairs:
+            if not {first, second, first + second} <= self._index.keys():
+                raise ValueError(f"{first!r} and {second!r} are joined, but they or what they make are no letters")
+        self.__dict__["merges"] = pairs
+
+    @classmethod
+    def learn(cls, sequences: Sequence[str], size: int = PIECES) -> PieceAlphabet:
+        """The alphabet of all characters and of the pieces that make up `size` letters with them.
+
+        Raises
+        ------
+        ValueError
+            If the library is missing, or there are no two characters, or more of them than `size`.
+        """
+        library = _library()
+        characters = sorted(set("".join(sequences)))
+        if not 2 <= len(characters) <= size:
+            raise ValueError(
+                f"the sequences hold {len(characters)} characters, but bpe wants 2 to {size} of them;"
+                f' alphabet="bpe {2 * max(len(characters), PIECES)}" has more letters'
+            )
+        tokenizer = _prepared(library, library.models.BPE())
+        trainer = library.trainers.BpeTrainer(
+            vocab_size=size, min_frequency=2, initial_alphabet=characters, show_progress=False, special_tokens=[]
+        )
+        tokenizer.train_from_iterator(sequences, trainer)
+        model = json.loads(tokenizer.to_str())["model"]
+        letters = sorted(model["vocab"], key=model["vocab"].get)
+        merges = [pair if isinstance(pair, list) else pair.split(" ", 1) for pair in model["merges"]]
+        return cls(letters, "bpe", merges)
+
+    def to_dict(self) -> dict[str, Any]:
+        return super().to_dict() | {"merges": [list(pair) for pair in self.merges]}
+
+    @cached_property
+    def _tokenizer(self) -> Any:
+        library = _library()
+        return _prepared(library, library.models.BPE(self._index, list(self.merges)))
+
+    def split(self, sequence: str) -> list[str]:
+        """The pieces of one sequence; a character that no training text has stands alone."""
+        if self._characters.issuperset(sequence):
+            return self._tokenizer.encode(sequence).tokens
+        found, known = [], ""
+        for character in sequence:
+            if character in self._characters:
+                known += character
+                continue
+            found += [*(self._tokenizer.encode(known).tokens if known else ()), character]
+            known = ""
+        return found + (self._tokenizer.encode(known).tokens if known else [])
+
+    @cached_property
+    def _characters(self) -> frozenset[str]:
+        return frozenset("".join(self.letters))
+
+
+def _prepared(library: Any, model: Any) -> Any:
+    tokenizer = library.Tokenizer(model)
+    tokenizer.pre_tokenizer = library.pre_tokenizers.Split(" ", "merged_with_next")
+    return tokenizer
+
+
+def _library() -> Any:
+    try:
+        import tokenizers
+    except ImportError:
+        raise ValueError(
+            'alphabet="bpe" needs the library tokenizers, which is not installed; pip install "seqdiff[bpe]"'
+        ) from None
+    return tokenizers
