@@ -135,7 +135,7 @@ def test_a_narrower_batch_has_the_same_losses(name, network, monkeypatch):
         for width in (longest, 24, 20):
             part, generator = everything.take(slice(None), width), torch.Generator().manual_seed(3)
             with torch.no_grad():
-                loss = model.objective_(part, generator) if take == "loss" else None
+                loss = sum(model.objective_(part, generator).values()) if take == "loss" else None
             figures.append(model.objective_.bound(part, 3, generator)[0] if loss is None else loss)
         assert part.x0.shape[1] == 20 and torch.isfinite(figures[0]).all() and figures[0].std() > 0
         assert torch.allclose(figures[0], figures[1], rtol=1e-4, atol=1e-4)
@@ -170,9 +170,9 @@ class Widths(nn.Module):
     def __deepcopy__(self, memo):
         return Widths([])
 
-    def forward(self, batch: Batch, generator) -> Tensor:
+    def forward(self, batch: Batch, generator) -> dict[str, Tensor]:
         self.seen.append(batch)
-        return (self.w[batch.x0] ** 2 * batch.mask).sum(-1)
+        return {"loss": (self.w[batch.x0] ** 2 * batch.mask).sum(-1)}
 
 
 def test_training_cuts_its_batches_and_adds_up_their_gradients(monkeypatch):
