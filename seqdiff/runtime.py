@@ -90,6 +90,11 @@ def autocast(device: torch.device, precision: str, *, exact: bool = False) -> co
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
+def full_precision(device: torch.device) -> contextlib.AbstractContextManager:
+    """Return the context in which what runs inside `autocast` is in its own precision again."""
+    return torch.autocast(device.type, enabled=False)
+
+
 def autocasting(function: Callable[..., Tensor], device: torch.device, precision: str) -> Callable[..., Tensor]:
     """Return the function run under `autocast`.
 

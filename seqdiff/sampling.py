@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -89,19 +90,60 @@ def trajectory(
     guidance = guidance or Guidance()
     state = process.prior(mask, generator)
     yield state
-    for level in process.levels(state, steps):
-        target = process.aim(state, level, generator)
-        state = _advance(process, denoiser, state, target, cond, guidance, temperature, generator)
+    levels = list(process.levels(state, steps))
+    walk = Walk(process, denoiser, cond, temperature, generator)
+    for i, level in enumerate(levels):
+        guide = guidance.at(1.0 if i + 1 == len(levels) else i / (len(levels) - 1))
+        state = walk.step(state, level, guide)
+        state = guide.after(state, Moment(walk, state, levels[i + 1 :], guide), generator)
         yield state
 
 
-def _advance(process, denoiser, state, target, cond, guidance, temperature, generator) -> State:
-    def predict(c: Cond) -> Tensor:
-        return process.predict(denoiser, state, c, temperature)
+@dataclass(frozen=True)
+class Walk:
+    """What is the same at every step."""
 
-    def kernel(c: Cond) -> Tensor:
-        return process.kernel(guidance.clean(predict, state, c, generator), state, target)
+    process: Process
+    denoiser: Denoiser
+    cond: Cond
+    temperature: float
+    generator: Generators
 
-    guided = guidance.kernel(kernel, state, cond, target, generator)
-    after = process.step(state, target, guided, generator)
-    return guidance.after(after, lambda c: process.predict(denoiser, after, c, temperature), generator)
+    def clean(self, state: State, guide: Guidance, cond: Cond) -> Tensor:
+        """Return the guided log p(x0 | x_t)."""
+
+        def predict(c: Cond) -> Tensor:
+            return self.process.predict(self.denoiser, state, c, self.temperature)
+
+        return guide.clean(predict, state, cond, self.generator)
+
+    def step(self, state: State, level: Any, guide: Guidance) -> State:
+        """Return the state at the next level."""
+        target = self.process.aim(state, level, self.generator)
+
+        def kernel(c: Cond) -> Tensor:
+            return self.process.kernel(self.clean(state, guide, c), state, target)
+
+        guided = guide.kernel(kernel, state, self.cond, target, self.generator)
+        return self.process.step(state, target, guided, self.generator)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """What a guide may ask of a state on its way."""
+
+    walk: Walk
+    state: State
+    left: list[Any]
+    guide: Guidance
+
+    def predict(self) -> Tensor:
+        """Return log p(x0 | x_t), (B, L, K), of this state, guided."""
+        return self.walk.clean(self.state, self.guide, self.walk.cond)
+
+    def finish(self) -> State:
+        """Return one of the states that this one may end as."""
+        state = self.state
+        for level in self.left:
+            state = self.walk.step(state, level, self.guide)
+        return state

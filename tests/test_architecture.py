@@ -16,8 +16,8 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = sorted((REPOSITORY / "seqdiff").rglob("*.py"))
 
-GROUND = {"data", "processes", "networks", "guidance", "runtime"}
-MIDDLE = {"sampling", "training", "runs", "evaluation", "design"}
+GROUND = {"data", "processes", "networks", "runtime"}
+MIDDLE = {"guidance", "sampling", "training", "runs", "evaluation", "design"}
 TOP = {"estimators", "comparison", "datasets", "demo", "cli", "__init__", "__main__"}
 MAX_LINES = 420
 

@@ -10,6 +10,7 @@ from seqdiff.estimators.masked import MaskedDiffusion
 from seqdiff.estimators.multinomial import MultinomialDiffusion
 from seqdiff.estimators.noisy_classifier import NoisyClassifier
 from seqdiff.estimators.persistence import read as load
+from seqdiff.estimators.predictor import SequenceClassifier, SequenceRegressor
 from seqdiff.estimators.scud import SCUD
 from seqdiff.estimators.uniform import UniformDiffusion
 
@@ -23,7 +24,9 @@ __all__ = [
     "MaskedDiffusion",
     "MultinomialDiffusion",
     "NoisyClassifier",
+    "SequenceClassifier",
     "SequenceGenerator",
+    "SequenceRegressor",
     "UniformDiffusion",
     "load",
 ]

@@ -117,9 +117,12 @@ class GeneratingMixin:
         length: Any = None,
         random_state: int = 0,
     ) -> Iterator[State]:
-        """Yield the states of up to 256 sequences on their way from noise to data; arguments as of `generate`."""
+        """Yield the states of up to 256 sequences on their way from noise to data; arguments as of `generate`.
+
+        Where a guide makes each of several rows, of so many fewer, and one row of each is shown.
+        """
         check_is_fitted(self, "objective_")
-        parameters.check_number("n", n, numbers.Integral, 1, runtime.CHUNK)
+        parameters.check_number("n", n, numbers.Integral, 1, runtime.CHUNK // Chain(as_guides(guidance)).copies)
         seed = parameters.check_seed(random_state)
         return next(self._trajectories(n, y, template, guidance, steps, temperature, length, seed))
 
@@ -139,7 +142,7 @@ class GeneratingMixin:
         """Check the arguments at once, and return an iterator over one trajectory for each group of rows."""
         parameters.check_generate(n, steps, temperature)
         device = next(self.objective_.parameters()).device
-        guides = _as_guides(guidance)
+        guides = as_guides(guidance)
         if template is not None:
             allowed = parse_template(template, self.alphabet_, self.length_law_, length)
             length = len(allowed)
@@ -157,33 +160,39 @@ class GeneratingMixin:
         mask = torch.arange(width) < torch.as_tensor(lengths)[:, None]
         if free:
             mask = torch.zeros_like(mask)  # no position is known to be real: the process says where sequences end
-        return self._run(mask.to(device), cond, guides, steps, temperature, seed)
+        return self._run(mask.to(device), cond, Chain(guides).bind(self, n, cond), steps, temperature, seed)
 
-    def _run(self, mask, cond, guides, steps, temperature, seed) -> Iterator[Iterator[State]]:
-        """Return an iterator over one trajectory for each group of rows of `mask`, on the model's device."""
+    def _run(self, mask, cond, guide, steps, temperature, seed) -> Iterator[Iterator[State]]:
+        """Return an iterator over one trajectory for each group of rows of `mask`, on the model's device.
+
+        Where the guide wants several rows for a sample, these stand together, and the first is what is seen of them.
+        """
         device = mask.device
         rows = runtime.rows_at_once(device)
-        network = runtime.autocasting(self.objective_.network, device, self.precision)
+        network = runtime.autocasting(guide.wrap(self.objective_.network), device, self.precision)
         network = in_batches(network, rows)
 
         def run(first: int) -> Iterator[State]:
-            part = slice(first, first + rows)
-            generators = runtime.chunk_generators(len(mask[part]), device, seed, "sample", first=first // runtime.CHUNK)
-            return trajectory(
+            part = torch.arange(first, min(first + rows, len(mask) * guide.copies), device=device)
+            sample = part // guide.copies
+            generators = runtime.chunk_generators(len(part), device, seed, "sample", first=first // runtime.CHUNK)
+            states = trajectory(
                 self.objective_.process,
                 network,
-                mask[part],
+                mask[sample],
                 generators,
-                cond=None if cond is None else {k: v[part] for k, v in cond.items()},
-                guidance=Chain([g.take(part) for g in guides]),
+                cond=None if cond is None else {k: v[sample] for k, v in cond.items()},
+                guidance=guide.take(sample),
                 steps=steps,
                 temperature=temperature,
             )
+            firsts = slice(None, None, guide.copies)
+            return states if guide.copies == 1 else (state.take(firsts) for state in states)
 
-        return (run(first) for first in range(0, len(mask), rows))
+        return (run(first) for first in range(0, len(mask) * guide.copies, rows))
 
 
-def _as_guides(guidance: Any) -> list[Guidance]:
+def as_guides(guidance: Any) -> list[Guidance]:
     several = isinstance(guidance, Sequence) and not isinstance(guidance, str)
     guides = [] if guidance is None else list(guidance) if several else [guidance]
     for guide in guides:

@@ -1,7 +1,23 @@
 """Guides: what makes a generator write the sequences that are wanted."""
 
 from seqdiff.guidance.base import Chain, Guidance
+from seqdiff.guidance.classifier_based import ClassifierBased
+from seqdiff.guidance.classifier_free import ClassifierFree
+from seqdiff.guidance.fudge import FUDGE
+from seqdiff.guidance.hidden import NOS, PPLM
 from seqdiff.guidance.latent import LatentClassifier
+from seqdiff.guidance.reward import Reward
 from seqdiff.guidance.template import Template
 
-__all__ = ["Chain", "Guidance", "LatentClassifier", "Template"]
+__all__ = [
+    "FUDGE",
+    "NOS",
+    "PPLM",
+    "Chain",
+    "ClassifierBased",
+    "ClassifierFree",
+    "Guidance",
+    "LatentClassifier",
+    "Reward",
+    "Template",
+]

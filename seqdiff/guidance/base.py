@@ -1,7 +1,14 @@
-"""What steers a generator: three hooks on the reverse loop, and a chain that composes guides."""
+"""What steers a generator: hooks on the reverse loop, and a chain that composes guides.
+
+A guide is made by a person, who knows no tensors; `bind` makes of it one that knows the model and the samples that are
+wanted, or says why it cannot; `take` makes of that the guide of some rows, on which the loop calls the other hooks.
+"""
 
 from __future__ import annotations
 
+import copy
+import math
+import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +26,31 @@ class Guidance:
     another condition would have given.
     """
 
+    copies: int = 1
+    """Rows that the guide wants for each sample; `chosen` says which one is the sample."""
+
+    def bind(self, model: Any, n: int, cond: Cond) -> Guidance:
+        """Return the guide for n samples of a fitted generator under a condition.
+
+        Raises
+        ------
+        ValueError
+            If it cannot steer this model, or its own arguments do not fit.
+        """
+        return self
+
+    def take(self, rows: Tensor) -> Guidance:
+        """Return the guide of samples number `rows` (B,); a guide that is the same for all returns itself."""
+        return self
+
+    def at(self, progress: float) -> Guidance:
+        """Return the guide as it is at a moment, 0 at the first step and 1 at the last."""
+        return self
+
+    def wrap(self, network: Any) -> Any:
+        """Return what is called in place of the network."""
+        return network
+
     def clean(self, predict: Predict, state: Any, cond: Cond, generator: Any) -> Tensor:
         """Return log p(x0 | x_t), (B, L, K)."""
         return predict(cond)
@@ -27,13 +59,13 @@ class Guidance:
         """Return the kernel of the step to `target`; for letters log p(x_s | x_t), (B, L, S)."""
         return kernel(cond)
 
-    def after(self, state: Any, predict: Predict, generator: Any) -> Any:
-        """Return the state after a step: resampled, or moved along a gradient."""
-        return state
+    def after(self, state: Any, moment: Any, generator: Any) -> Any:
+        """Return the state after a step: resampled, or moved along a gradient.
 
-    def take(self, rows: slice) -> Guidance:
-        """Return the guide of some of the rows; a guide that is the same for all returns itself."""
-        return self
+        ``moment.predict()`` is the guided log p(x0 | x_t) of the new state, ``moment.finish()`` one of the states that
+        it may end as.
+        """
+        return state
 
 
 class Chain(Guidance):
@@ -48,6 +80,28 @@ class Chain(Guidance):
     def __init__(self, guides: Sequence[Guidance]) -> None:
         self.guides = list(guides)
 
+    @property
+    def copies(self) -> int:  # type: ignore[override]
+        several = [guide for guide in self.guides if guide.copies > 1]
+        if len(several) > 1:
+            names = " and ".join(type(guide).__name__ for guide in several)
+            raise ValueError(f"guidance holds {names}, which each choose among rows of a sample; give one of them")
+        return math.prod(guide.copies for guide in several)
+
+    def bind(self, model: Any, n: int, cond: Cond) -> Chain:
+        return Chain([guide.bind(model, n, cond) for guide in self.guides])
+
+    def take(self, rows: Tensor) -> Chain:
+        return Chain([guide.take(rows) for guide in self.guides])
+
+    def at(self, progress: float) -> Chain:
+        return Chain([guide.at(progress) for guide in self.guides])
+
+    def wrap(self, network: Any) -> Any:
+        for guide in self.guides:
+            network = guide.wrap(network)
+        return network
+
     def clean(self, predict: Predict, state: Any, cond: Cond, generator: Any) -> Tensor:
         for guide in self.guides:
             predict = _bind(guide.clean, predict, state, generator=generator)
@@ -58,14 +112,57 @@ class Chain(Guidance):
             kernel = _bind(guide.kernel, kernel, state, target=target, generator=generator)
         return kernel(cond)
 
-    def after(self, state: Any, predict: Predict, generator: Any) -> Any:
+    def after(self, state: Any, moment: Any, generator: Any) -> Any:
         for guide in self.guides:
-            state = guide.after(state, predict, generator)
+            state = guide.after(state, moment, generator)
         return state
-
-    def take(self, rows: slice) -> Chain:
-        return Chain([guide.take(rows) for guide in self.guides])
 
 
 def _bind(hook: Callable[..., Tensor], inner: Predict, state: Any, **rest: Any) -> Predict:
     return lambda cond: hook(inner, state, cond, **rest)
+
+
+class Strength:
+    """How strongly a guide pulls: a number, or a function of how far sampling has come, 0 at the start, 1 at the end.
+
+    Raises
+    ------
+    ValueError
+        If it is neither.
+
+    Examples
+    --------
+    >>> Strength(2.0)(0.3), Strength(lambda progress: 4 * progress)(0.5)
+    (2.0, 2.0)
+    """
+
+    def __init__(self, gamma: Any, name: str = "gamma") -> None:
+        number = isinstance(gamma, numbers.Real) and not isinstance(gamma, bool) and math.isfinite(float(gamma))
+        if not number and not callable(gamma):
+            raise ValueError(f"{name}={gamma!r} is not possible; give a number, or a function of progress from 0 to 1")
+        self.gamma = gamma
+
+    def __call__(self, progress: float) -> float:
+        return float(self.gamma(progress) if callable(self.gamma) else self.gamma)
+
+    def __repr__(self) -> str:
+        return repr(self.gamma)
+
+
+class Strong(Guidance):
+    """A guide with a strength, which may change on the way."""
+
+    gamma: Strength
+    now: float
+    """What the strength is at this moment."""
+
+    def __init__(self, gamma: Any) -> None:
+        self.gamma = Strength(gamma)
+        self.now = self.gamma(0.0)
+
+    def at(self, progress: float) -> Guidance:
+        if not callable(self.gamma.gamma):
+            return self
+        part = copy.copy(self)
+        part.now = self.gamma(progress)
+        return part

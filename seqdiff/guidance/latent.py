@@ -106,7 +106,7 @@ class LatentClassifier(Guidance):
             (gradient,) = torch.autograd.grad(log_p.gather(-1, rows[:, None]).sum(), u)
         return gradient
 
-    def take(self, rows: slice) -> LatentClassifier:
+    def take(self, rows: Tensor) -> LatentClassifier:
         if self.one:
             return self
         part = copy.copy(self)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import Any
 
 import torch
@@ -20,11 +21,18 @@ class Template(Guidance):
     Parameters
     ----------
     allowed : Tensor
-        Booleans (L, K), at least one True in each row.
+        Booleans (L, K), at least one True in each row; or (n, L, K), a template for each sample.
     """
 
     def __init__(self, allowed: Tensor) -> None:
         self.log_allowed = torch.zeros(allowed.shape, device=allowed.device).masked_fill(~allowed, -torch.inf)
+
+    def take(self, rows: Tensor) -> Template:
+        if self.log_allowed.ndim == 2:
+            return self
+        part = copy.copy(self)
+        part.log_allowed = self.log_allowed[rows]
+        return part
 
     def clean(self, predict: Predict, state: Any, cond: Cond, generator: Any) -> Tensor:
         log_p0 = predict(cond) + self.log_allowed

@@ -4,7 +4,8 @@ from seqdiff.processes.autoregressive import Autoregressive
 from seqdiff.processes.base import Cond, Denoiser, Process, State
 from seqdiff.processes.categorical import CategoricalProcess
 from seqdiff.processes.classical import Classical
-from seqdiff.processes.dirichlet import DirichletFlow, LinearFlow
+from seqdiff.processes.clean import Clean
+from seqdiff.processes.dirichlet import DirichletFlow, LinearFlow, SimplexFlow
 from seqdiff.processes.embedding import Embedding
 from seqdiff.processes.masked import FirstHitting, Masked
 from seqdiff.processes.multinomial import Multinomial
@@ -16,6 +17,7 @@ __all__ = [
     "Autoregressive",
     "CategoricalProcess",
     "Classical",
+    "Clean",
     "Cond",
     "Denoiser",
     "DirichletFlow",
@@ -25,6 +27,7 @@ __all__ = [
     "Masked",
     "Multinomial",
     "Process",
+    "SimplexFlow",
     "State",
     "Uniform",
 ]

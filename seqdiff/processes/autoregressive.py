@@ -83,6 +83,19 @@ class Autoregressive(Process):
         """Return the sequences shifted right behind the start symbol, (B, L)."""
         return torch.cat([torch.full_like(x[:, :1], self.letters), x[:, :-1]], 1)
 
+    def ended(self, x0: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the sequences with their end token, number K, where they have one, and which positions are real.
+
+        As wide as they were, or one wider where the longest of them ends.
+        """
+        if not self.ends:
+            return x0, mask
+        wider = int(x0.shape[1] < self.length)
+        x0, real = F.pad(x0, (0, wider)), F.pad(mask, (0, wider))
+        position = torch.arange(x0.shape[1], device=x0.device)
+        end = position == real.sum(-1, keepdim=True)
+        return torch.where(end, self.letters, x0), real | end
+
     # -- likelihood ---------------------------------------------------------------------------------------------------
 
     def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:

@@ -98,6 +98,30 @@ class Process(nn.Module):
         """
         raise NotImplementedError
 
+    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> State:
+        """Draw x_t ~ q(x_t | x0) at the times that u (B,) in [0, 1) stands for, all that a sampler passes through.
+
+        What a classifier that is to guide the sampler learns from.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no noise that a classifier could learn from")
+
+    def settled(self, x0: Tensor, mask: Tensor) -> State:
+        """Return the state of finished sequences."""
+        return self.noised(x0, torch.zeros(len(x0), device=x0.device), mask, torch.Generator(device=x0.device))
+
+    def reading(self, state: State) -> tuple[Tensor, Tensor]:
+        """Return what a guide's classifier is shown of a state: letters (B, L), or where states are vectors what each
+        says of its letter (B, L, K); and the time as the network is told it."""
+        return self.network_input(state)
+
+    def arrival(self, state: State, target: Any) -> Tensor:
+        """Return the times of the state that `step` will make, of `State.t`'s shape."""
+        return torch.full_like(state.t, target)
+
+    def network_input(self, state: State) -> tuple[Tensor, Tensor]:
+        """Return what the network is shown: the state, and the time in [0, 1] or the event counts."""
+        return state.x, state.t
+
     def levels(self, state: State, steps: int | None) -> Iterator[Any]:
         """Yield what `step` steps to, noisiest first: times, event counts or positions. None: the process's default."""
         raise NotImplementedError

@@ -72,10 +72,6 @@ class CategoricalProcess(Process):
         """Return the log-kernel log p(x_s | x_t), (B, L, S), normalised: the exact mixture over p(x0 | x_t)."""
         raise NotImplementedError
 
-    def network_input(self, state: State) -> tuple[Tensor, Tensor]:
-        """Return what the network is shown: the letters, and the time in [0, 1] or the event counts."""
-        return state.x, state.t
-
     def context(self, denoiser: Denoiser, state: State, cond: Cond) -> Tensor:
         """Return the network's context logits (B, L, K), at least in float32."""
         x, t = self.network_input(state)

@@ -78,6 +78,9 @@ class ContinuousTime(CategoricalProcess):
         """Return KL(q(x_T | x_0) || prior) per sequence, (B,) nats."""
         raise NotImplementedError
 
+    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> State:
+        return self.corrupt(x0, self.t_max * u, mask, generator)
+
     def last_times(self, mask: Tensor) -> Tensor:
         """Return t_max (B,), in float64 where the device has it."""
         dtype = torch.float32 if mask.device.type == "mps" else torch.float64

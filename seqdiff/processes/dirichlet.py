@@ -142,6 +142,13 @@ class SimplexFlow(Process):
         says = torch.softmax(self.log_evidence(state, state.x.dtype), -1)
         return says * state.mask[..., None], state.t / self.t_max
 
+    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> State:
+        return self.corrupt(x0, self.quantile(u), mask, generator)
+
+    def settled(self, x0: Tensor, mask: Tensor) -> State:
+        x = F.one_hot(x0, self.letters).float() * mask[..., None]
+        return State(x, torch.full((len(x0),), self.t_max, device=x0.device), mask)
+
     def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
         logits = denoiser(*self.network_input(state), cond, state.mask)
         logits = logits if logits.dtype == torch.float64 else logits.float()

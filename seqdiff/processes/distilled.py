@@ -43,6 +43,9 @@ class DistilledFlow(SimplexFlow):
         """Return zeros: which letter a noise stands for is the teacher's choice, not known beforehand."""
         return torch.zeros_like(state.x, dtype=dtype)
 
+    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> State:
+        raise NotImplementedError("a student has one step, and no noise on its way; guide its teacher")
+
     def network_input(self, state: State) -> tuple[Tensor, Tensor]:
         return state.x, state.t
 

@@ -202,8 +202,22 @@ class Embedding(Process):
 
     def network_input(self, state: State) -> tuple[Tensor, Tensor]:
         """Return what the network is shown: the vectors, the earlier e_hat behind them, and the time in [0, 1]."""
-        x = state.x if not self.self_conditioning else torch.cat([state.x, state.extra["estimate"]], -1)
+        x = state.x
+        if self.self_conditioning:
+            x = torch.cat([x, state.extra.get("estimate", torch.zeros_like(x))], -1)
         return x.float(), state.t / self.steps
+
+    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> State:
+        return self.corrupt(x0, (u * (self.steps + 1)).long().clamp_max(self.steps), mask, generator)
+
+    def settled(self, x0: Tensor, mask: Tensor) -> State:
+        x = F.embedding(x0, self.embeddings) * mask[..., None]
+        return State(x, torch.zeros(len(x0), dtype=torch.long, device=x0.device), mask)
+
+    def reading(self, state: State) -> tuple[Tensor, Tensor]:
+        """Return what each vector by itself says of its letter (B, L, K), all that it says, and the time in [0, 1]."""
+        said = torch.softmax(self.log_evidence(state, self.abar.dtype), -1).float()
+        return said * state.mask[..., None], state.t / self.steps
 
     # -- prediction ---------------------------------------------------------------------------------------------------
 

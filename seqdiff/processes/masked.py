@@ -72,6 +72,9 @@ class Masked(CategoricalProcess):
         hidden = (uniform(tuple(x0.shape), generator, x0.device) < t[:, None]) & mask
         return State(torch.where(hidden, self.letters, x0), t, mask)
 
+    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> State:
+        return self.corrupt(x0, u, mask, generator)
+
     def corrupt_stratum(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> tuple[State, Tensor]:
         """Return x_t at the level that u (B,) in [0, 1) is, and the weight (B,) of its cross-entropy in the bound.
 
@@ -177,6 +180,11 @@ class FirstHitting(Masked):
     def _state(self, x: Tensor, mask: Tensor, times: Tensor) -> State:
         """Return the state at the time at which the next letter is written, 0 for finished rows."""
         return State(x, at_rank(times, (x == self.letters).sum(-1)), mask, {"times": times})
+
+    def arrival(self, state: State, target: Any) -> Tensor:
+        left = (state.x == self.letters).sum(-1)
+        left = left - torch.ceil(left / target).long()
+        return at_rank(state.extra["times"], left)
 
     def levels(self, state: State, steps: int | None) -> Iterator[int]:
         """Yield how many calls are left, this one included: from the longest sequence's letters, or `steps`, to 1."""

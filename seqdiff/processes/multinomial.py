@@ -129,6 +129,9 @@ class Multinomial(UniformNoise):
     def network_input(self, state: State) -> tuple[Tensor, Tensor]:
         return state.x, state.t / self.steps
 
+    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> State:
+        return self.corrupt(x0, (u * (self.steps + 1)).long().clamp_max(self.steps), mask, generator)
+
     def prior(self, mask: Tensor, generator: Generators) -> State:
         x = self.uniform_letters(mask, generator)
         return State(x, torch.full(mask.shape[:1], self.steps, device=mask.device), mask)

@@ -219,6 +219,9 @@ class SCUD(ContinuousTime):
         joint = torch.where(joint.sum(-1, keepdim=True) > 0, joint, before)
         return torch.log_softmax(joint.log(), -1).to(log_p0.dtype)
 
+    def arrival(self, state: State, target: Undo) -> Tensor:
+        return target.counts
+
     def step(self, state: State, target: Undo, kernel: Tensor, generator: Generators) -> State:
         x = sample_categorical(kernel, generator)
         time = torch.full_like(state.extra["time"], target.time)

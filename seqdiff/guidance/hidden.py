@@ -1,0 +1,150 @@
+r"""PPLM (Dathathri et al. 2019, arXiv 1912.02164) and NOS (Gruver et al. 2023, arXiv 2305.20009): hidden states moved.
+
+A small classifier reads the generator's own last hidden states h. At each call these are shifted, h + d, by a few
+Adagrad steps (Duchi et al. 2011) on
+
+    strength * -log p(y | h + d) + 0.01 KL(p(. | h) || p(. | h + d))
+
+with p(. | h) the letters that the network's head makes of h. Each sequence has an objective of its own, so that it
+does not matter which sequences are made together. In NOS all positions move; where letters are written from left to
+right, PPLM, each position's next letter moves the state that predicts it, behind a prefix whose states stay.
+"""
+
+from __future__ import annotations
+
+import numbers
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from seqdiff import runtime
+from seqdiff.guidance.base import Cond, Predict
+from seqdiff.guidance.towards import Towards
+from seqdiff.processes import Autoregressive
+
+KEY = "wanted by {}"  # under which what is wanted travels with the conditions, of which processes choose rows
+
+
+class _Shift(Towards):
+    """What PPLM and NOS share.
+
+    Parameters
+    ----------
+    classifier : SequenceClassifier or SequenceRegressor
+        Fitted with ``noise_like=model, hidden=True``.
+    y : label, value, or sequence of them
+        What is wanted: one for all, or one for each sample.
+    gamma : float or callable
+        Weight of log p(y | h); 0 is unguided.
+    steps : int
+        Adagrad steps at each call of the network.
+    lr : float
+        The largest step of a number, in the hidden states' own units.
+    kl : float
+        Weight of what keeps the letters like those of the unguided model.
+    """
+
+    for_autoregressive: bool
+    steps: int
+    lr: float
+    kl: float
+    head: Any
+    token: object
+
+    def __init__(
+        self, classifier: Any, y: Any, gamma: Any = 1.0, steps: int = 5, lr: float = 0.1, kl: float = 0.01
+    ) -> None:
+        super().__init__(classifier, y, gamma)
+        if not isinstance(steps, numbers.Integral) or isinstance(steps, bool) or steps < 0:
+            raise ValueError(f"steps={steps!r} is not possible; give a whole number of at least 0")
+        for name, value in (("lr", lr), ("kl", kl)):
+            if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value < 1e6:
+                raise ValueError(f"{name}={value!r} is not possible; give a number of at least 0")
+        head = getattr(classifier, "head_", None)
+        if head is None:
+            raise ValueError(
+                f"{type(self).__name__} needs a classifier of hidden states; give a SequenceClassifier or "
+                "SequenceRegressor with noise_like=model, hidden=True"
+            )
+        self.steps, self.lr, self.kl, self.head = steps, lr, kl, head
+        self.token = object()  # the same in all copies, and no other guide's
+
+    def bind(self, model: Any, n: int, cond: Cond) -> Towards:
+        name, writes = type(self).__name__, isinstance(model.objective_.process, Autoregressive)
+        if writes is not self.for_autoregressive:
+            other = "give PPLM" if writes else "give NOS"
+            raise ValueError(f"{name} cannot steer {type(model.objective_.process).__name__}; {other}")
+        if self.classifier.body_ is not model.objective_.network:
+            raise ValueError(f"{name} needs the hidden states of this very model; fit the classifier with it")
+        return super().bind(model, n, cond)
+
+    @property
+    def key(self) -> str:
+        return KEY.format(id(self.token))
+
+    def clean(self, predict: Predict, state: Any, cond: Cond, generator: Any) -> Tensor:
+        if self.now == 0 or self.steps == 0:
+            return predict(cond)
+        strength = torch.full(self.wanted.shape, self.now, device=self.wanted.device)
+        return predict({**(cond or {}), self.key: self.wanted, f"{self.key}, strength": strength})
+
+    def wrap(self, network: Any) -> Any:
+        body, key = self.classifier.body_, self.key
+
+        def call(x: Tensor, t: Tensor, cond: Cond = None, mask: Tensor | None = None) -> Tensor:
+            if cond is None or key not in cond:
+                return network(x, t, cond, mask)
+            rest = {name: value for name, value in cond.items() if not name.startswith(key)}
+            hidden = body.hidden(x, t, rest or None, mask)
+            with runtime.full_precision(x.device):
+                return self.moved(body, hidden.float(), cond[key], cond[f"{key}, strength"], mask)
+
+        return call
+
+    def moved(self, body: Any, hidden: Tensor, wanted: Tensor, strength: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the logits (B, L, K) of hidden states (B, L, W) after the shift."""
+        real = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device) if mask is None else mask
+        before = torch.log_softmax(body.head(hidden), -1)
+        shift, total = torch.zeros_like(hidden), torch.ones_like(hidden)
+        for _ in range(self.steps):
+            with torch.enable_grad():
+                shift = shift.detach().requires_grad_()
+                after = torch.log_softmax(body.head(hidden + shift), -1)
+                kl = (before.exp() * (before - after)).sum(-1)
+                gain = self.log_likelihood(hidden, shift, real, wanted, strength)
+                objective = gain - self.kl * torch.where(real, kl, 0).sum()
+                (g,) = torch.autograd.grad(objective, shift)
+            total = total + g.square()
+            shift = shift.detach() + self.lr * g / total.sqrt()
+        return body.head(hidden + shift.detach())
+
+    def log_likelihood(self, hidden: Tensor, shift: Tensor, real: Tensor, wanted: Tensor, strength: Tensor) -> Tensor:
+        """Return the sum of strength * log p(wanted | h + d), a number."""
+        raise NotImplementedError
+
+
+class NOS(_Shift):
+    __doc__ = (_Shift.__doc__ or "").replace(
+        "What PPLM and NOS share.", "Steer a diffusion by a classifier of its own hidden states."
+    )
+    for_autoregressive = False
+
+    def log_likelihood(self, hidden: Tensor, shift: Tensor, real: Tensor, wanted: Tensor, strength: Tensor) -> Tensor:
+        numbers_ = torch.where(real[..., None], self.head.head(hidden + shift), 0)
+        return (strength * self.classifier.law_.log_prob(numbers_.sum(1), real.sum(-1), wanted)).sum()
+
+
+class PPLM(_Shift):
+    __doc__ = (_Shift.__doc__ or "").replace(
+        "What PPLM and NOS share.", "Steer `Autoregressive` by a classifier of its own hidden states."
+    )
+    for_autoregressive = True
+
+    def log_likelihood(self, hidden: Tensor, shift: Tensor, real: Tensor, wanted: Tensor, strength: Tensor) -> Tensor:
+        still = self.head.head(hidden)
+        before = still.cumsum(1) - still  # of the positions before each
+        count = torch.arange(1, hidden.shape[1] + 1, device=hidden.device).expand(hidden.shape[:2])
+        wanted, strength = (v[:, None].expand(hidden.shape[:2]) for v in (wanted, strength))
+        log_p = self.classifier.law_.log_prob(before + self.head.head(hidden + shift), count, wanted)
+        return (strength * log_p).sum()

@@ -1,0 +1,258 @@
+r"""Steering by any function of finished sequences: no gradient, no classifier, no training.
+
+Each sample is made by a group of rows (particles). At some moments of sampling the reward r of what each row is going
+to be is estimated, from letters drawn from its p(x0 | x_t), or where letters are written one by one by writing on to
+the end. Then, with strength b,
+
+    Feynman-Kac (Singhal et al. 2025, arXiv 2501.06848): weights w <- w exp(b (r_now - r_before)), and rows are chosen
+    anew by their weights when these have become uneven, in the end always. The sample is one of the group. As the
+    products of the weights are exp(b r) of the finished sequence, samples follow p(x) exp(b r(x)) in the limit of
+    many rows, whatever the estimates on the way were worth.
+
+    SVDD (Li et al. 2024, arXiv 2408.08252): one row is chosen by exp(b r_now), and all go on from there.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+import numbers
+from collections.abc import Callable, Sequence
+from functools import singledispatch
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqdiff.guidance.base import Cond, Guidance
+from seqdiff.processes import Autoregressive, Process, SimplexFlow
+from seqdiff.processes.categorical import sample_categorical
+from seqdiff.processes.distilled import DistilledFlow
+from seqdiff.runtime import CHUNK, Generators, uniform
+
+UNEVEN = 0.5  # rows are chosen anew when fewer than this share of them counts
+UNLIKELY = 5.0  # nats below the least of a group, for what seems to be impossible
+
+
+class Reward(Guidance):
+    """Make sequences that a function likes.
+
+    Parameters
+    ----------
+    fn : callable, or sequence of them
+        ``fn(sequences: list of str) -> n numbers``, larger is better; ``-inf`` is impossible. A scikit-learn model's
+        predict behind a feature function, a folding program, a rule.
+    strength : float
+        b in exp(b r): how much a unit of reward counts. The law that is sampled is p(x) exp(b r(x)).
+    weights : sequence of float, optional
+        Of several functions, whose weighted sum is the reward; None is 1 for each.
+    particles : int
+        Rows for each sample, a power of two up to 256: more follow the law more closely, and cost as much more.
+    method : {"feynman-kac", "svdd"}
+        Resampling, or the best of the candidates.
+    checks : int, optional
+        How often on the way the reward is asked for, the end included; None is 20; where letters are written one by
+        one 5, for each time every row is written to its end; for `DirichletFM` 1, as nothing is random on its way.
+
+    Attributes
+    ----------
+    calls_ : int
+        Calls of each function so far.
+    sequences_ : int
+        Sequences, no two of one call alike, that they were given.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as it should be, or while sampling if a function does not return n numbers.
+
+    Examples
+    --------
+    >>> from seqdiff import MaskedDiffusion
+    >>> model = MaskedDiffusion(width=8, depth=1, epochs=1, savepath=None, verbose=0)
+    >>> model = model.fit(["ACGTAC", "TTGTAC", "ACGAAC", "TTCTAC"])
+    >>> many_a = Reward(lambda sequences: [s.count("A") for s in sequences], strength=5.0, particles=16)
+    >>> min(s.count("A") for s in model.generate(3, guidance=many_a, random_state=0)) >= 2
+    True
+    """
+
+    strength: float
+    method: str
+    checks: int | None
+    counts: dict[str, int]
+    process: Any
+    decode: Callable[..., list[str]]
+    finish_first: bool
+    moments: int
+    progress: float = 0.0
+    memory: dict[str, Any]
+
+    def __init__(
+        self,
+        fn: Any,
+        strength: float = 1.0,
+        *,
+        weights: Sequence[float] | None = None,
+        particles: int = 8,
+        method: str = "feynman-kac",
+        checks: int | None = None,
+    ) -> None:
+        self.functions = list(fn) if isinstance(fn, Sequence) else [fn]
+        if not self.functions or not all(callable(f) for f in self.functions):
+            raise ValueError(f"fn={fn!r} is not possible; give a function of a list of sequences, or several")
+        self.weights = [1.0] * len(self.functions) if weights is None else [float(w) for w in weights]
+        if len(self.weights) != len(self.functions):
+            raise ValueError(f"weights holds {len(self.weights)} numbers for {len(self.functions)} functions")
+        if not isinstance(strength, numbers.Real) or isinstance(strength, bool) or not math.isfinite(strength):
+            raise ValueError(f"strength={strength!r} is not possible; give a number")
+        if particles not in [2**i for i in range(1, 9)]:
+            raise ValueError(f"particles={particles!r} is not possible; give 2, 4, 8, 16, 32, 64, 128 or {CHUNK}")
+        if method not in METHODS:
+            raise ValueError(f"method={method!r} is not known; give one of {', '.join(map(repr, METHODS))}")
+        if checks is not None and (not isinstance(checks, numbers.Integral) or isinstance(checks, bool) or checks < 1):
+            raise ValueError(f"checks={checks!r} is not possible; give a whole number of at least 1, or None")
+        self.strength, self.copies, self.method, self.checks = float(strength), particles, method, checks
+        self.counts = {"calls": 0, "sequences": 0}  # shared by all copies
+
+    @property
+    def calls_(self) -> int:
+        return self.counts["calls"]
+
+    @property
+    def sequences_(self) -> int:
+        return self.counts["sequences"]
+
+    def bind(self, model: Any, n: int, cond: Cond) -> Guidance:
+        process = model.objective_.process
+        bound = copy.copy(self)
+        bound.process, bound.decode = process, model.alphabet_.decode
+        checks, bound.finish_first = plan(process)
+        bound.moments = self.checks or checks
+        return bound
+
+    def take(self, rows: Tensor) -> Guidance:
+        part = copy.copy(self)
+        part.memory = {"reward": 0.0, "log_weight": 0.0, "checked": 0}  # of one trajectory
+        return part
+
+    def at(self, progress: float) -> Guidance:
+        part = copy.copy(self)
+        part.progress = progress
+        return part
+
+    def after(self, state: Any, moment: Any, generator: Any) -> Any:
+        number = int(self.progress * self.moments + 1e-9)
+        last = self.progress >= 1
+        if number <= self.memory["checked"] and not last:
+            return state
+        self.memory["checked"] = number
+        reward = self.strength * self.rewards(self.expected(state, moment, generator, last)).to(state.mask.device)
+        chosen = METHODS[self.method](self.memory, reward.view(-1, self.copies), last, generator)
+        if chosen is None:
+            return state
+        groups = torch.arange(len(chosen), device=chosen.device)[:, None] * self.copies
+        return state.take((groups + chosen).flatten())
+
+    def expected(self, state: Any, moment: Any, generator: Generators, last: bool) -> list[str]:
+        """Return what each row is going to be, or, in the end, is."""
+        if last or self.finish_first:
+            state = state if last else moment.finish()
+            tokens = self.process.decode(state)
+        else:
+            tokens = sample_categorical(moment.predict(), generator)
+        return self.decode(tokens.cpu().numpy(), state.mask.sum(-1).cpu().numpy())
+
+    def rewards(self, sequences: list[str]) -> Tensor:
+        """Return the weighted sum of the functions, (B,); no sequence is asked about twice in one call."""
+        unique = list(dict.fromkeys(sequences))
+        total = np.zeros(len(unique))
+        for fn, weight in zip(self.functions, self.weights, strict=True):
+            total += weight * checked(fn(list(unique)), len(unique), fn)
+        self.counts["calls"] += 1
+        self.counts["sequences"] += len(unique)
+        value = dict(zip(unique, total.tolist(), strict=True))
+        return torch.tensor([value[s] for s in sequences], dtype=torch.float64)
+
+
+def checked(values: Any, n: int, fn: Any) -> np.ndarray:
+    """Return a reward function's values (n,).
+
+    Raises
+    ------
+    ValueError
+        If they are not n numbers below infinity.
+    """
+    name = getattr(fn, "__name__", repr(fn))
+    try:
+        array = np.asarray(values, dtype=float)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"the reward {name} returned something else than numbers; return one for each sequence"
+        ) from None
+    if array.shape != (n,):
+        raise ValueError(
+            f"the reward {name} returned shape {array.shape} for {n} sequences; return one number for each"
+        )
+    if np.isnan(array).any() or (array == np.inf).any():
+        raise ValueError(f"the reward {name} returned nan or inf; return finite numbers, or -inf for what must not be")
+    return array
+
+
+def feynman_kac(memory: dict[str, Any], reward: Tensor, last: bool, generator: Generators) -> Tensor | None:
+    """Return which rows of each group go on, (groups, particles), or None where all do; rewards likewise, times b."""
+    if not last:  # an estimate: a row that seems impossible may yet turn out well, so that it only counts for little
+        least = reward.masked_fill(reward == -torch.inf, torch.inf).amin(-1, keepdim=True)
+        reward = torch.where(least < torch.inf, reward.clamp_min(least - UNLIKELY), 0.0)
+    log_weight = memory["log_weight"] + reward - memory["reward"]
+    weight = probabilities(log_weight)
+    if not last and bool((1 / weight.square().sum(-1) > UNEVEN * reward.shape[1]).all()):
+        memory["log_weight"], memory["reward"] = log_weight, reward
+        return None
+    chosen = draw(weight, generator)
+    memory["log_weight"], memory["reward"] = 0.0, reward.gather(-1, chosen)
+    return chosen
+
+
+def svdd(memory: dict[str, Any], reward: Tensor, last: bool, generator: Generators) -> Tensor:
+    """Return the row of each group from which all go on, (groups, particles)."""
+    return draw(probabilities(reward), generator)[:, :1].expand(reward.shape)
+
+
+METHODS: dict[str, Callable[[dict[str, Any], Tensor, bool, Generators], Tensor | None]] = {
+    "feynman-kac": feynman_kac,
+    "svdd": svdd,
+}
+
+
+def probabilities(log_weight: Tensor) -> Tensor:
+    """Return weights (groups, particles) that sum to 1 in each group; all alike where all are impossible."""
+    possible = (log_weight > -torch.inf).any(-1, keepdim=True)
+    return torch.softmax(torch.where(possible, log_weight, 0.0), -1)
+
+
+def draw(weight: Tensor, generator: Generators) -> Tensor:
+    """Draw as many rows from each group as it has, independently, (groups, particles)."""
+    u = uniform((weight.numel(),), generator, weight.device).to(weight.dtype).view(weight.shape)
+    return torch.searchsorted(weight.cumsum(-1), u, right=True).clamp_max(weight.shape[1] - 1)
+
+
+@singledispatch
+def plan(process: Process) -> tuple[int, bool]:
+    """Return how often to ask for rewards, and whether it takes going on to the end to estimate one."""
+    return 20, False
+
+
+@plan.register
+def _(process: Autoregressive) -> tuple[int, bool]:
+    return 5, True
+
+
+@plan.register
+def _(process: SimplexFlow) -> tuple[int, bool]:
+    return 1, True  # rows that are chosen twice would stay alike: all of them go on to the end
+
+
+@plan.register
+def _(process: DistilledFlow) -> tuple[int, bool]:
+    raise ValueError("Reward chooses between samples on their way, but a student has no way; guide its teacher")

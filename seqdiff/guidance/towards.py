@@ -1,0 +1,85 @@
+"""Guides that follow a classifier or a regressor towards what is wanted."""
+
+from __future__ import annotations
+
+import copy
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from seqdiff.guidance.base import Cond, Strong
+
+
+class Towards(Strong):
+    """A guide with a classifier, or a regressor, and what it should say of each sample.
+
+    What a guide needs of one: ``classifier.encode(y) -> Tensor (n,)``, which knows what can be wanted, and
+    ``classifier.log_likelihood(x, t, mask, wanted) -> (B,)``, log p(wanted | x_t) in nats of what
+    `Process.reading` shows of states, differentiable in x where it is made of numbers. Of `SequenceClassifier`,
+    `SequenceRegressor`, or a person's own.
+
+    Parameters
+    ----------
+    classifier : object
+    y : label, value, or sequence of them
+        What is wanted: one for all, or one for each sample.
+    gamma : float or callable
+        The strength: p(y | x)^gamma.
+    """
+
+    wanted: Tensor
+    """(n,) what is wanted of each sample, once bound."""
+    process: Any
+    """That of the model, once bound."""
+
+    def __init__(self, classifier: Any, y: Any, gamma: Any) -> None:
+        super().__init__(gamma)
+        for name in ("encode", "log_likelihood"):
+            if not hasattr(classifier, name):
+                raise ValueError(
+                    f"{type(self).__name__} needs a classifier of noised sequences, but was given "
+                    f"{_named(classifier)}; give a SequenceClassifier or SequenceRegressor with noise_like=model"
+                )
+        self.classifier, self.y = classifier, y
+        encoded = classifier.encode(y)
+        self.one = len(encoded) == 1 and np.ndim(y) == 0
+        self.encoded = encoded
+
+    def check_noise(self, process: Any) -> None:
+        """Raise a ValueError if the classifier has learned from the noise of another kind of generator."""
+        learned = getattr(self.classifier, "process_", process)
+        if type(learned) is not type(process) or learned.letters != process.letters:
+            noise = "no noise" if type(learned).__name__ == "Clean" else f"the noise of {type(learned).__name__}"
+            raise ValueError(
+                f"{type(self).__name__} follows a classifier that has learned from {noise}, but this generator's noise "
+                f"is {type(process).__name__}; fit it with noise_like=model"
+            )
+
+    def bind(self, model: Any, n: int, cond: Cond) -> Towards:
+        process = model.objective_.process
+        self.check_noise(process)
+        if not self.one and len(self.encoded) != n:
+            raise ValueError(
+                f"{type(self).__name__} has y for {len(self.encoded)} sequences, but {n} are wanted; give one for all, "
+                "or one for each"
+            )
+        bound = copy.copy(self)
+        bound.process = process
+        bound.wanted = self.encoded.to(next(model.objective_.parameters()).device).expand(n)
+        return bound
+
+    def take(self, rows: Tensor) -> Towards:
+        part = copy.copy(self)
+        part.wanted = self.wanted[rows]
+        return part
+
+
+def _named(thing: Any) -> str:
+    return repr(thing) if isinstance(thing, (str, int, float, type(None))) else f"a {type(thing).__name__}"
+
+
+def letters_like(x: Tensor, states: int, dtype: torch.dtype) -> Tensor:
+    """Return letters (B, L) as vectors (B, L, S), all 0 but one 1."""
+    return torch.nn.functional.one_hot(x, states).to(dtype)

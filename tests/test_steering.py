@@ -1,0 +1,101 @@
+"""Guides against the law that they aim at, p(x) p(y | x)^gamma, by brute force on a toy; everything exact but them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from steered import Bayes, Labelled, distance, samples
+
+from seqdiff.guidance import FUDGE, ClassifierBased, ClassifierFree, Reward
+from seqdiff.processes import (
+    SCUD,
+    Autoregressive,
+    Classical,
+    DirichletFlow,
+    Embedding,
+    FirstHitting,
+    Masked,
+    Multinomial,
+    Uniform,
+)
+from seqdiff.processes.embedding import cosine_schedule
+from seqdiff.processes.rates import make_forward
+from seqdiff.processes.schedules import make_schedule
+
+TABLE = torch.tensor([[0.3, 1.0], [-1.2, 0.4], [0.5, -0.9]])
+PROCESSES = {
+    "multinomial": lambda: Multinomial(3, 100),
+    "masked": lambda: Masked(3),
+    "first-hitting": lambda: FirstHitting(3),
+    "uniform": lambda: Uniform(3),
+    "classical": lambda: Classical(make_forward("uniform", "ABC"), make_schedule("cos")),
+    "scud": lambda: SCUD(make_forward("uniform", "ABC"), gamma=0.3),
+    "autoregressive": lambda: Autoregressive(3, 3),
+    "dirichlet": lambda: DirichletFlow(3),
+    "embedding": lambda: Embedding(TABLE, cosine_schedule(200), learned=False),
+}
+STEPS = {"masked": 60, "uniform": 60, "classical": 60, "scud": 40, "dirichlet": 50, "embedding": 60}
+N = 4000  # samples, whose own noise is a total variation of about 0.025
+
+
+@pytest.fixture(scope="module")
+def toy() -> Labelled:
+    return Labelled()
+
+
+def test_the_label_matters(toy):
+    """What would pass for steered if nothing were: the laws are far apart."""
+    assert 0.5 * (toy.tilted(0.0) - toy.p).abs().sum() < 1e-12
+    assert 0.5 * (toy.tilted(1.0) - toy.p).abs().sum() > 0.3
+    assert 0.5 * (toy.tilted(2.0) - toy.tilted(1.0)).abs().sum() > 0.05
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_classifier_free_comes_near_the_tilted_law(toy, name):
+    """At 0 and 1 it is exact; there is no law of single steps that would be at gamma 2."""
+    process, steps = PROCESSES[name](), STEPS.get(name)
+    for gamma, allowed in ((0.0, 0.05), (1.0, 0.05), (2.0, 0.1)):
+        x = samples(toy, process, ClassifierFree(gamma), label=1, n=N, steps=steps)
+        assert distance(toy, x, toy.tilted(gamma)) < allowed, gamma
+
+
+BASED = [name for name in PROCESSES if name != "autoregressive"]
+LETTERS = [name for name in BASED if name not in ("dirichlet", "embedding")]
+
+
+@pytest.mark.parametrize("name", BASED)
+def test_classifier_based_is_bayes_rule(toy, name):
+    """Exact with one call for each letter, or where the gradient is of what the states themselves say."""
+    process = PROCESSES[name]()
+    for gamma, allowed in ((1.0, 0.06), (2.0, 0.1)):
+        guide = ClassifierBased(Bayes(toy, process), 1, gamma=gamma, exact=name in LETTERS)
+        x = samples(toy, process, guide, n=N // 2, steps=STEPS.get(name))
+        assert distance(toy, x, toy.tilted(gamma)) < allowed, gamma
+
+
+@pytest.mark.parametrize("name", LETTERS)
+def test_first_order_is_exact_where_the_classifier_is_linear(toy, name):
+    process = PROCESSES[name]()
+    bayes = Bayes(toy, process)
+    exact, first = (
+        samples(toy, process, ClassifierBased(bayes, 1, gamma=1.5, exact=exact), n=200, steps=10)
+        for exact in (True, False)
+    )
+    assert (exact == first).all(-1).double().mean() > 0.98  # but for rounding
+
+
+def test_fudge_is_bayes_rule(toy):
+    process = PROCESSES["autoregressive"]()
+    for gamma, allowed in ((0.0, 0.03), (1.0, 0.03), (2.0, 0.1)):
+        x = samples(toy, process, FUDGE(Bayes(toy, process), 1, gamma=gamma), n=10_000)
+        assert distance(toy, x, toy.tilted(gamma)) < allowed, gamma
+
+
+@pytest.mark.parametrize("name", PROCESSES)
+def test_feynman_kac_follows_the_reward(toy, name):
+    words = ["".join("ABC"[i] for i in row) for row in toy.x.tolist()]
+    value = dict(zip(words, toy.log_label[:, 1].tolist(), strict=True))
+    reward = Reward(lambda sequences: [value[s] for s in sequences], strength=1.5, particles=32, checks=4)
+    x = samples(toy, PROCESSES[name](), reward, n=1000, steps=20)
+    assert distance(toy, x, toy.tilted(1.5)) < 0.1
+    assert reward.calls_ <= 4 and reward.sequences_ <= 4 * 27
