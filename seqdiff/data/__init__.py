@@ -3,6 +3,7 @@
 from seqdiff.data.alphabet import Alphabet
 from seqdiff.data.alphabets import CODONS, DNA, PROTEIN, RNA, kmers, resolve_alphabet
 from seqdiff.data.dataset import Dataset, prepare
+from seqdiff.data.forbidden import Forbidden
 from seqdiff.data.lengths import LengthLaw
 from seqdiff.data.letters import AlphabetError
 from seqdiff.data.reading import Records, read_records
@@ -19,6 +20,7 @@ __all__ = [
     "Alphabet",
     "AlphabetError",
     "Dataset",
+    "Forbidden",
     "LengthLaw",
     "Records",
     "Target",

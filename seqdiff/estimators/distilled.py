@@ -18,8 +18,8 @@ from seqdiff.data import prepare
 from seqdiff.estimators import parameters
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.estimators.encoding import encode_condition
+from seqdiff.estimators.generating import Order
 from seqdiff.evaluation import kmer_js, kmer_size
-from seqdiff.guidance import Chain
 from seqdiff.processes.dirichlet import SimplexFlow
 from seqdiff.processes.distilled import DistilledFlow
 from seqdiff.sampling import in_batches
@@ -169,7 +169,7 @@ class DistilledFM(SequenceGenerator):
             if "signal" in cond:
                 cond["signal"] *= mask[..., None]
         noise, letters = [], []
-        runs = teacher._run(mask, cond, Chain([]), self.teacher_steps, 1.0, seed)
+        runs = teacher._run(Order(mask, cond, steps=self.teacher_steps), torch.arange(n, device=device), seed)
         with runtime.progress(n, "pair", self.verbose) as bar, torch.no_grad():
             for states in runs:
                 path = iter(states)

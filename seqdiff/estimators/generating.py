@@ -4,22 +4,52 @@ from __future__ import annotations
 
 import numbers
 import os
+import warnings
+from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
+from torch import Tensor
 
 from seqdiff import runtime
-from seqdiff.data import parse_template
+from seqdiff.data import Forbidden, parse_template
 from seqdiff.data.writing import check_output, write_sequences
 from seqdiff.estimators import parameters
 from seqdiff.estimators.encoding import encode_condition
-from seqdiff.guidance import Chain, Guidance, Template
+from seqdiff.guidance import Avoid, Chain, Guidance, LookAhead, Template
 from seqdiff.processes import State
 from seqdiff.sampling import in_batches, trajectory
+
+TRIES = 20
+"""How often a sample that holds a forbidden word is made anew."""
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is to be made: arguments of `generate` that have been checked, on the model's device.
+
+    Parameters
+    ----------
+    mask : Tensor
+        (n, L) which positions each sample has.
+    cond : dict or None
+        Conditions, n rows each.
+    guide : Chain
+        Of n samples.
+    steps, temperature
+        As of `generate`.
+    """
+
+    mask: Tensor
+    cond: dict[str, Tensor] | None = None
+    guide: Chain = Chain([])
+    steps: int | None = None
+    temperature: float = 1.0
 
 
 class GeneratingMixin:
@@ -41,6 +71,7 @@ class GeneratingMixin:
         y: Any = None,
         template: Any = None,
         guidance: Any = None,
+        forbid: Any = None,
         steps: int | None = None,
         temperature: float = 1.0,
         length: Any = None,
@@ -63,6 +94,12 @@ class GeneratingMixin:
             Letters allowed at each position: an IUPAC string for nucleotides, or a list with the allowed letters of
             each position (None: any). Every sample satisfies it exactly; a template fixes the length.
         guidance : Guidance or list of them, optional
+            Of `seqdiff.guidance`; several act one after the other.
+        forbid : str, int or list of them, optional
+            Words that no sample may hold: letters and IUPAC symbols, names of restriction enzymes (DNA), whole numbers
+            for runs of one letter; for nucleotides on both strands. `Autoregressive` and `MaskedDiffusion` do not
+            complete them; whatever holds one all the same is made anew, up to 20 times. Samples that cannot be made
+            are left out, with a warning that says how many and why; `made_` then says which there are.
         steps : int, optional
             Steps of the sampler, each one call of the network; fewer are faster and less exact.
         temperature : float
@@ -85,14 +122,53 @@ class GeneratingMixin:
         seed = runtime.fresh_seed() if random_state is None else parameters.check_seed(random_state)
         if out is not None:
             check_output(out)
-        trajectories = self._trajectories(n, y, template, guidance, steps, temperature, length, seed)
-        sequences: list[str] = []
-        for final in self._finals(n, trajectories):
-            lengths = final.mask.sum(-1).cpu().numpy()
-            sequences += self.alphabet_.decode(self.objective_.process.decode(final).cpu().numpy(), lengths)
+        words = None if forbid is None else Forbidden(forbid, self.alphabet_)
+        order = self._order(n, y, template, guidance, words, steps, temperature, length, seed)
+        return self._deliver(order, words, seed, out)
+
+    def _deliver(self, order: Order, words: Forbidden | None, seed: int, out: Any) -> list[str]:
+        """Make what was ordered, what holds forbidden words again and again, and write it."""
+        device, n = order.mask.device, len(order.mask)
+        sequences: dict[int, str] = {}
+        missing: dict[int, str] = dict.fromkeys(range(n), "")
+        for attempt in range(1 if words is None else 1 + TRIES):
+            which = torch.tensor(sorted(missing), device=device)
+            made = self._made(order, which, seed if attempt == 0 else runtime.seed_of(seed, "again", attempt))
+            for i, sequence in zip(which.tolist(), made, strict=True):
+                word = None if words is None else words.found(sequence)
+                if word is None:
+                    sequences[i] = sequence
+                    del missing[i]
+                else:
+                    missing[i] = word
+            if not missing:
+                break
+        if missing:
+            held = ", ".join(f"{word} {count}" for word, count in Counter(missing.values()).most_common())
+            found = f"{len(missing):,} of {n:,} held a forbidden word after {TRIES} more tries each ({held})"
+            if not sequences:
+                raise ValueError(f"{found}; forbid less, or give another template")
+            warnings.warn(f"{found}; they are left out", stacklevel=3)
+        self.made_ = np.array(sorted(sequences))
         self.seed_ = seed
+        kept = [sequences[i] for i in self.made_.tolist()]
         if out is not None:
-            self._write(sequences, Path(out), seed)
+            self._write(kept, Path(out), seed)
+        return kept
+
+    def _made(self, order: Order, which: Tensor, seed: int) -> list[str]:
+        """Return the samples with these numbers as strings."""
+        sequences: list[str] = []
+        with runtime.progress(len(which), "sequence", self.verbose) as bar:
+            for states in self._run(order, which, seed):
+                path = iter(states)
+                final = next(path)
+                for state in path:
+                    final = state
+                    bar.update(0)  # shows the time that passes
+                lengths = final.mask.sum(-1).cpu().numpy()
+                sequences += self.alphabet_.decode(self.objective_.process.decode(final).cpu().numpy(), lengths)
+                bar.update(len(final.x))
         return sequences
 
     def _write(self, sequences: list[str], out: Path, seed: int) -> None:
@@ -124,72 +200,72 @@ class GeneratingMixin:
         check_is_fitted(self, "objective_")
         parameters.check_number("n", n, numbers.Integral, 1, runtime.CHUNK // Chain(as_guides(guidance)).copies)
         seed = parameters.check_seed(random_state)
-        return next(self._trajectories(n, y, template, guidance, steps, temperature, length, seed))
+        order = self._order(n, y, template, guidance, None, steps, temperature, length, seed)
+        return next(self._run(order, torch.arange(n, device=order.mask.device), seed))
 
-    def _finals(self, n: int, trajectories: Iterator[Iterator[State]]) -> Iterator[State]:
-        """Yield the final states, a group of rows at a time."""
-        with runtime.progress(n, "sequence", self.verbose) as bar:
-            for states in trajectories:
-                path = iter(states)
-                final = next(path)
-                for state in path:
-                    final = state
-                    bar.update(0)  # shows the time that passes
-                bar.update(len(final.x))
-                yield final
-
-    def _trajectories(self, n, y, template, guidance, steps, temperature, length, seed) -> Iterator[Iterator[State]]:
-        """Check the arguments at once, and return an iterator over one trajectory for each group of rows."""
+    def _order(self, n, y, template, guidance, words, steps, temperature, length, seed) -> Order:
+        """Return the arguments, checked."""
         parameters.check_generate(n, steps, temperature)
-        device = next(self.objective_.parameters()).device
-        guides = as_guides(guidance)
+        allowed = None
         if template is not None:
             allowed = parse_template(template, self.alphabet_, self.length_law_, length)
             length = len(allowed)
-            guides.append(Template(torch.from_numpy(allowed).to(device)))
-        if y is not None and self.target_ is None:
-            raise ValueError("y was given, but this model was fitted without labels; fit(X, y) first")
-        y = None if y is None else parameters.drawn_labels(y, self.target_, n, seed)
+            if words is not None and (word := words.unavoidable(allowed)) is not None:
+                raise ValueError(f"the template holds {word}, which forbid rules out; change one of them")
         free = length is None and self.objective_.process.models_length
         longest = self.length_law_.max_length
         lengths = np.full(n, longest) if free else parameters.check_lengths(length, n, self.length_law_, seed)
-        width = int(lengths.max())
-        if y is not None and self.target_.kind == "signal":
-            parameters.check_signal(y, width, longest)
-        cond = None if y is None else encode_condition(self.target_, y, n, width, device)
-        mask = torch.arange(width) < torch.as_tensor(lengths)[:, None]
+        mask = torch.arange(int(lengths.max())) < torch.as_tensor(lengths)[:, None]
         if free:
             mask = torch.zeros_like(mask)  # no position is known to be real: the process says where sequences end
-        return self._run(mask.to(device), cond, Chain(guides).bind(self, n, cond), steps, temperature, seed)
+        return self._bound(mask, y, allowed, guidance, words, steps, temperature, seed)
 
-    def _run(self, mask, cond, guide, steps, temperature, seed) -> Iterator[Iterator[State]]:
-        """Return an iterator over one trajectory for each group of rows of `mask`, on the model's device.
+    def _bound(self, mask, y, allowed, guidance, words, steps, temperature, seed) -> Order:
+        """Return an order for sequences of a mask (n, L) with allowed letters (L, K), (n, L, K) or None."""
+        device, (n, width) = next(self.objective_.parameters()).device, mask.shape
+        guides = as_guides(guidance)
+        if allowed is not None:
+            ahead = [guide for guide in guides if isinstance(guide, LookAhead)]
+            guides = [guide for guide in guides if guide not in ahead]
+            guides.append((ahead[0].template if ahead else Template)(torch.from_numpy(allowed).to(device)))
+        if words is not None:
+            guides.append(Avoid(words.patterns))
+        if y is not None and self.target_ is None:
+            raise ValueError("y was given, but this model was fitted without labels; fit(X, y) first")
+        y = None if y is None else parameters.drawn_labels(y, self.target_, n, seed)
+        if y is not None and self.target_.kind == "signal":
+            parameters.check_signal(y, width, self.length_law_.max_length)
+        cond = None if y is None else encode_condition(self.target_, y, n, width, device)
+        return Order(mask.to(device), cond, Chain(guides).bind(self, n, cond), steps, temperature)
+
+    def _run(self, order: Order, which: Tensor, seed: int) -> Iterator[Iterator[State]]:
+        """Return an iterator over one trajectory for each group of the samples with these numbers.
 
         Where the guide wants several rows for a sample, these stand together, and the first is what is seen of them.
         """
-        device = mask.device
+        device, guide = order.mask.device, order.guide
         rows = runtime.rows_at_once(device)
         network = runtime.autocasting(guide.wrap(self.objective_.network), device, self.precision)
         network = in_batches(network, rows)
 
         def run(first: int) -> Iterator[State]:
-            part = torch.arange(first, min(first + rows, len(mask) * guide.copies), device=device)
-            sample = part // guide.copies
+            part = torch.arange(first, min(first + rows, len(which) * guide.copies), device=device)
+            sample = which[part // guide.copies]
             generators = runtime.chunk_generators(len(part), device, seed, "sample", first=first // runtime.CHUNK)
             states = trajectory(
                 self.objective_.process,
                 network,
-                mask[sample],
+                order.mask[sample],
                 generators,
-                cond=None if cond is None else {k: v[sample] for k, v in cond.items()},
+                cond=None if order.cond is None else {k: v[sample] for k, v in order.cond.items()},
                 guidance=guide.take(sample),
-                steps=steps,
-                temperature=temperature,
+                steps=order.steps,
+                temperature=order.temperature,
             )
             firsts = slice(None, None, guide.copies)
             return states if guide.copies == 1 else (state.take(firsts) for state in states)
 
-        return (run(first) for first in range(0, len(mask) * guide.copies, rows))
+        return (run(first) for first in range(0, len(which) * guide.copies, rows))
 
 
 def as_guides(guidance: Any) -> list[Guidance]:

@@ -1,5 +1,7 @@
 """Guides: what makes a generator write the sequences that are wanted."""
 
+from seqdiff.guidance.ahead import LookAhead
+from seqdiff.guidance.avoid import Avoid
 from seqdiff.guidance.base import Chain, Guidance
 from seqdiff.guidance.classifier_based import ClassifierBased
 from seqdiff.guidance.classifier_free import ClassifierFree
@@ -13,11 +15,13 @@ __all__ = [
     "FUDGE",
     "NOS",
     "PPLM",
+    "Avoid",
     "Chain",
     "ClassifierBased",
     "ClassifierFree",
     "Guidance",
     "LatentClassifier",
+    "LookAhead",
     "Reward",
     "Template",
 ]

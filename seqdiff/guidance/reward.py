@@ -106,8 +106,7 @@ class Reward(Guidance):
             raise ValueError(f"weights holds {len(self.weights)} numbers for {len(self.functions)} functions")
         if not isinstance(strength, numbers.Real) or isinstance(strength, bool) or not math.isfinite(strength):
             raise ValueError(f"strength={strength!r} is not possible; give a number")
-        if particles not in [2**i for i in range(1, 9)]:
-            raise ValueError(f"particles={particles!r} is not possible; give 2, 4, 8, 16, 32, 64, 128 or {CHUNK}")
+        check_particles(particles)
         if method not in METHODS:
             raise ValueError(f"method={method!r} is not known; give one of {', '.join(map(repr, METHODS))}")
         if checks is not None and (not isinstance(checks, numbers.Integral) or isinstance(checks, bool) or checks < 1):
@@ -149,8 +148,6 @@ class Reward(Guidance):
         self.memory["checked"] = number
         reward = self.strength * self.rewards(self.expected(state, moment, generator, last)).to(state.mask.device)
         chosen = METHODS[self.method](self.memory, reward.view(-1, self.copies), last, generator)
-        if chosen is None:
-            return state
         groups = torch.arange(len(chosen), device=chosen.device)[:, None] * self.copies
         return state.take((groups + chosen).flatten())
 
@@ -173,6 +170,12 @@ class Reward(Guidance):
         self.counts["sequences"] += len(unique)
         value = dict(zip(unique, total.tolist(), strict=True))
         return torch.tensor([value[s] for s in sequences], dtype=torch.float64)
+
+
+def check_particles(particles: Any) -> None:
+    """Raise a ValueError unless groups of so many rows fit what draws its noise together."""
+    if particles not in [2**i for i in range(1, CHUNK.bit_length())]:
+        raise ValueError(f"particles={particles!r} is not possible; give a power of two from 2 to {CHUNK}")
 
 
 def checked(values: Any, n: int, fn: Any) -> np.ndarray:
@@ -199,19 +202,26 @@ def checked(values: Any, n: int, fn: Any) -> np.ndarray:
     return array
 
 
-def feynman_kac(memory: dict[str, Any], reward: Tensor, last: bool, generator: Generators) -> Tensor | None:
-    """Return which rows of each group go on, (groups, particles), or None where all do; rewards likewise, times b."""
+def feynman_kac(memory: dict[str, Any], reward: Tensor, last: bool, generator: Generators) -> Tensor:
+    """Return which rows of each group go on, (groups, particles); rewards likewise, times the strength."""
     if not last:  # an estimate: a row that seems impossible may yet turn out well, so that it only counts for little
         least = reward.masked_fill(reward == -torch.inf, torch.inf).amin(-1, keepdim=True)
         reward = torch.where(least < torch.inf, reward.clamp_min(least - UNLIKELY), 0.0)
-    log_weight = memory["log_weight"] + reward - memory["reward"]
-    weight = probabilities(log_weight)
-    if not last and bool((1 / weight.square().sum(-1) > UNEVEN * reward.shape[1]).all()):
-        memory["log_weight"], memory["reward"] = log_weight, reward
-        return None
-    chosen = draw(weight, generator)
-    memory["log_weight"], memory["reward"] = 0.0, reward.gather(-1, chosen)
+    chosen, memory["log_weight"] = resampled(memory["log_weight"] + reward - memory["reward"], last, generator)
+    memory["reward"] = reward.gather(-1, chosen)
     return chosen
+
+
+def resampled(log_weight: Tensor, last: bool, generator: Generators) -> tuple[Tensor, Tensor]:
+    """Return which rows go on, (groups, particles), and their weights: where these are even enough, all as they are.
+
+    In the end all groups are drawn by their weights.
+    """
+    weight = probabilities(log_weight)
+    uneven = 1 / weight.square().sum(-1, keepdim=True) < UNEVEN * weight.shape[1]
+    drawn, all_rows = draw(weight, generator), torch.arange(weight.shape[1], device=weight.device)
+    again = torch.ones_like(uneven) if last else uneven
+    return torch.where(again, drawn, all_rows), torch.where(again, 0.0, log_weight)
 
 
 def svdd(memory: dict[str, Any], reward: Tensor, last: bool, generator: Generators) -> Tensor:
@@ -219,7 +229,7 @@ def svdd(memory: dict[str, Any], reward: Tensor, last: bool, generator: Generato
     return draw(probabilities(reward), generator)[:, :1].expand(reward.shape)
 
 
-METHODS: dict[str, Callable[[dict[str, Any], Tensor, bool, Generators], Tensor | None]] = {
+METHODS: dict[str, Callable[[dict[str, Any], Tensor, bool, Generators], Tensor]] = {
     "feynman-kac": feynman_kac,
     "svdd": svdd,
 }
