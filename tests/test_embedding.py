@@ -115,6 +115,12 @@ def test_even_embeddings_are_as_far_from_one_another(dim):
     assert not torch.allclose(even_embeddings(4, dim, seeded()), even_embeddings(4, dim, seeded(1)))
 
 
+def test_even_embeddings_of_many_letters_are_orthonormal_columns():
+    e = even_embeddings(20_000, 16, seeded()).double()  # with a matrix of all pairs this would take an hour
+    assert torch.allclose(e.T @ e, torch.eye(16, dtype=torch.float64), atol=1e-5)
+    assert float(e.mean(0).abs().max()) < 1e-6
+
+
 def test_blosum62_embeddings_have_its_inner_products():
     from Bio.Align import substitution_matrices
 
@@ -486,6 +492,7 @@ def test_labels_and_proteins():
         ({"embeddings": "word2vec"}, "give 'blosum62', a table or None"),
         ({"embeddings": np.eye(5)}, "4 letters (ACGT)"),
         ({"embeddings": np.eye(4), "dim": 3}, "leave dim out"),
+        ({"embeddings": np.eye(4), "alphabet": "dna 5-mers"}, "1024 letters (AAAAAAAAACAAAAG"),
         ({"embeddings": np.full((4, 2), np.nan)}, "give finite ones"),
         ({"embeddings": [[0, 1], [1, 0], [2, 2], [1, 0]]}, "for 'C' and 'T'"),
         ({"embeddings": [["a"], ["b"], ["c"], ["d"]]}, "give a table of numbers"),
