@@ -140,6 +140,8 @@ class GeneratingMixin:
         parameters.check_generate(n, steps, temperature)
         device = next(self.objective_.parameters()).device
         guides = _as_guides(guidance)
+        for guide in guides:
+            guide.check(n)
         if template is not None:
             allowed = parse_template(template, self.alphabet_, self.length_law_, length)
             length = len(allowed)

@@ -18,7 +18,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqdiff import runtime
-from seqdiff.data import prepare, random_split
+from seqdiff.data import Dataset, LengthLaw, prepare, random_split
 from seqdiff.data.target import Target
 from seqdiff.estimators import parameters
 from seqdiff.estimators.encoding import encode_batch
@@ -136,16 +136,15 @@ class NoisyClassifier(BaseEstimator):
         for name in ("width", "depth", "batch_size"):
             parameters.check_number(name, getattr(self, name), numbers.Integral, 1, float("inf"))
         parameters.check_number("epochs", self.epochs, numbers.Integral, 1, float("inf"), True)
+        parameters.check_number("lr", self.lr, numbers.Real, 1e-12, 1e3)
+        parameters.check_number("random_state", self.random_state, numbers.Integral, 0, 2**63 - 1)
         data = prepare(X, y, alphabet=self.model.alphabet_)
-        law = self.model.length_law_
-        if (data.lengths > law.max_length).any():
-            raise ValueError(
-                f"X has a sequence of {data.lengths.max()} letters, but the model knows at most {law.max_length}; "
-                "leave longer ones out"
-            )
+        law = self._length_law(data)
         if data.y is None:
             raise ValueError("y is missing; give a class for each sequence")
         target = Target().fit(data.y, "class")
+        if len(target.classes_) < 2:
+            raise ValueError(f"y has the one class {target.classes_[0]!r}; give sequences of two or more")
         device = next(self.model.objective_.parameters()).device
         batch = encode_batch(data, law.max_length, device, target)
         assert batch.cond is not None
@@ -169,6 +168,16 @@ class NoisyClassifier(BaseEstimator):
         self.classes_, self.evaluations_ = list(target.classes_), trainer.evaluations
         return self
 
+    def _length_law(self, data: Dataset) -> LengthLaw:
+        """Return the model's, if it knows the sequences' lengths."""
+        law = self.model.length_law_
+        if (data.lengths > law.max_length).any():
+            raise ValueError(
+                f"X has a sequence of {data.lengths.max()} letters, but the model knows at most {law.max_length}; "
+                "leave longer ones out"
+            )
+        return law
+
     def _settings(self, n: int) -> Settings:
         epochs = self.epochs or min(max(1, round(BATCHES * self.batch_size / n)), 400)
         return Settings(
@@ -186,13 +195,37 @@ class NoisyClassifier(BaseEstimator):
         )
 
     def log_prob(self, state: State) -> Tensor:
-        """Return log p(y | x_t, t), (B, C), differentiable in the vectors of a state of the model's process."""
+        """Return log p(y | x_t, t), (B, C), differentiable in the vectors of a state of the model's process.
+
+        Raises
+        ------
+        ValueError
+            If the state cannot be of the model that the classifier was fitted to.
+        """
         check_is_fitted(self, "objective_")
+        self._check(state)
         return torch.log_softmax(self.objective_.logits(state), -1)
 
     def noise_scale(self, state: State) -> Tensor:
         """Return sqrt(v_t), (B,), the standard deviation of the noise in the vectors of a state."""
+        self._check(state)
         return self.model.objective_.process.noise[state.t].sqrt()
+
+    def _check(self, state: State) -> None:
+        """Raise a ValueError for the states of another model: letters, points, other vectors, times or lengths."""
+        process, longest = self.model.objective_.process, self.model.length_law_.max_length
+        vectors = state.x.ndim == 3 and state.x.is_floating_point() and not state.t.is_floating_point()
+        if not (
+            vectors
+            and state.x.shape[2] == process.dim
+            and state.x.shape[1] <= longest
+            and bool((state.t <= process.steps).all())
+        ):
+            raise ValueError(
+                "the classifier knows the noised vectors of the EmbeddingDiffusion that it was fitted to "
+                f"({process.dim} dimensions, times 0 to {process.steps}, at most {longest} letters), but was given "
+                f"other states, of shape {tuple(state.x.shape)}; generate with that model"
+            )
 
     def predict_proba(self, X: Any, t: int = 0, random_state: int = 0) -> np.ndarray:
         """Return p(y | x_t) (n, C) of sequences noised to time t of 0 to T.
@@ -200,15 +233,17 @@ class NoisyClassifier(BaseEstimator):
         Raises
         ------
         ValueError
-            If the sequences have letters that the model does not know, or there is no such time.
+            If the sequences have letters that the model does not know or are longer than it knows, or there is no
+            such time.
         """
         check_is_fitted(self, "objective_")
         model, process = self.model, self.model.objective_.process
         parameters.check_number("t", t, numbers.Integral, 0, process.steps)
+        seed = parameters.check_seed(random_state)
         data = prepare(X, alphabet=model.alphabet_)
         device = next(model.objective_.parameters()).device
-        batch = encode_batch(data, model.length_law_.max_length, device)
-        return np.concatenate([p.cpu().numpy() for p in self._probabilities(batch, t, random_state)])
+        batch = encode_batch(data, self._length_law(data).max_length, device)
+        return np.concatenate([p.cpu().numpy() for p in self._probabilities(batch, t, seed)])
 
     def _probabilities(self, batch: Batch, t: int, seed: int) -> Iterator[Tensor]:
         process = self.model.objective_.process

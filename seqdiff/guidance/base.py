@@ -31,6 +31,9 @@ class Guidance:
         """Return the state after a step: resampled, or moved along a gradient."""
         return state
 
+    def check(self, n: int) -> None:
+        """Raise a ValueError if the guide is not meant for `n` sequences; asked before any is made."""
+
     def take(self, rows: slice) -> Guidance:
         """Return the guide of some of the rows; a guide that is the same for all returns itself."""
         return self
@@ -62,6 +65,10 @@ class Chain(Guidance):
         for guide in self.guides:
             state = guide.after(state, predict, generator)
         return state
+
+    def check(self, n: int) -> None:
+        for guide in self.guides:
+            guide.check(n)
 
     def take(self, rows: slice) -> Chain:
         return Chain([guide.take(rows) for guide in self.guides])

@@ -74,20 +74,26 @@ class LatentClassifier(Guidance):
                 raise ValueError(f"{name}={value!r} is not possible; give {wanted}")
         self.classifier, self.strength, self.steps, self.lr = classifier, strength, steps, lr
         self.one = isinstance(y, str) or not isinstance(y, Sequence) and getattr(y, "ndim", 0) == 0
-        known = {label: i for i, label in enumerate(classifier.classes_)}
+        known = getattr(classifier, "classes_", None)
+        if known is None:
+            raise ValueError(f"classifier is a {type(classifier).__name__} without classes_; fit it first")
         wanted_classes = [y] if self.one else list(y)
         for label in wanted_classes:
             if label not in known:
                 names = ", ".join(map(repr, list(known)[:10]))
                 raise ValueError(f"y={label!r} is none of the classifier's classes; give one of {names}")
-        self.wanted = torch.tensor([known[label] for label in wanted_classes])
+        numbers_of = {label: i for i, label in enumerate(known)}
+        self.wanted = torch.tensor([numbers_of[label] for label in wanted_classes], dtype=torch.int64)
+
+    def check(self, n: int) -> None:
+        if not self.one and len(self.wanted) != n:
+            raise ValueError(f"y holds {len(self.wanted)} classes, but {n} sequences are made; give one for each")
 
     def after(self, state: Any, predict: Predict, generator: Any) -> Any:
         if "letters" in state.extra or self.strength == 0:  # what is written is written
             return state
-        rows = self.wanted.to(state.x.device).expand(len(state.x)) if self.one else self.wanted.to(state.x.device)
-        if len(rows) != len(state.x):
-            raise ValueError(f"y holds {len(rows)} classes, but {len(state.x)} sequences are made; give one for each")
+        self.check(len(state.x))
+        rows = self.wanted.to(state.x.device).expand(len(state.x))
         scale = self.classifier.noise_scale(state).to(state.x.dtype)[:, None, None]
         real = state.mask[..., None]
         u, total = torch.zeros_like(state.x), torch.ones_like(state.x)
