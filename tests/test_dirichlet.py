@@ -405,6 +405,46 @@ def test_it_learns_what_a_class_means():
     assert (made.count("G") + made.count("T")) / len(made) > 0.95
 
 
+def test_classes_are_drawn_as_often_as_they_occur():
+    x = sequences(240, 4, "AC") + sequences(60, 4, "GT")
+    model = tiny(width=16, epochs=8, ema=0.9).fit(x, ["ac"] * 240 + ["gt"] * 60)
+    made = model.generate(1000, y="empirical", random_state=0)
+    share = np.mean([set(s) <= set("GT") for s in made])
+    assert abs(share - 0.2) < 0.05  # four standard errors
+    assert share + np.mean([set(s) <= set("AC") for s in made]) > 0.9
+    assert made == model.generate(1000, y="empirical", random_state=0)
+
+
+MOTIF = "GATC"
+
+
+def with_motif(where: np.ndarray) -> list[str]:
+    """Return sequences of 12 letters with a motif at the given places."""
+    return [s[:i] + MOTIF + s[i + 4 :] for s, i in zip(sequences(len(where), 12), where, strict=True)]
+
+
+def test_a_signal_says_where_a_motif_stands():
+    where = np.random.default_rng(0).integers(0, 9, 600)
+    x = with_motif(where)
+    signal = np.eye(12)[where][..., None]  # (n, L, 1): 1 where it starts
+    model = tiny(width=16, depth=2, epochs=8, ema=0.9).fit(x, signal)
+    wanted = np.arange(9).repeat(20)
+    made = model.generate(180, y=np.eye(12)[wanted][..., None], random_state=0)
+    assert np.mean([s[i : i + 4] == MOTIF for s, i in zip(made, wanted, strict=True)]) > 0.9
+    assert np.mean([s[(i + 6) % 12 :][:4] == MOTIF for s, i in zip(made, wanted, strict=True)]) < 0.1
+    one = model.generate(40, y=np.eye(12)[7][:, None], random_state=0)  # one signal for all
+    assert np.mean([s[7:11] == MOTIF for s in one]) > 0.9
+
+
+def test_a_class_says_where_a_motif_stands():
+    where = np.array([1, 7] * 200)
+    model = tiny(width=32, depth=2, epochs=15, ema=0.9).fit(with_motif(where), where)
+    for place in (1, 7):
+        made = model.generate(60, y=place, random_state=0)
+        assert np.mean([s[place : place + 4] == MOTIF for s in made]) > 0.75
+        assert np.mean([s[8 - place :][:4] == MOTIF for s in made]) < 0.1
+
+
 def test_proteins_and_a_saved_model(workdir):
     model = tiny(solver="heun", t_max=10.0, alphabet="protein").fit(sequences(60, 8, "ACDEFGHIKLMNPQRSTVWY"))
     model.save("model.safetensors")
