@@ -125,6 +125,18 @@ def test_pairs_are_the_teachers_own(labelled):
     assert (given.cond["label"] == 1).all()
 
 
+def test_labels_of_several_columns_are_given_as_in_fit():
+    x, y = sequences(40, 4), {"a": ["u", "v"] * 20, "b": np.arange(40) / 10}
+    teacher = DirichletFM(**SMALL, epochs=1).fit(x, y)
+    draw = DistilledFM(pairs=30, teacher_steps=2, verbose=0)._draw_pairs
+    named = draw(teacher, {"a": ["v", "v"], "b": [1.0, 2.0]}).cond
+    assert (named["label"] == 1).all() and len(named["value"].unique()) == 2
+    rows = draw(teacher, [{"a": "v", "b": 1.0}, {"a": "v", "b": 2.0}]).cond
+    assert all(torch.equal(named[name], rows[name]) for name in named)
+    with pytest.raises(ValueError, match="column 'a' of y has shape"):
+        draw(teacher, {"a": "v"})
+
+
 def test_signals_have_to_be_given():
     rng = np.random.default_rng(0)
     high = rng.random((200, 5)) < 0.5
