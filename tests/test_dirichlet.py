@@ -218,6 +218,28 @@ def test_the_loss_is_the_cross_entropy_over_the_times_of_training():
         assert abs(float(found.double().mean()) - expected) < 5 * float(found.double().std()) / math.sqrt(n)
 
 
+def test_validation_takes_a_time_from_every_stratum(monkeypatch):
+    process, seen = LinearFlow(3), []
+    monkeypatch.setattr(process, "quantile", lambda u: seen.append(u) or u)
+    x0, mask = torch.zeros(200, 1, dtype=torch.int64), torch.ones(200, 1, dtype=torch.bool)
+    assert len([*process.bound_terms(independent(process, double([0.5, 0.3, 0.2])), x0, None, mask, 4, seeded())]) == 4
+    for i, u in enumerate(seen):
+        assert (4 * u >= i).all() and (4 * u < i + 1).all() and float(u.std()) > 0.05
+
+
+def test_every_row_of_a_batch_sees_early_and_late_times(monkeypatch):
+    """And every batch sees all of them: two rows are never much closer than 1/32."""
+    process, seen = LinearFlow(3), []
+    monkeypatch.setattr(process, "quantile", lambda u: seen.append(u) or u)
+    x0, mask = torch.zeros(32, 1, dtype=torch.int64), torch.ones(32, 1, dtype=torch.bool)
+    for seed in range(50):
+        process.loss(independent(process, double([0.5, 0.3, 0.2])), x0, None, mask, seeded(seed))
+    u = torch.stack(seen)  # (50, 32)
+    assert float(u.amin(0).max()) < 0.3 and float(u.amax(0).min()) > 0.7
+    counts = torch.stack([torch.bincount((8 * row).long(), minlength=8) for row in u])
+    assert counts.min() >= 2 and counts.max() <= 6 and float(u.max()) < 1
+
+
 def divergence(process: SimplexFlow, p: torch.Tensor, steps: int, n: int = 300_000) -> float:
     """Return KL(decoded letters || p) in nats, of n letters."""
     state = run(process, independent(process, p), everywhere(n), steps)
