@@ -168,6 +168,15 @@ def test_the_profile_is_what_independent_letters_lose():
         assert float(process.profile[t]) == pytest.approx(float(lost), rel=0.25)
 
 
+def test_the_end_costs_what_gaussians_differ_by():
+    """Where much of the letters is left at the end."""
+    process = Embedding(TABLE, np.array([1.0, 0.9, 0.5]), learned=False)
+    x0, mask = torch.tensor([[0, 1, 2], [2, 1, 1]]), torch.tensor([[True, True, True], [True, False, False]])
+    noised = torch.distributions.Normal(0.5**0.5 * process.embeddings[x0], (1 - 0.5 * 0.9) ** 0.5)
+    each = torch.distributions.kl_divergence(noised, torch.distributions.Normal(0.0, 1.0)).sum(-1)
+    assert torch.allclose(process.prior_kl(x0, mask), (each * mask).sum(-1))
+
+
 def test_temperature_acts_on_the_context_alone():
     process, logits = make(20), torch.randn(4, 3, 3, generator=seeded(), dtype=torch.float64)
     state = process.corrupt(torch.ones(4, 3, dtype=torch.int64), torch.full((4,), 6), torch.ones(4, 3) > 0, seeded())
@@ -446,8 +455,11 @@ def test_self_conditioning_is_trained_with_and_without(cls):
         seen.append(x)
         return torch.zeros(*x.shape[:2], 3)
 
-    process.loss(denoiser, torch.zeros(400, 2, dtype=torch.int64), None, torch.ones(400, 2) > 0, seeded())
-    assert abs(float((seen[-1][..., 2:] != 0).any(-1).any(-1).double().mean()) - 0.5) < 0.1
+    mask = torch.arange(5) < torch.randint(1, 6, (400, 1), generator=seeded())
+    process.loss(denoiser, torch.zeros(400, 5, dtype=torch.int64), None, mask, seeded())
+    estimate = seen[-1][..., 2:]
+    assert abs(float((estimate != 0).any(-1).any(-1).double().mean()) - 0.5) < 0.1
+    assert not estimate[~mask].any()  # as in sampling
 
 
 def test_self_conditioning_shows_the_mean_though_the_sampler_aims_at_an_embedding():
