@@ -10,6 +10,7 @@ import re
 
 import numpy as np
 import pytest
+import torch
 
 import seqdiff
 from seqdiff import MaskedDiffusion
@@ -26,6 +27,7 @@ from seqdiff.data import (
     prepare,
     resolve_alphabet,
 )
+from seqdiff.estimators.encoding import encode_batch
 
 MOLECULES = ["CC(=O)Oc1ccccc1", "C[C@@H](N)C(=O)O", "Brc1cc[nH]c1Cl", "C%12CCCC%12", "[Na+].[Cl-]", "N#CC=C\\F", "CS"]
 
@@ -222,6 +224,13 @@ def test_every_alphabet_through_a_model(kind, tmp_path):
     assert loaded.get_params()["alphabet"] == spec
     if not model.length_law_.fixed:
         assert {len(model.alphabet_.split(s)) for s in model.generate(4, length=3, random_state=0)} == {3}
+
+
+@pytest.mark.parametrize("letters", [300, 70_000])
+def test_tokens_of_any_size_are_numbers_that_torch_can_compute_with(letters):
+    data = prepare(["\u4e00\u4e01"], alphabet=[chr(0x10000 + i) for i in range(letters - 2)] + ["\u4e00", "\u4e01"])
+    x0 = encode_batch(data, 2, torch.device("cpu")).x0
+    assert torch.where(x0 > letters - 2, x0, 0)[[0]].tolist() == [[0, letters - 1]]
 
 
 def test_bits_are_per_letter_of_the_alphabet():

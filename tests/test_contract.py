@@ -32,7 +32,7 @@ from seqdiff.processes import (
     Uniform,
 )
 from seqdiff.processes.dirichlet import heun
-from seqdiff.processes.embedding import cosine_schedule
+from seqdiff.processes.gaussian import cosine_schedule
 from seqdiff.processes.rates import make_forward
 from seqdiff.processes.schedules import make_schedule
 from seqdiff.runtime import chunk_generators

@@ -218,6 +218,28 @@ def test_the_loss_is_the_cross_entropy_over_the_times_of_training():
         assert abs(float(found.double().mean()) - expected) < 5 * float(found.double().std()) / math.sqrt(n)
 
 
+def test_validation_takes_a_time_from_every_stratum(monkeypatch):
+    process, seen = LinearFlow(3), []
+    monkeypatch.setattr(process, "quantile", lambda u: seen.append(u) or u)
+    x0, mask = torch.zeros(200, 1, dtype=torch.int64), torch.ones(200, 1, dtype=torch.bool)
+    assert len([*process.bound_terms(independent(process, double([0.5, 0.3, 0.2])), x0, None, mask, 4, seeded())]) == 4
+    for i, u in enumerate(seen):
+        assert (4 * u >= i).all() and (4 * u < i + 1).all() and float(u.std()) > 0.05
+
+
+def test_every_row_of_a_batch_sees_early_and_late_times(monkeypatch):
+    """And every batch sees all of them: two rows are never much closer than 1/32."""
+    process, seen = LinearFlow(3), []
+    monkeypatch.setattr(process, "quantile", lambda u: seen.append(u) or u)
+    x0, mask = torch.zeros(32, 1, dtype=torch.int64), torch.ones(32, 1, dtype=torch.bool)
+    for seed in range(50):
+        process.loss(independent(process, double([0.5, 0.3, 0.2])), x0, None, mask, seeded(seed))
+    u = torch.stack(seen)  # (50, 32)
+    assert float(u.amin(0).max()) < 0.3 and float(u.amax(0).min()) > 0.7
+    counts = torch.stack([torch.bincount((8 * row).long(), minlength=8) for row in u])
+    assert counts.min() >= 2 and counts.max() <= 6 and float(u.max()) < 1
+
+
 def divergence(process: SimplexFlow, p: torch.Tensor, steps: int, n: int = 300_000) -> float:
     """Return KL(decoded letters || p) in nats, of n letters."""
     state = run(process, independent(process, p), everywhere(n), steps)
@@ -403,6 +425,46 @@ def test_it_learns_what_a_class_means():
     model = tiny(width=16, epochs=8, ema=0.9).fit(x, ["ac"] * 200 + ["gt"] * 200)
     made = "".join(model.generate(200, y="gt", random_state=0))
     assert (made.count("G") + made.count("T")) / len(made) > 0.95
+
+
+def test_classes_are_drawn_as_often_as_they_occur():
+    x = sequences(240, 4, "AC") + sequences(60, 4, "GT")
+    model = tiny(width=16, epochs=8, ema=0.9).fit(x, ["ac"] * 240 + ["gt"] * 60)
+    made = model.generate(1000, y="empirical", random_state=0)
+    share = np.mean([set(s) <= set("GT") for s in made])
+    assert abs(share - 0.2) < 0.05  # four standard errors
+    assert share + np.mean([set(s) <= set("AC") for s in made]) > 0.9
+    assert made == model.generate(1000, y="empirical", random_state=0)
+
+
+MOTIF = "GATC"
+
+
+def with_motif(where: np.ndarray) -> list[str]:
+    """Return sequences of 12 letters with a motif at the given places."""
+    return [s[:i] + MOTIF + s[i + 4 :] for s, i in zip(sequences(len(where), 12), where, strict=True)]
+
+
+def test_a_signal_says_where_a_motif_stands():
+    where = np.random.default_rng(0).integers(0, 9, 600)
+    x = with_motif(where)
+    signal = np.eye(12)[where][..., None]  # (n, L, 1): 1 where it starts
+    model = tiny(width=16, depth=2, epochs=8, ema=0.9).fit(x, signal)
+    wanted = np.arange(9).repeat(20)
+    made = model.generate(180, y=np.eye(12)[wanted][..., None], random_state=0)
+    assert np.mean([s[i : i + 4] == MOTIF for s, i in zip(made, wanted, strict=True)]) > 0.9
+    assert np.mean([s[(i + 6) % 12 :][:4] == MOTIF for s, i in zip(made, wanted, strict=True)]) < 0.1
+    one = model.generate(40, y=np.eye(12)[7][:, None], random_state=0)  # one signal for all
+    assert np.mean([s[7:11] == MOTIF for s in one]) > 0.9
+
+
+def test_a_class_says_where_a_motif_stands():
+    where = np.array([1, 7] * 200)
+    model = tiny(width=32, depth=2, epochs=15, ema=0.9).fit(with_motif(where), where)
+    for place in (1, 7):
+        made = model.generate(60, y=place, random_state=0)
+        assert np.mean([s[place : place + 4] == MOTIF for s in made]) > 0.75
+        assert np.mean([s[8 - place :][:4] == MOTIF for s in made]) < 0.1
 
 
 def test_proteins_and_a_saved_model(workdir):

@@ -18,11 +18,13 @@ from seqdiff import DirichletFM, DistilledFM, MaskedDiffusion
 from seqdiff.cli.options import models
 from seqdiff.comparison.contestants import contestants
 from seqdiff.networks import Conditions, build_network
+from seqdiff.processes import State
 from seqdiff.processes.dirichlet import SimplexFlow
 from seqdiff.processes.distilled import DistilledFlow
 from seqdiff.runs import Run
 from seqdiff.runtime import chunk_generators, generator_for
 from seqdiff.sampling import trajectory
+from seqdiff.training import Batch
 
 SMALL = {"width": 16, "depth": 1, "batch_size": 100, "savepath": None, "verbose": 0, "ema": 0.9, "dropout": 0.0}
 SMALL["precision"] = "float32"  # which is faster where the network is so small
@@ -121,8 +123,41 @@ def test_pairs_are_the_teachers_own(labelled):
             kernel = process.predict(labelled.objective_.network, state, told)
             state = process.step(state, level, kernel, generator_for("cpu", 0))
     assert float((process.decode(state) == pairs.x0).double().mean()) > 0.99  # but for bfloat16
+    start = next(iter(labelled.trajectory(200, random_state=0))).x
+    assert not (start == cond["noise"][:200]).any()  # what is generated with the same seed is no training example
     given = DistilledFM(pairs=60, verbose=0)._draw_pairs(labelled, ["gt"])
     assert (given.cond["label"] == 1).all()
+    both = DistilledFM(pairs=400, teacher_steps=2, verbose=0)._draw_pairs(labelled, ["gt", "ac"])
+    assert abs(float(both.cond["label"].double().mean()) - 0.5) < 0.1
+
+
+def test_signals_end_where_sequences_do():
+    x = mixed_lengths(40)
+    teacher = DirichletFM(**SMALL, epochs=1).fit(x, np.random.default_rng(0).normal(size=(40, 10, 2)))
+    pairs = DistilledFM(pairs=50, teacher_steps=2, verbose=0)._draw_pairs(teacher, np.ones((1, 10, 2)))
+    signal = pairs.cond["signal"]
+    assert not signal[~pairs.mask].any() and signal[pairs.mask].all() and not pairs.mask.all()
+
+
+def test_what_is_held_out_is_not_trained_on(plain, monkeypatch):
+    seen = []
+    monkeypatch.setattr(DistilledFM, "_optimise", lambda self, objective, train, valid, *_: seen.extend([train, valid]))
+    monkeypatch.setattr(DistilledFM, "_judge", lambda *_: {})
+    plain.distill(40, steps=2)
+    starts = [{tuple(row.flatten().tolist()) for row in batch.cond["noise"]} for batch in seen]
+    assert [len(s) for s in starts] == [36, 4] and not starts[0] & starts[1]
+
+
+def test_labels_of_several_columns_are_given_as_in_fit():
+    x, y = sequences(40, 4), {"a": ["u", "v"] * 20, "b": np.arange(40) / 10}
+    teacher = DirichletFM(**SMALL, epochs=1).fit(x, y)
+    draw = DistilledFM(pairs=30, teacher_steps=2, verbose=0)._draw_pairs
+    named = draw(teacher, {"a": ["v", "v"], "b": [1.0, 2.0]}).cond
+    assert (named["label"] == 1).all() and len(named["value"].unique()) == 2
+    rows = draw(teacher, [{"a": "v", "b": 1.0}, {"a": "v", "b": 2.0}]).cond
+    assert all(torch.equal(named[name], rows[name]) for name in named)
+    with pytest.raises(ValueError, match="column 'a' of y has shape"):
+        draw(teacher, {"a": "v"})
 
 
 def test_signals_have_to_be_given():
@@ -144,6 +179,10 @@ def test_sequences_of_several_lengths():
     made = student.generate(300, random_state=0)
     assert len({len(s) for s in made}) > 3
     assert all(len(s) == 5 for s in student.generate(9, length=5))
+    pairs = student._draw_pairs(DirichletFM(**SMALL, epochs=1).fit(data), None)
+    beyond = torch.where(pairs.mask, pairs.x0, 3 - pairs.x0)  # what stands there is no letter
+    other = Batch(beyond, pairs.lengths, pairs.cond)
+    assert student._judge(pairs, pairs, None)["agreement"] == student._judge(other, pairs, None)["agreement"]
 
 
 def test_gradients_reach_every_parameter_and_padding_does_not_matter():
@@ -157,6 +196,8 @@ def test_gradients_reach_every_parameter_and_padding_does_not_matter():
     noise = process.prior(mask, generator_for("cpu", 0)).x
     cond = {"label": torch.arange(64) % 2, "keep": torch.arange(64) % 3 > 0, "noise": noise}
     loss = process.loss(net, x0, cond, mask, generator_for("cpu", 0))
+    said = process.predict(net, State(noise, torch.zeros(64), mask), cond)  # no more is said than the network says
+    assert torch.allclose(said, torch.log_softmax(net(noise, torch.zeros(64), cond, mask), -1))
     loss.mean().backward()
     assert [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
     other = torch.where(mask, x0, 2 - x0)
@@ -205,6 +246,8 @@ def test_quality_is_that_of_the_same_number_of_sequences(plain, student):
     assert (
         0 <= student.quality_["teacher"] < 0.5 and abs(student.quality_["student"] - student.quality_["teacher"]) < 0.1
     )
+    far = plain.distill(40, steps=2, epochs=1, natural=["TTTTTTTT"] * 9).quality_
+    assert far["teacher"] > 0.9 and far["student"] > 0.9  # bits from what neither makes; 1 is nothing in common
     assert not hasattr(plain.distill(20, steps=2, epochs=1).fit(plain, validation=0), "score_samples")
 
 

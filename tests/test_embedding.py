@@ -15,7 +15,8 @@ from seqdiff.data import PROTEIN
 from seqdiff.guidance import Template
 from seqdiff.networks import Conditions, build_network
 from seqdiff.processes import State
-from seqdiff.processes.embedding import ROUND, SCHEDULES, DiffusionLM, Embedding
+from seqdiff.processes.embedding import ROUND, DiffusionLM, Embedding
+from seqdiff.processes.gaussian import SCHEDULES
 from seqdiff.processes.vectors import blosum62_embeddings, even_embeddings
 from seqdiff.runtime import autocast, chunk_generators
 from seqdiff.sampling import in_batches, trajectory
@@ -115,6 +116,12 @@ def test_even_embeddings_are_as_far_from_one_another(dim):
     assert not torch.allclose(even_embeddings(4, dim, seeded()), even_embeddings(4, dim, seeded(1)))
 
 
+def test_even_embeddings_of_many_letters_are_orthonormal_columns():
+    e = even_embeddings(20_000, 16, seeded()).double()  # with a matrix of all pairs this would take an hour
+    assert torch.allclose(e.T @ e, torch.eye(16, dtype=torch.float64), atol=1e-5)
+    assert float(e.mean(0).abs().max()) < 1e-6
+
+
 def test_blosum62_embeddings_have_its_inner_products():
     from Bio.Align import substitution_matrices
 
@@ -148,6 +155,34 @@ def test_denoising_weights_are_what_gaussians_differ_by():
         variance = 1 / (1 / v[t - 1] + a / (1 - a))  # of x_{t-1} given x_t and e
         slope = variance * abar[t - 1].sqrt() / v[t - 1]  # of its mean in e
         assert float(process.half_drop[t]) == pytest.approx(float(0.5 * slope**2 / variance), rel=1e-9)
+
+
+def test_the_profile_is_what_independent_letters_lose():
+    """Otherwise the levels are drawn badly: no bias, but much noise."""
+    process, n, p = make(30), 20_000, torch.tensor([0.85, 0.1, 0.05], dtype=torch.float64)
+    process.fit_schedule(p)
+    x0 = torch.searchsorted(p.cumsum(0), (torch.arange(n) + 0.5) / n)[:, None]
+    mask, known = torch.ones_like(x0, dtype=torch.bool), lambda x, t, cond=None, mask=None: p.log().expand(len(x), 1, 3)
+    for t in (0, 1, 5, 15, 25):
+        with torch.no_grad():
+            lost = process.term(known, x0, torch.full((n,), t), None, mask, seeded(t)).mean()
+        assert float(process.profile[t]) == pytest.approx(float(lost), rel=0.25)
+
+
+def test_the_end_costs_what_gaussians_differ_by():
+    """Where much of the letters is left at the end."""
+    process = Embedding(TABLE, np.array([1.0, 0.9, 0.5]), learned=False)
+    x0, mask = torch.tensor([[0, 1, 2], [2, 1, 1]]), torch.tensor([[True, True, True], [True, False, False]])
+    noised = torch.distributions.Normal(0.5**0.5 * process.embeddings[x0], (1 - 0.5 * 0.9) ** 0.5)
+    each = torch.distributions.kl_divergence(noised, torch.distributions.Normal(0.0, 1.0)).sum(-1)
+    assert torch.allclose(process.prior_kl(x0, mask), (each * mask).sum(-1))
+
+
+def test_temperature_acts_on_the_context_alone():
+    process, logits = make(20), torch.randn(4, 3, 3, generator=seeded(), dtype=torch.float64)
+    state = process.corrupt(torch.ones(4, 3, dtype=torch.int64), torch.full((4,), 6), torch.ones(4, 3) > 0, seeded())
+    found = process.predict(lambda x, t, cond=None, mask=None: logits, state, None, 0.5)
+    assert torch.allclose(found, torch.log_softmax(2 * logits + process.log_evidence(state, torch.float64), -1))
 
 
 def bounds(process, toy: Toy, copies: int, times=None, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -216,6 +251,14 @@ def test_the_papers_loss_trains_but_the_bound_is_scored(toy):
         assert parts.keys() == {"denoising", "rounding", "end"}
         scored = [[*p.bound_terms(exact_denoiser(p, toy), x0, None, mask, 5, seeded())] for p in (paper, own)]
     assert torch.equal(*map(torch.stack, scored))
+    # in the mean: abar_T |x_0|^2 / D, and the rounding of what no context says anything about
+    e, s2 = own.embeddings.detach(), 1 - own.abar[1]
+    expected = own.abar[-1] * (e[x0].square().mean(-1) + s2).sum(-1)
+    assert float(parts["end"].mean()) == pytest.approx(float(expected.mean()), rel=0.02)
+    alone = lambda x, t, cond=None, mask=None: torch.zeros(len(x), 3, 3)  # noqa: E731
+    with torch.no_grad():
+        rounding = own.term(alone, x0, torch.zeros(len(x0), dtype=torch.int64), None, mask, seeded(1))
+    assert float(parts["rounding"].mean()) == pytest.approx(float(rounding.mean()), rel=0.1)
     # with e_hat always right it is the rounding and the end that are left
     right = make(30, cls=DiffusionLM)
     truth = 1e4 * torch.nn.functional.one_hot(x0, 3).double()
@@ -261,9 +304,10 @@ def test_steps_are_calls_and_the_last_time_is_always_reached():
         assert all(a > b for a, b in zip([37, *levels], levels, strict=False))
 
 
-def test_one_step_draws_from_the_models_kernel():
-    """eta = 1: the mean and variance of p(x_s | x_t) as the file's docstring has them."""
-    process, n = make(20), 100_000
+@pytest.mark.parametrize("eta", [0.5, 1.0])
+def test_one_step_draws_from_the_models_kernel(eta):
+    """eta = 1: the mean and variance of p(x_s | x_t) as the file's docstring has them; below, DDIM's."""
+    process, n = make(20, eta=eta), 100_000
     t, s = 12, 5
     x = torch.tensor([[[0.7, -1.1]]], dtype=torch.float64).expand(n, 1, 2)
     log_p0 = torch.tensor([0.2, 0.5, 0.3], dtype=torch.float64).log().expand(n, 1, 3)
@@ -273,9 +317,12 @@ def test_one_step_draws_from_the_models_kernel():
         e_hat = process.mean(log_p0)[0, 0]
     abar, v = process.abar, process.noise
     a = abar[t] / abar[s]
-    mean = (abar[s].sqrt() * (1 - a) * e_hat + a.sqrt() * v[s] * x[0, 0]) / v[t]
+    mean, variance = (abar[s].sqrt() * (1 - a) * e_hat + a.sqrt() * v[s] * x[0, 0]) / v[t], (1 - a) * v[s] / v[t]
+    if eta < 1:
+        variance = eta**2 * variance
+        mean = abar[s].sqrt() * e_hat + ((v[s] - variance) / v[t]).sqrt() * (x[0, 0] - abar[t].sqrt() * e_hat)
     assert torch.allclose(drawn.mean(0), mean, atol=5 * n**-0.5)
-    assert torch.allclose(drawn.var(0), ((1 - a) * v[s] / v[t]).expand(2), rtol=0.03)
+    assert torch.allclose(drawn.var(0), variance.expand(2), rtol=0.03)
 
 
 @pytest.mark.parametrize("options", [{"self_conditioning": True}, {"clamp": True}])
@@ -401,6 +448,30 @@ def test_self_conditioning_scores_with_an_estimate_of_the_same_noised_vectors():
     assert not seen[0][..., 2:].any() and all(x[..., 2:].any() for x in seen[1:])
 
 
+@pytest.mark.parametrize("cls", [Embedding, DiffusionLM])
+def test_self_conditioning_is_trained_with_and_without(cls):
+    process, seen = make(20, cls=cls, self_conditioning=True), []
+
+    def denoiser(x, t, cond=None, mask=None):
+        seen.append(x)
+        return torch.zeros(*x.shape[:2], 3)
+
+    mask = torch.arange(5) < torch.randint(1, 6, (400, 1), generator=seeded())
+    process.loss(denoiser, torch.zeros(400, 5, dtype=torch.int64), None, mask, seeded())
+    estimate = seen[-1][..., 2:]
+    assert abs(float((estimate != 0).any(-1).any(-1).double().mean()) - 0.5) < 0.1
+    assert not estimate[~mask].any()  # as in sampling
+
+
+def test_self_conditioning_shows_the_mean_though_the_sampler_aims_at_an_embedding():
+    process = make(20, self_conditioning=True, clamp=True)
+    state = process.prior(torch.ones(4, 3, dtype=torch.bool), seeded())
+    kernel = torch.log_softmax(torch.randn(4, 3, 3, generator=seeded(1), dtype=torch.float64), -1)
+    shown = process.step(state, 12, kernel, seeded()).extra["estimate"]
+    assert torch.allclose(shown, kernel.exp() @ process.embeddings)
+    assert not torch.allclose(shown, process.aimed(kernel))
+
+
 def test_the_average_keeps_noise_and_rounding_on_one_table():
     process = make(20)
     objective = Objective(process, network(process, length=3))
@@ -486,6 +557,7 @@ def test_labels_and_proteins():
         ({"embeddings": "word2vec"}, "give 'blosum62', a table or None"),
         ({"embeddings": np.eye(5)}, "4 letters (ACGT)"),
         ({"embeddings": np.eye(4), "dim": 3}, "leave dim out"),
+        ({"embeddings": np.eye(4), "alphabet": "dna 5-mers"}, "1024 letters (AAAAAAAAACAAAAG"),
         ({"embeddings": np.full((4, 2), np.nan)}, "give finite ones"),
         ({"embeddings": [[0, 1], [1, 0], [2, 2], [1, 0]]}, "for 'C' and 'T'"),
         ({"embeddings": [["a"], ["b"], ["c"], ["d"]]}, "give a table of numbers"),

@@ -5,16 +5,17 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny import SMALL, sequences, tiny
+from tiny import SMALL, mixed_lengths, sequences, tiny
 from toy import Toy, raw_input
 
-from seqdiff import EmbeddingDiffusion
+from seqdiff import DirichletFM, EmbeddingDiffusion, MaskedDiffusion
 from seqdiff.estimators import NoisyClassifier
-from seqdiff.guidance import Guidance, LatentClassifier
+from seqdiff.guidance import Chain, Guidance, LatentClassifier
 from seqdiff.processes import Embedding, State
-from seqdiff.processes.embedding import cosine_schedule
+from seqdiff.processes.gaussian import cosine_schedule
 from seqdiff.runtime import chunk_generators
-from seqdiff.sampling import trajectory
+from seqdiff.sampling import in_batches, trajectory
+from seqdiff.training import Batch
 
 TABLE = torch.tensor([[0.3, 1.0], [-1.2, 0.4], [0.5, -0.9]])
 
@@ -80,6 +81,32 @@ def test_each_sequence_goes_its_own_way(exact, toy):
     gained = exact.log_prob(together) - exact.log_prob(state)
     gained = gained[torch.arange(24), torch.tensor([1, 0] * 12)]
     assert (gained > -1e-9).all() and float(gained.mean()) > 0.05  # nothing is left to gain where the class is certain
+
+
+class OneByOne(Guidance):
+    """Steer every sequence by itself."""
+
+    def __init__(self, guide: LatentClassifier) -> None:
+        self.guide = guide
+
+    def after(self, state, predict, generator):
+        rows = [slice(i, i + 1) for i in range(len(state.x))]
+        moved = [self.guide.take(row).after(state.take(row), predict, None).x for row in rows]
+        return state._replace(x=torch.cat(moved))
+
+
+@pytest.mark.parametrize("y", ["same", ["same", "differ"] * 32])
+def test_the_batch_size_does_not_matter_to_what_is_steered(exact, toy, y):
+    guide, denoiser = LatentClassifier(exact, y, strength=3.0), toy.context_denoiser(raw_input(exact.process))
+
+    def sample(batch: int, guidance: Guidance | None) -> torch.Tensor:
+        inner = in_batches(denoiser, batch)
+        *_, last = trajectory(exact.process, inner, toy.mask(64), chunk_generators(64, "cpu", 4), guidance=guidance)
+        return exact.process.decode(last)
+
+    together = sample(64, guide)
+    assert torch.equal(together, sample(1, OneByOne(guide)))
+    assert not torch.equal(together, sample(64, None))
 
 
 def test_steps_are_adagrads(exact, toy):
@@ -167,6 +194,62 @@ def test_a_trained_classifier_repeats_and_does_not_change_the_generator(labelled
     assert len(classifier.evaluations_["bound"]) == 12
 
 
+def test_what_stands_beyond_the_end_says_nothing_of_the_class():
+    X = mixed_lengths()
+    model = EmbeddingDiffusion(**SMALL | {"diffusion_steps": 20}).fit(X)
+    classifier = NoisyClassifier(model, width=8, depth=1, epochs=10, batch_size=8).fit(X, ["a", "b"] * 24)
+    x0, mask = torch.zeros(9, 10, dtype=torch.int64), (torch.arange(10) < 6).expand(9, 10)
+    wide = model.objective_.process.corrupt(x0, torch.arange(9), mask, torch.Generator().manual_seed(0))
+    cut = State(wide.x[:, :6], wide.t, mask[:, :6])
+    assert torch.allclose(classifier.log_prob(wide), classifier.log_prob(cut), atol=1e-5)
+    assert classifier.log_prob(wide).std(0).max() > 1e-3
+
+
+def test_every_time_is_as_likely_and_validation_goes_through_them(labelled, monkeypatch):
+    *_, model, classifier = labelled
+    objective, seen = classifier.objective_, []
+    corrupt = objective.process.corrupt
+    monkeypatch.setattr(objective.process, "corrupt", lambda x0, t, *rest: seen.append(t) or corrupt(x0, t, *rest))
+    cond = {"label": torch.zeros(210, dtype=torch.int64), "keep": torch.ones(210, dtype=torch.bool)}
+    batch = Batch(torch.zeros(210, 8, dtype=torch.int64), torch.full((210,), 8), cond)
+    objective.losses(batch, (torch.arange(210) + 0.5) / 210, torch.Generator())
+    assert torch.bincount(seen.pop()).tolist() == [10] * 21
+    objective.bound(batch, 21, torch.Generator())
+    assert [t.unique().tolist() for t in seen] == [[t] for t in range(21)]
+
+
+def test_every_chunk_has_noise_of_its_own(labelled):
+    X, _, _, classifier = labelled
+    p = classifier.predict_proba([X[0]] * 300, t=10, random_state=1)
+    assert not np.allclose(p[:44], p[256:])
+    assert (classifier.predict_proba([X[0]] * 7, t=10, random_state=1) == p[:7]).all()
+
+
+@pytest.mark.parametrize(
+    ("cls", "options"),
+    [
+        (MaskedDiffusion, {}),
+        (DirichletFM, {"alphabet": "ACG"}),  # points of as many dimensions as the vectors have
+        (EmbeddingDiffusion, {"dim": 2, "diffusion_steps": 20}),
+        (EmbeddingDiffusion, {"diffusion_steps": 30}),
+        (EmbeddingDiffusion, {"diffusion_steps": 20, "length": 9}),
+    ],
+)
+def test_states_of_another_model_are_refused(labelled, cls, options):
+    settings = {name: value for name, value in SMALL.items() if name != "diffusion_steps"} | options
+    other = cls(**settings).fit(sequences(16, options.get("length", 8), "ACG"))
+    with pytest.raises(ValueError, match="knows the noised vectors of the EmbeddingDiffusion that it was fitted to"):
+        other.generate(2, guidance=LatentClassifier(labelled[3], "A"))
+
+
+def test_the_scale_is_that_of_the_noise(labelled):
+    *_, model, classifier = labelled
+    x0, mask = torch.zeros(4000, 8, dtype=torch.int64), torch.ones(4000, 8, dtype=torch.bool)
+    for t in (0, 7, 20):
+        state = model.objective_.process.corrupt(x0, torch.full((4000,), t), mask, torch.Generator().manual_seed(t))
+        assert float(classifier.noise_scale(state)[0]) == pytest.approx(float(state.x.std(0).mean()), rel=0.01)
+
+
 def test_rows_without_a_label_are_left_out(labelled):
     X, y, model, _ = labelled
     some = [label if i % 2 else None for i, label in enumerate(y)]
@@ -182,7 +265,16 @@ def test_rows_without_a_label_are_left_out(labelled):
         (lambda m, c: LatentClassifier(c, "A", steps=1.5), "steps=1.5 is not possible"),
         (lambda m, c: LatentClassifier(c, "A", strength="much"), "strength='much' is not possible"),
         (lambda m, c: LatentClassifier(c, "A", lr=-1.0), "lr=-1.0 is not possible"),
+        (lambda m, c: LatentClassifier(c, [["A"]]), "y=['A'] is none of the classifier's classes"),
+        (lambda m, c: LatentClassifier(NoisyClassifier(m), "A"), "NoisyClassifier without classes_; fit it first"),
         (lambda m, c: m.generate(5, guidance=LatentClassifier(c, ["A", "T"])), "2 classes, but 5 sequences"),
+        (lambda m, c: m.generate(256, guidance=LatentClassifier(c, ["A"] * 300)), "300 classes, but 256 sequences"),
+        (lambda m, c: m.trajectory(2, guidance=Chain([LatentClassifier(c, ["A"])])), "1 classes, but 2 sequences"),
+        (lambda m, c: NoisyClassifier(m).fit(["ACGTACGT", "ACGTACGA"], ["a", None]), "y has the one class 'a'"),
+        (lambda m, c: NoisyClassifier(m, lr=-1).fit(["ACGTACGT"], ["a"]), "lr=-1 is not possible"),
+        (lambda m, c: NoisyClassifier(m, random_state=None).fit(["ACGT"], ["a"]), "random_state=None is not possible"),
+        (lambda m, c: c.predict_proba(["ACGTACGTA"]), "9 letters, but the model knows at most 8"),
+        (lambda m, c: c.predict_proba(["ACGTACGT"], random_state=-1), "random_state=-1 is not possible"),
         (lambda m, c: NoisyClassifier(tiny()).fit(["ACGT"], ["a"]), "MultinomialDiffusion without noised vectors"),
         (lambda m, c: NoisyClassifier(m).fit(["ACGTACGTA"], ["a"]), "9 letters, but the model knows at most 8"),
         (lambda m, c: NoisyClassifier(m).fit(["ACGTACGT"], None), "y is missing"),

@@ -18,7 +18,7 @@ from seqdiff.processes import (
     Multinomial,
     Uniform,
 )
-from seqdiff.processes.embedding import cosine_schedule
+from seqdiff.processes.gaussian import cosine_schedule
 from seqdiff.processes.rates import make_forward
 from seqdiff.processes.schedules import make_schedule
 

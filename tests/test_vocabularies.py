@@ -106,8 +106,9 @@ def test_spaces_do_not_matter_and_unknown_characters_are_named():
         ValueError, match=r"X\[0\]: found 'z' at position 6, but the words alphabet .*; correct the text"
     ):
         prepare(["the az"], alphabet=WordAlphabet.learn(TEXT))
-    with pytest.raises(ValueError, match="found 'Z' at position 5"):
-        prepare(["the Zoo"], alphabet=WordAlphabet.learn(TEXT))
+    for text, position in (("the Zoo", 5), ("Zoo", 1), ("tZe", 2), ("mat Z", 5)):
+        with pytest.raises(ValueError, match=f"found 'Z' at position {position},"):
+            prepare([text], alphabet=WordAlphabet.learn(TEXT))
 
 
 def test_templates_of_words():
@@ -115,6 +116,15 @@ def test_templates_of_words():
     allowed = parse_template(["the", None, ["cat", "mat"]], words, LengthLaw.fit([3]))
     assert allowed.sum(1).tolist() == [1, len(words), 2]
     assert (parse_template("the cat", words, LengthLaw.fit([2])).argmax(1) == words.encode(["the cat"])[0]).all()
+
+
+def test_what_spells_a_word_is_no_choice_for_one_position():
+    words, law = WordAlphabet.learn(TEXT), LengthLaw.fit([2])
+    assert words.split("mash") == ["m", "##a", "##s", "##h"]
+    with pytest.raises(ValueError, match=r"position 1 holds 'mash', which the words alphabet \(\d+ letters\)"):
+        parse_template(["mash", None], words, law)
+    allowed = parse_template(["cat m", "##a"], words, law)
+    assert [[words.letters[i] for i in np.flatnonzero(row)] for row in allowed] == [["cat", "m"], ["##a"]]
 
 
 # -- byte pair encoding -----------------------------------------------------------------------------------------------
@@ -137,13 +147,33 @@ def slow_pieces(alphabet: PieceAlphabet, text: str) -> list[str]:
 
 def test_pieces_are_what_the_merges_join():
     alphabet = learned("bpe 40")
-    # pieces that occur once are none: there are fewer letters than there might be
     assert 25 < len(alphabet) <= 40 and alphabet == resolve_alphabet("BPE 40", TEXT)
     assert len(resolve_alphabet("bpe 20", TEXT)) == 20
+    rare = resolve_alphabet("bpe 40", ["abc def abc"]).letters  # pieces that occur once are none
+    assert set(rare) == {*"abcdef ", "ab", "abc"} or set(rare) == {*"abcdef ", "bc", "abc"}
     for text in [*TEXT, "that hat on a mat", "ss  o"]:
         assert alphabet.split(text) == slow_pieces(alphabet, text)
     pairs = Counter(pair for line in TEXT for word in line.split(" ") for pair in zip(" " + word, word, strict=False))
     assert "".join(alphabet.merges[0]) in {a + b for (a, b), n in pairs.items() if n == max(pairs.values())}
+
+
+def test_white_space_around_a_text_is_no_letter():
+    """Lines as a file gives them."""
+    learned("bpe 40")
+    for texts in (PLAIN, sequences()):
+        data = prepare([f"{text}\n" for text in texts], alphabet="bpe 30")
+        assert data.sequences == texts and data.alphabet == resolve_alphabet("bpe 30", texts)
+    assert prepare([" ACGT \n"], alphabet=data.alphabet).sequences == ["ACGT"]
+
+
+def test_a_piece_is_a_letter_of_a_template_though_it_may_be_read_otherwise():
+    learned("bpe 40")
+    pieces = PieceAlphabet(["a", "b", "c", "ab", "bc", "abc"], "bpe", [["a", "b"], ["b", "c"], ["a", "bc"]])
+    assert pieces.split("abc") == ["ab", "c"]
+    assert parse_template(["abc", "abcc"], pieces, LengthLaw.fit([2])).tolist() == [
+        [False, False, False, False, False, True],
+        [False, False, True, True, False, False],
+    ]
 
 
 def test_unknown_characters_are_not_swallowed():
@@ -189,6 +219,13 @@ def test_templates_hold_whether_neighbours_agree_or_not():
         assert sample[2:5] == "ACG" and sample[5] in "AG" and sample[8] == "T" and len(sample) == 10
 
 
+def test_a_list_of_choices_names_its_windows_one_after_the_other():
+    alphabet = resolve_alphabet("dna overlapping 3-mers")
+    allowed = parse_template(["TAATAGTGA", None, ["GGN"]], alphabet, LengthLaw.fit([3]))
+    assert [alphabet.letters[i] for i in np.flatnonzero(allowed[0])] == ["TAA", "TAG", "TGA"]
+    assert allowed.sum(1).tolist() == [3, 64, 4]
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -196,7 +233,7 @@ def test_templates_hold_whether_neighbours_agree_or_not():
          r"X\[1\]: found 'AC' alone, but the dna overlapping 3-mers alphabet wants at least 3 characters"),
         (lambda: prepare(["ACGU"], alphabet="dna overlapping 3-mers"), 'pass alphabet="rna overlapping 3-mers"'),
         (lambda: prepare(["ACGT"], alphabet="rna overlapping 3-mers"), 'pass alphabet="dna overlapping 3-mers"'),
-        (lambda: prepare(["ACNT"], alphabet="dna overlapping 3-mers"), "found 'ACN' at position 1"),
+        (lambda: prepare(["ACGGNT"], alphabet="dna overlapping 3-mers"), "found 'GGN' at position 3"),
         (lambda: OverlappingKmers(["A", "C"]), "words of one length of at least 2"),
         (lambda: OverlappingKmers.make("dna", 9), "at most 65,536 words"),
         (lambda: resolve_alphabet("words 1"), "'words 1' is not possible; give 2 to 65,536 letters"),
@@ -213,6 +250,8 @@ def test_errors(make, message):
 
 def test_too_few_pieces_for_the_characters():
     learned("bpe 40")
+    with pytest.raises(ValueError, match="hold 1 characters, but pieces are made of two or more"):
+        resolve_alphabet("bpe", ["aaa"])
     with pytest.raises(ValueError, match='hold 12 characters, but bpe wants 2 to 5 of them; alphabet="bpe 512"'):
         resolve_alphabet("bpe 5", PLAIN)
 

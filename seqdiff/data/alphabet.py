@@ -10,6 +10,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import chain, product
+from string import whitespace
 from typing import Any
 
 import numpy as np
@@ -202,14 +203,15 @@ class Alphabet:
     def normalize(self, sequences: Sequence[str]) -> list[str]:
         """The sequences as this alphabet writes them: upper case for dna, rna, protein and words of their letters.
 
-        White space around a sequence goes too, unless it is among the letters.
+        White space around a sequence goes too, unless it is among the letters: a line break, say, though spaces are.
 
         >>> from seqdiff.data import DNA
         >>> DNA.normalize([" acgt", "TTga"])
         ['ACGT', 'TTGA']
         """
-        if not any(character.isspace() for character in "".join(self.letters)):
-            sequences = [sequence.strip() for sequence in sequences]
+        own = {character for character in "".join(self.letters) if character.isspace()}
+        around = "".join(set(whitespace) - own) if own else None
+        sequences = [sequence.strip(around) for sequence in sequences]
         return [upper(s) for s in sequences] if self.ignores_case else list(sequences)
 
     def scan(self, sequences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
@@ -236,6 +238,10 @@ class Alphabet:
         if self._width:
             return [sequence[i : i + self._width] for i in range(0, len(sequence), self._width)]
         return list(sequence) if self._single else self._pattern.findall(sequence)
+
+    def choices(self, entry: str) -> list[str]:
+        """The symbols that an entry of a template's list names, any of which may stand at its position."""
+        return [entry] if entry in self._index else self.split(entry)
 
     def join(self, letters: Sequence[str]) -> str:
         """The sequence that letters make, one after the other."""

@@ -56,6 +56,10 @@ class OverlappingKmers(Alphabet):
         """The windows of a sequence; all of one that is shorter than k, which is then no letter."""
         return [sequence[i : i + self._width] for i in range(max(1, len(sequence) - self._width + 1))]
 
+    def choices(self, entry: str) -> list[str]:
+        """The k-mers of an entry of a template's list, one after the other: as choices they overlap no more."""
+        return super().split(entry)
+
     def locate(self, sequence: str, column: int) -> tuple[int, str]:
         return column, self.split(sequence)[column]
 

@@ -60,7 +60,7 @@ def _allowed_at(entry: Any, position: int, alphabet: Alphabet) -> np.ndarray:
     if entry is None:
         return ~row
     # A letter of several characters is one symbol, not a set of them.
-    symbols = alphabet.split(entry) if isinstance(entry, str) else entry
+    symbols = alphabet.choices(entry) if isinstance(entry, str) else entry
     try:
         symbols = list(symbols)
     except TypeError:
@@ -71,7 +71,9 @@ def _allowed_at(entry: Any, position: int, alphabet: Alphabet) -> np.ndarray:
         try:
             row[list(alphabet.allowed(symbol))] = True
         except (ValueError, TypeError, AttributeError):
-            letters = "".join(alphabet.letters) if len(alphabet) < 40 else f"{len(alphabet)} letters"
+            single = all(len(letter) == 1 for letter in alphabet.letters)
+            letters = ("" if single else " ").join(alphabet.letters)
+            letters = letters if len(letters) < 40 else f"{len(alphabet)} letters"
             raise ValueError(
                 f"template position {position + 1} holds {symbol!r}, which the {alphabet.name} alphabet ({letters}) "
                 "does not know; give its letters"

@@ -78,22 +78,21 @@ class WordAlphabet(Alphabet):
                 found += [word[0], *(GOES_ON + character for character in word[1:])]
         return found
 
+    def choices(self, entry: str) -> list[str]:
+        """The words of an entry of a template's list, each a letter: what spells a word takes several positions."""
+        return entry.split()
+
     def locate(self, sequence: str, column: int) -> tuple[int, str]:
         pieces = self.split(sequence)
         before = self.join(pieces[:column])
         letter = pieces[column]
-        goes_on = _goes_on(letter)
+        goes_on = letter.startswith(GOES_ON)
         return len(before) + (not goes_on and column > 0), letter[len(GOES_ON) :] if goes_on else letter
 
     def join(self, letters: Sequence[str]) -> str:
         """Words with a space between, each with what goes on with it."""
-        text = "".join(letter[len(GOES_ON) :] if _goes_on(letter) else " " + letter for letter in letters)
+        text = "".join(letter[len(GOES_ON) :] if letter.startswith(GOES_ON) else " " + letter for letter in letters)
         return text.removeprefix(" ")
-
-
-def _goes_on(letter: str) -> bool:
-    """Whether a letter goes on with a word: a word of hash signs alone is no letter unless it is one sign long."""
-    return len(letter) == len(GOES_ON) + 1 and letter.startswith(GOES_ON)
 
 
 class PieceAlphabet(Alphabet):
@@ -136,8 +135,11 @@ class PieceAlphabet(Alphabet):
             If the library is missing, or there are no two characters, or more of them than `size`.
         """
         library = _library()
+        sequences = [sequence.strip() for sequence in sequences]  # a letter is what stands within a text
         characters = sorted(set("".join(sequences)))
-        if not 2 <= len(characters) <= size:
+        if len(characters) < 2:
+            raise ValueError(f"the sequences hold {len(characters)} characters, but pieces are made of two or more")
+        if len(characters) > size:
             raise ValueError(
                 f"the sequences hold {len(characters)} characters, but bpe wants 2 to {size} of them;"
                 f' alphabet="bpe {2 * max(len(characters), PIECES)}" has more letters'

@@ -8,7 +8,6 @@ from seqdiff.estimators.distilled import DistilledFM
 from seqdiff.estimators.embedding import EmbeddingDiffusion
 from seqdiff.estimators.masked import MaskedDiffusion
 from seqdiff.estimators.multinomial import MultinomialDiffusion
-from seqdiff.estimators.noisy_classifier import NoisyClassifier
 from seqdiff.estimators.persistence import read as load
 from seqdiff.estimators.predictor import SequenceClassifier, SequenceRegressor
 from seqdiff.estimators.scud import SCUD
@@ -23,7 +22,6 @@ __all__ = [
     "EmbeddingDiffusion",
     "MaskedDiffusion",
     "MultinomialDiffusion",
-    "NoisyClassifier",
     "SequenceClassifier",
     "SequenceGenerator",
     "SequenceRegressor",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import logging
 import numbers
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -15,6 +16,7 @@ from torch import Tensor
 
 from seqdiff import runtime
 from seqdiff.data import prepare
+from seqdiff.data.labels import as_labels
 from seqdiff.estimators import parameters
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.estimators.encoding import encode_condition
@@ -188,6 +190,8 @@ class DistilledFM(SequenceGenerator):
             if target.kind == "signal":
                 raise ValueError("the teacher learned a signal, which cannot be drawn; give some, as in fit: y=signals")
             return encode_condition(target, parameters.drawn_labels("empirical", target, n, seed), n, longest, device)  # type: ignore[return-value]
+        if isinstance(y, Mapping):
+            y = as_labels(y)
         if not np.ndim(y) or not len(y):
             raise ValueError(f"y={y!r} is not possible; give labels to draw from, in an array or list, or None")
         if target.kind == "signal":

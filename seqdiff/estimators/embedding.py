@@ -10,9 +10,11 @@ import torch
 from torch import Tensor
 
 from seqdiff import runtime
+from seqdiff.data.letters import shorten
 from seqdiff.estimators import parameters
 from seqdiff.estimators.base import SequenceGenerator
-from seqdiff.processes.embedding import SCHEDULES, DiffusionLM, Embedding
+from seqdiff.processes.embedding import DiffusionLM, Embedding
+from seqdiff.processes.gaussian import SCHEDULES
 from seqdiff.processes.vectors import blosum62_embeddings, even_embeddings
 
 LOSSES: dict[str, type[Embedding]] = {"bound": Embedding, "paper": DiffusionLM}
@@ -168,8 +170,8 @@ def checked_table(table: Any, letters: tuple[str, ...], dim: int | None) -> Tens
         raise ValueError("embeddings holds something else than numbers; give a table of numbers (K, D)") from None
     if array.ndim != 2 or len(array) != len(letters) or not array.size:
         raise ValueError(
-            f"embeddings has shape {array.shape}, but the alphabet has {len(letters)} letters ({''.join(letters)}); "
-            "give one row for each"
+            f"embeddings has shape {array.shape}, but the alphabet has {len(letters)} letters "
+            f"({shorten(''.join(letters))}); give one row for each"
         )
     if dim is not None and dim != array.shape[1]:
         raise ValueError(f"dim={dim}, but embeddings has {array.shape[1]} columns; leave dim out")

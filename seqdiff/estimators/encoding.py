@@ -48,8 +48,8 @@ def encode_batch(
     weight: np.ndarray | None = None,
 ) -> Batch:
     """Return a data set as tensors on the device, padded to `length`."""
-    # torch indexes few operations on uint16
-    kind = np.int32 if data.tokens.dtype == np.uint16 else data.tokens.dtype
+    # torch knows few operations on the wider unsigned integers
+    kind = np.int32 if data.tokens.dtype.itemsize > 1 else data.tokens.dtype
     padded = np.zeros((len(data), length), dtype=kind)
     width = min(length, data.tokens.shape[1])  # a part of a data set may be shorter than the whole was
     padded[:, :width] = data.tokens[:, :width]

@@ -218,9 +218,9 @@ class GeneratingMixin:
         mask = torch.arange(int(lengths.max())) < torch.as_tensor(lengths)[:, None]
         if free:
             mask = torch.zeros_like(mask)  # no position is known to be real: the process says where sequences end
-        return self._bound(mask, y, allowed, guidance, words, steps, temperature, seed)
+        return self._ordered(mask, y, allowed, guidance, words, steps, temperature, seed)
 
-    def _bound(self, mask, y, allowed, guidance, words, steps, temperature, seed) -> Order:
+    def _ordered(self, mask, y, allowed, guidance, words, steps, temperature, seed) -> Order:
         """Return an order for sequences of a mask (n, L) with allowed letters (L, K), (n, L, K) or None."""
         device, (n, width) = next(self.objective_.parameters()).device, mask.shape
         guides = as_guides(guidance)

@@ -57,7 +57,8 @@ class LookAhead(Guidance):
 class TemplateAhead(Template):
     """A template whose rows are chosen anew by how well they fit it."""
 
-    log_weight: dict[str, Tensor]
+    memory: dict[str, Any]
+    progress = 0.0
 
     def __init__(self, allowed: Tensor, particles: int) -> None:
         super().__init__(allowed)
@@ -70,13 +71,11 @@ class TemplateAhead(Template):
             )
         return self
 
-    def take(self, rows: Tensor) -> Template:
-        part = copy.copy(super().take(rows))
+    def take(self, rows: Tensor) -> TemplateAhead:
+        part = copy.copy(self)
+        part.log_allowed = self.log_allowed if self.log_allowed.ndim == 2 else self.log_allowed[rows]
         part.memory = {"log_weight": torch.zeros(len(rows) // self.copies, self.copies, device=rows.device)}
         return part
-
-    memory: dict[str, Any]
-    progress = 0.0
 
     def at(self, progress: float) -> Guidance:
         part = copy.copy(self)

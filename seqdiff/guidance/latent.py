@@ -11,32 +11,32 @@ its own log p(y): nothing is averaged over a batch, so that it does not matter w
 
 from __future__ import annotations
 
-import copy
 import numbers
-from collections.abc import Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from seqdiff.guidance.base import Guidance, Predict
+from seqdiff.guidance.base import Cond
+from seqdiff.guidance.towards import Towards
+from seqdiff.processes import Embedding
 
 
-class LatentClassifier(Guidance):
-    """Steer `EmbeddingDiffusion` towards a class.
+class LatentClassifier(Towards):
+    """Steer `EmbeddingDiffusion` towards a class or a value, by Adagrad steps on its vectors.
 
     The classifier has no part in training the generator: a fitted one can be steered by labels that it has never seen.
     The pull adds up over the reverse steps: where `generate` takes more of them, it is stronger.
 
     Parameters
     ----------
-    classifier : object
-        Fitted, such as `NoisyClassifier`: ``classifier.log_prob(state) -> (B, C)``, differentiable in ``state.x``;
-        ``classifier.noise_scale(state) -> (B,)``, sqrt(v_t); and ``classifier.classes_``.
-    y : label, or sequence of them
-        The wanted class: one for all, or one for each sample.
-    strength : float
-        Factor of the gradient; 0 changes nothing, below 0 steers away.
+    classifier : SequenceClassifier or SequenceRegressor
+        Fitted with ``noise_like=model``.
+    y : label, value, or sequence of them
+        What is wanted: one for all, or one for each sample.
+    strength : float or callable
+        Factor of the gradient; 0 changes nothing, below 0 steers away. A function of progress, 0 at the first step and
+        1 at the last, changes it on the way.
     steps : int
         Adagrad steps after each reverse step.
     lr : float
@@ -49,66 +49,51 @@ class LatentClassifier(Guidance):
 
     Examples
     --------
-    >>> from seqdiff import EmbeddingDiffusion
-    >>> from seqdiff.estimators import NoisyClassifier
+    >>> from seqdiff import EmbeddingDiffusion, SequenceClassifier
     >>> X, y = ["ACGTAC", "ACGTTC", "TTTTAC", "TTTTAG"], ["acgt", "acgt", "t", "t"]
     >>> model = EmbeddingDiffusion(width=8, depth=1, epochs=1, savepath=None, verbose=0).fit(X)
-    >>> classifier = NoisyClassifier(model, epochs=1).fit(X, y)
+    >>> classifier = SequenceClassifier(noise_like=model, epochs=1).fit(X, y)
     >>> len(model.generate(3, steps=10, guidance=LatentClassifier(classifier, "t", strength=2.0)))
     3
     """
 
-    classifier: Any
-    strength: float
     steps: int
     lr: float
-    one: bool  # class for all samples
-    wanted: Tensor  # (1,) or (n,) numbers of classes
 
-    def __init__(self, classifier: Any, y: Any, strength: float = 1.0, steps: int = 3, lr: float = 0.1) -> None:
+    def __init__(self, classifier: Any, y: Any, strength: Any = 1.0, steps: int = 3, lr: float = 0.1) -> None:
+        super().__init__(classifier, y, strength)
         if not isinstance(steps, numbers.Integral) or isinstance(steps, bool) or steps < 0:
             raise ValueError(f"steps={steps!r} is not possible; give a whole number of at least 0")
-        for name, value in (("strength", strength), ("lr", lr)):
-            if not isinstance(value, numbers.Real) or not -1e6 < value < 1e6 or (name == "lr" and value < 0):
-                wanted = "a number" if name == "strength" else "a number of at least 0"
-                raise ValueError(f"{name}={value!r} is not possible; give {wanted}")
-        self.classifier, self.strength, self.steps, self.lr = classifier, strength, steps, lr
-        self.one = isinstance(y, str) or not isinstance(y, Sequence) and getattr(y, "ndim", 0) == 0
-        known = {label: i for i, label in enumerate(classifier.classes_)}
-        wanted_classes = [y] if self.one else list(y)
-        for label in wanted_classes:
-            if label not in known:
-                names = ", ".join(map(repr, list(known)[:10]))
-                raise ValueError(f"y={label!r} is none of the classifier's classes; give one of {names}")
-        self.wanted = torch.tensor([known[label] for label in wanted_classes])
+        if not isinstance(lr, numbers.Real) or isinstance(lr, bool) or not 0 <= lr < 1e6:
+            raise ValueError(f"lr={lr!r} is not possible; give a number of at least 0")
+        self.steps, self.lr = int(steps), float(lr)
 
-    def after(self, state: Any, predict: Predict, generator: Any) -> Any:
-        if "letters" in state.extra or self.strength == 0:  # what is written is written
+    def bind(self, model: Any, n: int, cond: Cond) -> Towards:
+        process = model.objective_.process
+        if not isinstance(process, Embedding):
+            raise ValueError(
+                f"LatentClassifier moves noised vectors, which {type(process).__name__} has not; give ClassifierBased"
+            )
+        return super().bind(model, n, cond)
+
+    def after(self, state: Any, moment: Any, generator: Any) -> Any:
+        if "letters" in state.extra or self.now == 0:  # what is written is written
             return state
-        rows = self.wanted.to(state.x.device).expand(len(state.x)) if self.one else self.wanted.to(state.x.device)
-        if len(rows) != len(state.x):
-            raise ValueError(f"y holds {len(rows)} classes, but {len(state.x)} sequences are made; give one for each")
-        scale = self.classifier.noise_scale(state).to(state.x.dtype)[:, None, None]
+        scale = self.process.noise[state.t].sqrt().to(state.x.dtype)[:, None, None]
         real = state.mask[..., None]
         u, total = torch.zeros_like(state.x), torch.ones_like(state.x)
         for _ in range(self.steps):
-            g = self.strength * torch.where(real, self._gradient(state, scale, u, rows), 0)
+            g = self.now * torch.where(real, self._gradient(state, scale, u), 0)
             total = total + g.square()
             u = u + self.lr * g / total.sqrt()
         return state._replace(x=state.x + scale * u)
 
-    def _gradient(self, state: Any, scale: Tensor, u: Tensor, rows: Tensor) -> Tensor:
+    def _gradient(self, state: Any, scale: Tensor, u: Tensor) -> Tensor:
         """Return d/du of each sequence's own log p(y | x_t + scale u)."""
         with torch.enable_grad():
             u = u.detach().requires_grad_()
-            log_p = self.classifier.log_prob(state._replace(x=state.x.detach() + scale * u))
+            shown, t = self.process.reading(state._replace(x=state.x.detach() + scale * u))
+            log_p = self.classifier.log_likelihood(shown, t, state.mask, self.wanted)
             # a sum: what one sequence gets does not depend on how many others there are
-            (gradient,) = torch.autograd.grad(log_p.gather(-1, rows[:, None]).sum(), u)
+            (gradient,) = torch.autograd.grad(log_p.sum(), u)
         return gradient
-
-    def take(self, rows: Tensor) -> LatentClassifier:
-        if self.one:
-            return self
-        part = copy.copy(self)
-        part.wanted = self.wanted[rows]
-        return part

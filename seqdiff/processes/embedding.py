@@ -23,7 +23,7 @@ These are the "output prior" and "categorical reparameterization" of Plaid (Gulr
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 import numpy as np
 import torch
@@ -41,53 +41,6 @@ CALLS = 100  # of the network, where the sampler is not told how many
 DRAWS, NODES = 256, 96  # of the profile: its own errors add noise to estimates, never a bias
 SHOWN = 0.5  # share of the training rows that self-conditioning shows something to
 EVEN = 0.2  # share of the levels drawn with no regard to the profile
-
-
-def _noised(curve: Callable[[float], float], steps: int) -> np.ndarray:
-    """Return abar_0..abar_T of steps whose beta is 1 - f((i + 1)/T)/f(i/T), at most 0.999."""
-    f = np.array([curve(i / steps) for i in range(steps + 1)])
-    return np.concatenate([[1.0], np.cumprod(1 - np.clip(1 - f[1:] / f[:-1], 0, 0.999))])
-
-
-def sqrt_schedule(steps: int) -> np.ndarray:
-    """Return abar_0..abar_T of f(t) = 1 - sqrt(t + 0.0001), Diffusion-LM's: much noise at once, then little.
-
-    Examples
-    --------
-    >>> (1 - sqrt_schedule(2000)[1]).round(4), (1 - sqrt_schedule(50)[1]).round(2)
-    (np.float64(0.0146), np.float64(0.13))
-    """
-    return _noised(lambda t: 1 - math.sqrt(t + 1e-4), steps)
-
-
-def linear_schedule(steps: int) -> np.ndarray:
-    """Return abar_0..abar_T of betas that rise linearly, 0.0001 to 0.02 at T = 1000 (Ho et al. 2020, arXiv 2006.11239).
-
-    Examples
-    --------
-    >>> bool(linear_schedule(1000)[-1] < 1e-4)
-    True
-    """
-    beta = np.linspace(1e-4, 0.02, steps) * 1000 / steps
-    return np.concatenate([[1.0], np.cumprod(1 - np.clip(beta, 0, 0.999))])
-
-
-def cosine_schedule(steps: int) -> np.ndarray:
-    """Return abar_0..abar_T of f(t) = cos^2((t + 0.008)/1.008 pi/2) (Nichol & Dhariwal 2021, arXiv 2102.09672).
-
-    Examples
-    --------
-    >>> cosine_schedule(100)[[0, 50]].round(3).tolist()
-    [1.0, 0.494]
-    """
-    return _noised(lambda t: math.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2, steps)
-
-
-SCHEDULES: dict[str, Callable[[int], np.ndarray]] = {
-    "sqrt": sqrt_schedule,
-    "linear": linear_schedule,
-    "cosine": cosine_schedule,
-}
 
 
 class Embedding(Process):
@@ -216,7 +169,7 @@ class Embedding(Process):
 
     def reading(self, state: State) -> tuple[Tensor, Tensor]:
         """Return what each vector by itself says of its letter (B, L, K), all that it says, and the time in [0, 1]."""
-        said = torch.softmax(self.log_evidence(state, self.abar.dtype), -1).float()
+        said = torch.softmax(self.log_evidence(state, self.abar.dtype), -1)
         return said * state.mask[..., None], state.t / self.steps
 
     # -- prediction ---------------------------------------------------------------------------------------------------

@@ -14,17 +14,19 @@ from seqdiff.runtime import normal
 def even_embeddings(letters: int, dim: int, generator: torch.Generator) -> Tensor:
     """Return vectors (K, D) in a random turn: all as far from one another where D >= K - 1, else a projection of such.
 
+    The columns are orthonormal and across the mean, drawn as such: of thousands of letters no (K, K) matrix is needed.
+
     Examples
     --------
     >>> torch.pdist(even_embeddings(4, 3, torch.Generator())).double().square().round(decimals=4).tolist()
     [2.0, 2.0, 2.0, 2.0, 2.0, 2.0]
     """
-    own = max(1, letters - 1)
-    corners = torch.eye(letters, dtype=torch.float64) - 1 / letters
-    basis = torch.linalg.eigh(corners).eigenvectors[:, -own:]  # (K, K - 1): orthonormal, across the mean
-    turn = normal((max(own, dim), min(own, dim)), generator, "cpu", torch.float64)
-    turn = torch.linalg.qr(turn).Q
-    return (basis @ (turn if own >= dim else turn.T)).float()
+    own = min(dim, max(1, letters - 1))
+    e = normal((letters, own), generator, "cpu", torch.float64)
+    e = torch.linalg.qr(e - e.mean(0)).Q  # (K, min(D, K - 1))
+    if dim > own:
+        e = e @ torch.linalg.qr(normal((dim, own), generator, "cpu", torch.float64)).Q.T
+    return e.float()
 
 
 def blosum62_embeddings(letters: Sequence[str], dim: int | None = None) -> Tensor:
