@@ -193,3 +193,29 @@ class Rows:
         """Show the table."""
         print(f"\n{title}" if title else "")
         show(self.rows)
+
+
+# -- steering ---------------------------------------------------------------------------------------------------------
+
+
+def kept_model(folder: str | None, name: str, make: Any, *data: Any, **options: Any) -> Any:
+    """Return a fitted model: read from `folder` where an earlier run has left it, else made, fitted and left there."""
+    path = None if folder is None else Path(folder) / f"{name}.safetensors"
+    if path is not None and path.is_file():
+        print(f"{name}: read from {path}", flush=True)
+        return seqdiff.load(path)
+    model = make()
+    print(f"{name}: {timed_fit(model, *data, **options)}", flush=True)
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        model.save(path)
+    return model
+
+
+def diversity(samples: Sequence[str], pairs: int = 20_000) -> float:
+    """Return the mean share of positions at which two samples differ, over random pairs of one length."""
+    letters = np.array([list(s) for s in samples])
+    rng = np.random.default_rng(0)
+    first, second = (rng.integers(0, len(letters), pairs) for _ in range(2))
+    different = first != second
+    return float((letters[first[different]] != letters[second[different]]).mean())
