@@ -1,0 +1,100 @@
+"""Drug-like molecules steered: drug-likeness (QED) and rings, of molecules that are new.
+
+The generator is told QED and the number of rings of the training molecules, as two values that may each be missing.
+Asked for are the values of which a tenth of the training molecules has as many: a high QED, or many rings. The guides
+are classifier-free guidance, and a classifier of the generator's noise that tells that tenth from the rest
+(`ClassifierBased`, `FUDGE` for `Autoregressive`). Valid, unique and novel are those of smiles.py (novel on canonical
+forms); the mean of the property is over the novel valid molecules.
+
+    pip install rdkit
+    python benchmarks/steer_molecules.py --models Autoregressive --keep models --csv molecules.csv
+    python benchmarks/steer_molecules.py --limit 500 --samples 50 --set epochs=1         # that all works
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from common import Rows, add_model_options, begin, cpu_seconds, data_file, kept_model, make_models
+from smiles import canonical, letters_of
+
+from seqdiff import SequenceClassifier
+from seqdiff.guidance import FUDGE, ClassifierBased, ClassifierFree
+
+PROPERTIES = ("qed", "rings")
+
+
+def properties(sequences: Sequence[str]) -> pd.DataFrame:
+    """Return QED and the number of rings of molecules, nan where a string is none."""
+    from rdkit import Chem, RDLogger
+    from rdkit.Chem import QED, rdMolDescriptors
+
+    RDLogger.DisableLog("rdApp.*")
+    rows = []
+    for sequence in sequences:
+        molecule = Chem.MolFromSmiles(sequence)
+        if molecule is None or not molecule.GetNumAtoms():
+            rows.append((np.nan, np.nan))
+        else:
+            rows.append((QED.qed(molecule), float(rdMolDescriptors.CalcNumRings(molecule))))
+    return pd.DataFrame(rows, columns=PROPERTIES)
+
+
+def main() -> None:
+    """Run the benchmark and print its table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_model_options(parser, ("Autoregressive", "MaskedDiffusion"))
+    parser.add_argument("--samples", type=int, default=500)
+    parser.add_argument("--free", default="1,2,3,5", help="strengths of classifier-free guidance")
+    parser.add_argument("--based", default="0,1,2,4", help="strengths of classifier-based guidance")
+    parser.add_argument("--keep", metavar="FOLDER", help="leave the generators there, or take them from there")
+    args = parser.parse_args()
+    begin()
+    table = pd.read_csv(data_file("smiles_moses60k.csv"))
+    train = table[table.split == "train"].iloc[:, 0].tolist()[: args.limit]
+    X, known = train, set(canonical(train)) - {None}
+    y = properties(X)
+    wanted = {name: float(y[name].quantile(0.9)) for name in PROPERTIES}
+    rows = Rows(args.csv)
+
+    def judge(model: str, guide: str, gamma: float, aim: str, samples: list[str], **more: Any) -> None:
+        forms = canonical(samples)
+        valid = [form for form in forms if form is not None]
+        new = sorted(set(valid) - known)
+        means = properties(new).mean() if new else {name: np.nan for name in PROPERTIES}
+        rows.add(
+            {
+                "model": model, "guide": guide, "gamma": gamma, "asked for": aim,
+                "valid": len(valid) / len(samples), "unique": len(set(valid)) / max(1, len(valid)),
+                "novel": len(new) / max(1, len(set(valid))),
+                **{name: float(means[name]) for name in PROPERTIES}, **more,
+            }
+        )  # fmt: skip
+
+    judge("training molecules", "", 0.0, "", X[: 4 * args.samples])
+    print(f"asked for: {wanted}", flush=True)
+    for name, seed, fresh in make_models(args, alphabet=letters_of(X, "characters")):
+        model = kept_model(args.keep, f"molecules-{name}-{seed}", lambda fresh=fresh: fresh, X, y)
+        model.verbose = 0
+        way = FUDGE if name == "Autoregressive" else ClassifierBased
+        for aim in PROPERTIES:
+            labels = np.where(y[aim] >= wanted[aim], "high", "other")
+            classifier = SequenceClassifier(noise_like=model).fit(X, labels)
+            runs: list[tuple[str, float, dict[str, Any]]] = []
+            for g in map(float, args.free.split(",")):
+                runs.append(("ClassifierFree", g, {"y": {aim: wanted[aim]}, "guidance": ClassifierFree(g)}))
+            for g in map(float, args.based.split(",")):
+                runs.append((way.__name__, g, {"guidance": way(classifier, "high", g)}))
+            for guide, gamma, options in runs:
+                start = cpu_seconds()
+                samples = model.generate(args.samples, random_state=seed, **options)
+                judge(f"{name}, seed {seed}", guide, gamma, aim, samples, **{"CPU-s": cpu_seconds() - start})
+    rows.show()
+
+
+if __name__ == "__main__":
+    main()
