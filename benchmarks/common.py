@@ -210,12 +210,3 @@ def kept_model(folder: str | None, name: str, make: Any, *data: Any, **options: 
         path.parent.mkdir(parents=True, exist_ok=True)
         model.save(path)
     return model
-
-
-def diversity(samples: Sequence[str], pairs: int = 20_000) -> float:
-    """Return the mean share of positions at which two samples differ, over random pairs of one length."""
-    letters = np.array([list(s) for s in samples])
-    rng = np.random.default_rng(0)
-    first, second = (rng.integers(0, len(letters), pairs) for _ in range(2))
-    different = first != second
-    return float((letters[first[different]] != letters[second[different]]).mean())

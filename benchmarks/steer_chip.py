@@ -14,11 +14,11 @@ from typing import Any
 
 import pandas as pd
 from chip_motifs import MATRICES, Motifs
-from common import Rows, add_model_options, begin, cpu_seconds, data_file, diversity, kept_model, make_models
+from common import Rows, add_model_options, begin, cpu_seconds, data_file, kept_model, make_models
 
 from seqdiff import SequenceClassifier
 from seqdiff.data import cluster_split
-from seqdiff.evaluation import copied_fraction
+from seqdiff.evaluation import copied_fraction, diversity
 from seqdiff.guidance import FUDGE, ClassifierBased, ClassifierFree
 
 

@@ -16,13 +16,13 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from common import Rows, add_model_options, begin, cpu_seconds, data_file, diversity, kept_model, make_models
+from common import Rows, add_model_options, begin, cpu_seconds, data_file, kept_model, make_models
 from scipy.stats import spearmanr
 from sklearn.ensemble import ExtraTreesRegressor
 
 from seqdiff import SequenceRegressor
 from seqdiff.data import DNA
-from seqdiff.evaluation import copied_fraction
+from seqdiff.evaluation import copied_fraction, diversity
 from seqdiff.guidance import FUDGE, ClassifierBased, ClassifierFree, Reward
 
 LEVELS = 8  # of asked values, for the reward, which is one function for all samples

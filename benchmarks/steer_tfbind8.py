@@ -17,10 +17,11 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from common import Rows, add_model_options, begin, cpu_seconds, data_file, diversity, make_models, timed_fit
+from common import Rows, add_model_options, begin, cpu_seconds, data_file, make_models, timed_fit
 
 from seqdiff import SequenceRegressor
 from seqdiff.data import DNA
+from seqdiff.evaluation import diversity
 from seqdiff.guidance import FUDGE, ClassifierBased, ClassifierFree, Reward
 
 GAMMAS = (1.0, 2.0, 4.0, 8.0)
