@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -70,22 +69,26 @@ class Motifs:
         }
 
 
+def load_peaks(limit: int | None = None) -> tuple[pd.DataFrame, Motifs]:
+    """Return the peaks (seq, label, split), 3 * `limit` of them where it is given, and the motifs of all of them."""
+    table = pd.read_csv(data_file("chip_ctcf_pu1.csv"))
+    motifs = Motifs({label: table.seq[table.label == label].tolist() for label in MATRICES})
+    if limit:
+        table = table.sample(min(len(table), 3 * limit), random_state=0).reset_index(drop=True)
+    return table.assign(split=cluster_split(table.seq.tolist(), alphabet="dna")), motifs
+
+
 def main() -> None:
     """Run the benchmark and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_model_options(parser)
     parser.add_argument("--samples", type=int, default=2000, help="of each class")
     parser.add_argument("--steps", type=int, help="steps to generate in; default: each model's own")
-    parser.add_argument("--guidance", type=float, help="strength of classifier-free guidance; default: none at all")
     parser.add_argument("--no-test", action="store_true", help="leave the test side alone, while choosing settings")
     parser.add_argument("--check", action="store_true", help="the real peaks' rates, no training")
     args = parser.parse_args()
     begin()
-    table = pd.read_csv(data_file("chip_ctcf_pu1.csv"))
-    motifs = Motifs({label: table.seq[table.label == label].tolist() for label in MATRICES})
-    if args.limit:
-        table = table.sample(min(len(table), 3 * args.limit), random_state=0).reset_index(drop=True)
-    table["split"] = cluster_split(table.seq.tolist(), alphabet="dna")
+    table, motifs = load_peaks(args.limit)
     real = [
         {"peaks": f"{label}, {part}", "n": len(some), **motifs.rates(some.seq.tolist())}
         for label in MATRICES
@@ -97,9 +100,6 @@ def main() -> None:
     if args.check:
         return
     parts = {part: table[table.split == part] for part in ("train", "valid", "test")}
-    options: dict[str, Any] = {"steps": args.steps}
-    if args.guidance is not None:
-        options["guidance"] = guidance(args.guidance)
     rows = Rows(args.csv)
     for name, seed, model in make_models(args, alphabet="dna"):
         x, y = {k: t.seq.tolist() for k, t in parts.items()}, {k: t.label.to_numpy() for k, t in parts.items()}
@@ -108,7 +108,7 @@ def main() -> None:
         for part in ("valid",) if args.no_test else ("valid", "test"):
             row[part], row[f"{part} MC"] = held_out(model, x[part], args.draws, y[part])
         for label, (wanted, allowed) in AIMS.items():
-            samples, speed = timed_generate(model, args.samples, y=label, random_state=seed, **options)
+            samples, speed = timed_generate(model, args.samples, y=label, random_state=seed, steps=args.steps)
             rates = motifs.rates(samples)
             other = next(k for k in AIMS if k != label)
             row[f"{label}: on"], row[f"{label}: off"] = rates[f"{label} motif"], rates[f"{other} motif"]
@@ -118,15 +118,6 @@ def main() -> None:
             row[f"{label}: per CPU-s"] = speed["per CPU-s"]
         rows.add(row)
     rows.show()
-
-
-def guidance(strength: float) -> Any:
-    """Return classifier-free guidance of that strength, where this seqdiff has it."""
-    import seqdiff.guidance
-
-    if not hasattr(seqdiff.guidance, "ClassifierFree"):
-        raise SystemExit("this seqdiff has no classifier-free guidance; leave --guidance out")
-    return seqdiff.guidance.ClassifierFree(gamma=strength)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,10 @@ import argparse
 from typing import Any
 
 import pandas as pd
-from chip_motifs import MATRICES, Motifs
-from common import Rows, add_model_options, begin, cpu_seconds, data_file, kept_model, make_models
+from chip_motifs import MATRICES, load_peaks
+from common import Rows, add_model_options, begin, cpu_seconds, kept_model, make_models
 
 from seqdiff import SequenceClassifier
-from seqdiff.data import cluster_split
 from seqdiff.evaluation import copied_fraction, diversity
 from seqdiff.guidance import FUDGE, ClassifierBased, ClassifierFree
 
@@ -34,11 +33,7 @@ def main() -> None:
     parser.add_argument("--picture", metavar="FILE", help="a .png")
     args = parser.parse_args()
     begin()
-    table = pd.read_csv(data_file("chip_ctcf_pu1.csv"))
-    motifs = Motifs({label: table.seq[table.label == label].tolist() for label in MATRICES})
-    if args.limit:
-        table = table.sample(min(len(table), 3 * args.limit), random_state=0).reset_index(drop=True)
-    table["split"] = cluster_split(table.seq.tolist(), alphabet="dna")
+    table, motifs = load_peaks(args.limit)
     train, valid, test = (table[table.split == part] for part in ("train", "valid", "test"))
     X, y = train.seq.tolist(), train.label.to_numpy()
     rows = Rows(args.csv)
