@@ -91,8 +91,9 @@ class GeneratingMixin:
             DataFrame or list of n such rows. ``"empirical"`` draws labels as they occur in the training data: classes
             by their frequency, values and several columns from 1,024 training rows, with the call's seed.
         template : str or list, optional
-            Letters allowed at each position: an IUPAC string for nucleotides, or a list with the allowed letters of
-            each position (None: any). Every sample satisfies it exactly; a template fixes the length.
+            Letters allowed at each position: a string of letters, IUPAC symbols (N any base, X any amino acid) and,
+            where letters are single characters, sets such as ``[AVI]``; or a list with the allowed letters of each
+            position (None: any). Every sample satisfies it exactly; a template fixes the length.
         guidance : Guidance or list of them, optional
             Of `seqdiff.guidance`; several act one after the other.
         forbid : str, int or list of them, optional
