@@ -141,7 +141,11 @@ def _meaning(estimator: SequenceGenerator) -> str:
     help="What the sequences shall be like, for a model that learned labels; empirical draws labels as they occur in"
     " the training data. Of several columns: --y COLUMN=LABEL for each that shall count.",
 )
-@click.option("--template", metavar="TEXT", help="Letters that are fixed, such as NNNTTGACANNN; N is any base.")
+@click.option(
+    "--template",
+    metavar="TEXT",
+    help="Letters that are fixed, such as NNNTTGACA[AT]NN; N is any base, [AT] one of these.",
+)
 @click.option("--steps", type=int, help="Steps to write a sequence in; fewer are faster and less exact.")
 @click.option("--temperature", type=float, default=1.0, help="Below 1 the likelier letters are preferred.")
 @click.option("--length", type=int, help="Letters of each sequence, for a model of several lengths.")

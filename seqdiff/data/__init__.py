@@ -6,6 +6,7 @@ from seqdiff.data.dataset import Dataset, prepare
 from seqdiff.data.forbidden import Forbidden
 from seqdiff.data.lengths import LengthLaw
 from seqdiff.data.letters import AlphabetError
+from seqdiff.data.positions import parse_positions
 from seqdiff.data.reading import Records, read_records
 from seqdiff.data.split import cluster_split, random_split
 from seqdiff.data.target import Target
@@ -28,6 +29,7 @@ __all__ = [
     "cluster_split",
     "kmers",
     "learn_target",
+    "parse_positions",
     "parse_template",
     "prepare",
     "random_split",

@@ -22,6 +22,7 @@ from torch import Tensor
 from seqdiff import runtime
 from seqdiff.data import Dataset, LengthLaw, learn_target, prepare, random_split
 from seqdiff.estimators import parameters, persistence
+from seqdiff.estimators.editing import EditingMixin
 from seqdiff.estimators.encoding import conditions_of, encode_batch, letter_law, log_frequencies
 from seqdiff.estimators.generating import GeneratingMixin
 from seqdiff.estimators.scoring import ScoringMixin
@@ -37,7 +38,7 @@ logger = logging.getLogger(__name__)
 MOST_EPOCHS, MANY = 400, 10_000
 
 
-class SequenceGenerator(GeneratingMixin, ScoringMixin, BaseEstimator):
+class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, BaseEstimator):
     """Base of the generators; see `MultinomialDiffusion` for one with its parameters documented.
 
     Subclasses name their own parameters in `__init__` and pass the others on as ``**common``; the signature that

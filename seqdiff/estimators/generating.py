@@ -91,8 +91,9 @@ class GeneratingMixin:
             DataFrame or list of n such rows. ``"empirical"`` draws labels as they occur in the training data: classes
             by their frequency, values and several columns from 1,024 training rows, with the call's seed.
         template : str or list, optional
-            Letters allowed at each position: an IUPAC string for nucleotides, or a list with the allowed letters of
-            each position (None: any). Every sample satisfies it exactly; a template fixes the length.
+            Letters allowed at each position: a string of letters, IUPAC symbols (N any base, X any amino acid) and,
+            where letters are single characters, sets such as ``[AVI]``; or a list with the allowed letters of each
+            position (None: any). Every sample satisfies it exactly; a template fixes the length.
         guidance : Guidance or list of them, optional
             Of `seqdiff.guidance`; several act one after the other.
         forbid : str, int or list of them, optional
@@ -220,8 +221,11 @@ class GeneratingMixin:
             mask = torch.zeros_like(mask)  # no position is known to be real: the process says where sequences end
         return self._ordered(mask, y, allowed, guidance, words, steps, temperature, seed)
 
-    def _ordered(self, mask, y, allowed, guidance, words, steps, temperature, seed) -> Order:
-        """Return an order for sequences of a mask (n, L) with allowed letters (L, K), (n, L, K) or None."""
+    def _ordered(self, mask, y, allowed, guidance, words, steps, temperature, seed, each: int = 1) -> Order:
+        """Return an order for sequences of a mask (n, L) with allowed letters (L, K), (n, L, K) or None.
+
+        Of n samples, `each` stand next to one another that share a y.
+        """
         device, (n, width) = next(self.objective_.parameters()).device, mask.shape
         guides = as_guides(guidance)
         if allowed is not None:
@@ -232,10 +236,11 @@ class GeneratingMixin:
             guides.append(Avoid(words.patterns))
         if y is not None and self.target_ is None:
             raise ValueError("y was given, but this model was fitted without labels; fit(X, y) first")
-        y = None if y is None else parameters.drawn_labels(y, self.target_, n, seed)
+        y = None if y is None else parameters.drawn_labels(y, self.target_, n // each, seed)
         if y is not None and self.target_.kind == "signal":
             parameters.check_signal(y, width, self.length_law_.max_length)
-        cond = None if y is None else encode_condition(self.target_, y, n, width, device)
+        cond = None if y is None else encode_condition(self.target_, y, n // each, width, device)
+        cond = None if cond is None else {name: rows.repeat_interleave(each, 0) for name, rows in cond.items()}
         return Order(mask.to(device), cond, Chain(guides).bind(self, n, cond), steps, temperature)
 
     def _run(self, order: Order, which: Tensor, seed: int) -> Iterator[Iterator[State]]:
