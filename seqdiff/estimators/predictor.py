@@ -7,6 +7,7 @@ model writes letter by letter.
 
 from __future__ import annotations
 
+import copy
 import numbers
 from typing import Any, ClassVar
 
@@ -140,7 +141,9 @@ class SequencePredictor(BaseEstimator):
         law = LengthLaw.fit(data.lengths) if generator is None else generator.length_law_
         self._check_lengths(data, law)
         self.alphabet_, self.length_law_, self.target_ = data.alphabet, law, target
-        self.process_ = Clean(len(data.alphabet)) if generator is None else generator.objective_.process
+        self.process_ = (  # a copy: learned vectors in it are the generator's, and stay its
+            Clean(len(data.alphabet)) if generator is None else copy.deepcopy(generator.objective_.process)
+        ).requires_grad_(False)
         device = runtime.choose_device(self.device) if generator is None else _device_of(generator)
         batch = encode_batch(data, law.max_length, device, target)
         assert batch.cond is not None
