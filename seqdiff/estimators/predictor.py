@@ -122,7 +122,9 @@ class SequencePredictor(BaseEstimator):
         ValueError
             If a parameter or the data is not as it should be.
         """
-        self._check()
+        parameters.check_values(self)
+        if not isinstance(validation, (numbers.Real, type(None))):
+            raise ValueError(f"validation is a {type(validation).__name__}; give a share of the rows, or None")
         generator = self._generator()
         data = prepare(
             X,
@@ -160,13 +162,6 @@ class SequencePredictor(BaseEstimator):
         self.reader_ = reader.requires_grad_(False).eval()
         self.evaluations_ = trainer.evaluations
         return self
-
-    def _check(self) -> None:
-        for name in ("width", "depth", "batch_size"):
-            parameters.check_number(name, getattr(self, name), numbers.Integral, 1, float("inf"))
-        parameters.check_number("epochs", self.epochs, numbers.Integral, 1, float("inf"), True)
-        parameters.check_number("lr", self.lr, numbers.Real, 1e-12, 1e3)
-        parameters.check_number("random_state", self.random_state, numbers.Integral, 0, 2**63 - 1)
 
     def _generator(self) -> Any:
         """Return the model whose noise to learn from, or None."""
@@ -346,7 +341,8 @@ class SequenceClassifier(ClassifierMixin, SequencePredictor):
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the likeliest class of each sequence, (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(-1)]
+        p = self.predict_proba(X)
+        return self.classes_[p.argmax(-1)]
 
 
 class SequenceRegressor(RegressorMixin, SequencePredictor):
