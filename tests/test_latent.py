@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
-from tiny import SMALL, mixed_lengths, sequences, tiny
+from tiny import SMALL, mixed_lengths, sequences
 from toy import Toy, raw_input
 
-from seqdiff import DirichletFM, EmbeddingDiffusion, MaskedDiffusion
-from seqdiff.estimators import NoisyClassifier
-from seqdiff.guidance import Chain, Guidance, LatentClassifier
+from seqdiff import EmbeddingDiffusion, MaskedDiffusion, SequenceClassifier
+from seqdiff.guidance import Chain, ClassifierBased, Guidance, LatentClassifier
 from seqdiff.processes import Embedding, State
 from seqdiff.processes.gaussian import cosine_schedule
 from seqdiff.runtime import chunk_generators
@@ -23,20 +24,30 @@ TABLE = torch.tensor([[0.3, 1.0], [-1.2, 0.4], [0.5, -0.9]])
 class Exact:
     """p(y | x_t) of the toy by Bayes' rule over its 27 sequences; y: whether the ends are equal."""
 
-    classes_ = ("differ", "same")
-
     def __init__(self, process: Embedding, toy: Toy) -> None:
         self.process, self.toy = process, toy
         self.same = toy.x[:, 0] == toy.x[:, 2]
 
-    def log_prob(self, state: State) -> torch.Tensor:
-        evidence = self.process.log_evidence(state, torch.float64)  # (B, L, K)
-        joint = self.toy.p.log() + sum(evidence[:, i][:, self.toy.x[:, i]] for i in range(3))  # (B, 27)
-        each = [torch.logsumexp(joint[:, rows], -1) for rows in (~self.same, self.same)]
-        return torch.log_softmax(torch.stack(each, -1), -1)
+    def encode(self, y) -> torch.Tensor:
+        return torch.as_tensor(np.atleast_1d(np.asarray(y) == "same").astype(int))
 
-    def noise_scale(self, state: State) -> torch.Tensor:
-        return self.process.noise[state.t].sqrt()
+    def log_likelihood(self, x, t, mask, wanted) -> torch.Tensor:
+        said = x.clamp_min(1e-300).log()  # (B, L, K)
+        joint = self.toy.p.log() + sum(said[:, i][:, self.toy.x[:, i]] for i in range(3))  # (B, 27)
+        each = [torch.logsumexp(joint[:, rows], -1) for rows in (~self.same, self.same)]
+        return torch.log_softmax(torch.stack(each, -1), -1).gather(-1, wanted[:, None])[:, 0]
+
+
+def log_p(classifier, process: Embedding, state: State, label: int) -> torch.Tensor:
+    """Return log p(label number `label` | x_t), (B,)."""
+    shown, t = process.reading(state)
+    return classifier.log_likelihood(shown, t, state.mask, torch.full((len(t),), label))
+
+
+def bound_to(guide: LatentClassifier, process: Embedding, n: int) -> LatentClassifier:
+    """Return the guide for n samples of a process, as `generate` makes it."""
+    objective = SimpleNamespace(process=process, parameters=lambda: iter([torch.zeros(1)]))
+    return guide.bind(SimpleNamespace(objective_=objective), n, None).take(torch.arange(n))
 
 
 @pytest.fixture(scope="module")
@@ -49,8 +60,8 @@ def exact(toy) -> Exact:
     return Exact(Embedding(TABLE, cosine_schedule(20), learned=False), toy)
 
 
-def share(exact: Exact, toy: Toy, guide: Guidance, n: int = 600) -> float:
-    denoiser = toy.context_denoiser(raw_input(exact.process))
+def share(exact: Exact, toy: Toy, guide: LatentClassifier, n: int = 600) -> float:
+    denoiser, guide = toy.context_denoiser(raw_input(exact.process)), bound_to(guide, exact.process, n)
     for state in trajectory(exact.process, denoiser, toy.mask(n), chunk_generators(n, "cpu", 0), guidance=guide):
         last = state
     x = exact.process.decode(last)
@@ -65,6 +76,15 @@ def test_the_share_of_the_wanted_class_rises_with_the_strength(exact, toy):
     assert share(exact, toy, LatentClassifier(exact, "differ", strength=1.0)) < law - 0.1
 
 
+def test_the_strength_may_change_on_the_way(exact, toy):
+    """A pull that comes when all is decided does less than one from the start, more than none."""
+    late = share(exact, toy, LatentClassifier(exact, "same", strength=lambda progress: 4.0 * (progress > 0.7)))
+    always = share(exact, toy, LatentClassifier(exact, "same", strength=4.0))
+    never = share(exact, toy, LatentClassifier(exact, "same", strength=lambda progress: 0.0))
+    assert never == share(exact, toy, LatentClassifier(exact, "same", strength=0.0))
+    assert never < late < always - 0.02
+
+
 def noised(exact: Exact, toy: Toy, n: int) -> State:
     g = torch.Generator().manual_seed(0)
     return exact.process.corrupt(toy.x[:n], torch.arange(n) % 20, toy.mask(n), g)
@@ -74,12 +94,15 @@ def test_each_sequence_goes_its_own_way(exact, toy):
     """The same whether it is steered alone or among others, each towards a class of its own."""
     state = noised(exact, toy, 24)
     wanted = np.array(["same", "differ"] * 12)
-    guide = LatentClassifier(exact, wanted, strength=2.0)
+    guide = bound_to(LatentClassifier(exact, wanted, strength=2.0), exact.process, 24)
     together = guide.after(state, None, None)
-    alone = torch.cat([guide.take(slice(i, i + 1)).after(state.take(slice(i, i + 1)), None, None).x for i in range(24)])
+    rows = [torch.tensor([i]) for i in range(24)]
+    alone = torch.cat([guide.take(row).after(state.take(row), None, None).x for row in rows])
     assert torch.allclose(together.x, alone, rtol=0, atol=1e-12)
-    gained = exact.log_prob(together) - exact.log_prob(state)
-    gained = gained[torch.arange(24), torch.tensor([1, 0] * 12)]
+    gained = torch.stack(
+        [log_p(exact, exact.process, together, i) - log_p(exact, exact.process, state, i) for i in (0, 1)]
+    )
+    gained = gained[torch.tensor([1, 0] * 12), torch.arange(24)]
     assert (gained > -1e-9).all() and float(gained.mean()) > 0.05  # nothing is left to gain where the class is certain
 
 
@@ -89,15 +112,16 @@ class OneByOne(Guidance):
     def __init__(self, guide: LatentClassifier) -> None:
         self.guide = guide
 
-    def after(self, state, predict, generator):
-        rows = [slice(i, i + 1) for i in range(len(state.x))]
-        moved = [self.guide.take(row).after(state.take(row), predict, None).x for row in rows]
+    def after(self, state, moment, generator):
+        rows = [torch.tensor([i]) for i in range(len(state.x))]
+        moved = [self.guide.take(row).after(state.take(row), moment, None).x for row in rows]
         return state._replace(x=torch.cat(moved))
 
 
 @pytest.mark.parametrize("y", ["same", ["same", "differ"] * 32])
 def test_the_batch_size_does_not_matter_to_what_is_steered(exact, toy, y):
-    guide, denoiser = LatentClassifier(exact, y, strength=3.0), toy.context_denoiser(raw_input(exact.process))
+    guide = bound_to(LatentClassifier(exact, y, strength=3.0), exact.process, 64)
+    denoiser = toy.context_denoiser(raw_input(exact.process))
 
     def sample(batch: int, guidance: Guidance | None) -> torch.Tensor:
         inner = in_batches(denoiser, batch)
@@ -110,16 +134,17 @@ def test_the_batch_size_does_not_matter_to_what_is_steered(exact, toy, y):
 
 
 def test_steps_are_adagrads(exact, toy):
-    """Written out with torch's own Adagrad on u."""
+    """Written out with torch's own Adagrad on u, in units of the noise's standard deviation."""
     state = noised(exact, toy, 9)
-    scale = exact.noise_scale(state)[:, None, None]
+    scale = exact.process.noise[state.t].sqrt()[:, None, None]
     u = torch.zeros_like(state.x, requires_grad=True)
     adagrad = torch.optim.Adagrad([u], lr=0.2, initial_accumulator_value=1.0, eps=0.0)
     for _ in range(4):
         adagrad.zero_grad()
-        (-1.5 * exact.log_prob(state._replace(x=state.x + scale * u))[:, 1].sum()).backward()
+        (-1.5 * log_p(exact, exact.process, state._replace(x=state.x + scale * u), 1).sum()).backward()
         adagrad.step()
-    ours = LatentClassifier(exact, "same", strength=1.5, steps=4, lr=0.2).after(state, None, None).x
+    guide = bound_to(LatentClassifier(exact, "same", strength=1.5, steps=4, lr=0.2), exact.process, 9)
+    ours = guide.after(state, None, None).x
     assert torch.allclose(ours, state.x + scale * u.detach(), atol=1e-12)
     assert float((ours - state.x).abs().max()) > 0.01
 
@@ -129,9 +154,9 @@ def test_padding_and_what_is_written_stay(exact, toy):
     mask = state.mask.clone()
     mask[:, 2] = False
     padded = State(torch.where(mask[..., None], state.x, 0), state.t, mask)
-    guide = LatentClassifier(exact, "same", strength=5.0)
+    guide = bound_to(LatentClassifier(exact, "same", strength=5.0), exact.process, 9)
     moved = guide.after(padded, None, None).x
-    assert not moved[:, 2].any() and (moved[:, :2] != padded.x[:, :2]).any()
+    assert not moved[:, 2].any()
     written = state._replace(extra={"letters": toy.x[:9]})
     assert guide.after(written, None, None) is written
 
@@ -145,7 +170,7 @@ def labelled():
     X = sequences(200, 8, p=[0.55, 0.15, 0.15, 0.15]) + sequences(200, 8, p=[0.15, 0.15, 0.15, 0.55], seed=1)
     y = ["A"] * 200 + ["T"] * 200
     model = EmbeddingDiffusion(**SMALL | {"width": 16, "epochs": 10, "batch_size": 32, "diffusion_steps": 20}).fit(X)
-    return X, y, model, NoisyClassifier(model, width=16, depth=1, epochs=12).fit(X, y)
+    return X, y, model, SequenceClassifier(noise_like=model, width=16, depth=1, epochs=30).fit(X, y)
 
 
 def test_a_trained_classifier_knows_the_law_of_the_noised_vectors(labelled):
@@ -158,130 +183,109 @@ def test_a_trained_classifier_knows_the_law_of_the_noised_vectors(labelled):
         state = process.corrupt(x0, torch.full((400,), t), torch.ones(400, 8, dtype=torch.bool), torch.Generator())
         evidence = process.log_evidence(state, torch.float64)
         by_class = torch.stack([torch.logsumexp(evidence + law.log(), -1).sum(-1) for law in p], -1)
-        law, found = torch.log_softmax(by_class, -1), classifier.log_prob(state)
+        law = torch.log_softmax(by_class, -1)
+        found = torch.stack([log_p(classifier, process, state, i) for i in (0, 1)], -1)
+        assert torch.allclose(found.exp().sum(-1), torch.ones(400), atol=1e-5)
         divergence = float((law.exp() * (law - found)).sum(-1).mean())
         assert divergence < 0.08, t
         told = float((law.exp() * (law + np.log(2))).sum(-1).mean())  # what not to know the classes would cost
         assert divergence < 0.3 * told, t
-        assert not torch.allclose(classifier.log_prob(state._replace(t=state.t + 3)), found)  # it is told the time
+        shown, time = process.reading(state)
+        later = classifier.log_likelihood(shown, time + 0.15, state.mask, torch.zeros(400, dtype=torch.int64))
+        assert not torch.allclose(later, found[:, 0])  # it is told the time
 
 
-def test_a_trained_classifier_steers(labelled):
+@pytest.mark.parametrize("cls", [LatentClassifier, ClassifierBased])
+def test_a_trained_classifier_steers(labelled, cls):
     _, _, model, classifier = labelled
     shares = []
     for strength in (0.0, 0.5, 2.0):
-        guide = LatentClassifier(classifier, "A", strength=strength)
+        guide = cls(classifier, "A", strength)
         text = "".join(model.generate(128, guidance=guide, random_state=0))
         shares.append(text.count("A") / len(text))
         assert model.generate(1, guidance=guide, random_state=0)[0] == text[:8]
     assert shares[0] + 0.03 < shares[1] and shares[1] + 0.05 < shares[2]
-    two = model.generate(60, guidance=LatentClassifier(classifier, ["A", "T"] * 30, strength=2.0), random_state=0)
+    two = model.generate(60, guidance=cls(classifier, ["A", "T"] * 30, 2.0), random_state=0)
     count = lambda letter, rows: "".join(rows).count(letter)  # noqa: E731
     assert count("A", two[::2]) > 2 * count("T", two[::2]) and count("T", two[1::2]) > 2 * count("A", two[1::2])
     held = model.generate(20, guidance=guide, template="TTTTNNNN", random_state=0)
     assert all(sample.startswith("TTTT") for sample in held)
 
 
-def test_a_trained_classifier_repeats_and_does_not_change_the_generator(labelled):
-    X, y, model, classifier = labelled
+def test_a_trained_classifier_does_not_change_the_generator(labelled):
+    X, y, model, _ = labelled
     before = {name: value.clone() for name, value in model.objective_.state_dict().items()}
-    settings = {"width": 8, "depth": 1, "epochs": 1}
-    found = [NoisyClassifier(model, **settings).fit(X, y).predict_proba(X[:9], t=3) for _ in range(2)]
-    assert (found[0] == found[1]).all() and np.allclose(found[0].sum(1), 1)
-    other = NoisyClassifier(model, random_state=1, **settings).fit(X, y).predict_proba(X[:9], t=3)
-    assert not np.allclose(found[0], other)
+    learned = [name for name, parameter in model.objective_.named_parameters() if parameter.requires_grad]
+    classifier = SequenceClassifier(noise_like=model, width=8, depth=1, epochs=3).fit(X, y)
+    assert len(classifier.evaluations_["bound"]) == 3
     assert all(torch.equal(value, before[name]) for name, value in model.objective_.state_dict().items())
-    assert len(classifier.evaluations_["bound"]) == 12
+    assert [name for name, parameter in model.objective_.named_parameters() if parameter.requires_grad] == learned
+    assert not model.objective_.training
 
 
 def test_what_stands_beyond_the_end_says_nothing_of_the_class():
     X = mixed_lengths()
     model = EmbeddingDiffusion(**SMALL | {"diffusion_steps": 20}).fit(X)
-    classifier = NoisyClassifier(model, width=8, depth=1, epochs=10, batch_size=8).fit(X, ["a", "b"] * 24)
+    classifier = SequenceClassifier(noise_like=model, width=8, depth=1, epochs=10, batch_size=8).fit(
+        X, [x[0] in "AC" for x in X]
+    )
+    process = model.objective_.process
     x0, mask = torch.zeros(9, 10, dtype=torch.int64), (torch.arange(10) < 6).expand(9, 10)
-    wide = model.objective_.process.corrupt(x0, torch.arange(9), mask, torch.Generator().manual_seed(0))
+    wide = process.corrupt(x0, torch.arange(9), mask, torch.Generator().manual_seed(0))
     cut = State(wide.x[:, :6], wide.t, mask[:, :6])
-    assert torch.allclose(classifier.log_prob(wide), classifier.log_prob(cut), atol=1e-5)
-    assert classifier.log_prob(wide).std(0).max() > 1e-3
+    assert torch.allclose(log_p(classifier, process, wide, 0), log_p(classifier, process, cut, 0), atol=1e-5)
+    assert log_p(classifier, process, wide, 0).std() > 1e-3
 
 
 def test_every_time_is_as_likely_and_validation_goes_through_them(labelled, monkeypatch):
-    *_, model, classifier = labelled
-    objective, seen = classifier.objective_, []
-    corrupt = objective.process.corrupt
-    monkeypatch.setattr(objective.process, "corrupt", lambda x0, t, *rest: seen.append(t) or corrupt(x0, t, *rest))
+    *_, classifier = labelled
+    reader, seen = classifier.reader_, []
+    corrupt = reader.process.corrupt
+    monkeypatch.setattr(reader.process, "corrupt", lambda x0, t, *rest: seen.append(t) or corrupt(x0, t, *rest))
     cond = {"label": torch.zeros(210, dtype=torch.int64), "keep": torch.ones(210, dtype=torch.bool)}
     batch = Batch(torch.zeros(210, 8, dtype=torch.int64), torch.full((210,), 8), cond)
-    objective.losses(batch, (torch.arange(210) + 0.5) / 210, torch.Generator())
+    reader.losses(batch, (torch.arange(210) + 0.5) / 210, torch.Generator())
     assert torch.bincount(seen.pop()).tolist() == [10] * 21
-    objective.bound(batch, 21, torch.Generator())
+    reader(batch, torch.Generator())
+    assert (torch.bincount(seen.pop()) - 10).abs().max() <= 1
+    reader.bound(batch, 21, torch.Generator())
     assert [t.unique().tolist() for t in seen] == [[t] for t in range(21)]
 
 
-def test_every_chunk_has_noise_of_its_own(labelled):
-    X, _, _, classifier = labelled
-    p = classifier.predict_proba([X[0]] * 300, t=10, random_state=1)
-    assert not np.allclose(p[:44], p[256:])
-    assert (classifier.predict_proba([X[0]] * 7, t=10, random_state=1) == p[:7]).all()
-
-
 @pytest.mark.parametrize(
-    ("cls", "options"),
+    ("cls", "letters", "message"),
     [
-        (MaskedDiffusion, {}),
-        (DirichletFM, {"alphabet": "ACG"}),  # points of as many dimensions as the vectors have
-        (EmbeddingDiffusion, {"dim": 2, "diffusion_steps": 20}),
-        (EmbeddingDiffusion, {"diffusion_steps": 30}),
-        (EmbeddingDiffusion, {"diffusion_steps": 20, "length": 9}),
+        (MaskedDiffusion, "ACGT", "LatentClassifier moves noised vectors, which FirstHitting has not; give Classif"),
+        (EmbeddingDiffusion, "ACG", "LatentClassifier follows a classifier of the letters ACGT, but this generator "
+                                    "writes ACG; fit it with noise_like=model"),
     ],
-)
-def test_states_of_another_model_are_refused(labelled, cls, options):
-    settings = {name: value for name, value in SMALL.items() if name != "diffusion_steps"} | options
-    other = cls(**settings).fit(sequences(16, options.get("length", 8), "ACG"))
-    with pytest.raises(ValueError, match="knows the noised vectors of the EmbeddingDiffusion that it was fitted to"):
+)  # fmt: skip
+def test_another_model_is_refused(labelled, cls, letters, message):
+    settings = {name: value for name, value in SMALL.items() if name != "diffusion_steps"}
+    other = cls(**settings, alphabet=letters).fit(sequences(16, 8, "ACG"))
+    with pytest.raises(ValueError, match=message):
         other.generate(2, guidance=LatentClassifier(labelled[3], "A"))
-
-
-def test_the_scale_is_that_of_the_noise(labelled):
-    *_, model, classifier = labelled
-    x0, mask = torch.zeros(4000, 8, dtype=torch.int64), torch.ones(4000, 8, dtype=torch.bool)
-    for t in (0, 7, 20):
-        state = model.objective_.process.corrupt(x0, torch.full((4000,), t), mask, torch.Generator().manual_seed(t))
-        assert float(classifier.noise_scale(state)[0]) == pytest.approx(float(state.x.std(0).mean()), rel=0.01)
-
-
-def test_rows_without_a_label_are_left_out(labelled):
-    X, y, model, _ = labelled
-    some = [label if i % 2 else None for i, label in enumerate(y)]
-    one = NoisyClassifier(model, width=8, depth=1, epochs=1).fit(X, some)
-    two = NoisyClassifier(model, width=8, depth=1, epochs=1).fit(X[1::2], y[1::2])
-    assert (one.predict_proba(X[:5]) == two.predict_proba(X[:5])).all()
 
 
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda m, c: LatentClassifier(c, "G"), "y='G' is none of the classifier's classes; give one of 'A', 'T'"),
+        (lambda m, c: LatentClassifier(c, "G"), "'G'"),
+        (lambda m, c: LatentClassifier(c, ["A", None]), "y has a missing label; say what is wanted of each sequence"),
+        (lambda m, c: LatentClassifier(c, None), "y has a missing label; say what is wanted of each sequence"),
         (lambda m, c: LatentClassifier(c, "A", steps=1.5), "steps=1.5 is not possible"),
         (lambda m, c: LatentClassifier(c, "A", strength="much"), "strength='much' is not possible"),
+        (lambda m, c: LatentClassifier(c, "A", strength=True), "strength=True is not possible"),
+        (lambda m, c: LatentClassifier(c, "A", strength=float("nan")), "strength=nan is not possible"),
         (lambda m, c: LatentClassifier(c, "A", lr=-1.0), "lr=-1.0 is not possible"),
-        (lambda m, c: LatentClassifier(c, [["A"]]), "y=['A'] is none of the classifier's classes"),
-        (lambda m, c: LatentClassifier(NoisyClassifier(m), "A"), "NoisyClassifier without classes_; fit it first"),
-        (lambda m, c: m.generate(5, guidance=LatentClassifier(c, ["A", "T"])), "2 classes, but 5 sequences"),
-        (lambda m, c: m.generate(256, guidance=LatentClassifier(c, ["A"] * 300)), "300 classes, but 256 sequences"),
-        (lambda m, c: m.trajectory(2, guidance=Chain([LatentClassifier(c, ["A"])])), "1 classes, but 2 sequences"),
-        (lambda m, c: NoisyClassifier(m).fit(["ACGTACGT", "ACGTACGA"], ["a", None]), "y has the one class 'a'"),
-        (lambda m, c: NoisyClassifier(m, lr=-1).fit(["ACGTACGT"], ["a"]), "lr=-1 is not possible"),
-        (lambda m, c: NoisyClassifier(m, random_state=None).fit(["ACGT"], ["a"]), "random_state=None is not possible"),
-        (lambda m, c: c.predict_proba(["ACGTACGTA"]), "9 letters, but the model knows at most 8"),
-        (lambda m, c: c.predict_proba(["ACGTACGT"], random_state=-1), "random_state=-1 is not possible"),
-        (lambda m, c: NoisyClassifier(tiny()).fit(["ACGT"], ["a"]), "MultinomialDiffusion without noised vectors"),
-        (lambda m, c: NoisyClassifier(m).fit(["ACGTACGTA"], ["a"]), "9 letters, but the model knows at most 8"),
-        (lambda m, c: NoisyClassifier(m).fit(["ACGTACGT"], None), "y is missing"),
-        (lambda m, c: NoisyClassifier(m, epochs=0).fit(["ACGTACGT"], ["a"]), "epochs=0 is not possible"),
-        (lambda m, c: c.predict_proba(["ACGTACGT"], t=21), "t=21 is not possible; give a whole number from 0 to 20"),
+        (lambda m, c: LatentClassifier(None, "A"), "LatentClassifier needs a classifier of noised sequences, but was "
+                                                   "given None"),
+        (lambda m, c: m.generate(5, guidance=LatentClassifier(c, ["A", "T"])), "y for 2 sequences, but 5 are wanted"),
+        (lambda m, c: m.generate(5, guidance=LatentClassifier(c, ["A"])), "y for 1 sequences, but 5 are wanted"),
+        (lambda m, c: m.generate(256, guidance=LatentClassifier(c, ["A"] * 300)), "y for 300 sequences, but 256"),
+        (lambda m, c: m.trajectory(2, guidance=Chain([LatentClassifier(c, ["A"])])), "y for 1 sequences, but 2"),
     ],
-)
+)  # fmt: skip
 def test_errors_name_the_cure(labelled, make, message):
     with pytest.raises(ValueError) as caught:
         make(*labelled[2:])

@@ -43,17 +43,11 @@ _CHOICES = {
     "target": ("auto", "class", "value", "signal"),
     "ambiguous": ("error", "drop"),
 }
-_SWITCHES = ("clamp", "learn_embeddings", "logistic", "self_conditioning", "time_conditioning")
+_SWITCHES = ("clamp", "hidden", "learn_embeddings", "logistic", "self_conditioning", "time_conditioning")
 
 
-def check(estimator: Any) -> None:
-    """Check an estimator's parameters.
-
-    Raises
-    ------
-    ValueError
-        For the first one that is not as it should be.
-    """
+def check_values(estimator: Any) -> None:
+    """Raise a ValueError for the first parameter whose value is not as it should be, whatever the estimator."""
     signature = inspect.signature(type(estimator)).parameters
     for name, value in estimator.get_params(deep=False).items():
         if name in _RULES:
@@ -64,6 +58,19 @@ def check(estimator: Any) -> None:
             raise ValueError(f"{name}={value!r} is not known; give one of {wanted}")
         elif name in _SWITCHES and not isinstance(value, (bool, np.bool_)):
             raise ValueError(f"{name}={value!r} is not possible; give True or False")
+    if not isinstance(estimator.verbose, (numbers.Integral, bool, np.bool_)):
+        raise ValueError(f"verbose={estimator.verbose!r} is not possible; give 0 (silent) or 1")
+
+
+def check(estimator: Any) -> None:
+    """Check a generator's parameters.
+
+    Raises
+    ------
+    ValueError
+        For the first one that is not as it should be.
+    """
+    check_values(estimator)
     name = estimator.model_name
     if name is not None and (
         not isinstance(name, str) or not name or name in (".", "..") or set(name) & set('/\\:*?"<>|')
@@ -71,8 +78,6 @@ def check(estimator: Any) -> None:
         raise ValueError(f"model_name={name!r} is not a folder's name; give letters, digits, '-' and '_', or None")
     if not (estimator.savepath is None or isinstance(estimator.savepath, (str, os.PathLike))):
         raise ValueError(f"savepath={estimator.savepath!r} is not a path; give a folder's, or None to write nothing")
-    if not isinstance(estimator.verbose, (numbers.Integral, bool, np.bool_)):
-        raise ValueError(f"verbose={estimator.verbose!r} is not possible; give 0 (silent) or 1")
 
 
 def _known(name: str, value: Any) -> bool:

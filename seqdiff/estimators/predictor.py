@@ -7,6 +7,7 @@ model writes letter by letter.
 
 from __future__ import annotations
 
+import copy
 import numbers
 from typing import Any, ClassVar
 
@@ -121,7 +122,9 @@ class SequencePredictor(BaseEstimator):
         ValueError
             If a parameter or the data is not as it should be.
         """
-        self._check()
+        parameters.check_values(self)
+        if not isinstance(validation, (numbers.Real, type(None))):
+            raise ValueError(f"validation is a {type(validation).__name__}; give a share of the rows, or None")
         generator = self._generator()
         data = prepare(
             X,
@@ -140,7 +143,9 @@ class SequencePredictor(BaseEstimator):
         law = LengthLaw.fit(data.lengths) if generator is None else generator.length_law_
         self._check_lengths(data, law)
         self.alphabet_, self.length_law_, self.target_ = data.alphabet, law, target
-        self.process_ = Clean(len(data.alphabet)) if generator is None else generator.objective_.process
+        self.process_ = (  # a copy: learned vectors in it are the generator's, and stay its
+            Clean(len(data.alphabet)) if generator is None else copy.deepcopy(generator.objective_.process)
+        ).requires_grad_(False)
         device = runtime.choose_device(self.device) if generator is None else _device_of(generator)
         batch = encode_batch(data, law.max_length, device, target)
         assert batch.cond is not None
@@ -157,13 +162,6 @@ class SequencePredictor(BaseEstimator):
         self.reader_ = reader.requires_grad_(False).eval()
         self.evaluations_ = trainer.evaluations
         return self
-
-    def _check(self) -> None:
-        for name in ("width", "depth", "batch_size"):
-            parameters.check_number(name, getattr(self, name), numbers.Integral, 1, float("inf"))
-        parameters.check_number("epochs", self.epochs, numbers.Integral, 1, float("inf"), True)
-        parameters.check_number("lr", self.lr, numbers.Real, 1e-12, 1e3)
-        parameters.check_number("random_state", self.random_state, numbers.Integral, 0, 2**63 - 1)
 
     def _generator(self) -> Any:
         """Return the model whose noise to learn from, or None."""
@@ -343,7 +341,8 @@ class SequenceClassifier(ClassifierMixin, SequencePredictor):
 
     def predict(self, X: Any) -> np.ndarray:
         """Return the likeliest class of each sequence, (n,)."""
-        return self.classes_[self.predict_proba(X).argmax(-1)]
+        p = self.predict_proba(X)
+        return self.classes_[p.argmax(-1)]
 
 
 class SequenceRegressor(RegressorMixin, SequencePredictor):

@@ -156,8 +156,8 @@ class Strong(Guidance):
     now: float
     """What the strength is at this moment."""
 
-    def __init__(self, gamma: Any) -> None:
-        self.gamma = Strength(gamma)
+    def __init__(self, gamma: Any, name: str = "gamma") -> None:
+        self.gamma = Strength(gamma, name)
         self.now = self.gamma(0.0)
 
     def at(self, progress: float) -> Guidance:

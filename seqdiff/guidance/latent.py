@@ -61,7 +61,7 @@ class LatentClassifier(Towards):
     lr: float
 
     def __init__(self, classifier: Any, y: Any, strength: Any = 1.0, steps: int = 3, lr: float = 0.1) -> None:
-        super().__init__(classifier, y, strength)
+        super().__init__(classifier, y, strength, "strength")
         if not isinstance(steps, numbers.Integral) or isinstance(steps, bool) or steps < 0:
             raise ValueError(f"steps={steps!r} is not possible; give a whole number of at least 0")
         if not isinstance(lr, numbers.Real) or isinstance(lr, bool) or not 0 <= lr < 1e6:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqdiff.data.letters import shorten
 from seqdiff.guidance.base import Cond, Strong
 
 
@@ -34,8 +35,8 @@ class Towards(Strong):
     process: Any
     """That of the model, once bound."""
 
-    def __init__(self, classifier: Any, y: Any, gamma: Any) -> None:
-        super().__init__(gamma)
+    def __init__(self, classifier: Any, y: Any, gamma: Any, name: str = "gamma") -> None:
+        super().__init__(gamma, name)
         for name in ("encode", "log_likelihood"):
             if not hasattr(classifier, name):
                 raise ValueError(
@@ -47,19 +48,27 @@ class Towards(Strong):
         self.one = len(encoded) == 1 and np.ndim(y) == 0
         self.encoded = encoded
 
-    def check_noise(self, process: Any) -> None:
-        """Raise a ValueError if the classifier has learned from the noise of another kind of generator."""
-        learned = getattr(self.classifier, "process_", process)
-        if type(learned) is not type(process) or learned.letters != process.letters:
+    def check_noise(self, model: Any) -> None:
+        """Raise a ValueError if the classifier has learned from other letters, or the noise of another generator."""
+        process = model.objective_.process
+        learned, name = getattr(self.classifier, "process_", process), type(self).__name__
+        if type(learned) is not type(process):
             noise = "no noise" if type(learned).__name__ == "Clean" else f"the noise of {type(learned).__name__}"
             raise ValueError(
-                f"{type(self).__name__} follows a classifier that has learned from {noise}, but this generator's noise "
+                f"{name} follows a classifier that has learned from {noise}, but this generator's noise "
                 f"is {type(process).__name__}; fit it with noise_like=model"
+            )
+        alphabet = getattr(self.classifier, "alphabet_", None)
+        if alphabet is not None and alphabet.letters != model.alphabet_.letters:
+            known, written = (shorten("".join(a.letters)) for a in (alphabet, model.alphabet_))
+            raise ValueError(
+                f"{name} follows a classifier of the letters {known}, but this generator writes {written}; fit it with "
+                "noise_like=model"
             )
 
     def bind(self, model: Any, n: int, cond: Cond) -> Towards:
         process = model.objective_.process
-        self.check_noise(process)
+        self.check_noise(model)
         if not self.one and len(self.encoded) != n:
             raise ValueError(
                 f"{type(self).__name__} has y for {len(self.encoded)} sequences, but {n} are wanted; give one for all, "

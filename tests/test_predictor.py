@@ -1,0 +1,379 @@
+"""Classifiers and regressors of sequences, clean ones and those that a generator's noise has been at."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from sklearn.base import clone
+from sklearn.exceptions import NotFittedError
+from sklearn.model_selection import GridSearchCV, cross_val_score
+from tiny import SMALL, mixed_lengths, sequences, tiny
+
+from seqdiff import (
+    SCUD,
+    Autoregressive,
+    ClassicalDiffusion,
+    DirichletFM,
+    EmbeddingDiffusion,
+    MaskedDiffusion,
+    MultinomialDiffusion,
+    SequenceClassifier,
+    SequenceRegressor,
+    UniformDiffusion,
+)
+from seqdiff.networks import ConvNet
+from seqdiff.processes import State
+from seqdiff.training import Batch
+
+MAKERS = {
+    "multinomial": (MultinomialDiffusion, {"diffusion_steps": 10}),
+    "masked": (MaskedDiffusion, {"sampler": "ancestral"}),
+    "masked-told-the-time": (MaskedDiffusion, {"sampler": "ancestral", "time_conditioning": True}),
+    "first-hitting": (MaskedDiffusion, {}),
+    "uniform": (UniformDiffusion, {}),
+    "classical": (ClassicalDiffusion, {}),
+    "scud": (SCUD, {}),
+    "dirichlet": (DirichletFM, {}),
+    "linear": (DirichletFM, {"path": "linear"}),
+    "embedding": (EmbeddingDiffusion, {"diffusion_steps": 10}),
+    "self-conditioned": (EmbeddingDiffusion, {"diffusion_steps": 10, "self_conditioning": True}),
+    "autoregressive": (Autoregressive, {}),
+    "autoregressive-ends": (Autoregressive, {}),
+}
+FIXED = ("multinomial", "dirichlet", "autoregressive")
+WRITERS = ("autoregressive", "autoregressive-ends")
+NOISED = [name for name in MAKERS if name not in WRITERS]
+SMALL_CLASSIFIER = {"width": 16, "depth": 1, "epochs": 18, "batch_size": 32, "lr": 1e-2}
+QUICK = SMALL_CLASSIFIER | {"width": 8, "epochs": 2}
+
+
+def rule(x: str) -> str:
+    return "many" if x.count("A") + x.count("C") > len(x) / 2 else "few"
+
+
+def data(fixed: bool) -> tuple[list[str], list[str]]:
+    X = sequences(200, 8) if fixed else mixed_lengths(200, 8)
+    return X, [rule(x) for x in X]
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Return a function name -> fitted generator, each fitted when first asked for."""
+    made = {}
+
+    def get(name: str):
+        if name not in made:
+            cls, options = MAKERS[name]
+            small = {k: v for k, v in SMALL.items() if k != "diffusion_steps"}
+            made[name] = cls(**small | {"epochs": 1} | options).fit(data(name in FIXED)[0])
+        return made[name]
+
+    return get
+
+
+@pytest.fixture(scope="module")
+def classifiers(models):
+    """Return a function name, hidden -> classifier that has learned from a generator's noise."""
+    made = {}
+
+    def get(name: str, hidden: bool = False):
+        if (name, hidden) not in made:
+            classifier = SequenceClassifier(noise_like=models(name), hidden=hidden, **SMALL_CLASSIFIER)
+            made[name, hidden] = classifier.fit(*data(name in FIXED))
+        return made[name, hidden]
+
+    return get
+
+
+# -- clean sequences --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("fixed", [True, False])
+def test_a_classifier_learns_a_rule_of_clean_sequences(fixed):
+    X, y = data(fixed)
+    classifier = SequenceClassifier(**SMALL_CLASSIFIER).fit(X, y)
+    new = sequences(100, 8, seed=1) if fixed else mixed_lengths(100, 8, seed=1)
+    p = classifier.predict_proba(new)
+    assert p.shape == (100, 2) and np.allclose(p.sum(1), 1, atol=1e-6) and (p >= 0).all()
+    assert (classifier.predict(new) == np.array(["few", "many"])[p.argmax(1)]).all()
+    assert classifier.score(new, [rule(x) for x in new]) > 0.95
+    assert classifier.classes_.tolist() == ["few", "many"]
+
+
+def test_a_regressor_learns_a_number_in_its_own_unit():
+    X = mixed_lengths(300, 8)
+    y = [1000.0 + 50.0 * (x.count("A") - x.count("G")) for x in X]
+    regressor = SequenceRegressor(**SMALL_CLASSIFIER | {"epochs": 40}).fit(X, y)
+    new = mixed_lengths(60, 8, seed=1)
+    wanted = np.array([1000.0 + 50.0 * (x.count("A") - x.count("G")) for x in new])
+    assert regressor.score(new, wanted) > 0.95
+    assert np.abs(regressor.predict(new) - wanted).mean() < 25
+
+
+def test_a_regressor_knows_how_far_off_it_is():
+    """Values that have nothing to do with the sequence: their own law, with its own width, is all there is to learn."""
+    rng = np.random.default_rng(0)
+    X, y = sequences(500, 6), 3.0 + 2.0 * rng.standard_normal(500)
+    regressor = SequenceRegressor(**SMALL_CLASSIFIER | {"epochs": 8, "lr": 3e-3}).fit(X, y)
+    reader, length = regressor.reader_, 6
+    x, t, mask = torch.zeros(1, length, dtype=torch.int64), torch.zeros(1), torch.ones(1, length, dtype=torch.bool)
+    standard = torch.linspace(-8, 8, 4001)
+    density = reader.log_likelihood(x.expand(4001, -1), t.expand(4001), mask.expand(4001, -1), standard).exp()
+    total = float(torch.trapezoid(density, standard))
+    mean = float(torch.trapezoid(density * standard, standard))
+    spread = float(torch.trapezoid(density * (standard - mean).square(), standard)) ** 0.5
+    assert total == pytest.approx(1, abs=1e-3)
+    assert abs(mean) < 0.5 and spread == pytest.approx(1, abs=0.3)
+    assert regressor.encode(5.0).tolist() == pytest.approx([(5.0 - np.mean(y)) / np.std(y)], rel=1e-4)
+
+
+def test_scikit_learn_takes_it_for_its_own():
+    X, y = data(False)
+    small = SequenceClassifier(**SMALL_CLASSIFIER | {"epochs": 12})
+    assert cross_val_score(small, X, y, cv=2).mean() > 0.85
+    search = GridSearchCV(small, {"lr": [1e-9, 1e-2]}, cv=2).fit(X, y)
+    assert search.best_params_ == {"lr": 1e-2} and search.score(X, y) > 0.85
+
+
+def test_a_clone_keeps_the_generator(models):
+    model = models("masked")
+    copy = clone(SequenceClassifier(noise_like=model, hidden=True, lr=0.1, epochs=1))
+    assert copy.noise_like is model and copy.hidden and copy.lr == 0.1
+    assert not hasattr(clone(copy.fit(*data(False))), "reader_")
+
+
+def test_rows_without_a_label_are_left_out():
+    X, y = data(False)
+    some = [label if i % 2 else None for i, label in enumerate(y)]
+    one, two = (SequenceClassifier(**QUICK).fit(*pair) for pair in ((X, some), (X[1::2], y[1::2])))
+    assert (one.predict_proba(X[:9]) == two.predict_proba(X[:9])).all()
+    values = [float(len(x)) if i % 2 else np.nan for i, x in enumerate(X)]
+    one, two = (SequenceRegressor(**QUICK).fit(*pair) for pair in ((X, values), (X[1::2], values[1::2])))
+    assert (one.predict(X[:9]) == two.predict(X[:9])).all()
+
+
+def test_the_best_weights_by_what_is_held_out_are_kept():
+    """Labels without a rule: what is learned by heart makes the held-out cross-entropy worse."""
+    X, y = sequences(60, 8), ["a", "b"] * 30
+    classifier = SequenceClassifier(width=16, depth=1, epochs=30, batch_size=8, lr=2e-2).fit(X, y, validation=0.5)
+    bound = classifier.evaluations_["bound"]
+    assert min(bound) < bound[-1] - 0.2
+    p = SequenceClassifier(width=16, depth=1, epochs=30, batch_size=8, lr=2e-2).fit(X, y, validation=None)
+    sure = lambda c: float(c.predict_proba(X).max(1).mean())  # noqa: E731
+    assert sure(classifier) < 0.75 < sure(p)
+
+
+# -- sequences that a generator has noised ----------------------------------------------------------------------------
+
+
+def log_p(classifier, state: State, label: int = 1) -> torch.Tensor:
+    """Return log p(label number `label` | x_t), (B,)."""
+    shown, t = classifier.process_.reading(state)
+    return classifier.log_likelihood(shown, t, state.mask, torch.full((len(t),), label))
+
+
+@pytest.mark.parametrize("hidden", [False, True])
+@pytest.mark.parametrize("name", MAKERS)
+def test_what_learned_from_noise_knows_clean_sequences(models, classifiers, name, hidden):
+    before = {k: v.clone() for k, v in models(name).objective_.state_dict().items()}
+    trained = [k for k, v in models(name).objective_.named_parameters() if v.requires_grad]
+    classifier = classifiers(name, hidden)
+    new = sequences(100, 8, seed=1) if name in FIXED else mixed_lengths(100, 8, seed=1)
+    p = classifier.predict_proba(new)
+    assert np.allclose(p.sum(1), 1, atol=1e-5)
+    assert classifier.score(new, [rule(x) for x in new]) > (0.7 if hidden else 0.9)
+    objective = models(name).objective_
+    assert all(torch.equal(v, before[k]) for k, v in objective.state_dict().items()) and not objective.training
+    assert [k for k, v in objective.named_parameters() if v.requires_grad] == trained
+
+
+@pytest.mark.parametrize("name", NOISED)
+def test_noise_makes_it_less_sure(classifiers, name):
+    """By the noised states themselves, at the times they are of."""
+    classifier, (X, y) = classifiers(name), data(name in FIXED)
+    tokens, lengths = classifier.alphabet_.encode(X)
+    x0 = torch.as_tensor(tokens.astype(int))
+    mask = torch.arange(x0.shape[1]) < torch.as_tensor(lengths.astype(int))[:, None]
+    label = torch.tensor([["few", "many"].index(one) for one in y])
+    gained = []
+    for u in (0.005, 0.98):
+        u = 1 - u if name in ("dirichlet", "linear") else u  # which begin with noise
+        state = classifier.process_.noised(x0, torch.full((200,), u), mask, torch.Generator().manual_seed(0))
+        each = torch.stack([log_p(classifier, state, i) for i in (0, 1)], -1)
+        assert torch.allclose(each.exp().sum(-1), torch.ones(200), atol=1e-5)
+        gained.append(float(each.gather(-1, label[:, None]).mean()) + np.log(2))
+    assert gained[0] > 0.2 and gained[1] < min(gained[0] - 0.15, 0.15)
+
+
+@pytest.mark.parametrize("name", [name for name in NOISED if not name.startswith(("masked", "first"))])
+def test_it_is_told_the_time(classifiers, name):
+    """The same states under another time, or other event counts, are another matter; masks tell it by themselves."""
+    classifier = classifiers(name)
+    x0, mask = torch.randint(4, (50, 8), generator=torch.Generator().manual_seed(0)), torch.ones(50, 8).bool()
+    state = classifier.process_.noised(x0, torch.full((50,), 0.3), mask, torch.Generator().manual_seed(0))
+    shown, t = classifier.process_.reading(state)
+    found = [classifier.log_likelihood(shown, time, mask, torch.ones(50, dtype=torch.int64)) for time in (t, t + 0.3)]
+    assert float((found[0] - found[1]).abs().max()) > 0.01
+
+
+@pytest.mark.parametrize("name", [name for name in MAKERS if name not in FIXED])
+def test_what_stands_beyond_the_end_does_not_matter(classifiers, name):
+    classifier = classifiers(name)
+    wide = mixed_lengths(20, 8, seed=3)
+    assert max(map(len, wide)) == 8
+    short = [x for x in wide if len(x) < 6]
+    alone = classifier.predict_proba(short)
+    assert np.allclose(alone, classifier.predict_proba(wide)[[len(x) < 6 for x in wide]], atol=1e-6)
+    x0, mask = torch.randint(4, (20, 8), generator=torch.Generator().manual_seed(0)), torch.arange(8) < 5
+    mask = mask.expand(20, 8)
+    other = torch.where(mask, x0, (x0 + 1) % 4)
+    reader = classifier.reader_
+    assert torch.allclose(reader.predicted(x0, mask), reader.predicted(other, mask), atol=1e-6)
+    if name not in WRITERS:
+        cut = reader.predicted(x0[:, :5], mask[:, :5])
+        assert torch.allclose(reader.predicted(x0, mask), cut, atol=1e-5)
+
+
+@pytest.mark.parametrize(("name", "hidden"), [(None, False), ("scud", False), ("masked", True), (WRITERS[1], False)])
+def test_a_seed_repeats_and_two_differ(models, name, hidden):
+    X, y = data(False)
+    model = None if name is None else models(name)
+    make = lambda seed: SequenceClassifier(noise_like=model, hidden=hidden, random_state=seed, **QUICK)  # noqa: E731
+    torch.manual_seed(1)
+    before = torch.random.get_rng_state()
+    first, again, other = (make(seed).fit(X, y).predict_proba(X[:9]) for seed in (0, 0, 1))
+    assert (first == again).all() and not np.allclose(first, other)
+    assert torch.equal(torch.random.get_rng_state(), before)
+
+
+# -- prefixes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_a_prefix_is_all_that_is_read(classifiers, name):
+    """The likelihoods of every prefix come out of one reading of the sequence; none knows the letters after it."""
+    classifier = classifiers(name)
+    reader, process = classifier.reader_, classifier.process_
+    x = torch.randint(4, (30, 8), generator=torch.Generator().manual_seed(0))
+    mask = torch.ones(30, 8, dtype=torch.bool)
+    wanted, t = torch.ones(30, dtype=torch.int64), torch.zeros(30)
+    running = reader.numbers(x, t, mask).cumsum(1)
+    told = []
+    for i in range(1, 9):
+        alone = classifier.log_likelihood(x[:, :i], t, mask[:, :i], wanted)
+        assert torch.allclose(alone, torch.log_softmax(running[:, i - 1], -1)[:, 1], atol=1e-5)
+        told.append(float(alone.exp().std()))
+    assert told[0] < told[-1] and process.ends == (name == WRITERS[1])
+
+
+@pytest.mark.parametrize("name", WRITERS)
+def test_hidden_states_are_of_the_letters_before(models, classifiers, name):
+    """Hidden state i predicts letter i, having read those before it: FUDGE's classifier would have read i, too."""
+    reader = classifiers(name, True).reader_
+    x = torch.randint(4, (30, 8), generator=torch.Generator().manual_seed(0))
+    mask, t = torch.ones(30, 8, dtype=torch.bool), torch.zeros(30)
+    numbers = reader.numbers(x, t, mask)
+    changed = x.clone()
+    changed[:, 5] = (x[:, 5] + 1) % 4
+    found = reader.numbers(changed, t, mask)
+    same = (numbers - found).abs().amax((0, 2)) < 1e-6
+    assert same[:6].all() and not same[6]
+
+
+def test_the_end_is_a_letter(classifiers):
+    """Lengths alone tell the classes: what has ended is known, what may go on is not."""
+    X = ["ACGT"[: 2 + i % 2] * (1 + i % 2) for i in range(60)]
+    y = [len(x) for x in X]
+    model = Autoregressive(width=8, depth=1, epochs=1, savepath=None, verbose=0).fit(X)
+    classifier = SequenceClassifier(noise_like=model, **SMALL_CLASSIFIER | {"epochs": 60}).fit(X, [str(k) for k in y])
+    assert classifier.score(X, [str(k) for k in y]) == 1.0
+    prefix, mask = torch.tensor([[0, 1], [0, 1]]), torch.ones(2, 3, dtype=torch.bool)
+    ended = torch.cat([prefix, torch.tensor([[4], [2]])], 1)
+    p = classifier.log_likelihood(ended, torch.zeros(2), mask, torch.tensor([0, 0])).exp()
+    assert p[0] > 0.9 and p[1] < 0.1
+    before = classifier.log_likelihood(prefix, torch.zeros(2), mask[:, :2], torch.tensor([0, 0])).exp()
+    assert 0.3 < float(before[0]) < 0.7
+
+
+def test_the_loss_is_the_mean_over_all_prefixes(classifiers):
+    """Written out prefix by prefix, the end token the last of them."""
+    classifier = classifiers(WRITERS[1])
+    x0, lengths = torch.tensor([[0, 1, 2, 3, 1, 2, 0, 1], [2, 3, 1, 0, 0, 0, 0, 0]]), torch.tensor([8, 3])
+    label = torch.tensor([1, 0])
+    batch = Batch(x0, lengths, {"label": label, "keep": torch.ones(2, dtype=torch.bool)})
+    found = classifier.reader_.losses(batch, torch.zeros(2), torch.Generator())
+    for row, (tokens, n) in enumerate(zip(x0.tolist(), lengths.tolist(), strict=True)):
+        whole = tokens[:n] + [4] * (n < 8)  # after eight letters the end is certain, and nothing is said
+        each = []
+        for i in range(1, len(whole) + 1):
+            prefix = torch.tensor([whole[:i]])
+            each.append(classifier.log_likelihood(prefix, torch.zeros(1), prefix >= 0, label[row : row + 1]))
+        assert float(found[row]) == pytest.approx(-float(torch.stack(each).mean()), abs=1e-5)
+
+
+# -- mistakes ---------------------------------------------------------------------------------------------------------
+
+X8 = sequences(20, 8)
+AB = ["a", "b"] * 10
+
+
+class NoHidden(torch.nn.Module):
+    """A network of a person's own, which has no hidden states to show."""
+
+    def __init__(self, **options):
+        super().__init__()
+        self.inner = ConvNet(**options)
+
+    def forward(self, x, t, cond=None, mask=None):
+        return self.inner(x, t, cond, mask)
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda m: SequenceClassifier(hidden=True).fit(X8, AB), "noise_like is None; give the model"),
+        (lambda m: SequenceClassifier(noise_like="masked").fit(X8, AB), "noise_like is 'masked'; give a fitted gen"),
+        (lambda m: SequenceClassifier(noise_like=tiny()).fit(X8, AB), "a MultinomialDiffusion that is not fitted"),
+        (lambda m: SequenceClassifier(noise_like=SequenceClassifier(**QUICK).fit(X8, AB)).fit(X8, AB),
+         "noise_like is a SequenceClassifier that is not fitted; give a fitted generator, or None"),
+        (lambda m: SequenceClassifier(noise_like=tiny(network=NoHidden, epochs=1).fit(X8), hidden=True).fit(X8, AB),
+         "hidden=True needs a network with hidden states; give a model with one of seqdiff's"),
+        (lambda m: SequenceClassifier().fit(X8, None), "y is missing; give a label for each sequence"),
+        (lambda m: SequenceClassifier().fit(X8, ["a"] * 20), "every label is 'a'; give two classes or more"),
+        (lambda m: SequenceClassifier().fit(X8, ["a"] + [None] * 19), "every label is 'a'; give two classes or more"),
+        (lambda m: SequenceRegressor().fit(X8, np.zeros((20, 3))), "y has 3 columns, but a SequenceRegressor learns"),
+        (lambda m: SequenceRegressor().fit(X8, AB), "y"),
+        (lambda m: SequenceClassifier().fit(X8, AB[:-1]), "19"),
+        (lambda m: SequenceClassifier(width=0).fit(X8, AB), "width=0 is not possible"),
+        (lambda m: SequenceClassifier(depth=1.5).fit(X8, AB), "depth=1.5 is not possible"),
+        (lambda m: SequenceClassifier(batch_size=0).fit(X8, AB), "batch_size=0 is not possible"),
+        (lambda m: SequenceClassifier(epochs=0).fit(X8, AB), "epochs=0 is not possible"),
+        (lambda m: SequenceClassifier(lr=-1).fit(X8, AB), "lr=-1 is not possible"),
+        (lambda m: SequenceClassifier(weight_decay=-1).fit(X8, AB), "weight_decay=-1 is not possible"),
+        (lambda m: SequenceClassifier(random_state=None).fit(X8, AB), "random_state=None is not possible"),
+        (lambda m: SequenceClassifier(network="none").fit(X8, AB), "network='none' is not known"),
+        (lambda m: SequenceClassifier(**QUICK).fit(X8, AB, validation=1.5), "of at least 0 and below 1, not 1.5"),
+        (lambda m: SequenceClassifier(**QUICK).fit(X8, AB, validation=X8), "share of the rows"),
+        (lambda m: SequenceClassifier(**QUICK).fit(X8, AB, validation=-0.5), "at least 0 and below 1, not -0.5"),
+        (lambda m: SequenceClassifier(dropout=2.0).fit(X8, AB), "dropout=2.0 is not possible"),
+        (lambda m: SequenceClassifier(hidden="yes").fit(X8, AB), "hidden='yes' is not possible; give True or False"),
+        (lambda m: SequenceClassifier(noise_like=m).fit([x + "A" for x in X8], AB),
+         "X has a sequence of 9 letters, but at most 8 are known; leave longer ones out"),
+        (lambda m: SequenceClassifier(**QUICK).fit(X8, AB).predict(["ACGTACGTA"]), "9 letters, but at most 8"),
+        (lambda m: SequenceClassifier(**QUICK).fit(X8, AB).predict(["ACGTACGX"]), "'X'"),
+        (lambda m: SequenceClassifier(noise_like=m, **QUICK).fit(X8, AB).encode("c"), "'c'"),
+    ],
+)  # fmt: skip
+def test_errors_name_the_cure(models, make, message):
+    with pytest.raises(ValueError) as caught:
+        make(models("first-hitting"))
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_what_is_not_fitted_says_so():
+    for predictor in (SequenceClassifier(), SequenceRegressor()):
+        with pytest.raises(NotFittedError):
+            predictor.predict(X8)
+        with pytest.raises(NotFittedError):
+            predictor.encode("a")
