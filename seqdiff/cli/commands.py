@@ -190,7 +190,7 @@ def generate(
     sequences = writer.generate(
         n,
         None if out is None else Path(out),
-        y=_condition(writer, y),
+        y=condition(writer, y),
         template=template,
         guidance=read_guides(guidance, writer) or None,
         forbid=list(forbid) or None,
@@ -206,7 +206,7 @@ def generate(
     )
 
 
-def _condition(model: SequenceGenerator, texts: tuple[str, ...]) -> Any:
+def condition(model: SequenceGenerator, texts: tuple[str, ...]) -> Any:
     """Return the label that texts mean to a model: a class as it was in the data, numbers, or a dict of columns."""
     target = model.target_
     if not texts or target is None:
