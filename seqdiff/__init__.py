@@ -7,7 +7,7 @@ model.generate(1000, out="samples.fasta")
 """
 
 from seqdiff import datasets
-from seqdiff.comparison import compare
+from seqdiff.comparison import compare, sweep
 from seqdiff.data import Alphabet
 from seqdiff.estimators import (
     SCUD,
@@ -24,6 +24,7 @@ from seqdiff.estimators import (
     UniformDiffusion,
     load,
 )
+from seqdiff.evaluation import plot_sweep
 
 __version__ = "0.1.0"  # a plain literal: setup.cfg reads it without importing the package
 
@@ -44,4 +45,6 @@ __all__ = [
     "compare",
     "datasets",
     "load",
+    "plot_sweep",
+    "sweep",
 ]

@@ -24,7 +24,7 @@ X = sequences(64, p=[0.4, 0.2, 0.2, 0.2])
 LABELS = ["few" if s.count("A") < 4 else "many" for s in X]
 
 GENERATORS: dict[str, Callable[..., Any]] = {
-    "multinomial": lambda **more: MultinomialDiffusion(network="conv", diffusion_steps=8, **BLINK | more),
+    "multinomial": lambda **more: MultinomialDiffusion(**BLINK | {"network": "conv", "diffusion_steps": 8} | more),
     "masked": lambda **more: MaskedDiffusion(**BLINK | more),
     "masked, ancestral": lambda **more: MaskedDiffusion(sampler="ancestral", remasking=0.5, **BLINK | more),
     "uniform": lambda **more: UniformDiffusion(**BLINK | more),
@@ -33,7 +33,7 @@ GENERATORS: dict[str, Callable[..., Any]] = {
     "autoregressive": lambda **more: Autoregressive(**BLINK | more),
     "dirichlet": lambda **more: DirichletFM(**BLINK | more),
     "distilled": lambda **more: DirichletFM(**BLINK | more),
-    "embedding": lambda **more: EmbeddingDiffusion(diffusion_steps=8, **BLINK | more),
+    "embedding": lambda **more: EmbeddingDiffusion(**BLINK | {"diffusion_steps": 8} | more),
 }
 STEPS = {"steps": 8}
 """Of `generate`: enough where nothing depends on how good samples are."""

@@ -377,7 +377,7 @@ def test_messages_speak_of_options() -> None:
 
 def test_every_command_has_help() -> None:
     """Help of each command: what it does, its options, and a line to type."""
-    assert set(main.commands) == {"demo", "fit", "generate", "score", "compare", "info"}
+    assert set(main.commands) == {"demo", "fit", "generate", "score", "compare", "classify", "sweep", "info"}
     for name in ("", *main.commands):
         result = run(f"{name} --help")
         assert result.exit_code == 0 and "Usage: seqdiff" in result.stdout and "  seqdiff " in result.stdout

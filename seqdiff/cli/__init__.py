@@ -1,4 +1,4 @@
-"""The command line: `seqdiff demo | fit | generate | score | compare | info`, also as `python -m seqdiff`."""
+"""The command line: `seqdiff demo | fit | generate | score | compare | classify | sweep | info`."""
 
 from seqdiff.cli.app import main
 

@@ -18,15 +18,19 @@ import torch
 from tqdm.auto import tqdm
 
 import seqdiff
+from seqdiff.cli.classify import classify
 from seqdiff.cli.commands import demo, fit, generate, score
 from seqdiff.cli.compare import compare
 from seqdiff.cli.info import info
 from seqdiff.cli.options import in_shell
+from seqdiff.cli.sweep import sweep
 
 GO_ON = {
     "fit": "Stopped. The same command with --resume goes on from the last checkpoint.",
     "demo": "Stopped. seqdiff demo starts again from the beginning.",
     "generate": "Stopped. Nothing was written; the same command starts again.",
+    "classify": "Stopped. Nothing was written; the same command starts again.",
+    "sweep": "Stopped. The rows that were finished are in the .csv file.",
     "compare": "Stopped. The table of the models that were finished is in the folder named above.",
 }
 
@@ -106,5 +110,5 @@ def main(traceback: bool) -> None:
     """
 
 
-for command in (demo, fit, generate, score, compare, info):
+for command in (demo, fit, generate, score, compare, classify, sweep, info):
     main.add_command(command)

@@ -12,6 +12,7 @@ from typing import Any
 import click
 import numpy as np
 
+from seqdiff.cli.guiding import FORMS, read_guides
 from seqdiff.cli.options import DEFAULT_MODEL, EstimatorCommand, find_model, in_shell, models
 from seqdiff.data import Targets, prepare, read_records
 from seqdiff.data.target import EMPIRICAL
@@ -146,6 +147,15 @@ def _meaning(estimator: SequenceGenerator) -> str:
     metavar="TEXT",
     help="Letters that are fixed, such as NNNTTGACA[AT]NN; N is any base, [AT] one of these.",
 )
+@click.option(
+    "--guidance", metavar="GUIDE", multiple=True,
+    help=f"What to steer by; may be given several times: {FORMS}. FILE is of seqdiff classify.",
+)  # fmt: skip
+@click.option(
+    "--forbid", metavar="WORD", multiple=True,
+    help="What no sequence may hold; may be given several times: letters, a restriction enzyme, or a number for runs of"
+    " one letter.",
+)  # fmt: skip
 @click.option("--steps", type=int, help="Steps to write a sequence in; fewer are faster and less exact.")
 @click.option("--temperature", type=float, default=1.0, help="Below 1 the likelier letters are preferred.")
 @click.option("--length", type=int, help="Letters of each sequence, for a model of several lengths.")
@@ -157,6 +167,8 @@ def generate(
     out: str | None,
     y: tuple[str, ...],
     template: str | None,
+    guidance: tuple[str, ...],
+    forbid: tuple[str, ...],
     steps: int | None,
     temperature: float,
     length: int | None,
@@ -170,14 +182,18 @@ def generate(
       seqdiff generate runs/demo 1000 --out samples.fasta
       seqdiff generate runs/demo 20 > samples.txt
       seqdiff generate runs/chip 20 --y factor=ctcf --y strength=9.5
+      seqdiff generate runs/chip 20 --y factor=ctcf --guidance cfg:2 --forbid BsaI --forbid 6
+      seqdiff generate runs/demo 20 --guidance cbg:classifier.safetensors:strong:2
     """
     writer = load(model, device=device)
     writer.verbose = 1
     sequences = writer.generate(
         n,
         None if out is None else Path(out),
-        y=_condition(writer, y),
+        y=condition(writer, y),
         template=template,
+        guidance=read_guides(guidance, writer) or None,
+        forbid=list(forbid) or None,
         steps=steps,
         temperature=temperature,
         length=length,
@@ -190,7 +206,7 @@ def generate(
     )
 
 
-def _condition(model: SequenceGenerator, texts: tuple[str, ...]) -> Any:
+def condition(model: SequenceGenerator, texts: tuple[str, ...]) -> Any:
     """Return the label that texts mean to a model: a class as it was in the data, numbers, or a dict of columns."""
     target = model.target_
     if not texts or target is None:

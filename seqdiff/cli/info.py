@@ -14,7 +14,7 @@ from safetensors import safe_open
 
 from seqdiff.cli.options import kebab
 from seqdiff.data import Alphabet, LengthLaw, Target, Targets, prepare, read_records, resolve_alphabet, target_from_dict
-from seqdiff.estimators.persistence import read_header
+from seqdiff.estimators.persistence import any_header
 from seqdiff.evaluation import gc_content
 from seqdiff.runs import Run
 
@@ -82,15 +82,19 @@ def _status(run: Run, args: dict[str, Any]) -> str:
 
 
 def _of_model(path: Path) -> Iterator[tuple[str, str]]:
-    path, header = read_header(path)
+    path, header = any_header(path)
     alphabet, law = Alphabet.from_dict(header["alphabet"]), LengthLaw.from_dict(header["length_law"])
-    yield "model", f"{header['class']} ({kebab(header['class'])})"
+    writes = "noise" not in header  # else it tells labels
+    yield "model", f"{header['class']} ({kebab(header['class'])})" if writes else str(header["class"])
     yield "network", str(header["parameters"].get("network", "its own"))
     yield "alphabet", _letters(alphabet)
     lengths = np.flatnonzero(law.counts) + 1
     yield "lengths", f"{lengths[0]}" if law.fixed else f"{lengths[0]} to {lengths[-1]}"
     yield "labels", _labels(None if header["target"] is None else target_from_dict(header["target"]))
-    yield "trained on", f"{header['n_train']:,} sequences"
+    if writes:
+        yield "trained on", f"{header['n_train']:,} sequences"
+    else:
+        yield "noise", "none" if header["noise"] == "Clean" else f"that of a {header['noise']} generator"
     with safe_open(path, framework="pt") as file:
         shapes = [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118 - not a dict
     size = sum(int(np.prod(shape)) for shape in shapes)

@@ -23,12 +23,14 @@ if TYPE_CHECKING:
 
 FORMAT_VERSION = 1
 CALLABLE = "<a function>"
-_HEADER = {"class", "parameters", "alphabet", "length_law", "target", "n_train"}
+_COMMON = {"class", "parameters", "alphabet", "length_law", "target"}
+_GENERATOR, _PREDICTOR = _COMMON | {"n_train"}, _COMMON | {"noise"}
 
 
-def plain_parameters(estimator: SequenceGenerator) -> dict[str, Any]:
-    """Return the parameters as JSON can hold them."""
-    plain = {name: _plain(value) for name, value in estimator.get_params(deep=False).items()}
+def plain_parameters(estimator: Any, leave_out: str = "") -> dict[str, Any]:
+    """Return the parameters, but for one, as JSON can hold them."""
+    parameters = estimator.get_params(deep=False).items()
+    plain = {name: _plain(value) for name, value in parameters if name != leave_out}
     try:
         return json.loads(json.dumps(plain))  # tuples become lists here already, so that they equal what is read back
     except TypeError as error:
@@ -47,7 +49,8 @@ def _plain(value: Any) -> Any:
     return CALLABLE if callable(value) else value
 
 
-def _unplain(value: Any) -> Any:
+def unplain(value: Any) -> Any:
+    """Return a parameter as it was before `plain_parameters`."""
     if isinstance(value, dict) and set(value) == {"alphabet"}:
         return Alphabet.from_dict(value["alphabet"])
     if isinstance(value, dict) and set(value) == {"array"}:
@@ -66,6 +69,11 @@ def write(estimator: SequenceGenerator, state: dict[str, Tensor], path: Path) ->
         "target": None if estimator.target_ is None else estimator.target_.to_dict(),
         "n_train": estimator.n_train_,
     }
+    write_file(path, header, state)
+
+
+def write_file(path: Path, header: dict[str, Any], state: dict[str, Tensor]) -> None:
+    """Write tensors and a header to `path`, whole or not at all."""
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
     with runtime.replacing(path) as name:
@@ -77,8 +85,13 @@ def known_classes() -> dict[str, type[SequenceGenerator]]:
     """Return the estimators that a file may name: seqdiff's and their subclasses that are already imported."""
     from seqdiff.estimators.base import SequenceGenerator
 
-    found: dict[str, type[SequenceGenerator]] = {}
-    waiting = list(SequenceGenerator.__subclasses__())
+    return subclasses(SequenceGenerator)
+
+
+def subclasses(root: type) -> dict[str, Any]:
+    """Return all that are imported, by name."""
+    found: dict[str, type] = {}
+    waiting: list[type] = list(root.__subclasses__())
     while waiting:
         cls = waiting.pop()
         found.setdefault(cls.__name__, cls)
@@ -92,8 +105,17 @@ def read_header(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
     Raises
     ------
     ValueError
-        If it is missing, not a model of seqdiff's, or of a newer format.
+        If it is missing, not a generator of seqdiff's, or of a newer format.
     """
+    found, header = any_header(path)
+    if header.keys() >= _GENERATOR:
+        return found, header
+    name, generator = header["class"], "" if header["noise"] == "Clean" else ", noise_like=model"
+    raise ValueError(f"{path} holds a {name}, which writes no sequences; read it with {name}.load(path{generator})")
+
+
+def any_header(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
+    """Return the path and the header of a file that holds a generator or a predictor; see `read_header`."""
     given, path = path, Path(path)
     if path.is_dir():
         path = path / "check" / "model.safetensors"
@@ -109,7 +131,7 @@ def read_header(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
     if isinstance(header, dict) and isinstance(version := header.get("format_version"), int):
         if version > FORMAT_VERSION:
             raise ValueError(f"{given} was written by a newer seqdiff; upgrade with pip install -U seqdiff")
-        if _HEADER <= header.keys():
+        if header.keys() >= _GENERATOR or header.keys() >= _PREDICTOR:
             return path, header
     raise ValueError(f"{given} is not a model that seqdiff wrote; give the model.safetensors of a run")
 
@@ -135,7 +157,7 @@ def read(path: str | os.PathLike[str], *, device: str = "auto", network: Any = N
     if header["class"] not in classes:
         known = ", ".join(sorted(classes))
         raise ValueError(f"{path} holds a {header['class']}, which is not among {known}; import its module first")
-    settings = {name: _unplain(value) for name, value in header["parameters"].items()}
+    settings = {name: unplain(value) for name, value in header["parameters"].items()}
     if unknown := settings.keys() - classes[header["class"]]().get_params(deep=False).keys():
         names = ", ".join(sorted(unknown))
         raise ValueError(f"{path} has parameters that this {header['class']} does not know ({names}); upgrade seqdiff")

@@ -22,6 +22,7 @@ from seqdiff.data import Dataset, LengthLaw, prepare, random_split
 from seqdiff.data.target import Target
 from seqdiff.estimators import parameters
 from seqdiff.estimators.encoding import encode_batch
+from seqdiff.estimators.predictor_files import PredictorFiles
 from seqdiff.networks import Conditions, Network, build_network
 from seqdiff.processes import Autoregressive, Clean, Process
 from seqdiff.training import Batch, Settings, Trainer
@@ -42,7 +43,7 @@ READERS = {(False, False): Reader, (True, False): PrefixReader, (False, True): H
 """By whether the generator writes letter by letter, and whether its hidden states are read."""
 
 
-class SequencePredictor(BaseEstimator):
+class SequencePredictor(PredictorFiles, BaseEstimator):
     """What `SequenceClassifier` and `SequenceRegressor` share."""
 
     kind: ClassVar[str]
@@ -100,6 +101,9 @@ class SequencePredictor(BaseEstimator):
 
     def _law(self) -> Law:
         raise NotImplementedError
+
+    def _learned(self) -> None:
+        """Set what people look for once all is known; by default nothing."""
 
     # -- fit ----------------------------------------------------------------------------------------------------------
 
@@ -161,6 +165,7 @@ class SequencePredictor(BaseEstimator):
         reader.load_state_dict(trainer.best_state())
         self.reader_ = reader.requires_grad_(False).eval()
         self.evaluations_ = trainer.evaluations
+        self._learned()
         return self
 
     def _generator(self) -> Any:
@@ -314,7 +319,7 @@ class SequenceClassifier(ClassifierMixin, SequencePredictor):
     classes_ : ndarray
         Sorted.
     evaluations_ : dict of lists
-        "bound" is the cross-entropy of held-out sequences in nats, averaged over the noise.
+        "bound" is the cross-entropy of held-out sequences in nats, averaged over the noise; not kept in a file.
 
     Examples
     --------
@@ -327,10 +332,8 @@ class SequenceClassifier(ClassifierMixin, SequencePredictor):
 
     kind = "class"
 
-    def fit(self, X: Any, y: Any, *, validation: float | None = 0.1) -> SequenceClassifier:
-        super().fit(X, y, validation=validation)
+    def _learned(self) -> None:
         self.classes_ = np.array(self.target_.classes_)
-        return self
 
     def _law(self) -> Law:
         return Categories(len(self.target_.classes_))
@@ -357,7 +360,8 @@ class SequenceRegressor(RegressorMixin, SequencePredictor):
     Attributes
     ----------
     evaluations_ : dict of lists
-        "bound" is minus the log-density of held-out values in nats (in standard units), averaged over the noise.
+        "bound" is minus the log-density of held-out values in nats (in standard units), averaged over the noise; not
+        kept in a file.
 
     Examples
     --------

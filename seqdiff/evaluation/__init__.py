@@ -14,6 +14,7 @@ from seqdiff.evaluation.statistics import (
     position_frequencies,
     summary,
 )
+from seqdiff.evaluation.sweep_plot import plot_sweep
 from seqdiff.evaluation.trajectories import animate, plot_letters, plot_simplex
 
 __all__ = [
@@ -37,6 +38,7 @@ __all__ = [
     "plot_logo",
     "plot_position_frequencies",
     "plot_simplex",
+    "plot_sweep",
     "position_frequencies",
     "summary",
 ]

@@ -1,0 +1,290 @@
+"""`sweep`: guides of several strengths, how far each meets a condition, and what that costs."""
+
+from __future__ import annotations
+
+import logging
+import numbers
+import os
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from sklearn.utils.validation import check_is_fitted
+
+from seqdiff import runtime
+from seqdiff.data import prepare
+from seqdiff.estimators.parameters import check_number, check_seed
+from seqdiff.evaluation import copied_fraction, diversity, kmer_size, summary
+
+logger = logging.getLogger(__name__)
+
+COLUMNS = ["guide", "gamma", "seed", "made", "condition", "kmer_js", "kmer_js_ratio", "diversity", "unique", "copied",
+           "calls", "seconds", "status"]  # fmt: skip
+
+
+def sweep(
+    model: Any,
+    guides: Mapping[str, Callable[[float], Any]],
+    gammas: Sequence[float],
+    *,
+    n: int = 100,
+    seeds: Any = (0,),
+    judge: Callable[[list[str]], Any] | None = None,
+    natural: Any = None,
+    train: Any = None,
+    k: int | None = None,
+    out: str | os.PathLike[str] | None = None,
+    verbose: int = 1,
+    **arguments: Any,
+) -> pd.DataFrame:
+    """Generate with guides of several strengths, and say what each gains and costs.
+
+    Parameters
+    ----------
+    model : generator
+        Fitted.
+    guides : dict of callables
+        By name; each takes a strength gamma and returns a guide, None, or a guide and a dict of further arguments of
+        `generate`.
+    gammas : sequence of float
+        Strengths; 0 is, of most guides, unguided.
+    n : int
+        Sequences of each guide, strength and seed.
+    seeds : sequence of int, or int
+        Of `generate`; an int is how many.
+    judge : callable, optional
+        ``judge(sequences: list of str) -> n numbers``, whose mean is the condition met: a share where they are 0 and
+        1, a mean activity where a regressor predicts it.
+    natural : as X in `fit`, optional
+        Sequences that samples should be like.
+    train : as X in `fit`, optional
+        Those that copies are looked for in; None: `natural`.
+    k : int, optional
+        Letters of the k-mers compared; None takes 6 for nucleotides, fewer for more letters.
+    out : path, optional
+        A ``.csv`` file, written anew after each row. None: ``sweep.csv`` (``sweep-2.csv``, ...) in the model's run
+        folder, where it has one.
+    verbose : int
+        0 is silent.
+    **arguments
+        Of `generate`, for all: ``y``, ``steps``, ``template``, ...
+
+    Returns
+    -------
+    DataFrame
+        A row for each guide, gamma and seed. Columns: `made`, how many sequences there are; `condition`, the mean of
+        what `judge` says; `kmer_js`, divergence from `natural` in bits, and `kmer_js_ratio`, over that of natural
+        sequences from others (`seqdiff.evaluation.summary`); `diversity`, mean edit distance of random pairs over
+        their length; `unique` and `copied`, shares of the sequences; `calls` of the network for each sequence, as
+        many as asked for (of the guided model's own, not of classifiers); `seconds`; `status`, ``"done"`` or why not.
+        `attrs` holds `path`, the file, and `k`.
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as it should be (before anything is generated), or every row fails.
+
+    Examples
+    --------
+    >>> from seqdiff import MaskedDiffusion, sweep
+    >>> from seqdiff.guidance import ClassifierFree
+    >>> model = MaskedDiffusion(width=8, depth=1, epochs=1, savepath=None, verbose=0)
+    >>> model = model.fit(["ACGTAC", "TTGTAC", "ACGAAC", "TTCTAC"], ["ac", "tt", "ac", "tt"])
+    >>> table = sweep(model, {"free": ClassifierFree}, [1, 2], n=4, y="tt", verbose=0,
+    ...               judge=lambda sequences: [s.startswith("TT") for s in sequences])
+    >>> table[["guide", "gamma", "made"]].values.tolist()
+    [['free', 1.0, 4], ['free', 2.0, 4]]
+    """
+    check_is_fitted(model, "objective_")
+    check_number("n", n, numbers.Integral, 1, float("inf"))
+    check_number("k", k, numbers.Integral, 1, float("inf"), True)
+    strengths, numbers_of_seeds = _checked(guides, gammas, seeds, arguments)
+    reading = {"alphabet": model.alphabet_, "sequence_column": model.sequence_column}
+    known = None if natural is None else prepare(natural, **reading)
+    if known is not None and len(known) < 2:
+        raise ValueError("natural holds one sequence, but they are compared with one another; give more")
+    if k is None:
+        lengths = np.array([model.length_law_.max_length]) if known is None else known.lengths
+        k = kmer_size(len(model.alphabet_), lengths)
+    judged = Judged(
+        judge,
+        None if known is None else known.sequences,
+        None if train is None else prepare(train, **reading).sequences,
+        k,
+    )
+    path = _claim(model, out)
+    rows: list[dict[str, Any]] = []
+    _write(rows, path)
+    todo = [(name, gamma, seed) for name in guides for gamma in strengths for seed in numbers_of_seeds]
+    before = model.verbose
+    try:
+        model.verbose = 0
+        with runtime.progress(len(todo), "row", verbose) as bar:
+            for name, gamma, seed in todo:
+                row: dict[str, Any] = dict.fromkeys(COLUMNS, np.nan) | {"guide": name, "gamma": gamma, "seed": seed}
+                row["made"], row["status"] = 0, "done"
+                rows.append(row)
+                try:
+                    row |= _made(model, guides[name](gamma), n, seed, arguments, judged)
+                except Exception as error:  # whatever it is, the others can still be had
+                    row["status"] = f"failed: {str(error) or type(error).__name__}"
+                    warnings.warn(f"{name} at gamma {gamma:g} {row['status']}; the others go on", stacklevel=2)
+                _write(rows, path)
+                bar.update(1)
+    finally:
+        model.verbose = before
+    if not any(row["status"] == "done" for row in rows):
+        raise ValueError(f"no row could be made; {rows[0]['guide']} {rows[0]['status']}")
+    if path is not None:
+        runtime.say(logger, f"table: {path}", verbose)
+    table = _table(rows)
+    table.attrs = {"path": None if path is None else str(path), "k": k}
+    return table
+
+
+class Judged:
+    """What samples are looked at by.
+
+    Parameters
+    ----------
+    judge : callable or None
+    natural, train : list of str or None
+    k : int
+    """
+
+    def __init__(self, judge: Any, natural: list[str] | None, train: list[str] | None, k: int) -> None:
+        if judge is not None and not callable(judge):
+            raise ValueError(f"judge={judge!r} is not a function; give one of a list of sequences, or None")
+        self.judge, self.natural, self.train, self.k = judge, natural, train, k
+
+    def __call__(self, samples: list[str]) -> dict[str, float]:
+        """Return the figures of some sequences."""
+        figures: dict[str, float] = {"unique": len(set(samples)) / len(samples)}
+        if self.judge is not None:
+            figures["condition"] = float(np.mean(self._condition(samples)))
+        if len(samples) > 1:
+            figures["diversity"] = diversity(samples)
+        if self.natural is not None:
+            whole = summary(samples, self.natural, self.train, k=self.k)
+            figures |= {name: whole[name] for name in ("kmer_js", "kmer_js_ratio", "copied")}
+        elif self.train is not None:
+            figures["copied"] = copied_fraction(samples, self.train)
+        return figures
+
+    def _condition(self, samples: list[str]) -> np.ndarray:
+        assert self.judge is not None
+        try:
+            values = np.asarray(self.judge(list(samples)), dtype=float)
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"judge failed: {error}; it takes a list of sequences, and returns as many numbers"
+            ) from None
+        if values.shape != (len(samples),):
+            raise ValueError(
+                f"judge returned shape {values.shape} for {len(samples)} sequences; return a number for each"
+            )
+        return values
+
+
+def _checked(guides: Any, gammas: Any, seeds: Any, arguments: dict[str, Any]) -> tuple[list[float], list[int]]:
+    """Return the strengths and the seeds."""
+    if not isinstance(guides, Mapping) or not guides or not all(callable(make) for make in guides.values()):
+        raise ValueError(
+            f"guides={guides!r} is not possible; give a dict of functions of gamma, such as {{'free': ClassifierFree}}"
+        )
+    for name in ("guidance", "random_state", "n"):
+        if name in arguments:
+            raise ValueError(f"{name} is what sweep itself gives to generate; use guides, seeds and n")
+    several = isinstance(gammas, Sequence) and not isinstance(gammas, str) or isinstance(gammas, np.ndarray)
+    if not several or not len(gammas):
+        raise ValueError(f"gammas={gammas!r} is not possible; give a list of numbers")
+    for gamma in gammas:
+        check_number("gamma", gamma, numbers.Real, -1e9, 1e9)
+    if isinstance(seeds, numbers.Integral):
+        check_number("seeds", seeds, numbers.Integral, 1, 1e6)
+        seeds = range(int(seeds))
+    if isinstance(seeds, str) or not hasattr(seeds, "__len__") or not len(seeds):
+        raise ValueError(f"seeds={seeds!r} is not possible; give a list of whole numbers, or how many")
+    return [float(gamma) for gamma in gammas], [check_seed(seed) for seed in seeds]
+
+
+def _made(model: Any, guide: Any, n: int, seed: int, arguments: dict[str, Any], judged: Judged) -> dict[str, Any]:
+    """Return the figures of one row."""
+    more: dict[str, Any] = {}
+    if isinstance(guide, tuple) and len(guide) == 2 and isinstance(guide[1], Mapping):
+        guide, more = guide[0], dict(guide[1])
+    start = time.perf_counter()
+    with counting(model.objective_.network) as rows:
+        samples = model.generate(n, guidance=guide, random_state=seed, **arguments | more)
+    seconds = time.perf_counter() - start
+    return {"made": len(samples), "calls": sum(rows) / n, "seconds": seconds, **judged(samples)}
+
+
+@contextmanager
+def counting(network: Any) -> Iterator[list[int]]:
+    """Yield a list to which every call of a network inside adds how many rows it was shown.
+
+    Examples
+    --------
+    >>> import torch
+    >>> layer = torch.nn.Linear(2, 3)
+    >>> with counting(layer) as rows:
+    ...     _ = layer(torch.zeros(5, 2)), layer(torch.zeros(7, 2))
+    >>> rows
+    [5, 7]
+    """
+    rows: list[int] = []
+
+    def counted(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(x: Any, *rest: Any, **named: Any) -> Any:
+            rows.append(len(x))
+            return function(x, *rest, **named)
+
+        return call
+
+    # All that is asked of seqdiff's own networks goes through one of two; of others through forward.
+    names = [name for name in ("hidden", "advance") if callable(getattr(network, name, None))]
+    names = names if "hidden" in names else ["forward"]
+    for name in names:
+        network.__dict__[name] = counted(getattr(network, name))
+    try:
+        yield rows
+    finally:
+        for name in names:
+            del network.__dict__[name]
+
+
+def _claim(model: Any, out: Any) -> Path | None:
+    """Return the file to write to, which is there from now on, so that no other sweep takes it."""
+    if out is not None:
+        path = Path(out)
+        if path.suffix.lower() != ".csv" or not path.absolute().parent.is_dir() or path.is_dir():
+            raise ValueError(
+                f"out={str(out)!r} is not possible; give a name that ends in .csv, in a folder that is there"
+            )
+        return path
+    if model.run_dir_ is None or not Path(model.run_dir_).is_dir():
+        return None
+    number = 1
+    while True:
+        path = Path(model.run_dir_) / ("sweep.csv" if number == 1 else f"sweep-{number}.csv")
+        try:
+            path.touch(exist_ok=False)
+            return path
+        except FileExistsError:
+            number += 1
+
+
+def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    return pd.DataFrame(rows, columns=COLUMNS).astype({"seed": "int64", "made": "int64"})
+
+
+def _write(rows: list[dict[str, Any]], path: Path | None) -> None:
+    if path is not None:
+        with runtime.replacing(path) as name:
+            _table(rows).to_csv(name, index=False, float_format="%.6g")
