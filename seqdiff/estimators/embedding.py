@@ -36,7 +36,7 @@ class EmbeddingDiffusion(SequenceGenerator):
         proteins), None vectors that are all as far from one another as can be. Their mean and scale do not matter.
     learn_embeddings : bool
         Whether training moves them.
-    schedule : {"cosine", "sqrt", "linear"}
+    schedule : {"sqrt", "cosine", "linear"}
         How the noise grows with time.
     diffusion_steps : int
         T, the steps of noise: more make the bound tighter and training no slower. `generate` takes 100 of them, or as
@@ -95,7 +95,7 @@ class EmbeddingDiffusion(SequenceGenerator):
         dim: int | None = None,
         embeddings: Any = None,
         learn_embeddings: bool = True,
-        schedule: str = "cosine",
+        schedule: str = "sqrt",
         diffusion_steps: int = 1000,
         loss: str = "bound",
         clamp: bool = False,
