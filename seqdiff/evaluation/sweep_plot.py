@@ -65,6 +65,8 @@ def plot_sweep(table: pd.DataFrame, title: str | None = None) -> Figure:
         ax.set_xlabel("condition met" if judged else "gamma")
         ax.set_ylabel(COSTS[name].format(k=table.attrs.get("k", "k")))
         ax.spines[["top", "right"]].set_visible(False)
+        if name == "copied":
+            ax.set_ylim(bottom=0.0)
     axes[0].legend(frameon=False)
     if title:
         figure.suptitle(title)
