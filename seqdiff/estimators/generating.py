@@ -233,7 +233,7 @@ class GeneratingMixin:
             guides = [guide for guide in guides if guide not in ahead]
             guides.append((ahead[0].template if ahead else Template)(torch.from_numpy(allowed).to(device)))
         if words is not None:
-            guides.append(Avoid(words.patterns))
+            guides.append(Avoid(words.patterns, allowed))
         if y is not None and self.target_ is None:
             raise ValueError("y was given, but this model was fitted without labels; fit(X, y) first")
         y = None if y is None else parameters.drawn_labels(y, self.target_, n // each, seed)

@@ -6,6 +6,7 @@ law given that the words are absent: a beginning that leaves no good end is writ
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from functools import singledispatch
 from typing import Any
@@ -26,19 +27,31 @@ class Avoid(Guidance):
     ----------
     patterns : sequence of arrays
         (m, K) booleans, the letters of a word at each of its positions.
+    allowed : array, optional
+        The template, (L, K) or (n, L, K) booleans: letters that it fixes are known before they are written.
     """
 
-    def __init__(self, patterns: Sequence[np.ndarray]) -> None:
+    process: Process
+
+    def __init__(self, patterns: Sequence[np.ndarray], allowed: np.ndarray | None = None) -> None:
         self.patterns = [torch.from_numpy(np.ascontiguousarray(pattern)) for pattern in patterns]
+        fixed = None if allowed is None else allowed & (allowed.sum(-1, keepdims=True) == 1)
+        self.fixed = None if fixed is None else torch.from_numpy(fixed)
 
     def bind(self, model: Any, n: int, cond: Cond) -> Guidance:
-        bound = Avoid([])
+        bound = copy.copy(self)
         device = next(model.objective_.parameters()).device
         bound.patterns = [pattern.to(device) for pattern in self.patterns]
+        bound.fixed = None if self.fixed is None else self.fixed.to(device)
         bound.process = model.objective_.process
         return bound
 
-    process: Process
+    def take(self, rows: Tensor) -> Guidance:
+        if self.fixed is None or self.fixed.ndim == 2:
+            return self
+        part = copy.copy(self)
+        part.fixed = self.fixed[rows]
+        return part
 
     def kernel(self, kernel: Predict, state: State, cond: Cond, target: Any, generator: Any) -> Tensor:
         log_p = kernel(cond)
@@ -56,6 +69,9 @@ class Avoid(Guidance):
         """Return which letters (B, L, K) would complete a word of which all other letters are known."""
         letters, length = self.process.letters, x.shape[1]
         has = F.one_hot(x.clamp_max(letters - 1), letters).bool() & known[..., None]
+        if self.fixed is not None:
+            has = has | (self.fixed & ~known[..., None])
+            known = known | self.fixed.any(-1)
         blocked = torch.zeros_like(has)
         for pattern in self.patterns:
             m = len(pattern)
