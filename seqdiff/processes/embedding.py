@@ -38,7 +38,8 @@ ROUND = -1
 """The level after time 0: letters are drawn from p(w | x_0)."""
 TIMES = 50  # levels of the bound where none are asked for
 CALLS = 100  # of the network, where the sampler is not told how many
-DRAWS, NODES = 256, 96  # of the profile: its own errors add noise to estimates, never a bias
+DRAWS, NODES = 2**20, 96  # of the profile, all letters together: its errors add noise to estimates, never a bias
+LETTERS = 50  # of a sequence for which levels are drawn as well as can be
 SHOWN = 0.5  # share of the training rows that self-conditioning shows something to
 EVEN = 0.2  # share of the levels drawn with no regard to the profile
 
@@ -120,22 +121,26 @@ class Embedding(Process):
 
     @torch.no_grad()
     def fit_schedule(self, p0: Tensor) -> None:
-        """Set what independent letters of frequencies p0 lose at each level, as an estimate of what any would."""
+        """Set how often to draw each level: as independent letters of frequencies p0 want it for the least variance.
+
+        That is the root of the mean square of what a sequence loses there. It matters at the last levels, at which a
+        letter is rarely mistaken but then costs much: by the mean alone they would be drawn as rarely as that.
+        """
         e, ratio = self.embeddings, self.abar / self.noise
         p0 = p0.to(e.device, e.dtype)
-        own = torch.searchsorted(p0.cumsum(0), (torch.arange(DRAWS, device=e.device) + 0.5) / DRAWS)
+        draws = max(256, min(4096, DRAWS // self.letters))
+        own = torch.searchsorted(p0.cumsum(0), (torch.arange(draws, device=e.device) + 0.5) / draws)
         own = own.clamp_max(self.letters - 1)
-        z = normal((DRAWS, self.dim), generator_for(e.device, "profile"), e.device, e.dtype)
+        z = normal((draws, self.dim), generator_for(e.device, "profile"), e.device, e.dtype)
         grid = np.linspace(math.log(float(ratio[-1])), math.log(float(ratio[0])), NODES)
         lost = []
         for root in np.exp(grid / 2):
             log_p = root * (root * e[own] + z) @ e.T - 0.5 * root**2 * e.square().sum(-1) + p0.log()
             log_p = torch.log_softmax(log_p, -1)
-            lost.append(float((e[own] - log_p.exp() @ e).square().sum(-1).mean()))
-        rounding = -log_p.gather(-1, own[:, None]).mean()
+            lost.append(_root_mean_square((e[own] - log_p.exp() @ e).square().sum(-1)))
         error = np.interp(ratio.log().cpu().numpy(), grid, lost)
         self.profile.copy_(self.half_drop * torch.from_numpy(error).to(e.device, e.dtype))
-        self.profile[0] = rounding
+        self.profile[0] = _root_mean_square(-log_p.gather(-1, own[:, None]))
 
     # -- noise --------------------------------------------------------------------------------------------------------
 
@@ -352,6 +357,11 @@ class Embedding(Process):
         if "letters" in state.extra:
             return state.extra["letters"]
         return self.log_evidence(state, self.abar.dtype).argmax(-1)
+
+
+def _root_mean_square(lost: Tensor) -> float:
+    """Return the root of the mean square of a sum over a sequence's letters, over their number, from draws of one."""
+    return math.sqrt(float(lost.mean().square() + lost.var() / LETTERS))
 
 
 class DiffusionLM(Embedding):
