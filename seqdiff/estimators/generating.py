@@ -227,9 +227,10 @@ class GeneratingMixin:
         if allowed is not None:
             ahead = [guide for guide in guides if isinstance(guide, LookAhead)]
             guides = [guide for guide in guides if guide not in ahead]
-            guides.append((ahead[0].template if ahead else Template)(torch.from_numpy(allowed).to(device)))
+            allowed = torch.from_numpy(allowed).to(device)
+            guides.append((ahead[0].template if ahead else Template)(allowed))
         if words is not None:
-            guides.append(Avoid(words.patterns))
+            guides.append(Avoid(words.patterns, allowed))
         if y is not None and self.target_ is None:
             raise ValueError("y was given, but this model was fitted without labels; fit(X, y) first")
         y = None if y is None else parameters.drawn_labels(y, self.target_, n, seed)
