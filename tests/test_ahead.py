@@ -9,6 +9,7 @@ from tiny import sequences
 
 from seqdiff import Autoregressive, processes
 from seqdiff.guidance import Chain, LookAhead, Reward, Template
+from seqdiff.guidance.reward import feynman_kac, svdd
 from seqdiff.runtime import chunk_generators
 from seqdiff.sampling import trajectory
 
@@ -140,6 +141,29 @@ def test_what_must_not_be_is_not_while_anything_else_is(toy, method):
     assert (written(toy, guide, 300)[:, 0] != 0).all()
     nothing = Reward(lambda s: [-float("inf")] * len(s), 1.0, particles=4, method=method)
     assert distance(toy, written(toy, nothing, 2000), toy.p) < 0.06
+
+
+def test_svdd_goes_on_from_one_row():
+    """All rows of a group from the same one, which is drawn by exp(reward)."""
+    reward = torch.tensor([[0.0, 1.0, 2.0, -float("inf")]], dtype=torch.float64).expand(4000, 4)
+    chosen = svdd({}, reward, False, torch.Generator().manual_seed(0))
+    assert (chosen == chosen[:, :1]).all()
+    found = torch.bincount(chosen[:, 0], minlength=4).double() / 4000
+    assert torch.allclose(found, torch.softmax(reward[0], -1), atol=0.03) and found[3] == 0
+
+
+def test_what_seems_impossible_on_the_way_still_counts_a_little():
+    """exp(-5) of the least of the others; in the end nothing."""
+    reward = torch.tensor([[0.0, 3.0, -float("inf"), 3.0]], dtype=torch.float64).expand(20_000, 4)
+    for last, share in ((False, torch.tensor([0.0, 3.0, -5.0, 3.0])), (True, torch.tensor([0.0, 3.0, -1e9, 3.0]))):
+        memory = {"reward": 0.0, "log_weight": 0.0}
+        chosen = feynman_kac(memory, reward, last, torch.Generator().manual_seed(0))
+        if last:
+            found = torch.bincount(chosen.flatten(), minlength=4).double() / chosen.numel()
+            assert torch.allclose(found, torch.softmax(share.double(), -1), atol=0.01)
+        else:  # even enough: the rows stay as they are, and keep their weights
+            assert (chosen == torch.arange(4)).all()
+            assert torch.allclose(memory["log_weight"], share.double())
 
 
 def test_checks_says_how_often_it_is_asked(repeats):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
 from guided import LENGTH, MAKERS, PAIRS, STEPS, Models, labelled, share_of_a
 from tiny import SMALL, sequences
 
@@ -172,6 +173,8 @@ def test_fudge_may_look_at_few_letters(models):
     model, classifier = models.generator("autoregressive"), models.classifier("autoregressive")
     one = model.generate(10, guidance=FUDGE(classifier, "A", 2.0, top_k=1), random_state=0)
     assert set(one) == set(model.generate(3, temperature=1e-4, random_state=1))
+    two = model.generate(MANY, guidance=FUDGE(classifier, "A", 0.0, top_k=2), random_state=0)
+    assert len({x[0] for x in two}) == 2 < len({x[0] for x in unguided(models, "autoregressive")})
     every, free = (model.generate(10, guidance=FUDGE(classifier, "A", 2.0, top_k=k), random_state=0) for k in (4, None))
     assert every == free == model.generate(10, guidance=FUDGE(classifier, "A", 2.0, top_k=9), random_state=0)
 
@@ -181,9 +184,52 @@ def test_exact_asks_only_about_what_may_change(models, monkeypatch):
     classifier, asked = models.classifier("first-hitting"), []
     inner = classifier.log_likelihood
     monkeypatch.setattr(classifier, "log_likelihood", lambda x, *rest: asked.append(len(x)) or inner(x, *rest))
-    model = models.generator("first-hitting")
-    model.generate(1, guidance=ClassifierBased(classifier, "A", exact=True), template="NAAAAA", random_state=0)
-    assert 0 < sum(asked) <= 16 * LENGTH + 32
+    model, guide = models.generator("first-hitting"), ClassifierBased(classifier, "A", exact=True)
+    model.generate(1, guidance=guide, template="NAAAAA", random_state=0)
+    one = sum(asked)
+    asked.clear()
+    model.generate(1, guidance=guide, random_state=0)
+    assert 0 < one <= 4 * LENGTH and sum(asked) > 2 * one
+
+
+@pytest.mark.parametrize(("gamma", "calls"), [(1.0, 1), (0.0, 1), (2.0, 2)])
+def test_classifier_free_asks_twice_only_where_it_must(models, monkeypatch, gamma, calls):
+    model, asked = models.generator("uniform"), []
+    forward = model.objective_.network.forward
+    monkeypatch.setattr(model.objective_.network, "forward", lambda *args: asked.append(1) or forward(*args))
+    model.generate(3, y="A", guidance=ClassifierFree(gamma), steps=5, random_state=0)
+    assert len(asked) == 5 * calls
+
+
+@pytest.mark.parametrize(("name", "kind"), [("first-hitting", "nos"), ("autoregressive", "pplm")])
+def test_hidden_states_move_by_adagrad(models, name, kind):
+    """Written out sequence by sequence; for PPLM prefix by prefix, of which only the last state moves."""
+    guide = models.guide(kind, name, "A", 3.0)
+    head, law, body = guide.head, guide.classifier.law_, guide.classifier.body_
+    hidden = 2.0 * torch.randn(3, 5, 16, generator=torch.Generator().manual_seed(0))
+    lengths, wanted, strength = [5, 3, 1], torch.tensor([0, 1, 0]), torch.tensor([3.0, 3.0, 1.0])
+    mask = torch.arange(5) < torch.tensor(lengths)[:, None]
+    found = guide.moved(body, hidden, wanted, strength, mask)
+    for row, n in enumerate(lengths):
+        for still, moves in [(0, n)] if kind == "nos" else [(i, i + 1) for i in range(n)]:
+            h = hidden[row, still:moves]
+            size = h.square().mean(-1, keepdim=True).sqrt()
+            d = torch.zeros_like(h, requires_grad=True)
+            adagrad = torch.optim.Adagrad([d], lr=guide.lr, initial_accumulator_value=1.0, eps=0.0)
+            before = torch.log_softmax(body.head(hidden[row : row + 1]), -1)[0, still:moves].detach()
+            pad = [torch.zeros(still, 16), torch.zeros(5 - moves, 16)]
+            for _ in range(guide.steps):
+                adagrad.zero_grad()
+                whole = hidden[row] + torch.cat([pad[0], size * d, pad[1]])
+                after = torch.log_softmax(body.head(whole[None]), -1)[0, still:moves]
+                total = head.head(whole[:moves]).sum(0)
+                log_p = law.log_prob(total[None], torch.tensor([moves]), wanted[row : row + 1])[0]
+                loss = -strength[row] * log_p + guide.kl * (before.exp() * (before - after)).sum()
+                loss.backward()
+                adagrad.step()
+            whole = hidden[row] + torch.cat([pad[0], size * d.detach(), pad[1]])
+            assert torch.allclose(found[row, still:moves], body.head(whole[None])[0, still:moves], atol=1e-4)
+    assert float((found - body.head(hidden)).abs().max()) > 0.01
 
 
 @pytest.mark.parametrize(
