@@ -158,7 +158,7 @@ def test_denoising_weights_are_what_gaussians_differ_by():
 
 
 def test_the_profile_is_how_often_independent_letters_want_each_level():
-    """The root of the mean square of what 50 of them lose. Otherwise levels are drawn badly: no bias, but much noise."""
+    """The root of the mean square of what 50 of them lose: levels drawn badly would be no bias, but much noise."""
     process, n, p = make(30), 100_000, torch.tensor([0.85, 0.1, 0.05], dtype=torch.float64)
     process.fit_schedule(p)
     x0 = torch.searchsorted(p.cumsum(0), (torch.arange(n) + 0.5) / n)[:, None]

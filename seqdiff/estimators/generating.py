@@ -231,7 +231,8 @@ class GeneratingMixin:
         if allowed is not None:
             ahead = [guide for guide in guides if isinstance(guide, LookAhead)]
             guides = [guide for guide in guides if guide not in ahead]
-            guides.append((ahead[0].template if ahead else Template)(torch.from_numpy(allowed).to(device)))
+            allowed = torch.from_numpy(allowed).to(device)
+            guides.append((ahead[0].template if ahead else Template)(allowed))
         if words is not None:
             guides.append(Avoid(words.patterns, allowed))
         if y is not None and self.target_ is None:

@@ -48,6 +48,8 @@ class SequencePredictor(PredictorFiles, BaseEstimator):
 
     kind: ClassVar[str]
     reader_: Reader
+    head_: Any
+    body_: Any
 
     def __init__(
         self,
@@ -195,7 +197,7 @@ class SequencePredictor(PredictorFiles, BaseEstimator):
     def _build(self, generator: Any) -> Reader:
         process, law = self.process_, self._law()
         writes = isinstance(process, Autoregressive)
-        self.law_ = law
+        self.law_, self.head_, self.body_ = law, None, None
         with runtime.seeded_weights(int(self.random_state)):
             if self.hidden:
                 network: nn.Module = HiddenHead(generator.objective_.network, hidden_width(generator), law.outputs)

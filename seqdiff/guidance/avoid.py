@@ -1,7 +1,8 @@
 """Forbidden words kept out while sampling: no letter is written that would complete one.
 
-Where letters are written one at a time, and then stay, this holds for every sample. What it makes is not the model's
-law given that the words are absent: a beginning that leaves no good end is written as often as before.
+Where letters are written one at a time, and then stay, a sample holds one only if several words left no letter for a
+place; where many are written at once, these may make one together. What it makes is not the model's law given that the
+words are absent: a beginning that leaves no good end is written as often as before.
 """
 
 from __future__ import annotations
@@ -27,57 +28,60 @@ class Avoid(Guidance):
     ----------
     patterns : sequence of arrays
         (m, K) booleans, the letters of a word at each of its positions.
-    allowed : array, optional
-        The template, (L, K) or (n, L, K) booleans: letters that it fixes are known before they are written.
+    allowed : Tensor, optional
+        Booleans (L, K), or (n, L, K): a template. What it leaves no choice about counts as written.
     """
 
-    process: Process
-
-    def __init__(self, patterns: Sequence[np.ndarray], allowed: np.ndarray | None = None) -> None:
+    def __init__(self, patterns: Sequence[np.ndarray], allowed: Tensor | None = None) -> None:
         self.patterns = [torch.from_numpy(np.ascontiguousarray(pattern)) for pattern in patterns]
-        fixed = None if allowed is None else allowed & (allowed.sum(-1, keepdims=True) == 1)
-        self.fixed = None if fixed is None else torch.from_numpy(fixed)
+        self.allowed = allowed
 
     def bind(self, model: Any, n: int, cond: Cond) -> Guidance:
         bound = copy.copy(self)
         device = next(model.objective_.parameters()).device
         bound.patterns = [pattern.to(device) for pattern in self.patterns]
-        bound.fixed = None if self.fixed is None else self.fixed.to(device)
         bound.process = model.objective_.process
         return bound
 
     def take(self, rows: Tensor) -> Guidance:
-        if self.fixed is None or self.fixed.ndim == 2:
+        if self.allowed is None or self.allowed.ndim == 2:
             return self
         part = copy.copy(self)
-        part.fixed = self.fixed[rows]
+        part.allowed = self.allowed[rows]
         return part
+
+    process: Process
 
     def kernel(self, kernel: Predict, state: State, cond: Cond, target: Any, generator: Any) -> Tensor:
         log_p = kernel(cond)
         known = written(self.process, state)
         if known is None:
             return log_p
-        blocked = self.completing(state.x, known)
+        still_open = state.extra.get("open")
+        real = state.mask if still_open is None else state.mask | still_open[:, None]
+        blocked = self.completing(state.x, known, real)
         allowed = log_p.clone()
         allowed[..., : self.process.letters].masked_fill_(blocked, -torch.inf)
         # where every letter would complete a word, one has to: such a sample is thrown away later
         possible = (allowed > -torch.inf).any(-1, keepdim=True)
         return torch.log_softmax(torch.where(possible, allowed, log_p), -1)
 
-    def completing(self, x: Tensor, known: Tensor) -> Tensor:
-        """Return which letters (B, L, K) would complete a word of which all other letters are known."""
+    def completing(self, x: Tensor, known: Tensor, real: Tensor) -> Tensor:
+        """Return which letters (B, L, K) would complete a word, whatever the letters not yet written will be.
+
+        Letters `known` (B, L) are written, positions `real` (B, L) are to have one.
+        """
         letters, length = self.process.letters, x.shape[1]
         has = F.one_hot(x.clamp_max(letters - 1), letters).bool() & known[..., None]
-        if self.fixed is not None:
-            has = has | (self.fixed & ~known[..., None])
-            known = known | self.fixed.any(-1)
         blocked = torch.zeros_like(has)
+        may_be = torch.ones_like(has) if self.allowed is None else self.allowed.expand_as(has)
+        may_be = torch.where(known[..., None], has, may_be)
         for pattern in self.patterns:
             m = len(pattern)
             if m > length:
                 continue
-            fits = (has.unfold(1, m, 1) & pattern.T).any(2)  # (B, L - m + 1, m)
+            other = (may_be.unfold(1, m, 1) & ~pattern.T).any(2)  # (B, L - m + 1, m): the word may not be here
+            fits = real.unfold(1, m, 1) & ~other
             nearly = fits.sum(-1) == m - 1
             for j in range(m):
                 here = nearly & ~fits[..., j] & ~known[:, j : j + length - m + 1]

@@ -71,6 +71,10 @@ class ClassifierBased(Towards):
 class Way(Towards):
     """How a classifier steers one kind of process: what `ClassifierBased` becomes once it knows the model."""
 
+    @property
+    def name(self) -> str:
+        return ClassifierBased.__name__
+
     def log_likelihood(self, state: State, x: Tensor | None = None) -> Tensor:
         """Return log p(wanted | x_t), (B,), of a state, or of `x` in place of what it shows."""
         shown, t = self.process.reading(state)

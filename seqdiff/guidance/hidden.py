@@ -1,13 +1,14 @@
 r"""PPLM (Dathathri et al. 2019, arXiv 1912.02164) and NOS (Gruver et al. 2023, arXiv 2305.20009): hidden states moved.
 
-A small classifier reads the generator's own last hidden states h. At each call these are shifted, h + d, by a few
-Adagrad steps (Duchi et al. 2011) on
+A small classifier reads the generator's own last hidden states h. At each call these are shifted, h + r d, with r the
+root mean square of h at a position, by a few Adagrad steps (Duchi et al. 2011) in d on
 
-    strength * -log p(y | h + d) + 0.01 KL(p(. | h) || p(. | h + d))
+    strength * -log p(y | h + r d) + 0.01 KL(p(. | h) || p(. | h + r d))
 
-with p(. | h) the letters that the network's head makes of h. Each sequence has an objective of its own, so that it
-does not matter which sequences are made together. In NOS all positions move; where letters are written from left to
-right, PPLM, each position's next letter moves the state that predicts it, behind a prefix whose states stay.
+with p(. | h) the letters that the network's head makes of h. Networks differ in how large their h are, by a hundred
+times: hence r. Each sequence has an objective of its own, so that it does not matter which sequences are made together.
+In NOS all positions move; where letters are written from left to right, PPLM, each position's next letter moves the
+state that predicts it, behind a prefix whose states stay.
 """
 
 from __future__ import annotations
@@ -40,12 +41,13 @@ class _Shift(Towards):
     steps : int
         Adagrad steps at each call of the network.
     lr : float
-        The largest step of a number, in the hidden states' own units.
+        The largest step of a number, as a share of the hidden states' root mean square.
     kl : float
         Weight of what keeps the letters like those of the unguided model.
     """
 
     for_autoregressive: bool
+    of_hidden = True
     steps: int
     lr: float
     kl: float
@@ -106,18 +108,19 @@ class _Shift(Towards):
         """Return the logits (B, L, K) of hidden states (B, L, W) after the shift."""
         real = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device) if mask is None else mask
         before = torch.log_softmax(body.head(hidden), -1)
+        size = hidden.square().mean(-1, keepdim=True).sqrt()
         shift, total = torch.zeros_like(hidden), torch.ones_like(hidden)
         for _ in range(self.steps):
             with torch.enable_grad():
                 shift = shift.detach().requires_grad_()
-                after = torch.log_softmax(body.head(hidden + shift), -1)
+                after = torch.log_softmax(body.head(hidden + size * shift), -1)
                 kl = (before.exp() * (before - after)).sum(-1)
-                gain = self.log_likelihood(hidden, shift, real, wanted, strength)
+                gain = self.log_likelihood(hidden, size * shift, real, wanted, strength)
                 objective = gain - self.kl * torch.where(real, kl, 0).sum()
                 (g,) = torch.autograd.grad(objective, shift)
             total = total + g.square()
             shift = shift.detach() + self.lr * g / total.sqrt()
-        return body.head(hidden + shift.detach())
+        return body.head(hidden + size * shift.detach())
 
     def log_likelihood(self, hidden: Tensor, shift: Tensor, real: Tensor, wanted: Tensor, strength: Tensor) -> Tensor:
         """Return the sum of strength * log p(wanted | h + d), a number."""

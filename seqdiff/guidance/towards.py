@@ -34,6 +34,13 @@ class Towards(Strong):
     """(n,) what is wanted of each sample, once bound."""
     process: Any
     """That of the model, once bound."""
+    of_hidden = False
+    """Whether the classifier is one of hidden states."""
+
+    @property
+    def name(self) -> str:
+        """The guide as a person knows it."""
+        return type(self).__name__
 
     def __init__(self, classifier: Any, y: Any, gamma: Any, name: str = "gamma") -> None:
         super().__init__(gamma, name)
@@ -48,15 +55,19 @@ class Towards(Strong):
         self.one = len(encoded) == 1 and np.ndim(y) == 0
         self.encoded = encoded
 
-    def check_noise(self, model: Any) -> None:
-        """Raise a ValueError if the classifier has learned from other letters, or the noise of another generator."""
+    def check_classifier(self, model: Any) -> None:
+        """Raise a ValueError if the classifier has learned from other things than this guide will show it."""
         process = model.objective_.process
-        learned, name = getattr(self.classifier, "process_", process), type(self).__name__
+        learned, name = getattr(self.classifier, "process_", process), self.name
         if type(learned) is not type(process):
             noise = "no noise" if type(learned).__name__ == "Clean" else f"the noise of {type(learned).__name__}"
             raise ValueError(
                 f"{name} follows a classifier that has learned from {noise}, but this generator's noise "
                 f"is {type(process).__name__}; fit it with noise_like=model"
+            )
+        if not self.of_hidden and getattr(self.classifier, "head_", None) is not None:
+            raise ValueError(
+                f"{name} needs a classifier of noised sequences, not of hidden states; fit it without hidden"
             )
         alphabet = getattr(self.classifier, "alphabet_", None)
         if alphabet is not None and alphabet.letters != model.alphabet_.letters:
@@ -68,10 +79,10 @@ class Towards(Strong):
 
     def bind(self, model: Any, n: int, cond: Cond) -> Towards:
         process = model.objective_.process
-        self.check_noise(model)
+        self.check_classifier(model)
         if not self.one and len(self.encoded) != n:
             raise ValueError(
-                f"{type(self).__name__} has y for {len(self.encoded)} sequences, but {n} are wanted; give one for all, "
+                f"{self.name} has y for {len(self.encoded)} sequences, but {n} are wanted; give one for all, "
                 "or one for each"
             )
         bound = copy.copy(self)

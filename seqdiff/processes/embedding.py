@@ -39,6 +39,7 @@ ROUND = -1
 TIMES = 50  # levels of the bound where none are asked for
 CALLS = 100  # of the network, where the sampler is not told how many
 DRAWS, NODES = 2**20, 96  # of the profile, all letters together: its errors add noise to estimates, never a bias
+FOLLOWED = 100  # losses after which the profile follows the vectors
 LETTERS = 50  # of a sequence for which levels are drawn as well as can be
 SHOWN = 0.5  # share of the training rows that self-conditioning shows something to
 EVEN = 0.2  # share of the levels drawn with no regard to the profile
@@ -80,6 +81,8 @@ class Embedding(Process):
     noise: Tensor
     half_drop: Tensor
     profile: Tensor
+    losses: Tensor
+    law: Tensor
     table: Tensor
 
     def __init__(
@@ -106,7 +109,9 @@ class Embedding(Process):
         self.register_buffer("noise", noise, persistent=False)
         self.register_buffer("half_drop", -0.5 * torch.diff(ratio, prepend=ratio[:1]), persistent=False)
         self.register_buffer("profile", torch.ones_like(wide))
-        self.fit_schedule(torch.full((self.letters,), 1 / self.letters, dtype=torch.float64))
+        self.register_buffer("losses", torch.zeros((), dtype=torch.long))
+        self.register_buffer("law", torch.full((self.letters,), 1 / self.letters).to(wide.dtype), persistent=False)
+        self.fit_schedule(self.law)
 
     @property
     def states(self) -> int:
@@ -119,15 +124,18 @@ class Embedding(Process):
         table = table - table.mean(0)
         return table / table.square().mean().sqrt().clamp_min(1e-12)
 
-    @torch.no_grad()
     def fit_schedule(self, p0: Tensor) -> None:
         """Set how often to draw each level: as independent letters of frequencies p0 want it for the least variance.
 
         That is the root of the mean square of what a sequence loses there. It matters at the last levels, at which a
         letter is rarely mistaken but then costs much: by the mean alone they would be drawn as rarely as that.
         """
-        e, ratio = self.embeddings, self.abar / self.noise
-        p0 = p0.to(e.device, e.dtype)
+        self.law.copy_(p0)
+        self._fit_profile()
+
+    @torch.no_grad()
+    def _fit_profile(self) -> None:
+        e, ratio, p0 = self.embeddings, self.abar / self.noise, self.law
         draws = max(256, min(4096, DRAWS // self.letters))
         own = torch.searchsorted(p0.cumsum(0), (torch.arange(draws, device=e.device) + 0.5) / draws)
         own = own.clamp_max(self.letters - 1)
@@ -215,7 +223,15 @@ class Embedding(Process):
     # -- loss and bound -----------------------------------------------------------------------------------------------
 
     def level_probabilities(self) -> Tensor:
-        """Return how often each level 0..T is drawn, (T + 1,)."""
+        """Return how often each level 0..T is drawn, (T + 1,).
+
+        Training follows the vectors that it moves: it would find out, and bring letters so close to one another that
+        they are mistaken at levels which are hardly ever drawn.
+        """
+        if self.training and isinstance(self.table, nn.Parameter):
+            if int(self.losses) % FOLLOWED == 0:
+                self._fit_profile()
+            self.losses += 1
         total = self.profile.sum().clamp_min(1e-12)
         return (1 - EVEN) * self.profile / total + EVEN / len(self.profile)
 

@@ -1,0 +1,181 @@
+"""Looking forward to a template, and choosing among rows by a reward: laws of a toy, and of small trained models."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from steered import Labelled, distance, model_of, next_letter
+from tiny import sequences
+
+from seqdiff import Autoregressive, processes
+from seqdiff.guidance import Chain, LookAhead, Reward, Template
+from seqdiff.guidance.reward import feynman_kac, svdd
+from seqdiff.runtime import chunk_generators
+from seqdiff.sampling import trajectory
+
+
+@pytest.fixture(scope="module")
+def toy() -> Labelled:
+    return Labelled()
+
+
+def written(toy: Labelled, guide, n: int) -> torch.Tensor:
+    """Return samples (n, 3) of the exact autoregressive model under a guide."""
+    process = processes.Autoregressive(3, 3)
+    guide = Chain([guide]).bind(model_of(toy, process), n, None)
+    rows = n * guide.copies
+    for state in trajectory(
+        process,
+        next_letter(toy, process),
+        toy.mask(rows),
+        chunk_generators(rows, "cpu", 0),
+        guidance=guide.take(torch.arange(rows) // guide.copies),
+    ):
+        last = state
+    return process.decode(last)[:: guide.copies]
+
+
+def given(toy: Labelled, allowed: torch.Tensor) -> torch.Tensor:
+    """Return the law (27,) given that every letter is allowed."""
+    fits = allowed[torch.arange(3), toy.x].all(-1)
+    return toy.p * fits / (toy.p * fits).sum()
+
+
+TEMPLATES = {
+    "first": ["a", "abc", "abc"],
+    "middle": ["abc", "b", "abc"],
+    "last": ["abc", "abc", "c"],
+    "two": ["ab", "abc", "c"],
+    "ends": ["a", "abc", "bc"],
+}
+
+
+def allowed_by(name: str) -> torch.Tensor:
+    return torch.tensor([[letter in some for letter in "abc"] for some in TEMPLATES[name]])
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
+def test_looking_forward_is_the_law_given_the_template(toy, name):
+    allowed = allowed_by(name)
+    x = written(toy, LookAhead(32).template(allowed), 3000)
+    assert allowed[torch.arange(3), x].all()
+    assert distance(toy, x, given(toy, allowed)) < 0.05
+
+
+def test_without_looking_it_is_another_law(toy):
+    """What the one above would miss: the mask alone is far from the law, and few rows are in between."""
+    allowed = allowed_by("last")
+    law = given(toy, allowed)
+    plain, two, many = (
+        distance(toy, written(toy, guide, 3000), law)
+        for guide in (Template(allowed), LookAhead(2).template(allowed), LookAhead(64).template(allowed))
+    )
+    assert plain > 0.1 and many < 0.04 and many + 0.02 < two < plain - 0.02
+
+
+def test_looking_forward_to_nothing_is_the_model(toy):
+    everything = torch.ones(3, 3, dtype=torch.bool)
+    assert distance(toy, written(toy, LookAhead(8).template(everything), 3000), toy.p) < 0.04
+
+
+def test_each_sample_looks_forward_to_its_own_template(toy):
+    both = torch.stack([allowed_by("last"), allowed_by("ends")])[torch.arange(2000) % 2]
+    x = written(toy, LookAhead(32).template(both), 2000)
+    for i, name in enumerate(("last", "ends")):
+        assert distance(toy, x[i::2], given(toy, allowed_by(name))) < 0.07
+
+
+@pytest.fixture(scope="module")
+def repeats() -> Autoregressive:
+    """A model of sequences that end as they begin."""
+    X = [x + x[:2] for x in sequences(300, 4)]
+    return Autoregressive(width=24, depth=2, epochs=25, lr=1e-2, batch_size=32, savepath=None, verbose=0).fit(X)
+
+
+def test_a_trained_model_looks_forward(repeats):
+    """An end that is fixed makes the beginning what it should be, which a mask does not."""
+    begins = lambda samples: sum(x.startswith("GT") for x in samples) / len(samples)  # noqa: E731
+    masked = repeats.generate(100, template="NNNNGT", random_state=0)
+    ahead = repeats.generate(100, template="NNNNGT", guidance=LookAhead(64), random_state=0)
+    assert all(x.endswith("GT") for x in masked + ahead)
+    assert begins(masked) < 0.25 and begins(ahead) > 0.7
+    assert repeats.generate(7, template="NNNNGT", guidance=[LookAhead(64)], random_state=0) == ahead[:7]
+    assert repeats.generate(7, template="NNNNGT", guidance=LookAhead(64), random_state=1) != ahead[:7]
+
+
+# -- rewards ----------------------------------------------------------------------------------------------------------
+
+
+def by_word(toy: Labelled):
+    words = ["".join("ABC"[i] for i in row) for row in toy.x.tolist()]
+    return dict(zip(words, toy.log_label[:, 1].tolist(), strict=True))
+
+
+def rewarded(toy: Labelled, x: torch.Tensor) -> float:
+    return float(toy.log_label[toy.index(x), 1].mean())
+
+
+@pytest.mark.parametrize("method", ["svdd", "feynman-kac"])
+def test_more_rows_find_more_reward(toy, method):
+    value = by_word(toy)
+    found = [
+        rewarded(toy, written(toy, Reward(lambda s: [value[w] for w in s], 2.0, particles=k, method=method), 1500))
+        for k in (2, 8, 32)
+    ]
+    without = float((toy.p * toy.log_label[:, 1]).sum())
+    assert without + 0.05 < found[0] and found[0] + 0.02 < found[1] and found[1] - 0.02 < found[2]
+
+
+def test_several_functions_add_up_by_their_weights(toy):
+    value, zero = by_word(toy), lambda s: [0.0 for _ in s]
+    one = Reward(lambda s: [value[w] for w in s], 3.0, particles=8)
+    two = Reward([lambda s: [value[w] for w in s], zero], 1.5, weights=[2.0, -7.0], particles=8)
+    assert torch.equal(written(toy, one, 100), written(toy, two, 100))
+    assert one.calls_ == two.calls_ > 1 and one.sequences_ == two.sequences_ <= 27 * one.calls_
+
+
+@pytest.mark.parametrize("method", ["svdd", "feynman-kac"])
+def test_what_must_not_be_is_not_while_anything_else_is(toy, method):
+    """-inf at the end rules out, on the way only makes unlikely; where all rows are impossible one is given anyway."""
+    guide = Reward(lambda s: [-float("inf") if w[0] == "A" else 0.0 for w in s], 1.0, particles=32, method=method)
+    assert (written(toy, guide, 300)[:, 0] != 0).all()
+    nothing = Reward(lambda s: [-float("inf")] * len(s), 1.0, particles=4, method=method)
+    assert distance(toy, written(toy, nothing, 2000), toy.p) < 0.06
+
+
+def test_svdd_goes_on_from_one_row():
+    """All rows of a group from the same one, which is drawn by exp(reward)."""
+    reward = torch.tensor([[0.0, 1.0, 2.0, -float("inf")]], dtype=torch.float64).expand(4000, 4)
+    chosen = svdd({}, reward, False, torch.Generator().manual_seed(0))
+    assert (chosen == chosen[:, :1]).all()
+    found = torch.bincount(chosen[:, 0], minlength=4).double() / 4000
+    assert torch.allclose(found, torch.softmax(reward[0], -1), atol=0.03) and found[3] == 0
+
+
+def test_what_seems_impossible_on_the_way_still_counts_a_little():
+    """exp(-5) of the least of the others; in the end nothing."""
+    reward = torch.tensor([[0.0, 3.0, -float("inf"), 3.0]], dtype=torch.float64).expand(20_000, 4)
+    for last, share in ((False, torch.tensor([0.0, 3.0, -5.0, 3.0])), (True, torch.tensor([0.0, 3.0, -1e9, 3.0]))):
+        memory = {"reward": 0.0, "log_weight": 0.0}
+        chosen = feynman_kac(memory, reward, last, torch.Generator().manual_seed(0))
+        if last:
+            found = torch.bincount(chosen.flatten(), minlength=4).double() / chosen.numel()
+            assert torch.allclose(found, torch.softmax(share.double(), -1), atol=0.01)
+        else:  # even enough: the rows stay as they are, and keep their weights
+            assert (chosen == torch.arange(4)).all()
+            assert torch.allclose(memory["log_weight"], share.double())
+
+
+def test_checks_says_how_often_it_is_asked(repeats):
+    for checks, calls in ((1, 1), (3, 3), (None, 5)):
+        reward = Reward(lambda s: [x.count("A") for x in s], particles=2, checks=checks)
+        repeats.generate(4, guidance=reward, random_state=0)
+        assert reward.calls_ == calls and reward.sequences_ <= 8 * calls
+
+
+def test_a_function_is_asked_about_finished_sequences_each_once(repeats):
+    seen = []
+    reward = Reward(lambda s: seen.append(s) or [float(len(x)) for x in s], 0.0, particles=8, checks=2)
+    final = repeats.generate(6, guidance=reward, random_state=0)
+    assert all(len(x) == 6 and set(x) <= set("ACGT") for s in seen for x in s)
+    assert all(len(s) == len(set(s)) for s in seen) and set(final) <= set(seen[-1])

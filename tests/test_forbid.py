@@ -1,0 +1,252 @@
+"""Words that no sequence may hold: how they are read, how they are kept out, and what is said where they cannot be."""
+
+from __future__ import annotations
+
+import re
+import warnings
+
+import numpy as np
+import pytest
+import torch
+from guided import MAKERS
+from tiny import SMALL, mixed_lengths, sequences
+
+from seqdiff import Autoregressive, MaskedDiffusion, UniformDiffusion, processes
+from seqdiff.data import DNA, PROTEIN, RNA, Alphabet, Forbidden
+from seqdiff.data.template import parse_template
+from seqdiff.estimators import generating
+from seqdiff.guidance import Avoid, ClassifierFree, Reward
+
+COMPLEMENT = str.maketrans("ACGT", "TGCA")
+
+
+def strands(x: str) -> tuple[str, str]:
+    return x, x.translate(COMPLEMENT)[::-1]
+
+
+# -- reading ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "held", "clean"),
+    [
+        ("GGTCTC", ["AAGGTCTCA", "GGTCTC", "TGAGACCT"], ["GGTCT", "GGTCAC", "CTCTGG"]),
+        ("BsaI", ["AGGTCTC", "GAGACC"], ["GGTCTG"]),
+        ("EcoRI", ["TGAATTCA"], ["TGAATTGA"]),
+        ("HinfI", ["GATTC", "GAATC", "GAGTC"], ["GAATT", "GTTTC"]),
+        ("GANTC", ["GATTC", "GACTC"], ["GATTA"]),
+        ("ggtctc", ["GGTCTC"], ["GGTCTG"]),
+        (" RY ", ["AT", "GC", "AC", "GT"], ["AA", "TT", "CC", "GG", "TA", "CG", "CA", "TG"]),
+        (4, ["CAAAAC", "TTTT", "GGGGG", "CCCC"], ["AAATTT", "AAACAAA"]),
+        ("3", ["CAAAC"], ["CAAC"]),
+        (["AAC", 3, "EcoRI"], ["GTT", "CCC", "GAATTC"], ["GAATT", "CCAACC"[:4]]),
+        (np.int64(2), ["AA"], ["ACGT"]),
+        ([], [], ["AAAAAA"]),
+    ],
+)
+def test_words_of_dna(words, held, clean):
+    forbidden = Forbidden(words, DNA)
+    assert all(forbidden.found(x) for x in held) and not any(forbidden.found(x) for x in clean)
+
+
+def test_the_word_that_is_found_is_named_as_it_was_given():
+    forbidden = Forbidden(["EcoRI", "RGG", 4], DNA)
+    assert forbidden.found("CCGAATTC") == "EcoRI" and forbidden.found("TTTCCT") == "RGG"
+    assert forbidden.found("CAAAAC") == "AAAA" and forbidden.found("ACGT") is None
+
+
+def test_strands():
+    assert Forbidden("AAC", DNA).found("GTT") and not Forbidden("AAC", DNA, both_strands=False).found("GTT")
+    assert Forbidden("AAC", RNA).found("CGUUC") and Forbidden("AAN", RNA).found("CUU") is not None
+    assert len(Forbidden("GAATTC", DNA).patterns) == 1 and len(Forbidden(["AAC", "GTT"], DNA).patterns) == 2
+
+
+def test_words_of_other_alphabets():
+    protein = Forbidden(["RGD", "NXT", 5], PROTEIN)
+    assert protein.found("MRGDK") and protein.found("NWT") and protein.found("QQQQQ")
+    assert not protein.found("DGRK") and not protein.found("NW")
+    with pytest.raises(ValueError, match="'EcoRI'"):  # O is no amino acid; an enzyme is nothing to a protein
+        Forbidden("EcoRI", PROTEIN)
+    text = Forbidden(["a.c", "x("], Alphabet("abcx.("))
+    assert text.found("a.c") and text.found("ax(") and not text.found("abc")  # nothing is a regular expression
+    pairs = Forbidden(["ba", 3], Alphabet(["ab", "ac", "bb"], "pairs"))
+    assert pairs.found("abab") == "ba" and pairs.found("abbb") == "bbb" and not pairs.found("acac")
+
+
+@pytest.mark.parametrize(
+    ("words", "alphabet", "message"),
+    [
+        (1, DNA, "forbid holds the number 1; give the length of a run of one letter, at least 2"),
+        ("1", DNA, "forbid holds the number 1"),
+        ("", DNA, "forbid holds ''; give words, or whole numbers for runs of one letter"),
+        (["ACGT", None], DNA, "forbid holds None; give words"),
+        (True, DNA, "forbid holds True; give words"),
+        (2.5, DNA, "forbid holds 2.5; give words"),
+        (
+            "NoSuchI",
+            DNA,
+            "no symbol of the dna alphabet; give its letters, the name of a restriction enzyme or a whole",
+        ),
+        ("ACGU", DNA, "forbid holds 'ACGU', but 'U' is no symbol of the dna alphabet"),
+        ("AC-GT", RNA, "forbid holds 'AC-GT', but '-' is no symbol of the rna alphabet; give its letters or a whole"),
+        ("Analysis", DNA, "no symbol of the dna alphabet"),  # a class of Bio.Restriction that is no enzyme
+        ({"ACGT": 1}, DNA, "forbid holds {'ACGT': 1}"),
+    ],
+)
+def test_bad_words_are_refused(words, alphabet, message):
+    with pytest.raises(ValueError) as caught:
+        Forbidden(words, alphabet)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+# -- letters that are not written -------------------------------------------------------------------------------------
+
+
+def test_completing_is_what_the_words_say():
+    """Against trying every letter at every place of random half-written sequences; N is held by what is not written."""
+    words = {"ACG": "ACG|CGT", "RAT": "[AG]AT|AT[CT]", "TNC": "T[ACGT?]C|G[ACGT?]A", "AAA": "AAA|TTT"}
+    guide, letters = Avoid(Forbidden(list(words), DNA).patterns), "ACGT"
+    guide.process = processes.Autoregressive(4, 7)
+    holds = re.compile("|".join(words.values())).search
+    g = torch.Generator().manual_seed(0)
+    x = torch.randint(4, (100, 7), generator=g)
+    known = torch.rand(100, 7, generator=g) < 0.6
+    real = (torch.arange(7) < torch.randint(4, 8, (100, 1), generator=g)) | known
+    blocked = guide.completing(x, known, real)
+    assert blocked.any() and not blocked[known].any()
+    for row in range(100):
+        marks = [
+            "-" if not there else letters[x[row, i]] if known[row, i] else "?" for i, there in enumerate(real[row])
+        ]
+        here = "".join(marks)
+        for i in range(7):
+            if here[i] == "?" and not holds(here):
+                tried = [here[:i] + letter + here[i + 1 :] for letter in letters]
+                assert blocked[row, i].tolist() == [holds(one) is not None for one in tried]
+
+
+@pytest.fixture(scope="module")
+def models():
+    """Return a function name -> generator, fitted when first asked for."""
+    made = {}
+
+    def get(name: str):
+        if name not in made:
+            cls, options = MAKERS[name]
+            small = {k: v for k, v in SMALL.items() if k != "diffusion_steps"}
+            made[name] = cls(**small | options | {"epochs": 2}).fit(sequences(100, 8), ["a", "b"] * 50)
+        return made[name]
+
+    return get
+
+
+@pytest.mark.parametrize("name", ["autoregressive", "first-hitting"])
+@pytest.mark.parametrize("template", [None, "NNAANNNN"])
+@pytest.mark.parametrize("word", ["AC", "CANA", "ACN"])
+def test_what_is_written_for_good_never_completes_a_word(models, monkeypatch, name, template, word):
+    """With nothing made anew: were words written, these would be missing."""
+    monkeypatch.setattr(generating, "TRIES", 0)
+    model, forbidden = models(name), Forbidden(word, DNA)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        samples = model.generate(100, forbid=word, template=template, random_state=0)
+    assert len(samples) == 100 and not any(forbidden.found(x) for x in samples)
+    plain = model.generate(100, template=template, random_state=0)
+    assert sum(forbidden.found(x) is not None for x in plain) > 5
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_no_sample_holds_a_forbidden_word(models, name):
+    model = models(name)
+    samples = model.generate(40, forbid=["ACG", "HinfI", 4], steps=10, random_state=0)
+    assert len(samples) == 40 and model.made_.tolist() == list(range(40))
+    for x in samples:
+        assert not any(word in s for s in strands(x) for word in ("ACG", "GAATC", "GATTC", "GACTC", "GAGTC"))
+        assert not any(letter * 4 in x for letter in "ACGT")
+    assert model.generate(40, forbid=["ACG", "HinfI", 4], steps=10, random_state=0) == samples
+    assert model.generate(10, forbid=["ACG", "HinfI", 4], steps=10, random_state=0) == samples[:10]
+    assert model.generate(40, forbid=["ACG", "HinfI", 4], steps=10, random_state=1) != samples
+
+
+def test_what_needs_no_change_is_not_changed(models):
+    """Where nothing is kept out while sampling, samples without the word are those of the call without forbid."""
+    model = models("uniform")
+    plain = model.generate(60, steps=10, random_state=3)
+    made = model.generate(60, steps=10, random_state=3, forbid="TGCA")
+    held = ["TGCA" in x for x in plain]
+    assert 0 < sum(held) < 30
+    assert all((a == b) != h for a, b, h in zip(plain, made, held, strict=True))
+
+
+def test_lengths_that_are_left_open():
+    """An end completes no word; and where every letter would, the sequence may still end."""
+    X = mixed_lengths(60, 8)
+    model = Autoregressive(width=8, depth=1, epochs=2, savepath=None, verbose=0).fit(X)
+    samples = model.generate(60, forbid=["AA", "CC", "AC", "CA"], random_state=0)
+    assert len({len(x) for x in samples}) > 1
+    assert not any(word in s for x in samples for s in strands(x) for word in ("AA", "CC", "AC", "CA"))
+
+
+def test_k_mers_are_made_anew():
+    codons = Alphabet(["AAA", "ACC", "CAG", "TTT"], "some codons")
+    X = ["".join(x) for x in np.random.default_rng(0).choice(codons.letters, (40, 4))]
+    model = MaskedDiffusion(alphabet=codons, width=8, depth=1, epochs=1, savepath=None, verbose=0).fit(X)
+    samples = model.generate(30, forbid=["AAC", "GT"], random_state=0)
+    assert len(samples) == 30 and not any("AAC" in x or "GT" in x for x in samples)
+
+
+# -- where it cannot be done ------------------------------------------------------------------------------------------
+
+
+def test_what_cannot_be_made_is_left_out_and_said(models, monkeypatch, tmp_path):
+    monkeypatch.setattr(generating, "TRIES", 1)
+    model = models("uniform")
+    with pytest.warns(UserWarning, match="held a forbidden word after 1 more tries each") as caught:
+        samples = model.generate(40, forbid=["AA", "CC", "GTC"], steps=10, random_state=0, out=tmp_path / "x.txt")
+    message = str(caught[0].message)
+    left = 40 - len(samples)
+    assert 0 < left < 40 and message.startswith(f"{left} of 40 ") and "AA " in message
+    assert len(model.made_) == len(samples) and set(model.made_) < set(range(40))
+    assert (tmp_path / "x.txt").read_text().split() == samples
+    assert not any(word in s for x in samples for s in strands(x) for word in ("AA", "CC", "GTC"))
+    assert caught[0].filename == __file__
+
+
+def test_conditions_stay_with_what_is_made(models, monkeypatch):
+    """Sample i is made for y[i], also when only some are made anew: the reward sees to it that letters say which."""
+    monkeypatch.setattr(generating, "TRIES", 3)
+    X = ["A" * 4 + x for x in sequences(60, 4, "AC")] + ["T" * 4 + x for x in sequences(60, 4, "TG")]
+    y = np.array(["a"] * 60 + ["t"] * 60)
+    model = UniformDiffusion(width=16, depth=1, epochs=30, lr=1e-2, batch_size=32, savepath=None, verbose=0).fit(X, y)
+    wanted = np.array(["a", "t", "t"] * 20)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        samples = model.generate(60, y=wanted, forbid=["AAAAA", "CAC"], guidance=ClassifierFree(2.0), random_state=0)
+    assert 20 < len(samples) < 60
+    told = ["a" if x.count("A") + x.count("C") > 4 else "t" for x in samples]
+    assert np.mean(np.array(told) == wanted[model.made_]) > 0.9
+
+
+def test_particles_are_made_anew_too(models):
+    model = models("scud")
+    guide = Reward(lambda s: [x.count("A") for x in s], 1.0, particles=4)
+    samples = model.generate(30, forbid="AAA", guidance=guide, steps=8, random_state=0)
+    assert len(samples) == 30 and not any("AAA" in x or "TTT" in x for x in samples)
+    assert np.mean([x.count("A") for x in samples]) > 2.2
+
+
+@pytest.mark.parametrize("name", ["autoregressive", "uniform"])
+def test_where_none_can_be_made(models, tmp_path, name):
+    with pytest.raises(ValueError, match="3 of 3 held a forbidden word after 20 more tries each .*; forbid less"):
+        models(name).generate(3, forbid=["A", "C"], steps=4, out=tmp_path / "x.txt")
+    assert not (tmp_path / "x.txt").exists()
+
+
+def test_a_template_that_holds_a_word_is_refused(models):
+    model = models("first-hitting")
+    for template, forbid in (("NNGAATTC", "EcoRI"), ("NNGAATCN", "HinfI"), ("AAAANNNN", 4), ("NNNGTTNN", "AAC")):
+        with pytest.raises(ValueError, match="the template holds .*, which forbid rules out; change one of them"):
+            model.generate(2, template=template, forbid=forbid)
+    law = model.length_law_
+    assert Forbidden("GANTC", DNA).unavoidable(parse_template("NNGANTCN", DNA, law)) == "GANTC"
+    assert Forbidden("GAATC", DNA).unavoidable(parse_template("NNGANTCN", DNA, law)) is None

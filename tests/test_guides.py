@@ -1,0 +1,305 @@
+"""Every guide on every generator that it suits, small and trained: what is wanted comes more often, and no more."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from guided import LENGTH, MAKERS, PAIRS, STEPS, Models, labelled, share_of_a
+from tiny import SMALL, sequences
+
+from seqdiff import MaskedDiffusion, SequenceClassifier
+from seqdiff.estimators import generating
+from seqdiff.guidance import (
+    FUDGE,
+    NOS,
+    PPLM,
+    Chain,
+    ClassifierBased,
+    ClassifierFree,
+    LatentClassifier,
+    LookAhead,
+    Reward,
+    classifier_based,
+)
+from seqdiff.sampling import in_batches
+
+BY_REWARD = ("svdd", "feynman-kac")
+PULLED = [(name, kind) for name, kind in PAIRS if kind not in BY_REWARD]
+SHIFTED = [(name, kind) for name, kind in PAIRS if kind in ("nos", "pplm")]
+SOME = [(name, kind) for name, kind in PULLED if name in ("first-hitting", "scud", "embedding", "autoregressive")]
+STRENGTHS = {"svdd": 1.0, "feynman-kac": 1.0, "nos": 16.0, "pplm": 16.0}  # else 2
+LEAST = {"nos": 0.02, "pplm": 0.02}  # rise of the share at that strength, else 0.1
+MANY = 64
+
+
+@pytest.fixture(scope="module")
+def models() -> Models:
+    return Models()
+
+
+def share(samples: list[str]) -> float:
+    return float(np.mean(share_of_a(samples)))
+
+
+def both_ways(models: Models, name: str, kind: str) -> tuple[list[str], list[str]]:
+    """Return samples of which A was wanted, and such of which T was, made together where they can be."""
+    much = STRENGTHS.get(kind, 2.0)
+    if kind in BY_REWARD:
+        a, t = (models.generate(kind, name, MANY, y, much) for y in "AT")
+        return a, t
+    each = models.generate(kind, name, 2 * MANY, ["A", "T"] * MANY, much)
+    return each[::2], each[1::2]
+
+
+def unguided(models: Models, name: str) -> list[str]:
+    return models.generate("", name, 2 * MANY, None, None)
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_what_is_wanted_comes_more_often(models, name, kind):
+    """The share of A rises with the strength, and falls where the other class is wanted."""
+    much, least = STRENGTHS.get(kind, 2.0), LEAST.get(kind, 0.1)
+    wanted, unwanted = (share(samples) for samples in both_ways(models, name, kind))
+    little = share(models.generate(kind, name, 2 * MANY, "A", 0.3 * much)[::2])
+    without = unguided(models, name)
+    assert share(without[::2]) < little < wanted + 0.02
+    assert wanted > share(without[::2]) + least and unwanted < share(without[1::2]) - least
+
+
+@pytest.mark.parametrize(("name", "kind"), PULLED)
+def test_strength_0_is_unguided(models, name, kind):
+    """To the letter, also where it is 0 of a function."""
+    plain = unguided(models, name)[:10]
+    assert models.generate(kind, name, 10, "A", 0.0) == plain
+    assert models.generate(kind, name, 10, "A", lambda progress: 0.0) == plain
+
+
+@pytest.mark.parametrize("kind", BY_REWARD)
+@pytest.mark.parametrize("name", ["masked", "autoregressive"])
+def test_without_strength_a_reward_chooses_blindly(models, name, kind):
+    plain = share(unguided(models, name))
+    assert share(models.generate(kind, name, 2 * MANY, "A", 0.0)) == pytest.approx(plain, abs=0.08)
+
+
+@pytest.mark.parametrize(("name", "kind"), PAIRS)
+def test_samples_do_not_depend_on_which_are_made_together(models, monkeypatch, name, kind):
+    """Nor on how many others there are, nor on what is wanted of these."""
+    much = STRENGTHS.get(kind, 2.0)
+    wanted = "A" if kind in BY_REWARD else ["A", "T"] * 5
+    ten, among = models.generate(kind, name, 10, wanted, much), both_ways(models, name, kind)
+    if kind in BY_REWARD:
+        assert ten == among[0][:10]
+    else:
+        assert (ten[::2], ten[1::2]) == (among[0][:5], among[1][:5])
+        assert models.generate(kind, name, 3, "A", much)[::2] == ten[:4:2]
+    monkeypatch.setattr(generating, "in_batches", lambda network, rows: in_batches(network, 1))
+    monkeypatch.setattr(classifier_based, "AT_ONCE", 7)
+    four = wanted if kind in BY_REWARD else wanted[:4]
+    assert models.generate(kind, name, 4, four, much) == ten[:4]
+    assert models.generate(kind, name, 4, four, much, random_state=1) != ten[:4]
+
+
+@pytest.mark.parametrize(("name", "kind"), [("masked", "feynman-kac"), ("autoregressive", "svdd"), ("scud", "nos")])
+def test_samples_do_not_depend_on_how_many_are_made_at_once(models, monkeypatch, name, kind):
+    """Of more rows than one generator of noise serves."""
+    n = 80 if kind in BY_REWARD else 300
+    settings = {"guidance": models.guide(kind, name, "A", 1.0), "steps": STEPS, "random_state": 0}
+    one_by_one = models.generator(name).generate(n, **settings)
+    monkeypatch.setattr(generating.runtime, "rows_at_once", lambda device: 512)
+    assert models.generator(name).generate(n, **settings) == one_by_one
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("scud", "first-order"), ("masked", "exact"), ("dirichlet", "first-order"), ("autoregressive", "fudge"),
+     ("multinomial", "nos"), ("embedding", "latent")],
+)  # fmt: skip
+def test_a_regressor_steers_to_values(models, name, kind):
+    """Each sample to its own."""
+    each = models.generate(kind, name, 2 * MANY, [0.0, 0.7] * MANY, STRENGTHS.get(kind, 2.0), values=True)
+    assert share(each[::2]) + LEAST.get(kind, 0.1) < share(each[1::2])
+
+
+@pytest.mark.parametrize(("name", "kind"), SOME)
+def test_a_strength_that_changes(models, name, kind):
+    """A constant function is the number; the last half of the way alone pulls less than all of it, but pulls."""
+    much, moments = STRENGTHS.get(kind, 2.0), []
+    always = models.generate(kind, name, 10, ["A", "T"] * 5, much)
+    assert models.generate(kind, name, 10, ["A", "T"] * 5, lambda progress: moments.append(progress) or much) == always
+    assert min(moments) == 0 and max(moments) == 1 and len(set(moments)) >= 6
+    if kind != "free":  # which would make that half follow nothing
+        half = models.generate(kind, name, 2 * MANY, "A", lambda progress: much * (progress >= 0.5))[::2]
+        assert share(unguided(models, name)[::2]) < share(half) < share(both_ways(models, name, kind)[0])
+
+
+@pytest.mark.parametrize("name", MAKERS)
+def test_guides_work_together_under_a_template(models, name):
+    """A classifier and a reward that want different things both get more of them, and the template is satisfied."""
+    model, kind = models.generator(name), next(k for k in ("fudge", "exact", "first-order") if (name, k) in PAIRS)
+    many_g = Reward(lambda s: [x.count("G") for x in s], 2.0, particles=4)
+    both = [models.guide(kind, name, "A", 2.0), many_g]
+    settings = {"random_state": 0, "steps": STEPS}
+    plain = model.generate(MANY, template="TTNNNN", **settings)
+    found = model.generate(MANY, template="TTNNNN", guidance=both, **settings)
+    assert all(x.startswith("TT") for x in found)
+    g = lambda samples: sum(x.count("G") for x in samples) / MANY  # noqa: E731
+    one = model.generate(MANY, template="TTNNNN", guidance=both[0], **settings)
+    assert share(found) > share(plain) + 0.05 and g(found) > g(one) + 0.1
+    assert model.generate(5, template="TTNNNN", guidance=Chain(both), **settings) == found[:5]
+    free = [ClassifierFree(1.5), models.guide(kind, name, "A", 1.0)]
+    alone = share(model.generate(MANY, y="T", guidance=free[0], **settings))
+    assert share(model.generate(MANY, y="T", guidance=free, **settings)) > alone + 0.02
+
+
+@pytest.mark.parametrize(("name", "kind"), [pair for pair in SHIFTED if pair in SOME])
+def test_kl_keeps_letters_as_they_were(models, name, kind):
+    """With much weight on staying less changes; with no steps nothing does."""
+    cls, classifier = {"nos": NOS, "pplm": PPLM}[kind], models.classifier(name, True)
+    model, settings = models.generator(name), {"random_state": 0, "steps": STEPS}
+    plain = "".join(unguided(models, name)[:MANY])
+
+    def kept(**options):
+        guide = cls(classifier, "A", 16.0, **{"lr": 1.0} | options)
+        text = "".join(model.generate(MANY, guidance=guide, **settings))
+        return float(np.mean([a == b for a, b in zip(text, plain, strict=True)]))
+
+    assert kept(kl=0.0) + 0.02 < kept(kl=1000.0) and kept(steps=0) == 1
+    assert kept(lr=0.0) > 0.98  # but for rounding
+
+
+def test_fudge_may_look_at_few_letters(models):
+    """With one letter nothing is left to choose; with all of them nothing is left out."""
+    model, classifier = models.generator("autoregressive"), models.classifier("autoregressive")
+    one = model.generate(10, guidance=FUDGE(classifier, "A", 2.0, top_k=1), random_state=0)
+    assert set(one) == set(model.generate(3, temperature=1e-4, random_state=1))
+    two = model.generate(MANY, guidance=FUDGE(classifier, "A", 0.0, top_k=2), random_state=0)
+    assert len({x[0] for x in two}) == 2 < len({x[0] for x in unguided(models, "autoregressive")})
+    every, free = (model.generate(10, guidance=FUDGE(classifier, "A", 2.0, top_k=k), random_state=0) for k in (4, None))
+    assert every == free == model.generate(10, guidance=FUDGE(classifier, "A", 2.0, top_k=9), random_state=0)
+
+
+def test_exact_asks_only_about_what_may_change(models, monkeypatch):
+    """With every position but one fixed by a template, no more questions than letters once it is written."""
+    classifier, asked = models.classifier("first-hitting"), []
+    inner = classifier.log_likelihood
+    monkeypatch.setattr(classifier, "log_likelihood", lambda x, *rest: asked.append(len(x)) or inner(x, *rest))
+    model, guide = models.generator("first-hitting"), ClassifierBased(classifier, "A", exact=True)
+    model.generate(1, guidance=guide, template="NAAAAA", random_state=0)
+    one = sum(asked)
+    asked.clear()
+    model.generate(1, guidance=guide, random_state=0)
+    assert 0 < one <= 4 * LENGTH and sum(asked) > 2 * one
+
+
+@pytest.mark.parametrize(("gamma", "calls"), [(1.0, 1), (0.0, 1), (2.0, 2)])
+def test_classifier_free_asks_twice_only_where_it_must(models, monkeypatch, gamma, calls):
+    model, asked = models.generator("uniform"), []
+    forward = model.objective_.network.forward
+    monkeypatch.setattr(model.objective_.network, "forward", lambda *args: asked.append(1) or forward(*args))
+    model.generate(3, y="A", guidance=ClassifierFree(gamma), steps=5, random_state=0)
+    assert len(asked) == 5 * calls
+
+
+@pytest.mark.parametrize(("name", "kind"), [("first-hitting", "nos"), ("autoregressive", "pplm")])
+def test_hidden_states_move_by_adagrad(models, name, kind):
+    """Written out sequence by sequence; for PPLM prefix by prefix, of which only the last state moves."""
+    guide = models.guide(kind, name, "A", 3.0)
+    head, law, body = guide.head, guide.classifier.law_, guide.classifier.body_
+    hidden = 2.0 * torch.randn(3, 5, 16, generator=torch.Generator().manual_seed(0))
+    lengths, wanted, strength = [5, 3, 1], torch.tensor([0, 1, 0]), torch.tensor([3.0, 3.0, 1.0])
+    mask = torch.arange(5) < torch.tensor(lengths)[:, None]
+    found = guide.moved(body, hidden, wanted, strength, mask)
+    for row, n in enumerate(lengths):
+        for still, moves in [(0, n)] if kind == "nos" else [(i, i + 1) for i in range(n)]:
+            h = hidden[row, still:moves]
+            size = h.square().mean(-1, keepdim=True).sqrt()
+            d = torch.zeros_like(h, requires_grad=True)
+            adagrad = torch.optim.Adagrad([d], lr=guide.lr, initial_accumulator_value=1.0, eps=0.0)
+            before = torch.log_softmax(body.head(hidden[row : row + 1]), -1)[0, still:moves].detach()
+            pad = [torch.zeros(still, 16), torch.zeros(5 - moves, 16)]
+            for _ in range(guide.steps):
+                adagrad.zero_grad()
+                whole = hidden[row] + torch.cat([pad[0], size * d, pad[1]])
+                after = torch.log_softmax(body.head(whole[None]), -1)[0, still:moves]
+                total = head.head(whole[:moves]).sum(0)
+                log_p = law.log_prob(total[None], torch.tensor([moves]), wanted[row : row + 1])[0]
+                loss = -strength[row] * log_p + guide.kl * (before.exp() * (before - after)).sum()
+                loss.backward()
+                adagrad.step()
+            whole = hidden[row] + torch.cat([pad[0], size * d.detach(), pad[1]])
+            assert torch.allclose(found[row, still:moves], body.head(whole[None])[0, still:moves], atol=1e-4)
+    assert float((found - body.head(hidden)).abs().max()) > 0.01
+
+
+@pytest.mark.parametrize(
+    ("make", "message"),
+    [
+        (lambda m: m.generator("masked").generate(2, guidance=m.guide("fudge", "autoregressive", "A", 1.0)),
+         "FUDGE steers Autoregressive alone, but this is Masked; give ClassifierBased"),
+        (lambda m: m.generator("masked").generate(2, guidance=m.guide("pplm", "autoregressive", "A", 1.0)),
+         "PPLM cannot steer Masked; give NOS"),
+        (lambda m: m.generator("autoregressive").generate(2, guidance=m.guide("nos", "masked", "A", 1.0)),
+         "NOS cannot steer Autoregressive; give PPLM"),
+        (lambda m: m.generator("autoregressive").generate(2, guidance=m.guide("exact", "masked", "A", 1.0)),
+         "ClassifierBased steers what is noised, but Autoregressive writes letter by letter; give FUDGE"),
+        (lambda m: m.generator("dirichlet").generate(2, guidance=m.guide("latent", "embedding", "A", 1.0)),
+         "LatentClassifier moves noised vectors, which DirichletFlow has not; give ClassifierBased"),
+        (lambda m: m.generator("uniform").generate(2, guidance=m.guide("exact", "masked", "A", 1.0)),
+         "learned from the noise of Masked, but this generator's noise is Uniform; fit it with noise_like=model"),
+        (lambda m: m.generator("masked").generate(2, guidance=m.guide("nos", "uniform", "A", 1.0)),
+         "NOS needs the hidden states of this very model; fit the classifier with it"),
+        (lambda m: m.generator("masked").generate(2, guidance=ClassifierBased(m.clean, "A")),
+         "ClassifierBased follows a classifier that has learned from no noise, but this generator's noise is Masked"),
+        (lambda m: m.generator("autoregressive").generate(2, guidance=FUDGE(m.clean, "A")),
+         "FUDGE follows a classifier that has learned from no noise, but this generator's noise is Autoregressive"),
+        (lambda m: m.generator("masked").generate(2, guidance=ClassifierFree()), "y was not given; generate(n, y=..."),
+        (lambda m: m.plain.generate(2, guidance=ClassifierFree()), "one was fitted without; fit(X, y)"),
+        (lambda m: m.generator("masked").generate(2, guidance=[Reward(share_of_a), Reward(share_of_a)]),
+         "guidance holds Reward and Reward, which each choose among rows of a sample; give one of them"),
+        (lambda m: m.generator("autoregressive").generate(
+            2, guidance=[LookAhead(), Reward(share_of_a)], template="NNNNNA"), "which each choose among rows"),
+        (lambda m: m.generator("masked").generate(2, guidance=[LookAhead()], template="NNNNNA"),
+         "LookAhead is for Autoregressive"),
+        (lambda m: m.generator("autoregressive").generate(2, guidance=LookAhead()), "no template to look forward to"),
+        (lambda m: m.generator("masked").generate(2, guidance="free"), "guidance holds 'free', but objects of"),
+        (lambda m: m.generator("masked").generate(2, guidance=ClassifierFree), "guidance holds <class"),
+        (lambda m: m.generator("masked").trajectory(200, guidance=Reward(share_of_a, particles=4)), "from 1 to 64"),
+        (lambda m: m.generator("masked").generate(2, guidance=Reward(lambda s: [0.0])),
+         "the reward <lambda> returned shape (1,) for "),
+        (lambda m: m.generator("masked").generate(2, guidance=Reward(lambda s: s)), "something else than numbers"),
+        (lambda m: m.generator("masked").generate(2, guidance=Reward(lambda s: [np.nan] * len(s))), "nan or inf"),
+        (lambda m: m.generator("masked").generate(2, guidance=Reward(lambda s: [np.inf] * len(s))), "nan or inf"),
+        (lambda m: Reward("count"), "fn='count' is not possible"),
+        (lambda m: Reward([]), "fn=[] is not possible"),
+        (lambda m: Reward(share_of_a, weights=[1, 2]), "weights holds 2 numbers for 1 functions"),
+        (lambda m: Reward(share_of_a, np.nan), "strength=nan is not possible"),
+        (lambda m: Reward(share_of_a, particles=3), "particles=3 is not possible; give a power of two"),
+        (lambda m: Reward(share_of_a, particles=512), "particles=512 is not possible; give a power of two"),
+        (lambda m: LookAhead(1), "particles=1 is not possible; give a power of two"),
+        (lambda m: Reward(share_of_a, method="best"), "method='best' is not known; give one of 'feynman-kac', 'svdd'"),
+        (lambda m: Reward(share_of_a, checks=0), "checks=0 is not possible"),
+        (lambda m: ClassifierFree("much"), "gamma='much' is not possible"),
+        (lambda m: FUDGE(m.classifier("autoregressive"), "A", top_k=0), "top_k=0 is not possible"),
+        (lambda m: FUDGE(m.classifier("autoregressive"), "A", gamma=None), "gamma=None is not possible"),
+        (lambda m: PPLM(m.classifier("autoregressive"), "A"), "PPLM needs a classifier of hidden states; give a Seq"),
+        (lambda m: NOS(m.classifier("masked", True), "A", lr=-1), "lr=-1 is not possible"),
+        (lambda m: NOS(m.classifier("masked", True), "A", kl=-1), "kl=-1 is not possible"),
+        (lambda m: NOS(m.classifier("masked", True), "A", steps=0.5), "steps=0.5 is not possible"),
+        (lambda m: ClassifierBased(m.generator("masked"), "A"), "given a MaskedDiffusion; give a SequenceClassifier"),
+        (lambda m: ClassifierBased(SequenceClassifier(), "A"), "not fitted"),
+        (lambda m: ClassifierBased(m.classifier("masked", True), "A").bind(m.generator("masked"), 2, None),
+         "ClassifierBased needs a classifier of noised sequences, not of hidden states; fit it without hidden"),
+        (lambda m: ClassifierBased(m.regressor("masked"), "A"), "'A'"),
+        (lambda m: m.generator("masked").generate(3, guidance=m.guide("exact", "masked", ["A", "T"], 1.0)),
+         "has y for 2 sequences, but 3 are wanted; give one for all, or one for each"),
+        (lambda m: LatentClassifier("embedding", "A"), "was given 'embedding'; give a SequenceClassifier"),
+    ],
+)  # fmt: skip
+def test_errors_come_before_anything_is_made(models, tmp_path, make, message):
+    small = {k: v for k, v in SMALL.items() if k != "diffusion_steps"}
+    models.plain = models._once("plain", lambda: MaskedDiffusion(**small | {"epochs": 1}).fit(sequences(20, LENGTH)))
+    models.clean = models._once("clean", lambda: SequenceClassifier(width=8, depth=1, epochs=1).fit(*labelled()))
+    with pytest.raises(ValueError) as caught:
+        make(models)
+    assert message in str(caught.value) and "\n" not in str(caught.value)
