@@ -9,7 +9,7 @@ from tiny import sequences
 
 from seqdiff import Autoregressive, processes
 from seqdiff.guidance import Chain, LookAhead, Reward, Template
-from seqdiff.guidance.reward import feynman_kac, svdd
+from seqdiff.guidance.reward import feynman_kac, resampled, svdd
 from seqdiff.runtime import chunk_generators
 from seqdiff.sampling import trajectory
 
@@ -164,6 +164,13 @@ def test_what_seems_impossible_on_the_way_still_counts_a_little():
         else:  # even enough: the rows stay as they are, and keep their weights
             assert (chosen == torch.arange(4)).all()
             assert torch.allclose(memory["log_weight"], share.double())
+
+
+def test_weights_last_until_rows_are_chosen_anew():
+    log_weight = torch.tensor([[9.0, 0.0, 0.0, 0.0], [0.1, 0.0, 0.2, 0.0]], dtype=torch.float64)
+    chosen, left = resampled(log_weight, False, torch.Generator().manual_seed(0))
+    assert (left[0] == 0).all() and (chosen[0] == 0).all()
+    assert torch.equal(left[1], log_weight[1]) and torch.equal(chosen[1], torch.arange(4))
 
 
 def test_checks_says_how_often_it_is_asked(repeats):
