@@ -15,7 +15,7 @@ from seqdiff import Autoregressive, MaskedDiffusion, UniformDiffusion, processes
 from seqdiff.data import DNA, PROTEIN, RNA, Alphabet, Forbidden
 from seqdiff.data.template import parse_template
 from seqdiff.estimators import generating
-from seqdiff.guidance import Avoid, ClassifierFree, Reward
+from seqdiff.guidance import Avoid, ClassifierFree, Guidance, Reward
 
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
 
@@ -225,6 +225,33 @@ def test_conditions_stay_with_what_is_made(models, monkeypatch):
     assert 20 < len(samples) < 60
     told = ["a" if x.count("A") + x.count("C") > 4 else "t" for x in samples]
     assert np.mean(np.array(told) == wanted[model.made_]) > 0.9
+
+
+class FirstLetters(Guidance):
+    """Sample i begins with letter i mod 4."""
+
+    def take(self, rows):
+        part = FirstLetters()
+        part.rows = rows
+        return part
+
+    def clean(self, predict, state, cond, generator):
+        log_p0 = predict(cond).clone()
+        first = torch.nn.functional.one_hot(self.rows % 4, log_p0.shape[-1]).bool()
+        log_p0[:, 0] = torch.where(first, 0.0, -torch.inf).to(log_p0.dtype)
+        return log_p0
+
+
+@pytest.mark.parametrize("name", ["uniform", "autoregressive"])
+def test_guides_stay_with_what_is_made(models, name):
+    """Also of what is made anew, and where each sample has several rows."""
+    model = models(name)
+    for guides in ([FirstLetters()], [FirstLetters(), Reward(lambda s: [0.0] * len(s), particles=2)]):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            samples = model.generate(40, forbid=["GTC", 2], guidance=guides, steps=10, random_state=0)
+        assert len(samples) > 5
+        assert [s[0] for s in samples] == ["ACGT"[i % 4] for i in model.made_]
 
 
 def test_particles_are_made_anew_too(models):

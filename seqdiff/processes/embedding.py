@@ -71,6 +71,7 @@ class Embedding(Process):
 
     Examples
     --------
+    >>> from seqdiff.processes.gaussian import sqrt_schedule
     >>> process = Embedding(torch.eye(4)[:, :3], sqrt_schedule(200))
     >>> process.states, process.letters, process.steps
     (3, 4, 200)
