@@ -92,7 +92,7 @@ class Models:
         if kind in ("exact", "first-order"):
             return ClassifierBased(judge(name), y, strength, exact=kind == "exact")
         if kind in ("nos", "pplm"):
-            return {"nos": NOS, "pplm": PPLM}[kind](judge(name, True), y, strength, lr=1.0)
+            return {"nos": NOS, "pplm": PPLM}[kind](judge(name, True), y, strength)
         return {"fudge": FUDGE, "latent": LatentClassifier}[kind](judge(name), y, strength)
 
     def generate(self, kind: str, name: str, n: int, y: Any, strength: Any, values: bool = False, **rest: Any) -> Any:

@@ -1,9 +1,9 @@
 r"""PPLM (Dathathri et al. 2019, arXiv 1912.02164) and NOS (Gruver et al. 2023, arXiv 2305.20009): hidden states moved.
 
 A small classifier reads the generator's own last hidden states h. At each call these are shifted, h + r d, with r the
-root mean square of h at a position, by a few Adagrad steps (Duchi et al. 2011) in d on
+root mean square of h at a position, by a few Adagrad steps (Duchi et al. 2011) of length gamma lr in d on
 
-    strength * -log p(y | h + r d) + 0.01 KL(p(. | h) || p(. | h + r d))
+    -log p(y | h + r d) + 0.01 KL(p(. | h) || p(. | h + r d)),    gamma < 0: +log p(y | h + r d) + ...
 
 with p(. | h) the letters that the network's head makes of h. Networks differ in how large their h are, by a hundred
 times: hence r. Each sequence has an objective of its own, so that it does not matter which sequences are made together.
@@ -24,6 +24,7 @@ from seqdiff.guidance.base import Cond, Predict
 from seqdiff.guidance.towards import Towards
 from seqdiff.processes import Autoregressive
 
+TINY = 1e-10
 KEY = "wanted by {}"  # under which what is wanted travels with the conditions, of which processes choose rows
 
 
@@ -37,11 +38,12 @@ class _Shift(Towards):
     y : label, value, or sequence of them
         What is wanted: one for all, or one for each sample.
     gamma : float or callable
-        Weight of log p(y | h); 0 is unguided.
+        Factor of the steps' length: 0 is unguided, 1 as in the papers, below 0 away from y. As Adagrad's steps do not
+        grow with the gradient, a weight of log p(y | h) would hardly matter.
     steps : int
         Adagrad steps at each call of the network.
     lr : float
-        The largest step of a number, as a share of the hidden states' root mean square.
+        The first step of each number at gamma = 1, as a share of the hidden states' root mean square.
     kl : float
         Weight of what keeps the letters like those of the unguided model.
     """
@@ -109,21 +111,22 @@ class _Shift(Towards):
         real = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device) if mask is None else mask
         before = torch.log_softmax(body.head(hidden), -1)
         size = hidden.square().mean(-1, keepdim=True).sqrt()
-        shift, total = torch.zeros_like(hidden), torch.ones_like(hidden)
+        towards, length = strength.sign(), self.lr * strength.abs()[:, None, None]
+        shift, total = torch.zeros_like(hidden), torch.zeros_like(hidden)
         for _ in range(self.steps):
             with torch.enable_grad():
                 shift = shift.detach().requires_grad_()
                 after = torch.log_softmax(body.head(hidden + size * shift), -1)
                 kl = (before.exp() * (before - after)).sum(-1)
-                gain = self.log_likelihood(hidden, size * shift, real, wanted, strength)
+                gain = self.log_likelihood(hidden, size * shift, real, wanted, towards)
                 objective = gain - self.kl * torch.where(real, kl, 0).sum()
                 (g,) = torch.autograd.grad(objective, shift)
             total = total + g.square()
-            shift = shift.detach() + self.lr * g / total.sqrt()
+            shift = shift.detach() + length * g / (total.sqrt() + TINY)
         return body.head(hidden + size * shift.detach())
 
-    def log_likelihood(self, hidden: Tensor, shift: Tensor, real: Tensor, wanted: Tensor, strength: Tensor) -> Tensor:
-        """Return the sum of strength * log p(wanted | h + d), a number."""
+    def log_likelihood(self, hidden: Tensor, shift: Tensor, real: Tensor, wanted: Tensor, towards: Tensor) -> Tensor:
+        """Return the sum of log p(wanted | h + d), or of minus it where `towards` (B,) is -1, a number."""
         raise NotImplementedError
 
 
@@ -133,9 +136,9 @@ class NOS(_Shift):
     )
     for_autoregressive = False
 
-    def log_likelihood(self, hidden: Tensor, shift: Tensor, real: Tensor, wanted: Tensor, strength: Tensor) -> Tensor:
+    def log_likelihood(self, hidden: Tensor, shift: Tensor, real: Tensor, wanted: Tensor, towards: Tensor) -> Tensor:
         numbers_ = torch.where(real[..., None], self.head.head(hidden + shift), 0)
-        return (strength * self.classifier.law_.log_prob(numbers_.sum(1), real.sum(-1), wanted)).sum()
+        return (towards * self.classifier.law_.log_prob(numbers_.sum(1), real.sum(-1), wanted)).sum()
 
 
 class PPLM(_Shift):
@@ -144,10 +147,10 @@ class PPLM(_Shift):
     )
     for_autoregressive = True
 
-    def log_likelihood(self, hidden: Tensor, shift: Tensor, real: Tensor, wanted: Tensor, strength: Tensor) -> Tensor:
+    def log_likelihood(self, hidden: Tensor, shift: Tensor, real: Tensor, wanted: Tensor, towards: Tensor) -> Tensor:
         still = self.head.head(hidden)
         before = still.cumsum(1) - still  # of the positions before each
         count = torch.arange(1, hidden.shape[1] + 1, device=hidden.device).expand(hidden.shape[:2])
-        wanted, strength = (v[:, None].expand(hidden.shape[:2]) for v in (wanted, strength))
+        wanted, towards = (v[:, None].expand(hidden.shape[:2]) for v in (wanted, towards))
         log_p = self.classifier.law_.log_prob(before + self.head.head(hidden + shift), count, wanted)
-        return (strength * log_p).sum()
+        return (towards * log_p).sum()

@@ -109,6 +109,10 @@ class Process(nn.Module):
         """Return the state of finished sequences."""
         return self.noised(x0, torch.zeros(len(x0), device=x0.device), mask, torch.Generator(device=x0.device))
 
+    def prepared(self, denoiser: Denoiser, state: State) -> State:
+        """Return a noised state with whatever else `network_input` shows beside it in sampling; most show nothing."""
+        return state
+
     def reading(self, state: State) -> tuple[Tensor, Tensor]:
         """Return what a guide's classifier is shown of a state: letters (B, L), or where states are vectors what each
         says of its letter (B, L, K); and the time as the network is told it."""

@@ -177,6 +177,11 @@ class Embedding(Process):
     def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> State:
         return self.corrupt(x0, (u * (self.steps + 1)).long().clamp_max(self.steps), mask, generator)
 
+    def prepared(self, denoiser: Denoiser, state: State) -> State:
+        if not self.self_conditioning:
+            return state
+        return self._estimated(denoiser, state, None, torch.ones_like(state.t, dtype=torch.bool))
+
     def settled(self, x0: Tensor, mask: Tensor) -> State:
         x = F.embedding(x0, self.embeddings) * mask[..., None]
         return State(x, torch.zeros(len(x0), dtype=torch.long, device=x0.device), mask)

@@ -151,7 +151,7 @@ class HiddenReader(Reader):
     network: HiddenHead
 
     def read(self, state: State) -> tuple[Tensor, Tensor]:
-        return self.process.network_input(state)
+        return self.process.network_input(self.process.prepared(self.network.body, state))
 
 
 class HiddenPrefixReader(PrefixReader):
@@ -184,6 +184,10 @@ class HiddenHead(nn.Module):
         nn.init.zeros_(self.out.weight)
         nn.init.zeros_(self.out.bias)
 
+    @property
+    def body(self) -> Any:
+        return self._body[0]
+
     def head(self, hidden: Tensor) -> Tensor:
         """Return numbers (B, L, outputs) of hidden states (B, L, W)."""
         return self.out(F.gelu(self.middle(self.norm(hidden))))
@@ -192,5 +196,5 @@ class HiddenHead(nn.Module):
         self, x: Tensor, t: Tensor, cond: dict[str, Tensor] | None = None, mask: Tensor | None = None
     ) -> Tensor:
         with torch.no_grad():
-            hidden = self._body[0].hidden(x, t, cond, mask)
+            hidden = self.body.hidden(x, t, cond, mask)
         return self.head(hidden)
