@@ -99,3 +99,17 @@ def test_feynman_kac_follows_the_reward(toy, name):
     x = samples(toy, PROCESSES[name](), reward, n=1000, steps=20)
     assert distance(toy, x, toy.tilted(1.5)) < 0.1
     assert reward.calls_ <= 4 and reward.sequences_ <= 4 * 27
+
+
+@pytest.mark.parametrize("strength", [1.5, 0.0, -1.5])
+def test_what_a_reward_rules_out_never_comes(toy, strength):
+    """Whatever its strength and weight, and beside another one."""
+    words = ["".join("ABC"[i] for i in row) for row in toy.x.tolist()]
+    no_a = {word: -float("inf") if word[0] == "A" else float(toy.log_label[i, 1]) for i, word in enumerate(words)}
+    reward = Reward(
+        [lambda s: [no_a[x] for x in s], lambda s: [1.0] * len(s)], strength, weights=[0.5, 2.0], particles=32, checks=2
+    )
+    x = samples(toy, PROCESSES["masked"](), reward, n=300, steps=20)
+    assert not (x[:, 0] == 0).any()
+    law = torch.softmax(toy.p.log() + 0.5 * strength * toy.log_label[:, 1] + (toy.x[:, 0] == 0).double().mul(-60), 0)
+    assert distance(toy, x, law) < 0.15

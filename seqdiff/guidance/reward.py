@@ -146,7 +146,7 @@ class Reward(Guidance):
         if number <= self.memory["checked"] and not last:
             return state
         self.memory["checked"] = number
-        reward = self.strength * self.rewards(self.expected(state, moment, generator, last)).to(state.mask.device)
+        reward = self.rewards(self.expected(state, moment, generator, last)).to(state.mask.device)
         chosen = METHODS[self.method](self.memory, reward.view(-1, self.copies), last, generator)
         groups = torch.arange(len(chosen), device=chosen.device)[:, None] * self.copies
         return state.take((groups + chosen).flatten())
@@ -161,11 +161,15 @@ class Reward(Guidance):
         return self.decode(tokens.cpu().numpy(), state.mask.sum(-1).cpu().numpy())
 
     def rewards(self, sequences: list[str]) -> Tensor:
-        """Return the weighted sum of the functions, (B,); no sequence is asked about twice in one call."""
+        """Return the strength times the weighted sum of the functions, (B,); what one of them rules out stays out.
+
+        No sequence is asked about twice in one call.
+        """
         unique = list(dict.fromkeys(sequences))
         total = np.zeros(len(unique))
         for fn, weight in zip(self.functions, self.weights, strict=True):
-            total += weight * checked(fn(list(unique)), len(unique), fn)
+            found = checked(fn(list(unique)), len(unique), fn)
+            total += np.where(found == -np.inf, -np.inf, self.strength * weight * np.where(found == -np.inf, 0, found))
         self.counts["calls"] += 1
         self.counts["sequences"] += len(unique)
         value = dict(zip(unique, total.tolist(), strict=True))
