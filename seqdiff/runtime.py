@@ -281,4 +281,5 @@ def rows_at_once(device: torch.device) -> int:
 
 def progress(total: int, unit: str, verbose: int) -> tqdm:
     """Return a progress bar, silent where `verbose` is 0."""
-    return tqdm(total=total, unit=unit, disable=verbose < 1, mininterval=0.5, dynamic_ncols=True)
+    # smoothing=0: the mean speed, as what is shown in between is no step that took no time
+    return tqdm(total=total, unit=unit, disable=verbose < 1, mininterval=0.5, smoothing=0, dynamic_ncols=True)

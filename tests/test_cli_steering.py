@@ -165,24 +165,30 @@ WRONG = [
     ("generate runs/masked 3 --guidance more", "'more' is not known; give one of cfg:2"),
     ("generate runs/masked 3 --guidance cfg:much --y few", "'much' is no number; write cfg:GAMMA"),
     ("generate runs/masked 3 --guidance cfg:nan --y few", "give a number"),
-    ("generate runs/masked 3 --guidance cfg:2", "but y was not given; --y ..., --guidance ..."),
+    ("generate runs/masked 3 --guidance cfg:2", "but y was not given; give --y ... as well"),
     ("generate runs/ar 3 --guidance cfg:2 --y few", "without labels"),
     ("generate runs/masked 3 --guidance cbg:c.safetensors", "write cbg:FILE:LABEL:GAMMA"),
     ("generate runs/masked 3 --guidance cbg:c.safetensors:few", "write cbg:FILE:LABEL:GAMMA"),
     ("generate runs/masked 3 --guidance cbg:c.safetensors:few:much", "'much' is no number"),
     ("generate runs/masked 3 --guidance cbg:c.safetensors:middling:1", "'middling'"),
     ("generate runs/masked 3 --guidance cbg:r.safetensors:few:1", "a SequenceRegressor predicts numbers"),
-    ("generate runs/masked 3 --guidance cbg:nowhere:few:1", "nowhere does not exist"),
-    ("generate runs/masked 3 --guidance cbg:p.csv:few:1", "p.csv is not a model"),
-    ("generate runs/masked 3 --guidance cbg:runs/masked:few:1", "not a SequencePredictor"),
+    ("generate runs/masked 3 --guidance cbg:nowhere:few:1", "nowhere does not exist; give a file of seqdiff classify"),
+    (
+        "generate runs/masked 3 --guidance cbg:p.csv:few:1",
+        "that seqdiff wrote; give a file of seqdiff classify",
+    ),
+    (
+        "generate runs/masked 3 --guidance cbg:runs/masked:few:1",
+        "which writes sequences; give a file of seqdiff",
+    ),
     ("generate runs/masked 3 --guidance cbg:clean.safetensors:few:1", "seqdiff classify --noise-like"),
-    ("generate runs/masked 3 --guidance cbg:a.safetensors:few:1", "learned from a Autoregressive generator"),
+    ("generate runs/masked 3 --guidance cbg:a.safetensors:few:1", "learned from the noise of Autoregressive, but"),
     ("generate runs/ar 3 --guidance cbg:a.safetensors:few:1", "give FUDGE"),
     ("generate runs/masked 3 --guidance fudge:c.safetensors:few:1", "give ClassifierBased"),
     ("generate runs/masked 3 --guidance nos:c.safetensors:few:1", "--hidden"),
     ("generate runs/masked 3 --guidance look-ahead:3", "power of two"),
     ("generate runs/masked 3 --guidance look-ahead:four", "'four' is no number"),
-    ("generate runs/ar 3 --guidance look-ahead", "no template to look forward to; give --template"),
+    ("generate runs/ar 3 --guidance look-ahead", "no template to look forward to; give --template ... as well"),
     ("generate runs/masked 3 --forbid QQ", "'Q' is no symbol"),
     ("generate runs/masked 3 --forbid 1", "at least 2"),
     (f"generate runs/masked 3 --forbid CCC --template {'C' * 12}", "the template holds CCC"),
@@ -214,6 +220,4 @@ def test_a_miswritten_command(line: str, here: Path) -> None:
 
 
 def test_messages_speak_of_options() -> None:
-    assert in_shell("but y was not given; generate(n, y=..., guidance=...)") == (
-        "but y was not given; --y ..., --guidance ..."
-    )
+    assert in_shell("but y was not given; give y=... as well") == "but y was not given; give --y ... as well"

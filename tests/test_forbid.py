@@ -12,7 +12,7 @@ from guided import MAKERS
 from tiny import SMALL, mixed_lengths, sequences
 
 from seqdiff import Autoregressive, MaskedDiffusion, UniformDiffusion, processes
-from seqdiff.data import DNA, PROTEIN, RNA, Alphabet, Forbidden
+from seqdiff.data import DNA, PROTEIN, RNA, Alphabet, Forbidden, resolve_alphabet
 from seqdiff.data.template import parse_template
 from seqdiff.estimators import generating
 from seqdiff.guidance import Avoid, ClassifierFree, Guidance, Reward
@@ -33,6 +33,7 @@ def strands(x: str) -> tuple[str, str]:
         ("GGTCTC", ["AAGGTCTCA", "GGTCTC", "TGAGACCT"], ["GGTCT", "GGTCAC", "CTCTGG"]),
         ("BsaI", ["AGGTCTC", "GAGACC"], ["GGTCTG"]),
         ("EcoRI", ["TGAATTCA"], ["TGAATTGA"]),
+        ("bsai", ["AGGTCTC", "GAGACC"], ["GGTCTG"]),
         ("HinfI", ["GATTC", "GAATC", "GAGTC"], ["GAATT", "GTTTC"]),
         ("GANTC", ["GATTC", "GACTC"], ["GATTA"]),
         ("ggtctc", ["GGTCTC"], ["GGTCTG"]),
@@ -70,6 +71,10 @@ def test_words_of_other_alphabets():
     text = Forbidden(["a.c", "x("], Alphabet("abcx.("))
     assert text.found("a.c") and text.found("ax(") and not text.found("abc")  # nothing is a regular expression
     pairs = Forbidden(["ba", 3], Alphabet(["ab", "ac", "bb"], "pairs"))
+    codons = Forbidden(["BsaI", "GANTC"], resolve_alphabet("codons"))
+    assert codons.found("AAAGGTCTC") and codons.found("AAGAGACCA") == "BsaI" and codons.found("GATTCA")
+    assert not codons.found("GGTCTGGAT") and not codons.patterns
+    assert Forbidden("ARC", resolve_alphabet("dna overlapping 2-mers")).found("GCT")
     assert pairs.found("abab") == "ba" and pairs.found("abbb") == "bbb" and not pairs.found("acac")
 
 

@@ -236,34 +236,43 @@ def test_hidden_states_move_by_adagrad(models, name, kind):
     ("make", "message"),
     [
         (lambda m: m.generator("masked").generate(2, guidance=m.guide("fudge", "autoregressive", "A", 1.0)),
-         "FUDGE steers Autoregressive alone, but this is Masked; give ClassifierBased"),
+         "FUDGE steers Autoregressive alone, but this is MaskedDiffusion; give ClassifierBased"),
         (lambda m: m.generator("masked").generate(2, guidance=m.guide("pplm", "autoregressive", "A", 1.0)),
-         "PPLM cannot steer Masked; give NOS"),
+         "PPLM cannot steer MaskedDiffusion; give NOS"),
         (lambda m: m.generator("autoregressive").generate(2, guidance=m.guide("nos", "masked", "A", 1.0)),
          "NOS cannot steer Autoregressive; give PPLM"),
         (lambda m: m.generator("autoregressive").generate(2, guidance=m.guide("exact", "masked", "A", 1.0)),
          "ClassifierBased steers what is noised, but Autoregressive writes letter by letter; give FUDGE"),
         (lambda m: m.generator("dirichlet").generate(2, guidance=m.guide("latent", "embedding", "A", 1.0)),
-         "LatentClassifier moves noised vectors, which DirichletFlow has not; give ClassifierBased"),
+         "LatentClassifier moves noised vectors, which DirichletFM has not; give ClassifierBased"),
         (lambda m: m.generator("uniform").generate(2, guidance=m.guide("exact", "masked", "A", 1.0)),
-         "learned from the noise of Masked, but this generator's noise is Uniform; fit it with noise_like=model"),
+         "learned from the noise of Masked, but this UniformDiffusion has the noise of Uniform; fit it"),
         (lambda m: m.generator("masked").generate(2, guidance=m.guide("nos", "uniform", "A", 1.0)),
          "NOS needs the hidden states of this very model; fit the classifier with it"),
         (lambda m: m.generator("masked").generate(2, guidance=ClassifierBased(m.clean, "A")),
-         "ClassifierBased follows a classifier that has learned from no noise, but this generator's noise is Masked"),
+         "ClassifierBased follows a classifier that has learned from no noise, but this MaskedDiffusion has"),
         (lambda m: m.generator("autoregressive").generate(2, guidance=FUDGE(m.clean, "A")),
-         "FUDGE follows a classifier that has learned from no noise, but this generator's noise is Autoregressive"),
-        (lambda m: m.generator("masked").generate(2, guidance=ClassifierFree()), "y was not given; generate(n, y=..."),
+         "FUDGE follows a classifier that has learned from no noise, but this Autoregressive has the noise of"),
+        (lambda m: m.generator("masked").generate(2, guidance=ClassifierFree()), "y was not given; give y=... as"),
         (lambda m: m.plain.generate(2, guidance=ClassifierFree()), "one was fitted without; fit(X, y)"),
         (lambda m: m.generator("masked").generate(2, guidance=[Reward(share_of_a), Reward(share_of_a)]),
          "guidance holds Reward and Reward, which each choose among rows of a sample; give one of them"),
         (lambda m: m.generator("autoregressive").generate(
-            2, guidance=[LookAhead(), Reward(share_of_a)], template="NNNNNA"), "which each choose among rows"),
+            2, guidance=[LookAhead(), Reward(share_of_a)], template="NNNNNA"),
+         "guidance holds Reward and LookAhead, which each choose among rows"),
         (lambda m: m.generator("masked").generate(2, guidance=[LookAhead()], template="NNNNNA"),
          "LookAhead is for Autoregressive"),
         (lambda m: m.generator("autoregressive").generate(2, guidance=LookAhead()), "no template to look forward to"),
-        (lambda m: m.generator("masked").generate(2, guidance="free"), "guidance holds 'free', but objects of"),
-        (lambda m: m.generator("masked").generate(2, guidance=ClassifierFree), "guidance holds <class"),
+        (lambda m: m.generator("masked").generate(2, y="A", guidance=2.0), "are wanted; give ClassifierFree(2.0)"),
+        (lambda m: m.generator("masked").generate(2, guidance=share_of_a),
+         "guidance holds share_of_a, but objects of seqdiff.guidance are wanted; give Reward(function)"),
+        (lambda m: ClassifierFree(lambda progress: None), "gamma is None at progress 0; make the function"),
+        (lambda m: m.generator("masked").generate(2, y="A", guidance=ClassifierFree(lambda p: np.nan if p else 1)),
+         "gamma is nan at progress"),
+        (lambda m: m.generator("masked").generate(2, guidance=Reward(lambda s: None)), "returned nothing; return one"),
+        (lambda m: m.generator("masked").generate(2, guidance="free"), "guidance holds free, but objects of"),
+        (lambda m: m.generator("masked").generate(2, guidance=ClassifierFree),
+         "are wanted; give one that was made, ClassifierFree(...)"),
         (lambda m: m.generator("masked").trajectory(200, guidance=Reward(share_of_a, particles=4)), "from 1 to 64"),
         (lambda m: m.generator("masked").generate(2, guidance=Reward(lambda s: [0.0])),
          "the reward <lambda> returned shape (1,) for "),
@@ -303,3 +312,8 @@ def test_errors_come_before_anything_is_made(models, tmp_path, make, message):
     with pytest.raises(ValueError) as caught:
         make(models)
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_a_reward_says_what_it_could_not_avoid(models):
+    with pytest.warns(UserWarning, match="2 of 2 samples made together have the reward -inf"):
+        assert len(models.generator("masked").generate(2, guidance=Reward(lambda s: [-np.inf] * len(s)))) == 2

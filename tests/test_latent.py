@@ -255,7 +255,7 @@ def test_every_time_is_as_likely_and_validation_goes_through_them(labelled, monk
 @pytest.mark.parametrize(
     ("cls", "letters", "message"),
     [
-        (MaskedDiffusion, "ACGT", "LatentClassifier moves noised vectors, which FirstHitting has not; give Classif"),
+        (MaskedDiffusion, "ACGT", "LatentClassifier moves noised vectors, which MaskedDiffusion has not; give Classif"),
         (EmbeddingDiffusion, "ACG", "LatentClassifier follows a classifier of the letters ACGT, but this generator "
                                     "writes ACG; fit it with noise_like=model"),
     ],

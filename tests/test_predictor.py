@@ -336,7 +336,7 @@ class NoHidden(torch.nn.Module):
         (lambda m: SequenceClassifier(noise_like="masked").fit(X8, AB), "noise_like is 'masked'; give a fitted gen"),
         (lambda m: SequenceClassifier(noise_like=tiny()).fit(X8, AB), "a MultinomialDiffusion that is not fitted"),
         (lambda m: SequenceClassifier(noise_like=SequenceClassifier(**QUICK).fit(X8, AB)).fit(X8, AB),
-         "noise_like is a SequenceClassifier that is not fitted; give a fitted generator, or None"),
+         "noise_like is a SequenceClassifier, which writes no sequences; give a fitted generator, or None"),
         (lambda m: SequenceClassifier(noise_like=tiny(network=NoHidden, epochs=1).fit(X8), hidden=True).fit(X8, AB),
          "hidden=True needs a network with hidden states; give a model with one of seqdiff's"),
         (lambda m: SequenceClassifier().fit(X8, None), "y is missing; give a label for each sequence"),
@@ -369,6 +369,11 @@ def test_errors_name_the_cure(models, make, message):
     with pytest.raises(ValueError) as caught:
         make(models("first-hitting"))
     assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def test_values_that_become_classes_are_told():
+    with pytest.warns(UserWarning, match="2 different ones become classes; a SequenceRegressor takes them for values"):
+        assert SequenceClassifier(**QUICK).fit(X8, [0.5, 1.5] * 10).classes_.tolist() == [0.5, 1.5]
 
 
 def test_what_is_not_fitted_says_so():

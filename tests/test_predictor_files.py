@@ -126,7 +126,7 @@ def test_files_of_another_kind_are_refused(files, tmp_path):
     refuses(lambda: seqdiff.load(path), "holds a SequenceClassifier", "SequenceClassifier.load(path, noise_like=model)")
     refuses(lambda: SequenceRegressor.load(path, noise_like=fitted("masked")), "call SequenceClassifier.load")
     refuses(lambda: SequenceClassifier.load(files / "masked.safetensors"), "MaskedDiffusion", "seqdiff.load")
-    refuses(lambda: SequenceClassifier.load(files / "nothing"), "does not exist")
+    refuses(lambda: SequenceClassifier.load(files / "nothing"), "does not exist; give a file that SequenceClassifier")
     (tmp_path / "cut.safetensors").write_bytes(path.read_bytes()[:200])
     refuses(lambda: SequenceClassifier.load(tmp_path / "cut.safetensors"), "not a model")
     clean = tmp_path / "clean.safetensors"

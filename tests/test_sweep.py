@@ -95,6 +95,9 @@ def test_the_table_is_written_after_each_row(workdir, monkeypatch):
     again = seqdiff.sweep(model, {"free": ClassifierFree}, [1], n=4, y="few", **QUIET)
     assert Path(again.attrs["path"]).name == "sweep-2.csv"
     own = seqdiff.sweep(model, {"free": ClassifierFree}, [1], n=4, y="few", out="own.csv", **QUIET)
+    with pytest.warns(UserWarning):  # y is missing
+        refuses(lambda: seqdiff.sweep(model, {"free": ClassifierFree}, [1], n=4, **QUIET), "no row could be made")
+    assert sorted(p.name for p in Path("runs/mine").glob("sweep*")) == ["sweep-2.csv", "sweep.csv"]
     assert own.attrs["path"] == "own.csv" and sorted(p.name for p in workdir.iterdir()) == ["own.csv", "runs"]
 
 
@@ -140,6 +143,10 @@ def test_few_sequences_have_no_diversity():
         ({"out": "nowhere/table.csv"}, ["folder"]),
         ({"guidance": ClassifierFree(1)}, ["guidance"]),
         ({"random_state": 3}, ["seeds"]),
+        ({"y": "middling"}, ["'middling'"]),
+        ({"template": "NNN"}, ["3 positions"]),
+        ({"forbid": 1}, ["forbid"]),
+        ({"gamma": 2}, ["gamma is no argument of generate"]),
     ],
     ids=lambda given: " ".join(given),  # names alone: an object says another address in every process
 )
@@ -217,7 +224,10 @@ def test_the_command_is_the_function(here):
         ("sweep nowhere", "nowhere does not exist"),
         ("sweep runs/mine --y few --gammas much", "--gammas 'much'"),
         ("sweep runs/mine --y few --guide more", "'more:1' is not known"),
-        ("sweep runs/mine --y few --judge nowhere", "nowhere does not exist"),
+        ("sweep runs/mine --y few --guide cfg:2", "'cfg:2' ends in a strength, but --gammas gives them; leave it out"),
+        ("sweep runs/mine --guide cbg:guide.safetensors:few:2", "few:2' ends in a strength"),
+        ("sweep runs/mine --y fwe", "'fwe'"),
+        ("sweep runs/mine --y few --judge nowhere", "nowhere does not exist; give a file of seqdiff classify"),
         ("sweep runs/mine --y few --judge judge.safetensors:middling", "'middling'"),
         ("sweep runs/mine --guide cbg:guide.safetensors:few --judge judge.safetensors", "give FILE:LABEL"),
         ("sweep runs/mine --y few --natural nowhere.txt", "no such file"),

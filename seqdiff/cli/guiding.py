@@ -59,12 +59,27 @@ def _guide(text: str, model: Any) -> Any:
         raise ValueError(f"--guidance {text!r} is not possible; write {wanted}")
     file, label, gamma = parts
     strength = _number(gamma, float, text, wanted)
-    if any_header(file)[1].get("noise") == "Clean":
+    if predictor_header(file)["noise"] == "Clean":
         raise ValueError(
             f"{file} learned from clean sequences, and guides no generator; give one of seqdiff classify --noise-like"
         )
     classifier = SequencePredictor.load(file, noise_like=model)
     return CLASSIFIERS[kind](classifier, label_of(classifier, label), strength)
+
+
+def predictor_header(file: str) -> dict[str, Any]:
+    """Return the header of a file of `seqdiff classify`.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    wanted = "a file of seqdiff classify"
+    _, header = any_header(file, wanted)
+    if "noise" not in header:
+        raise ValueError(f"{file} holds a {header['class']}, which writes sequences; give {wanted}")
+    return header
 
 
 def label_of(predictor: Any, text: str) -> Any:

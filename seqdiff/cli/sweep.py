@@ -10,10 +10,9 @@ import click
 import numpy as np
 
 from seqdiff.cli.commands import condition
-from seqdiff.cli.guiding import label_of, read_guides
+from seqdiff.cli.guiding import CLASSIFIERS, label_of, predictor_header, read_guides
 from seqdiff.cli.options import COMMON
 from seqdiff.estimators import load
-from seqdiff.estimators.persistence import any_header
 from seqdiff.estimators.predictor import SequencePredictor
 from seqdiff.runtime import replacing
 
@@ -90,11 +89,15 @@ def sweep(
         picture = Path(table.attrs["path"]).with_suffix(".png")
         with replacing(picture) as name:
             plot_sweep(table).savefig(name, format="png")
-        click.echo(f"table: {table.attrs['path']}\npicture: {picture}")
+        click.echo(f"picture: {picture}")
 
 
 def _maker(text: str, model: Any) -> Callable[[float], Any]:
     """Return the guide of a strength; that the text means one is found out before anything is generated."""
+    kind, _, rest = text.partition(":")
+    files = [rest.rsplit(":", parts)[0] for parts in (1, 2)]
+    if (kind == "cfg" and rest) or (kind in CLASSIFIERS and not Path(files[0]).exists() and Path(files[1]).exists()):
+        raise ValueError(f"--guide {text!r} ends in a strength, but --gammas gives them; leave it out")
     read_guides([f"{text}:1"], model)
     return lambda gamma: read_guides([f"{text}:{gamma}"], model)
 
@@ -113,7 +116,7 @@ def _judge(text: str, y: tuple[str, ...], model: Any) -> Callable[[list[str]], A
     file, colon, label = text.rpartition(":")
     if not colon or Path(text).is_file():
         file, label = text, y[0] if len(y) == 1 else ""
-    clean = any_header(file)[1].get("noise") == "Clean"
+    clean = predictor_header(file)["noise"] == "Clean"
     predictor = SequencePredictor.load(file, noise_like=None if clean else model)
     if predictor.kind == "value":
         return predictor.predict

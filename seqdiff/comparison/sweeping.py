@@ -17,7 +17,7 @@ import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from seqdiff import runtime
-from seqdiff.data import prepare
+from seqdiff.data import Forbidden, prepare
 from seqdiff.estimators.parameters import check_number, check_seed
 from seqdiff.evaluation import copied_fraction, diversity, kmer_size, summary
 
@@ -68,7 +68,7 @@ def sweep(
         Letters of the k-mers compared; None takes 6 for nucleotides, fewer for more letters.
     out : path, optional
         A ``.csv`` file, written anew after each row. None: ``sweep.csv`` (``sweep-2.csv``, ...) in the model's run
-        folder, where it has one.
+        folder, where it has one; such a file is removed again where every row fails.
     verbose : int
         0 is silent.
     **arguments
@@ -117,6 +117,7 @@ def sweep(
         None if train is None else prepare(train, **reading).sequences,
         k,
     )
+    _check_order(model, n, arguments)
     path = _claim(model, out)
     rows: list[dict[str, Any]] = []
     _write(rows, path)
@@ -139,6 +140,8 @@ def sweep(
     finally:
         model.verbose = before
     if not any(row["status"] == "done" for row in rows):
+        if path is not None and out is None:
+            path.unlink()
         raise ValueError(f"no row could be made; {rows[0]['guide']} {rows[0]['status']}")
     if path is not None:
         runtime.say(logger, f"table: {path}", verbose)
@@ -159,7 +162,11 @@ class Judged:
 
     def __init__(self, judge: Any, natural: list[str] | None, train: list[str] | None, k: int) -> None:
         if judge is not None and not callable(judge):
-            raise ValueError(f"judge={judge!r} is not a function; give one of a list of sequences, or None")
+            given = repr(judge) if isinstance(judge, (str, numbers.Number)) else f"a {type(judge).__name__}"
+            raise ValueError(
+                f"judge={given} is not a function; give one of a list of sequences that returns as many numbers, such "
+                "as lambda sequences: classifier.predict_proba(sequences)[:, 0]"
+            )
         self.judge, self.natural, self.train, self.k = judge, natural, train, k
 
     def __call__(self, samples: list[str]) -> dict[str, float]:
@@ -211,6 +218,17 @@ def _checked(guides: Any, gammas: Any, seeds: Any, arguments: dict[str, Any]) ->
     if isinstance(seeds, str) or not hasattr(seeds, "__len__") or not len(seeds):
         raise ValueError(f"seeds={seeds!r} is not possible; give a list of whole numbers, or how many")
     return [float(gamma) for gamma in gammas], [check_seed(seed) for seed in seeds]
+
+
+def _check_order(model: Any, n: int, arguments: dict[str, Any]) -> None:
+    """Raise a ValueError unless `generate` takes these arguments, whatever the guide is."""
+    known = {"y": None, "template": None, "steps": None, "temperature": 1.0, "length": None, "forbid": None}
+    if unknown := arguments.keys() - known:
+        raise ValueError(f"{min(unknown)} is no argument of generate; give some of {', '.join(known)}")
+    given = known | arguments
+    forbid = given.pop("forbid")
+    words = None if forbid is None else Forbidden(forbid, model.alphabet_)
+    model._order(n, guidance=None, words=words, seed=0, **given)
 
 
 def _made(model: Any, guide: Any, n: int, seed: int, arguments: dict[str, Any], judged: Judged) -> dict[str, Any]:

@@ -10,16 +10,20 @@ from typing import Any
 import numpy as np
 
 from seqdiff.data.alphabet import Alphabet
+from seqdiff.data.alphabets import DNA, PROTEIN, RNA
+from seqdiff.data.letters import NUCLEOTIDE_CODES, base_of
 
 
 class Forbidden:
     """Words in an alphabet of single characters, or in what letters of several characters spell.
 
+    Codons and other k-mers of nucleotides spell nucleotides: IUPAC symbols, enzymes and both strands go for them, too.
+
     Parameters
     ----------
     words : str, int or sequence of them
-        Letters and IUPAC symbols (``GGTCTC``, ``GANTC``); for DNA the name of a restriction enzyme (``BsaI``); a whole
-        number k for runs of k of the same letter.
+        Letters and IUPAC symbols (``GGTCTC``, ``GANTC``); for DNA the name of a restriction enzyme (``BsaI``, in any
+        case); a whole number k for runs of k of the same letter.
     alphabet : Alphabet
     both_strands : bool
         Whether reverse complements are forbidden, too, where the alphabet has complements.
@@ -46,7 +50,7 @@ class Forbidden:
         several = isinstance(words, Sequence) and not isinstance(words, str)
         words = list(words) if several else [words]
         plain = all(len(letter) == 1 for letter in alphabet.letters)
-        letters = alphabet if plain else Alphabet(sorted(set("".join(alphabet.letters))), "characters")
+        letters = alphabet if plain else _characters(alphabet)
         self.names: list[str] = []
         patterns: list[np.ndarray] = []
         for word in words:
@@ -81,6 +85,13 @@ class Forbidden:
         return None
 
 
+def _characters(alphabet: Alphabet) -> Alphabet:
+    """Return the alphabet of what letters of several characters spell; of codons the bases, which know both strands."""
+    named = {"dna": DNA, "rna": RNA, "protein": PROTEIN}
+    base = base_of(alphabet.name)
+    return named.get(base) or Alphabet(sorted(set("".join(alphabet.letters))), f"{alphabet.name} characters")
+
+
 def _spelled(word: Any, alphabet: Alphabet) -> list[tuple[str, str]]:
     """Return the words that one entry stands for: name and symbols of each."""
     if isinstance(word, numbers.Integral) and not isinstance(word, bool):
@@ -97,9 +108,11 @@ def _spelled(word: Any, alphabet: Alphabet) -> list[tuple[str, str]]:
 
 
 def _site(name: str) -> str | None:
-    """Return where the restriction enzyme of that name binds, None if there is none."""
+    """Return where the restriction enzyme of that name, in any case, binds; None if there is none."""
     from Bio import Restriction
 
+    if not hasattr(Restriction, name) and set(name.upper()) - set(NUCLEOTIDE_CODES) - set("ACGT"):  # no word either
+        name = next((known for known in dir(Restriction) if known.lower() == name.lower()), name)
     enzyme = getattr(Restriction, name, None)
     return getattr(enzyme, "site", None)
 

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from seqdiff import runtime
 from seqdiff.data import Forbidden, parse_template
+from seqdiff.data.letters import shorten
 from seqdiff.data.writing import check_output, write_sequences
 from seqdiff.estimators import parameters
 from seqdiff.estimators.encoding import encode_condition
@@ -98,9 +99,10 @@ class GeneratingMixin:
             Of `seqdiff.guidance`; several act one after the other.
         forbid : str, int or list of them, optional
             Words that no sample may hold: letters and IUPAC symbols, names of restriction enzymes (DNA), whole numbers
-            for runs of one letter; for nucleotides on both strands. `Autoregressive` and `MaskedDiffusion` do not
-            complete them; whatever holds one all the same is made anew, up to 20 times. Samples that cannot be made
-            are left out, with a warning that says how many and why; `made_` then says which there are.
+            for runs of one letter; for nucleotides and their k-mers on both strands. `Autoregressive` and
+            `MaskedDiffusion` do not complete them; whatever holds one all the same is made anew, up to 20 times.
+            Samples that cannot be made are left out, with a warning that says how many and why; `made_` then says
+            which there are.
         steps : int, optional
             Steps of the sampler, each one call of the network; fewer are faster and less exact.
         temperature : float
@@ -279,5 +281,13 @@ def as_guides(guidance: Any) -> list[Guidance]:
     guides = [] if guidance is None else list(guidance) if several else [guidance]
     for guide in guides:
         if not isinstance(guide, Guidance):
-            raise ValueError(f"guidance holds {guide!r}, but objects of seqdiff.guidance are wanted")
+            cure = "ClassifierFree(2.0)"
+            given = shorten(str(guide))
+            if isinstance(guide, type) and issubclass(guide, Guidance):
+                given, cure = guide.__name__, f"one that was made, {guide.__name__}(...)"
+            elif isinstance(guide, numbers.Real) and not isinstance(guide, bool):
+                cure = f"ClassifierFree({guide})"
+            elif callable(guide):
+                given, cure = getattr(guide, "__name__", type(guide).__name__), "Reward(function) to follow a function"
+            raise ValueError(f"guidance holds {given}, but objects of seqdiff.guidance are wanted; give {cure}")
     return guides

@@ -114,15 +114,20 @@ def read_header(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
     raise ValueError(f"{path} holds a {name}, which writes no sequences; read it with {name}.load(path{generator})")
 
 
-def any_header(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
-    """Return the path and the header of a file that holds a generator or a predictor; see `read_header`."""
+def any_header(
+    path: str | os.PathLike[str], wanted: str = "the model.safetensors of a run, or its folder"
+) -> tuple[Path, dict[str, Any]]:
+    """Return the path and the header of a file that holds a generator or a predictor; see `read_header`.
+
+    Errors say to give what is `wanted`.
+    """
     given, path = path, Path(path)
     if path.is_dir():
         path = path / "check" / "model.safetensors"
         if not path.is_file():
             raise ValueError(f"{given} holds no check/model.safetensors; give a run folder that has one, or the file")
     if not path.is_file():
-        raise ValueError(f"{given} does not exist; give the model.safetensors of a run, or its folder")
+        raise ValueError(f"{given} does not exist; give {wanted}")
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("seqdiff", "null"))
@@ -133,7 +138,7 @@ def any_header(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
             raise ValueError(f"{given} was written by a newer seqdiff; upgrade with pip install -U seqdiff")
         if header.keys() >= _GENERATOR or header.keys() >= _PREDICTOR:
             return path, header
-    raise ValueError(f"{given} is not a model that seqdiff wrote; give the model.safetensors of a run")
+    raise ValueError(f"{given} is not a model that seqdiff wrote; give {wanted}")
 
 
 def read(path: str | os.PathLike[str], *, device: str = "auto", network: Any = None) -> SequenceGenerator:

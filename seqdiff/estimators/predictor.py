@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import copy
 import numbers
+import os
+import warnings
 from typing import Any, ClassVar
 
 import numpy as np
@@ -144,6 +146,12 @@ class SequencePredictor(PredictorFiles, BaseEstimator):
         target = Target().fit(data.y, self.kind)
         if target.n_columns != 1:
             raise ValueError(f"y has {target.n_columns} columns, but a {type(self).__name__} learns one; give that")
+        if self.kind == "class" and any(isinstance(c, float) and c % 1 for c in target.classes_):
+            warnings.warn(
+                f"y holds decimal numbers, of which {len(target.classes_)} different ones become classes; "
+                "a SequenceRegressor takes them for values",
+                stacklevel=2,
+            )
         if self.kind == "class" and len(target.classes_) < 2:
             raise ValueError(f"every label is {target.classes_[0]!r}; give two classes or more")
         law = LengthLaw.fit(data.lengths) if generator is None else generator.length_law_
@@ -181,8 +189,11 @@ class SequencePredictor(PredictorFiles, BaseEstimator):
             return None
         process = getattr(getattr(model, "objective_", None), "process", None)
         if not isinstance(process, Process):
-            found = repr(model) if isinstance(model, str) else f"a {type(model).__name__} that is not fitted"
-            raise ValueError(f"noise_like is {found}; give a fitted generator, or None")
+            if isinstance(model, (str, os.PathLike)):
+                path = os.fspath(model)
+                raise ValueError(f"noise_like is {path!r}; give a fitted generator, such as seqdiff.load({path!r})")
+            unfitted = " that is not fitted" if hasattr(model, "generate") else ", which writes no sequences"
+            raise ValueError(f"noise_like is a {type(model).__name__}{unfitted}; give a fitted generator, or None")
         if self.hidden and not isinstance(model.objective_.network, Network):
             raise ValueError("hidden=True needs a network with hidden states; give a model with one of seqdiff's")
         return model
@@ -341,7 +352,7 @@ class SequenceClassifier(ClassifierMixin, SequencePredictor):
         return Categories(len(self.target_.classes_))
 
     def predict_proba(self, X: Any) -> np.ndarray:
-        """Return the classes' probabilities (n, C), in the order of `classes_`."""
+        """Return the classes' probabilities (n, C) of sequences as they are, in the order of `classes_`."""
         return self._predicted(X)
 
     def predict(self, X: Any) -> np.ndarray:
@@ -380,5 +391,5 @@ class SequenceRegressor(RegressorMixin, SequencePredictor):
         return Values()
 
     def predict(self, X: Any) -> np.ndarray:
-        """Return the expected value of each sequence, (n,)."""
+        """Return the expected value of each sequence, (n,), in the unit of the y that was fitted."""
         return self._predicted(X).astype(float) * self.target_.scale_[0] + self.target_.mean_[0]

@@ -89,7 +89,7 @@ class PredictorFiles:
         >>> SequenceClassifier.load("classifier.safetensors", noise_like=model).classes_.tolist()
         ['ac', 'tt']
         """
-        given, (path, header) = path, persistence.any_header(path)
+        given, (path, header) = path, persistence.any_header(path, f"a file that {cls.__name__}.save wrote")
         if "noise" not in header:
             raise ValueError(f"{given} holds a {header['class']}, not a {cls.__name__}; read it with seqdiff.load")
         known = persistence.subclasses(PredictorFiles)
@@ -152,7 +152,8 @@ class PredictorFiles:
         found = type(generator.objective_.process).__name__
         if found != header["noise"]:
             raise ValueError(
-                f"{path} learned from a {header['noise']} generator, but noise_like is {found}; give that model"
+                f"{path} learned from the noise of {header['noise']}, but noise_like is a {type(generator).__name__} "
+                f"with that of {found}; give the model that it learned from"
             )
         if generator.alphabet_ != self.alphabet_:
             raise ValueError(

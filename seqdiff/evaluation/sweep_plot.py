@@ -81,7 +81,7 @@ def _line(ax: Axes, rows: pd.DataFrame, across: str, up: str, guide: str, colour
         mean["gamma"], spread["gamma"] = np.asarray(mean.index, dtype=float), 0.0
     ax.errorbar(
         mean[across], mean[up], xerr=spread[across], yerr=spread[up], color=colour, marker="o", markersize=4,
-        linewidth=1, elinewidth=0.6, label=guide,
+        linewidth=1, elinewidth=0.6, label=guide, clip_on=up != "copied",  # which often is 0, the edge
     )  # fmt: skip
     for gamma, x, y in zip(mean.index, mean[across], mean[up], strict=True):
         if np.isfinite(x) and np.isfinite(y):

@@ -31,7 +31,12 @@ class LookAhead(Guidance):
     Parameters
     ----------
     particles : int
-        Rows for each sample, a power of two up to 256.
+        Rows for each sample, a power of two from 2 to 256; it takes as many times as long.
+
+    Raises
+    ------
+    ValueError
+        If `particles` is another number, there is no template, or the generator is no `Autoregressive`.
 
     Examples
     --------
@@ -47,7 +52,7 @@ class LookAhead(Guidance):
         self.copies = particles
 
     def bind(self, model: Any, n: int, cond: Cond) -> Guidance:
-        raise ValueError("LookAhead has no template to look forward to; give generate(n, template=..., guidance=...)")
+        raise ValueError("LookAhead has no template to look forward to; give template=... as well")
 
     def template(self, allowed: Tensor) -> Template:
         """Return the template, allowed letters (L, K), that is looked forward to."""
@@ -59,6 +64,10 @@ class TemplateAhead(Template):
 
     memory: dict[str, Any]
     progress = 0.0
+
+    @property
+    def name(self) -> str:
+        return LookAhead.__name__
 
     def __init__(self, allowed: Tensor, particles: int) -> None:
         super().__init__(allowed)

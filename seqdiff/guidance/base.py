@@ -26,6 +26,11 @@ class Guidance:
     another condition would have given.
     """
 
+    @property
+    def name(self) -> str:
+        """The guide as a person knows it."""
+        return type(self).__name__
+
     copies: int = 1
     """Rows that the guide wants for each sample; `chosen` says which one is the sample."""
 
@@ -84,7 +89,7 @@ class Chain(Guidance):
     def copies(self) -> int:  # type: ignore[override]
         several = [guide for guide in self.guides if guide.copies > 1]
         if len(several) > 1:
-            names = " and ".join(type(guide).__name__ for guide in several)
+            names = " and ".join(guide.name for guide in several)
             raise ValueError(f"guidance holds {names}, which each choose among rows of a sample; give one of them")
         return math.prod(guide.copies for guide in several)
 
@@ -128,7 +133,7 @@ class Strength:
     Raises
     ------
     ValueError
-        If it is neither.
+        If it is neither; when called, if the function returns anything but a finite number.
 
     Examples
     --------
@@ -140,10 +145,18 @@ class Strength:
         number = isinstance(gamma, numbers.Real) and not isinstance(gamma, bool) and math.isfinite(float(gamma))
         if not number and not callable(gamma):
             raise ValueError(f"{name}={gamma!r} is not possible; give a number, or a function of progress from 0 to 1")
-        self.gamma = gamma
+        self.gamma, self.name = gamma, name
 
     def __call__(self, progress: float) -> float:
-        return float(self.gamma(progress) if callable(self.gamma) else self.gamma)
+        if not callable(self.gamma):
+            return float(self.gamma)
+        value = self.gamma(progress)
+        try:
+            if math.isfinite(number := float(value)):
+                return number
+        except (TypeError, ValueError):
+            pass
+        raise ValueError(f"{self.name} is {value!r} at progress {progress:g}; make the function return finite numbers")
 
     def __repr__(self) -> str:
         return repr(self.gamma)

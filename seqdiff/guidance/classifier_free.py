@@ -36,6 +36,11 @@ class ClassifierFree(Strong):
         1 is unguided; above 1 samples are more typical of the condition and less various. A function of progress, 0 at
         the first step and 1 at the last, changes it on the way.
 
+    Raises
+    ------
+    ValueError
+        If gamma is neither, the model was fitted without labels, or y is not given.
+
     Examples
     --------
     >>> from seqdiff import MaskedDiffusion
@@ -57,9 +62,7 @@ class ClassifierFree(Strong):
                 "ClassifierFree needs a model that knows labels, but this one was fitted without; fit(X, y)"
             )
         if cond is None:
-            raise ValueError(
-                "ClassifierFree follows a condition, but y was not given; generate(n, y=..., guidance=...)"
-            )
+            raise ValueError("ClassifierFree follows a condition, but y was not given; give y=... as well")
         bound = copy.copy(self)
         bound.on_kernel, bound.mix = place(model.objective_.process)
         return bound

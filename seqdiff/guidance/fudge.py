@@ -52,7 +52,7 @@ class FUDGE(Towards):
         process = model.objective_.process
         if not isinstance(process, Autoregressive):
             raise ValueError(
-                f"FUDGE steers Autoregressive alone, but this is {type(process).__name__}; give ClassifierBased"
+                f"FUDGE steers Autoregressive alone, but this is {type(model).__name__}; give ClassifierBased"
             )
         return super().bind(model, n, cond)
 

@@ -28,10 +28,7 @@ TINY = 1e-10
 KEY = "wanted by {}"  # under which what is wanted travels with the conditions, of which processes choose rows
 
 
-class _Shift(Towards):
-    """What PPLM and NOS share.
-
-    Parameters
+ARGUMENTS = """    Parameters
     ----------
     classifier : SequenceClassifier or SequenceRegressor
         Fitted with ``noise_like=model, hidden=True``.
@@ -46,7 +43,16 @@ class _Shift(Towards):
         The first step of each number at gamma = 1, as a share of the hidden states' root mean square.
     kl : float
         Weight of what keeps the letters like those of the unguided model.
-    """
+
+    Raises
+    ------
+    ValueError
+        If an argument is not as it should be, or the classifier reads the hidden states of another model.
+"""
+
+
+class _Shift(Towards):
+    """What PPLM and NOS share."""
 
     for_autoregressive: bool
     of_hidden = True
@@ -78,7 +84,7 @@ class _Shift(Towards):
         name, writes = type(self).__name__, isinstance(model.objective_.process, Autoregressive)
         if writes is not self.for_autoregressive:
             other = "give PPLM" if writes else "give NOS"
-            raise ValueError(f"{name} cannot steer {type(model.objective_.process).__name__}; {other}")
+            raise ValueError(f"{name} cannot steer {type(model).__name__}; {other}")
         if self.classifier.body_ is not model.objective_.network:
             raise ValueError(f"{name} needs the hidden states of this very model; fit the classifier with it")
         return super().bind(model, n, cond)
@@ -131,9 +137,18 @@ class _Shift(Towards):
 
 
 class NOS(_Shift):
-    __doc__ = (_Shift.__doc__ or "").replace(
-        "What PPLM and NOS share.", "Steer a diffusion by a classifier of its own hidden states."
-    )
+    __doc__ = f"""Steer a diffusion by a classifier of its own hidden states.
+
+{ARGUMENTS}
+    Examples
+    --------
+    >>> from seqdiff import MaskedDiffusion, SequenceClassifier
+    >>> X, y = ["ACGTAC", "TTGTAC", "ACGAAC", "TTCTAC"], ["ac", "tt", "ac", "tt"]
+    >>> model = MaskedDiffusion(width=8, depth=1, epochs=1, savepath=None, verbose=0).fit(X)
+    >>> classifier = SequenceClassifier(noise_like=model, hidden=True, epochs=1).fit(X, y)
+    >>> len(model.generate(3, guidance=NOS(classifier, "tt", gamma=2.0), random_state=0))
+    3
+    """
     for_autoregressive = False
 
     def log_likelihood(self, hidden: Tensor, shift: Tensor, real: Tensor, wanted: Tensor, towards: Tensor) -> Tensor:
@@ -142,9 +157,18 @@ class NOS(_Shift):
 
 
 class PPLM(_Shift):
-    __doc__ = (_Shift.__doc__ or "").replace(
-        "What PPLM and NOS share.", "Steer `Autoregressive` by a classifier of its own hidden states."
-    )
+    __doc__ = f"""Steer `Autoregressive` by a classifier of its own hidden states.
+
+{ARGUMENTS}
+    Examples
+    --------
+    >>> from seqdiff import Autoregressive, SequenceClassifier
+    >>> X, y = ["ACGTAC", "TTGTAC", "ACGAAC", "TTCTAC"], ["ac", "tt", "ac", "tt"]
+    >>> model = Autoregressive(width=8, depth=1, epochs=1, savepath=None, verbose=0).fit(X)
+    >>> classifier = SequenceClassifier(noise_like=model, hidden=True, epochs=1).fit(X, y)
+    >>> len(model.generate(3, guidance=PPLM(classifier, "tt", gamma=2.0), random_state=0))
+    3
+    """
     for_autoregressive = True
 
     def log_likelihood(self, hidden: Tensor, shift: Tensor, real: Tensor, wanted: Tensor, towards: Tensor) -> Tensor:

@@ -72,7 +72,7 @@ class LatentClassifier(Towards):
         process = model.objective_.process
         if not isinstance(process, Embedding):
             raise ValueError(
-                f"LatentClassifier moves noised vectors, which {type(process).__name__} has not; give ClassifierBased"
+                f"LatentClassifier moves noised vectors, which {type(model).__name__} has not; give ClassifierBased"
             )
         return super().bind(model, n, cond)
 

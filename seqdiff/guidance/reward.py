@@ -17,6 +17,7 @@ from __future__ import annotations
 import copy
 import math
 import numbers
+import warnings
 from collections.abc import Callable, Sequence
 from functools import singledispatch
 from typing import Any
@@ -41,8 +42,9 @@ class Reward(Guidance):
     Parameters
     ----------
     fn : callable, or sequence of them
-        ``fn(sequences: list of str) -> n numbers``, larger is better; ``-inf`` is impossible. A scikit-learn model's
-        predict behind a feature function, a folding program, a rule.
+        ``fn(sequences: list of str) -> n numbers``, larger is better; ``-inf`` is impossible (a sample has it only
+        where all its particles have, with a warning). A scikit-learn model's predict behind a feature function, a
+        folding program, a rule. What it raises itself comes through as it is.
     strength : float
         b in exp(b r): how much a unit of reward counts. The law that is sampled is p(x) exp(b r(x)).
     weights : sequence of float, optional
@@ -147,7 +149,14 @@ class Reward(Guidance):
             return state
         self.memory["checked"] = number
         reward = self.rewards(self.expected(state, moment, generator, last)).to(state.mask.device)
-        chosen = METHODS[self.method](self.memory, reward.view(-1, self.copies), last, generator)
+        groups_of = reward.view(-1, self.copies)
+        if last and (lost := int((groups_of == -torch.inf).all(-1).sum())):
+            warnings.warn(
+                f"{lost} of {len(groups_of)} samples made together have the reward -inf, as all their particles have; "
+                "look through the samples, or give more particles",
+                stacklevel=2,
+            )
+        chosen = METHODS[self.method](self.memory, groups_of, last, generator)
         groups = torch.arange(len(chosen), device=chosen.device)[:, None] * self.copies
         return state.take((groups + chosen).flatten())
 
@@ -191,6 +200,8 @@ def checked(values: Any, n: int, fn: Any) -> np.ndarray:
         If they are not n numbers below infinity.
     """
     name = getattr(fn, "__name__", repr(fn))
+    if values is None:
+        raise ValueError(f"the reward {name} returned nothing; return one number for each sequence")
     try:
         array = np.asarray(values, dtype=float)
     except (TypeError, ValueError):

@@ -37,11 +37,6 @@ class Towards(Strong):
     of_hidden = False
     """Whether the classifier is one of hidden states."""
 
-    @property
-    def name(self) -> str:
-        """The guide as a person knows it."""
-        return type(self).__name__
-
     def __init__(self, classifier: Any, y: Any, gamma: Any, name: str = "gamma") -> None:
         super().__init__(gamma, name)
         for name in ("encode", "log_likelihood"):
@@ -62,8 +57,8 @@ class Towards(Strong):
         if type(learned) is not type(process):
             noise = "no noise" if type(learned).__name__ == "Clean" else f"the noise of {type(learned).__name__}"
             raise ValueError(
-                f"{name} follows a classifier that has learned from {noise}, but this generator's noise "
-                f"is {type(process).__name__}; fit it with noise_like=model"
+                f"{name} follows a classifier that has learned from {noise}, but this {type(model).__name__} has the "
+                f"noise of {type(process).__name__}; fit it with noise_like=model"
             )
         if not self.of_hidden and getattr(self.classifier, "head_", None) is not None:
             raise ValueError(
