@@ -165,9 +165,9 @@ def table_of(**columns):
 
 
 def test_the_picture_is_of_the_means():
-    table = table_of(condition=[0.9, 0.1, 0.3, 0.5], kmer_js=[0.3, 0.1, 0.2, np.nan], diversity=[0.1, 0.5, 0.6, 0.4])
+    table = table_of(condition=[0.9, 0.1, 0.3, 0.5], kmer_js_ratio=[3, 1, 2, np.nan], diversity=[0.1, 0.5, 0.6, 0.4])
     figure = plot_sweep(table, "How far")
-    assert isinstance(figure, Figure) and [ax.get_ylabel()[-9:] for ax in figure.axes] == ["re (bits)", "diversity"]
+    assert isinstance(figure, Figure) and [ax.get_ylabel()[-9:] for ax in figure.axes] == ["uences: 1", "diversity"]
     line = figure.axes[1].get_lines()[0]
     assert np.allclose(line.get_xdata(), [0.2, 0.9]) and np.allclose(line.get_ydata(), [0.55, 0.1])
     assert [t.get_text() for t in figure.axes[1].texts] == ["0", "2", "1"]

@@ -13,16 +13,20 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-COSTS = {"kmer_js": "{k}-mer divergence from nature (bits)", "diversity": "diversity", "copied": "share copied"}
+COSTS = {
+    "kmer_js_ratio": "{k}-mer divergence, natural sequences: 1",
+    "diversity": "diversity",
+    "copied": "share copied",
+}
 """What stands on the vertical axes, as far as a table has it."""
 
 
 def plot_sweep(table: pd.DataFrame, title: str | None = None) -> Figure:
     """Draw a table of `seqdiff.sweep`: a line for each guide, from the weakest to the strongest.
 
-    Across, the condition met, or where nothing judged it the strength; upwards the divergence from natural sequences,
-    the diversity and the share copied, each in a picture of its own. Points are means over seeds, bars their standard
-    deviations, numbers the strengths.
+    Across, the condition met, or where nothing judged it the strength; upwards the divergence from natural sequences
+    over theirs from one another, the diversity and the share copied, each in a picture of its own. Points are means
+    over seeds, bars their standard deviations, numbers the strengths.
 
     Parameters
     ----------
@@ -67,6 +71,8 @@ def plot_sweep(table: pd.DataFrame, title: str | None = None) -> Figure:
         ax.spines[["top", "right"]].set_visible(False)
         if name == "copied":
             ax.set_ylim(bottom=0.0)
+        if name == "kmer_js_ratio":  # what natural sequences have among themselves
+            ax.axhline(1.0, color="0.5", linewidth=0.8, linestyle=":")
     axes[0].legend(frameon=False)
     if title:
         figure.suptitle(title)
