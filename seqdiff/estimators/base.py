@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
-from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
@@ -26,6 +25,7 @@ from seqdiff.estimators.editing import EditingMixin
 from seqdiff.estimators.encoding import conditions_of, encode_batch, letter_law, log_frequencies
 from seqdiff.estimators.generating import GeneratingMixin
 from seqdiff.estimators.scoring import ScoringMixin
+from seqdiff.estimators.strings import OfStrings
 from seqdiff.networks import Network, build_network
 from seqdiff.processes import Process
 from seqdiff.runs import Run, open_run
@@ -38,7 +38,7 @@ logger = logging.getLogger(__name__)
 MOST_EPOCHS, MANY = 400, 10_000
 
 
-class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, BaseEstimator):
+class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
     """Base of the generators; see `MultinomialDiffusion` for one with its parameters documented.
 
     Subclasses name their own parameters in `__init__` and pass the others on as ``**common``; the signature that
@@ -121,13 +121,6 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, BaseEstimat
             common = inspect.signature(super(cls, cls).__init__).parameters
             merged = {name: p for name, p in (*common.items(), *own.items()) if p.kind is not p.VAR_KEYWORD}
             cls.__init__.__signature__ = inspect.Signature([merged.pop("self"), *merged.values()])  # type: ignore[attr-defined]
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
-        tags.input_tags.one_d_array = True
-        return tags
 
     # -- what a subclass gives ----------------------------------------------------------------------------------------
 

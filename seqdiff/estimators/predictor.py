@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from sklearn.base import BaseEstimator, ClassifierMixin, RegressorMixin
+from sklearn.base import ClassifierMixin, RegressorMixin
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -25,6 +25,7 @@ from seqdiff.data.target import Target
 from seqdiff.estimators import parameters
 from seqdiff.estimators.encoding import encode_batch
 from seqdiff.estimators.predictor_files import PredictorFiles
+from seqdiff.estimators.strings import OfStrings
 from seqdiff.networks import Conditions, Network, build_network
 from seqdiff.processes import Autoregressive, Clean, Process
 from seqdiff.training import Batch, Settings, Trainer
@@ -45,7 +46,7 @@ READERS = {(False, False): Reader, (True, False): PrefixReader, (False, True): H
 """By whether the generator writes letter by letter, and whether its hidden states are read."""
 
 
-class SequencePredictor(PredictorFiles, BaseEstimator):
+class SequencePredictor(PredictorFiles, OfStrings):
     """What `SequenceClassifier` and `SequenceRegressor` share."""
 
     kind: ClassVar[str]
@@ -93,13 +94,6 @@ class SequencePredictor(PredictorFiles, BaseEstimator):
     def __sklearn_clone__(self) -> Any:
         """Return an unfitted copy with the same generator: what a clone would take from it is that it is fitted."""
         return type(self)(**self.get_params(deep=False))
-
-    def __sklearn_tags__(self) -> Any:
-        tags = super().__sklearn_tags__()
-        tags.input_tags.string = True
-        tags.input_tags.two_d_array = False
-        tags.input_tags.one_d_array = True
-        return tags
 
     # -- what the two differ by ---------------------------------------------------------------------------------------
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from seqdiff.guidance.base import Cond, Guidance, Predict
-from seqdiff.guidance.reward import check_particles, resampled
+from seqdiff.guidance.particles import Particles, check_particles, resampled
 from seqdiff.guidance.template import Template
 from seqdiff.processes import Autoregressive
 
@@ -59,19 +59,16 @@ class LookAhead(Guidance):
         return TemplateAhead(allowed, self.copies)
 
 
-class TemplateAhead(Template):
+class TemplateAhead(Particles, Template):
     """A template whose rows are chosen anew by how well they fit it."""
-
-    memory: dict[str, Any]
-    progress = 0.0
 
     @property
     def name(self) -> str:
         return LookAhead.__name__
 
     def __init__(self, allowed: Tensor, particles: int) -> None:
-        super().__init__(allowed)
-        self.copies = particles
+        Particles.__init__(self, particles)
+        Template.__init__(self, allowed)
 
     def bind(self, model: Any, n: int, cond: Cond) -> Guidance:
         if not isinstance(model.objective_.process, Autoregressive):
@@ -86,11 +83,6 @@ class TemplateAhead(Template):
         part.memory = {"log_weight": torch.zeros(len(rows) // self.copies, self.copies, device=rows.device)}
         return part
 
-    def at(self, progress: float) -> Guidance:
-        part = copy.copy(self)
-        part.progress = progress
-        return part
-
     def clean(self, predict: Predict, state: Any, cond: Cond, generator: Any) -> Tensor:
         log_p0 = predict(cond)
         i = int(state.t[0])
@@ -102,5 +94,4 @@ class TemplateAhead(Template):
     def after(self, state: Any, moment: Any, generator: Any) -> Any:
         log_weight = self.memory["log_weight"] + self.memory["left"]
         chosen, self.memory["log_weight"] = resampled(log_weight, self.progress >= 1, generator)
-        groups = torch.arange(len(chosen), device=chosen.device)[:, None] * self.copies
-        return state.take((groups + chosen).flatten())
+        return self.regrouped(state, chosen)

@@ -32,7 +32,7 @@ class Guidance:
         return type(self).__name__
 
     copies: int = 1
-    """Rows that the guide wants for each sample; `chosen` says which one is the sample."""
+    """Rows that the guide wants for each sample; they stand together, and in the end the first is the sample."""
 
     def bind(self, model: Any, n: int, cond: Cond) -> Guidance:
         """Return the guide for n samples of a fitted generator under a condition.
@@ -91,7 +91,7 @@ class Chain(Guidance):
         if len(several) > 1:
             names = " and ".join(guide.name for guide in several)
             raise ValueError(f"guidance holds {names}, which each choose among rows of a sample; give one of them")
-        return math.prod(guide.copies for guide in several)
+        return several[0].copies if several else 1
 
     def bind(self, model: Any, n: int, cond: Cond) -> Chain:
         return Chain([guide.bind(model, n, cond) for guide in self.guides])

@@ -23,10 +23,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from seqdiff.guidance.base import Cond, Predict
 from seqdiff.guidance.classifier_free import on_simplex
-from seqdiff.guidance.towards import Towards, letters_like
+from seqdiff.guidance.towards import Towards, gradient
 from seqdiff.processes import Autoregressive, CategoricalProcess, Embedding, Process, SimplexFlow, State
 
 AT_ONCE = 4096  # sequences that the classifier is shown together
@@ -82,11 +83,7 @@ class Way(Towards):
 
     def gradient(self, state: State, x: Tensor) -> Tensor:
         """Return d/dx log p(wanted | x_t) where the classifier is shown vectors x (B, L, S), 0 beyond the end."""
-        with torch.enable_grad():
-            x = x.detach().requires_grad_()
-            # a sum: what one sequence gets does not depend on how many others there are
-            (found,) = torch.autograd.grad(self.log_likelihood(state, x).sum(), x)
-        return torch.where(state.mask[..., None], found, 0)
+        return gradient(lambda x: self.log_likelihood(state, x), x, state.mask)
 
 
 class FirstOrder(Way):
@@ -97,7 +94,7 @@ class FirstOrder(Way):
         if self.now == 0:
             return log_p
         then = state._replace(t=self.process.arrival(state, target))
-        letters = letters_like(state.x, log_p.shape[-1], torch.float32)
+        letters = F.one_hot(state.x, log_p.shape[-1]).float()
         return torch.log_softmax(log_p + self.now * self.gradient(then, letters), -1)
 
 

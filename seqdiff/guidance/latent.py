@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from seqdiff.guidance.base import Cond
-from seqdiff.guidance.towards import Towards
+from seqdiff.guidance.towards import Towards, gradient
 from seqdiff.processes import Embedding
 
 
@@ -80,20 +80,14 @@ class LatentClassifier(Towards):
         if "letters" in state.extra or self.now == 0:  # what is written is written
             return state
         scale = self.process.noise[state.t].sqrt().to(state.x.dtype)[:, None, None]
-        real = state.mask[..., None]
         u, total = torch.zeros_like(state.x), torch.ones_like(state.x)
         for _ in range(self.steps):
-            g = self.now * torch.where(real, self._gradient(state, scale, u), 0)
+            g = self.now * gradient(lambda u: self._log_likelihood(state, state.x + scale * u), u, state.mask)
             total = total + g.square()
             u = u + self.lr * g / total.sqrt()
         return state._replace(x=state.x + scale * u)
 
-    def _gradient(self, state: Any, scale: Tensor, u: Tensor) -> Tensor:
-        """Return d/du of each sequence's own log p(y | x_t + scale u)."""
-        with torch.enable_grad():
-            u = u.detach().requires_grad_()
-            shown, t = self.process.reading(state._replace(x=state.x.detach() + scale * u))
-            log_p = self.classifier.log_likelihood(shown, t, state.mask, self.wanted)
-            # a sum: what one sequence gets does not depend on how many others there are
-            (gradient,) = torch.autograd.grad(log_p.sum(), u)
-        return gradient
+    def _log_likelihood(self, state: Any, x: Tensor) -> Tensor:
+        """Return log p(wanted | x_t), (B,), of vectors x in place of the state's."""
+        shown, t = self.process.reading(state._replace(x=x))
+        return self.classifier.log_likelihood(shown, t, state.mask, self.wanted)

@@ -27,16 +27,16 @@ import torch
 from torch import Tensor
 
 from seqdiff.guidance.base import Cond, Guidance
+from seqdiff.guidance.particles import Particles, draw, probabilities, resampled
 from seqdiff.processes import Autoregressive, Process, SimplexFlow
 from seqdiff.processes.categorical import sample_categorical
 from seqdiff.processes.distilled import DistilledFlow
-from seqdiff.runtime import CHUNK, Generators, uniform
+from seqdiff.runtime import Generators
 
-UNEVEN = 0.5  # rows are chosen anew when fewer than this share of them counts
 UNLIKELY = 5.0  # nats below the least of a group, for what seems to be impossible
 
 
-class Reward(Guidance):
+class Reward(Particles):
     """Make sequences that a function likes.
 
     Parameters
@@ -87,8 +87,6 @@ class Reward(Guidance):
     decode: Callable[..., list[str]]
     finish_first: bool
     moments: int
-    progress: float = 0.0
-    memory: dict[str, Any]
 
     def __init__(
         self,
@@ -108,12 +106,12 @@ class Reward(Guidance):
             raise ValueError(f"weights holds {len(self.weights)} numbers for {len(self.functions)} functions")
         if not isinstance(strength, numbers.Real) or isinstance(strength, bool) or not math.isfinite(strength):
             raise ValueError(f"strength={strength!r} is not possible; give a number")
-        check_particles(particles)
+        super().__init__(particles)
         if method not in METHODS:
             raise ValueError(f"method={method!r} is not known; give one of {', '.join(map(repr, METHODS))}")
         if checks is not None and (not isinstance(checks, numbers.Integral) or isinstance(checks, bool) or checks < 1):
             raise ValueError(f"checks={checks!r} is not possible; give a whole number of at least 1, or None")
-        self.strength, self.copies, self.method, self.checks = float(strength), particles, method, checks
+        self.strength, self.method, self.checks = float(strength), method, checks
         self.counts = {"calls": 0, "sequences": 0}  # shared by all copies
 
     @property
@@ -137,11 +135,6 @@ class Reward(Guidance):
         part.memory = {"reward": 0.0, "log_weight": 0.0, "checked": 0}  # of one trajectory
         return part
 
-    def at(self, progress: float) -> Guidance:
-        part = copy.copy(self)
-        part.progress = progress
-        return part
-
     def after(self, state: Any, moment: Any, generator: Any) -> Any:
         number = int(self.progress * self.moments + 1e-9)
         last = self.progress >= 1
@@ -157,8 +150,7 @@ class Reward(Guidance):
                 stacklevel=2,
             )
         chosen = METHODS[self.method](self.memory, groups_of, last, generator)
-        groups = torch.arange(len(chosen), device=chosen.device)[:, None] * self.copies
-        return state.take((groups + chosen).flatten())
+        return self.regrouped(state, chosen)
 
     def expected(self, state: Any, moment: Any, generator: Generators, last: bool) -> list[str]:
         """Return what each row is going to be, or, in the end, is."""
@@ -183,12 +175,6 @@ class Reward(Guidance):
         self.counts["sequences"] += len(unique)
         value = dict(zip(unique, total.tolist(), strict=True))
         return torch.tensor([value[s] for s in sequences], dtype=torch.float64)
-
-
-def check_particles(particles: Any) -> None:
-    """Raise a ValueError unless groups of so many rows fit what draws its noise together."""
-    if particles not in [2**i for i in range(1, CHUNK.bit_length())]:
-        raise ValueError(f"particles={particles!r} is not possible; give a power of two from 2 to {CHUNK}")
 
 
 def checked(values: Any, n: int, fn: Any) -> np.ndarray:
@@ -227,18 +213,6 @@ def feynman_kac(memory: dict[str, Any], reward: Tensor, last: bool, generator: G
     return chosen
 
 
-def resampled(log_weight: Tensor, last: bool, generator: Generators) -> tuple[Tensor, Tensor]:
-    """Return which rows go on, (groups, particles), and their weights: where these are even enough, all as they are.
-
-    In the end all groups are drawn by their weights.
-    """
-    weight = probabilities(log_weight)
-    uneven = 1 / weight.square().sum(-1, keepdim=True) < UNEVEN * weight.shape[1]
-    drawn, all_rows = draw(weight, generator), torch.arange(weight.shape[1], device=weight.device)
-    again = torch.ones_like(uneven) if last else uneven
-    return torch.where(again, drawn, all_rows), torch.where(again, 0.0, log_weight)
-
-
 def svdd(memory: dict[str, Any], reward: Tensor, last: bool, generator: Generators) -> Tensor:
     """Return the row of each group from which all go on, (groups, particles)."""
     return draw(probabilities(reward), generator)[:, :1].expand(reward.shape)
@@ -248,18 +222,6 @@ METHODS: dict[str, Callable[[dict[str, Any], Tensor, bool, Generators], Tensor]]
     "feynman-kac": feynman_kac,
     "svdd": svdd,
 }
-
-
-def probabilities(log_weight: Tensor) -> Tensor:
-    """Return weights (groups, particles) that sum to 1 in each group; all alike where all are impossible."""
-    possible = (log_weight > -torch.inf).any(-1, keepdim=True)
-    return torch.softmax(torch.where(possible, log_weight, 0.0), -1)
-
-
-def draw(weight: Tensor, generator: Generators) -> Tensor:
-    """Draw as many rows from each group as it has, independently, (groups, particles)."""
-    u = uniform((weight.numel(),), generator, weight.device).to(weight.dtype).view(weight.shape)
-    return torch.searchsorted(weight.cumsum(-1), u, right=True).clamp_max(weight.shape[1] - 1)
 
 
 @singledispatch

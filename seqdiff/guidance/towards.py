@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -95,6 +96,10 @@ def _named(thing: Any) -> str:
     return repr(thing) if isinstance(thing, (str, int, float, type(None))) else f"a {type(thing).__name__}"
 
 
-def letters_like(x: Tensor, states: int, dtype: torch.dtype) -> Tensor:
-    """Return letters (B, L) as vectors (B, L, S), all 0 but one 1."""
-    return torch.nn.functional.one_hot(x, states).to(dtype)
+def gradient(log_p: Callable[[Tensor], Tensor], x: Tensor, mask: Tensor) -> Tensor:
+    """Return d/dx of each sequence's own log p, (B,), of vectors x (B, L, D); 0 beyond the end."""
+    with torch.enable_grad():
+        x = x.detach().requires_grad_()
+        # a sum: what one sequence gets does not depend on how many others there are
+        (found,) = torch.autograd.grad(log_p(x).sum(), x)
+    return torch.where(mask[..., None], found, 0)
