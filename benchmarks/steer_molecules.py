@@ -8,6 +8,7 @@ forms); the mean of the property is over the novel valid molecules.
 
     pip install rdkit
     python benchmarks/steer_molecules.py --models Autoregressive --keep models --csv molecules.csv
+    python benchmarks/steer_molecules.py --models MaskedDiffusion --letters atoms --set width=128 --set depth=12
     python benchmarks/steer_molecules.py --limit 500 --samples 50 --set epochs=1         # that all works
 """
 
@@ -49,6 +50,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_model_options(parser, ("Autoregressive", "MaskedDiffusion"))
     parser.add_argument("--samples", type=int, default=500)
+    parser.add_argument("--letters", choices=("characters", "atoms"), default="characters")
     parser.add_argument("--free", default="1,2,3,5", help="strengths of classifier-free guidance")
     parser.add_argument("--based", default="0,1,2,4", help="strengths of classifier-based guidance")
     parser.add_argument("--keep", metavar="FOLDER", help="leave the generators there, or take them from there")
@@ -77,7 +79,7 @@ def main() -> None:
 
     judge("training molecules", "", 0.0, "", X[: 4 * args.samples])
     print(f"asked for: {wanted}", flush=True)
-    for name, seed, fresh in make_models(args, alphabet=letters_of(X, "characters")):
+    for name, seed, fresh in make_models(args, alphabet=letters_of(X, args.letters)):
         model = kept_model(args.keep, f"molecules-{name}-{seed}", lambda fresh=fresh: fresh, X, y)
         model.verbose = 0
         way = FUDGE if name == "Autoregressive" else ClassifierBased
