@@ -3,7 +3,7 @@
 The generator is told QED and the number of rings of the training molecules, as two values that may each be missing.
 Asked for are the values of which a tenth of the training molecules has as many: a high QED, or many rings. The guides
 are classifier-free guidance, and a classifier of the generator's noise that tells that tenth from the rest
-(`ClassifierBased`, `FUDGE` for `Autoregressive`). Valid, unique and novel are those of smiles.py (novel on canonical
+(`ClassifierBased`, `FUDGE` for `Autoregressive`), or of its hidden states (`NOS`, `PPLM`). Valid, unique and novel are those of smiles.py (novel on canonical
 forms); the mean of the property is over the novel valid molecules.
 
     pip install rdkit
@@ -24,7 +24,7 @@ from common import Rows, add_model_options, begin, cpu_seconds, data_file, kept_
 from smiles import canonical, letters_of
 
 from seqdiff import SequenceClassifier
-from seqdiff.guidance import FUDGE, ClassifierBased, ClassifierFree
+from seqdiff.guidance import FUDGE, NOS, PPLM, ClassifierBased, ClassifierFree
 
 PROPERTIES = ("qed", "rings")
 
@@ -45,6 +45,11 @@ def properties(sequences: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=PROPERTIES)
 
 
+def strengths(text: str) -> list[float]:
+    """Return numbers with commas between."""
+    return [float(part) for part in text.split(",") if part]
+
+
 def main() -> None:
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -53,6 +58,7 @@ def main() -> None:
     parser.add_argument("--letters", choices=("characters", "atoms"), default="characters")
     parser.add_argument("--free", default="1,2,3,5", help="strengths of classifier-free guidance")
     parser.add_argument("--based", default="0,1,2,4", help="strengths of classifier-based guidance")
+    parser.add_argument("--moved", default="1,4", help="strengths of guidance by hidden states")
     parser.add_argument("--keep", metavar="FOLDER", help="leave the generators there, or take them from there")
     args = parser.parse_args()
     begin()
@@ -82,15 +88,19 @@ def main() -> None:
     for name, seed, fresh in make_models(args, alphabet=letters_of(X, args.letters)):
         model = kept_model(args.keep, f"molecules-{name}-{seed}", lambda fresh=fresh: fresh, X, y)
         model.verbose = 0
-        way = FUDGE if name == "Autoregressive" else ClassifierBased
+        way, mover = (FUDGE, PPLM) if name == "Autoregressive" else (ClassifierBased, NOS)
         for aim in PROPERTIES:
             labels = np.where(y[aim] >= wanted[aim], "high", "other")
-            classifier = SequenceClassifier(noise_like=model).fit(X, labels)
+            classifier = SequenceClassifier(noise_like=model).fit(X, labels) if strengths(args.based) else None
             runs: list[tuple[str, float, dict[str, Any]]] = []
-            for g in map(float, args.free.split(",")):
+            for g in strengths(args.free):
                 runs.append(("ClassifierFree", g, {"y": {aim: wanted[aim]}, "guidance": ClassifierFree(g)}))
-            for g in map(float, args.based.split(",")):
+            for g in strengths(args.based):
                 runs.append((way.__name__, g, {"guidance": way(classifier, "high", g)}))
+            if strengths(args.moved):
+                hidden = SequenceClassifier(noise_like=model, hidden=True).fit(X, labels)
+                for g in strengths(args.moved):
+                    runs.append((mover.__name__, g, {"guidance": mover(hidden, "high", g)}))
             for guide, gamma, options in runs:
                 start = cpu_seconds()
                 samples = model.generate(args.samples, random_state=seed, **options)

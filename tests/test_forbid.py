@@ -34,6 +34,8 @@ def strands(x: str) -> tuple[str, str]:
         ("BsaI", ["AGGTCTC", "GAGACC"], ["GGTCTG"]),
         ("EcoRI", ["TGAATTCA"], ["TGAATTGA"]),
         ("bsai", ["AGGTCTC", "GAGACC"], ["GGTCTG"]),
+        ("BsaI-HFv2", ["AGGTCTC", "GAGACC"], ["GGTCTG"]),
+        ("EcoRI-HF", ["TGAATTCA"], ["TGAATTGA"]),
         ("HinfI", ["GATTC", "GAATC", "GAGTC"], ["GAATT", "GTTTC"]),
         ("GANTC", ["GATTC", "GACTC"], ["GATTA"]),
         ("ggtctc", ["GGTCTC"], ["GGTCTG"]),

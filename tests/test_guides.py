@@ -262,6 +262,8 @@ def test_hidden_states_move_by_adagrad(models, name, kind):
          "guidance holds Reward and LookAhead, which each choose among rows"),
         (lambda m: m.generator("masked").generate(2, guidance=[LookAhead()], template="NNNNNA"),
          "LookAhead is for Autoregressive"),
+        (lambda m: m.generator("autoregressive").generate(
+            2, guidance=[LookAhead(4), LookAhead(8)], template="NNNNNA"), "guidance holds 2 LookAhead"),
         (lambda m: m.generator("autoregressive").generate(2, guidance=LookAhead()), "no template to look forward to"),
         (lambda m: m.generator("masked").generate(2, y="A", guidance=2.0), "are wanted; give ClassifierFree(2.0)"),
         (lambda m: m.generator("masked").generate(2, guidance=share_of_a),

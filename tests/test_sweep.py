@@ -106,10 +106,13 @@ def test_what_fails_loses_its_own_row(tmp_path):
     with pytest.warns(UserWarning, match="bad at gamma 2 failed: ClassifierFree follows a condition"):
         table = seqdiff.sweep(fitted("masked"), guides, [2], n=4, out=tmp_path / "s.csv", **QUIET)
     assert table["status"][0] == "done" and table["status"][1].startswith("failed: ") and table["made"][1] == 0
-    with pytest.warns(UserWarning):
+    with pytest.warns(UserWarning) as told:
         refuses(
-            lambda: seqdiff.sweep(fitted("masked"), {"bad": guides["bad"]}, [2], n=4, **QUIET), "no row", "condition"
+            lambda: seqdiff.sweep(fitted("masked"), {"bad": guides["bad"]}, [2, 3, 4], n=4, **QUIET),
+            "no row",
+            "condition",
         )
+    assert len(told) == 1
     with pytest.warns(UserWarning):
         refuses(
             lambda: seqdiff.sweep(fitted("masked"), {"g": guides["good"]}, [2], n=4, judge=lambda s: 1, **QUIET),

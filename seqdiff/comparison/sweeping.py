@@ -120,6 +120,7 @@ def sweep(
     _check_order(model, n, arguments)
     path = _claim(model, out)
     rows: list[dict[str, Any]] = []
+    told: set[tuple[str, str]] = set()
     _write(rows, path)
     todo = [(name, gamma, seed) for name in guides for gamma in strengths for seed in numbers_of_seeds]
     before = model.verbose
@@ -134,7 +135,9 @@ def sweep(
                     row |= _made(model, guides[name](gamma), n, seed, arguments, judged)
                 except Exception as error:  # whatever it is, the others can still be had
                     row["status"] = f"failed: {str(error) or type(error).__name__}"
-                    warnings.warn(f"{name} at gamma {gamma:g} {row['status']}; the others go on", stacklevel=2)
+                    if (name, row["status"]) not in told:
+                        warnings.warn(f"{name} at gamma {gamma:g} {row['status']}; the others go on", stacklevel=2)
+                    told.add((name, row["status"]))  # what has one cure is said once
                 _write(rows, path)
                 bar.update(1)
     finally:

@@ -108,9 +108,13 @@ def _spelled(word: Any, alphabet: Alphabet) -> list[tuple[str, str]]:
 
 
 def _site(name: str) -> str | None:
-    """Return where the restriction enzyme of that name, in any case, binds; None if there is none."""
+    """Return where the restriction enzyme of that name, in any case, binds; None if there is none.
+
+    What suppliers call -HF or -v2 (BsaI-HFv2) is an engineered enzyme of the same site.
+    """
     from Bio import Restriction
 
+    name = re.sub(r"-?(HF|v2|HFv2)$", "", name, flags=re.IGNORECASE)
     if not hasattr(Restriction, name) and set(name.upper()) - set(NUCLEOTIDE_CODES) - set("ACGT"):  # no word either
         name = next((known for known in dir(Restriction) if known.lower() == name.lower()), name)
     enzyme = getattr(Restriction, name, None)

@@ -232,6 +232,8 @@ class GeneratingMixin:
         guides = as_guides(guidance)
         if allowed is not None:
             ahead = [guide for guide in guides if isinstance(guide, LookAhead)]
+            if len(ahead) > 1:
+                raise ValueError(f"guidance holds {len(ahead)} LookAhead, but the template is one; give one of them")
             guides = [guide for guide in guides if guide not in ahead]
             allowed = torch.from_numpy(allowed).to(device)
             guides.append((ahead[0].template if ahead else Template)(allowed))
