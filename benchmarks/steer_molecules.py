@@ -2,9 +2,9 @@
 
 The generator is told QED and the number of rings of the training molecules, as two values that may each be missing.
 Asked for are the values of which a tenth of the training molecules has as many: a high QED, or many rings. The guides
-are classifier-free guidance, and a classifier of the generator's noise that tells that tenth from the rest
-(`ClassifierBased`, `FUDGE` for `Autoregressive`), or of its hidden states (`NOS`, `PPLM`). Valid, unique and novel are those of smiles.py (novel on canonical
-forms); the mean of the property is over the novel valid molecules.
+are classifier-free guidance, and a classifier that tells that tenth from the rest: of the generator's noise
+(`ClassifierBased`, `FUDGE` for `Autoregressive`), or of its hidden states (`NOS`, `PPLM`). Valid, unique and novel are
+those of smiles.py (novel on canonical forms); the mean of the property is over the novel valid molecules.
 
     pip install rdkit
     python benchmarks/steer_molecules.py --models Autoregressive --keep models --csv molecules.csv

@@ -1,23 +1,29 @@
 r"""PPLM (Dathathri et al. 2019, arXiv 1912.02164) and NOS (Gruver et al. 2023, arXiv 2305.20009): hidden states moved.
 
-A small classifier reads the generator's own last hidden states h. At each call these are shifted, h + r d, with r the
-root mean square of h at a position, by a few Adagrad steps (Duchi et al. 2011) of length gamma lr in d on
+A small classifier reads the generator's own last hidden states. At each call these, h, are shifted to h + r d, with r
+the root mean square of h at a position, by a few Adagrad steps (Duchi et al. 2011) of length gamma lr in d on
 
-    -log p(y | h + r d) + 0.01 KL(p(. | h) || p(. | h + r d)),    gamma < 0: +log p(y | h + r d) + ...
+    -log p(y | H(x(d))) + 0.01 KL(p(. | h) || p(. | h + r d)),    gamma < 0: +log p(y | H(x(d))) + ...
 
-with p(. | h) the letters that the network's head makes of h. Networks differ in how large their h are, by a hundred
-times: hence r. Each sequence has an objective of its own, so that it does not matter which sequences are made together.
-In NOS all positions move; where letters are written from left to right, PPLM, each position's next letter moves the
-state that predicts it, behind a prefix whose states stay.
+p(. | h) are the letters that the model makes of h, x(d) is the sequence that those of h + r d are expected to give,
+each letter the mean of what its possible ones are to the network, and H(x) are its hidden states of that. As in PPLM,
+the classifier therefore looks one step ahead: at h + r d itself it would find what h says of letters that are there,
+and moving that hardly changes the letters to come. Networks differ in how large their h are, by a hundred times: hence
+r. Each sequence has an objective of its own, so that it does not matter which sequences are made together.
+
+In NOS all positions move, and x(d) is the whole sequence as it would end; where letters are written from left to
+right, PPLM, the state that predicts the next letter does, and x(d) is the prefix with that letter.
 """
 
 from __future__ import annotations
 
+import math
 import numbers
 from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from seqdiff import runtime
 from seqdiff.guidance.base import Cond, Predict
@@ -25,7 +31,7 @@ from seqdiff.guidance.towards import Towards
 from seqdiff.processes import Autoregressive
 
 TINY = 1e-10
-KEY = "wanted by {}"  # under which what is wanted travels with the conditions, of which processes choose rows
+SHIFT = "shift of hidden states"  # under which d travels with the conditions, of which processes choose rows
 
 
 ARGUMENTS = """    Parameters
@@ -36,7 +42,7 @@ ARGUMENTS = """    Parameters
         What is wanted: one for all, or one for each sample.
     gamma : float or callable
         Factor of the steps' length: 0 is unguided, 1 as in the papers, below 0 away from y. As Adagrad's steps do not
-        grow with the gradient, a weight of log p(y | h) would hardly matter.
+        grow with the gradient, a weight of log p(y | x) would hardly matter.
     steps : int
         Adagrad steps at each call of the network.
     lr : float
@@ -51,6 +57,33 @@ ARGUMENTS = """    Parameters
 """
 
 
+class Remembered:
+    """Hidden states, made once for what is asked about several times in a row.
+
+    Parameters
+    ----------
+    hidden : callable
+        `Network.hidden`.
+    """
+
+    LIMIT = 2  # with a condition and without
+
+    def __init__(self, hidden: Any) -> None:
+        self.hidden = hidden
+        self.known: list[tuple[dict[str, Tensor], Tensor]] = []
+
+    def __call__(self, x: Tensor, t: Tensor, cond: dict[str, Tensor], mask: Tensor | None) -> Tensor:
+        asked = {"x_t": x, "time": t, **({} if mask is None else {"real": mask}), **cond}
+        for known, hidden in self.known:
+            if known.keys() == asked.keys() and all(torch.equal(known[k], v) for k, v in asked.items()):
+                return hidden
+        with torch.no_grad():
+            hidden = self.hidden(x, t, cond or None, mask)
+        # copies, as a sampler may write into its state
+        self.known = [({k: v.clone() for k, v in asked.items()}, hidden), *self.known][: self.LIMIT]
+        return hidden
+
+
 class _Shift(Towards):
     """What PPLM and NOS share."""
 
@@ -60,7 +93,6 @@ class _Shift(Towards):
     lr: float
     kl: float
     head: Any
-    token: object
 
     def __init__(
         self, classifier: Any, y: Any, gamma: Any = 1.0, steps: int = 5, lr: float = 0.1, kl: float = 0.01
@@ -78,7 +110,6 @@ class _Shift(Towards):
                 "SequenceRegressor with noise_like=model, hidden=True"
             )
         self.steps, self.lr, self.kl, self.head = steps, lr, kl, head
-        self.token = object()  # the same in all copies, and no other guide's
 
     def bind(self, model: Any, n: int, cond: Cond) -> Towards:
         name, writes = type(self).__name__, isinstance(model.objective_.process, Autoregressive)
@@ -89,51 +120,59 @@ class _Shift(Towards):
             raise ValueError(f"{name} needs the hidden states of this very model; fit the classifier with it")
         return super().bind(model, n, cond)
 
-    @property
-    def key(self) -> str:
-        return KEY.format(id(self.token))
-
     def clean(self, predict: Predict, state: Any, cond: Cond, generator: Any) -> Tensor:
-        if self.now == 0 or self.steps == 0:
+        if self.now == 0 or self.steps == 0 or not self.matters(state):
             return predict(cond)
-        strength = torch.full(self.wanted.shape, self.now, device=self.wanted.device)
-        return predict({**(cond or {}), self.key: self.wanted, f"{self.key}, strength": strength})
+        # that of another such guide, which is to act after this one, stays
+        start = 0.0 if cond is None else cond.get(SHIFT, 0.0)
+        width = self.head.norm.normalized_shape[0]
+        shift = torch.zeros(*state.x.shape[:2], width, device=state.x.device)
+        total = torch.zeros_like(shift)
 
-    def wrap(self, network: Any) -> Any:
-        body, key = self.classifier.body_, self.key
+        def moved(shift: Tensor) -> Tensor:
+            return predict({**(cond or {}), SHIFT: start + shift})
 
-        def call(x: Tensor, t: Tensor, cond: Cond = None, mask: Tensor | None = None) -> Tensor:
-            if cond is None or key not in cond:
-                return network(x, t, cond, mask)
-            rest = {name: value for name, value in cond.items() if not name.startswith(key)}
-            hidden = body.hidden(x, t, rest or None, mask)
-            with runtime.full_precision(x.device):
-                return self.moved(body, hidden.float(), cond[key], cond[f"{key}, strength"], mask)
-
-        return call
-
-    def moved(self, body: Any, hidden: Tensor, wanted: Tensor, strength: Tensor, mask: Tensor | None) -> Tensor:
-        """Return the logits (B, L, K) of hidden states (B, L, W) after the shift."""
-        real = torch.ones(hidden.shape[:2], dtype=torch.bool, device=hidden.device) if mask is None else mask
-        before = torch.log_softmax(body.head(hidden), -1)
-        size = hidden.square().mean(-1, keepdim=True).sqrt()
-        towards, length = strength.sign(), self.lr * strength.abs()[:, None, None]
-        shift, total = torch.zeros_like(hidden), torch.zeros_like(hidden)
+        before = moved(shift).detach()
+        possible = torch.isfinite(before)
         for _ in range(self.steps):
             with torch.enable_grad():
                 shift = shift.detach().requires_grad_()
-                after = torch.log_softmax(body.head(hidden + size * shift), -1)
-                kl = (before.exp() * (before - after)).sum(-1)
-                gain = self.log_likelihood(hidden, size * shift, real, wanted, towards)
-                objective = gain - self.kl * torch.where(real, kl, 0).sum()
+                after = moved(shift)
+                change = torch.where(possible, before - after, 0.0)
+                gain = math.copysign(1.0, self.now) * self.log_likelihood(after.exp(), state)
+                objective = gain.sum() - self.kl * (before.exp() * change).sum()
                 (g,) = torch.autograd.grad(objective, shift)
             total = total + g.square()
-            shift = shift.detach() + length * g / (total.sqrt() + TINY)
-        return body.head(hidden + size * shift.detach())
+            shift = shift.detach() + self.lr * abs(self.now) * g / (total.sqrt() + TINY)
+        return moved(shift)
 
-    def log_likelihood(self, hidden: Tensor, shift: Tensor, real: Tensor, wanted: Tensor, towards: Tensor) -> Tensor:
-        """Return the sum of log p(wanted | h + d), or of minus it where `towards` (B,) is -1, a number."""
+    def wrap(self, network: Any) -> Any:
+        body, states = self.classifier.body_, Remembered(self.classifier.body_.hidden)
+
+        def call(x: Tensor, t: Tensor, cond: Cond = None, mask: Tensor | None = None) -> Tensor:
+            if cond is None or SHIFT not in cond:
+                return network(x, t, cond, mask)
+            rest = {name: value for name, value in cond.items() if name != SHIFT}
+            hidden = states(x, t, rest, mask)
+            with runtime.full_precision(x.device):
+                hidden = hidden.float()
+                size = hidden.square().mean(-1, keepdim=True).sqrt()
+                return body.head(hidden + size * cond[SHIFT])
+
+        return call
+
+    def matters(self, state: Any) -> bool:
+        """Return whether anything that the classifier reads is still to come."""
+        return True
+
+    def log_likelihood(self, p: Tensor, state: Any) -> Tensor:
+        """Return log p(wanted | x), (B,), of the sequences that letters of probabilities p (B, L, K) should give."""
         raise NotImplementedError
+
+    def numbers(self, x: Tensor, t: Tensor, mask: Tensor | None) -> Tensor:
+        """Return the classifier's numbers (B, L, outputs) of what the generator's network makes of an input."""
+        with runtime.full_precision(x.device):
+            return self.head.head(self.classifier.body_.hidden(x, t, None, mask).float())
 
 
 class NOS(_Shift):
@@ -151,9 +190,10 @@ class NOS(_Shift):
     """
     for_autoregressive = False
 
-    def log_likelihood(self, hidden: Tensor, shift: Tensor, real: Tensor, wanted: Tensor, towards: Tensor) -> Tensor:
-        numbers_ = torch.where(real[..., None], self.head.head(hidden + shift), 0)
-        return (towards * self.classifier.law_.log_prob(numbers_.sum(1), real.sum(-1), wanted)).sum()
+    def log_likelihood(self, p: Tensor, state: Any) -> Tensor:
+        x, t = self.process.expected(p, state.mask)
+        numbers_ = torch.where(state.mask[..., None], self.numbers(x, t, state.mask), 0)
+        return self.classifier.law_.log_prob(numbers_.sum(1), state.mask.sum(-1), self.wanted)
 
 
 class PPLM(_Shift):
@@ -171,10 +211,15 @@ class PPLM(_Shift):
     """
     for_autoregressive = True
 
-    def log_likelihood(self, hidden: Tensor, shift: Tensor, real: Tensor, wanted: Tensor, towards: Tensor) -> Tensor:
-        still = self.head.head(hidden)
-        before = still.cumsum(1) - still  # of the positions before each
-        count = torch.arange(1, hidden.shape[1] + 1, device=hidden.device).expand(hidden.shape[:2])
-        wanted, towards = (v[:, None].expand(hidden.shape[:2]) for v in (wanted, towards))
-        log_p = self.classifier.law_.log_prob(before + self.head.head(hidden + shift), count, wanted)
-        return (towards * log_p).sum()
+    def matters(self, state: Any) -> bool:
+        return int(state.t[0]) + 1 < self.process.length  # nothing reads the last letter
+
+    def log_likelihood(self, p: Tensor, state: Any) -> Tensor:
+        i, states = int(state.t[0]), self.process.states
+        letters = p[:, i, : self.process.letters]  # if there is a next one, what it may be
+        letters = letters / letters.sum(-1, keepdim=True).clamp_min(TINY)
+        written = F.one_hot(self.process.inputs(state.x)[:, : i + 1], states).to(p.dtype)
+        x = torch.cat([written, F.pad(letters, (0, states - letters.shape[-1]))[:, None]], 1)
+        count = torch.full((len(x),), i + 2, device=x.device)
+        total = self.numbers(x, torch.zeros(len(x), device=x.device), None).sum(1)
+        return self.classifier.law_.log_prob(total, count, self.wanted)

@@ -109,6 +109,15 @@ class Process(nn.Module):
         """Return the state of finished sequences."""
         return self.noised(x0, torch.zeros(len(x0), device=x0.device), mask, torch.Generator(device=x0.device))
 
+    def expected(self, p: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the network's input for finished sequences of which letters have probabilities p (B, L, K).
+
+        Differentiable in p; where it is 0 and 1, what the network is shown of those letters.
+        """
+        x, t = self.network_input(self.settled(p.argmax(-1), mask))
+        blank = F.one_hot(x, self.states).to(p.dtype)
+        return torch.where(mask[..., None], F.pad(p, (0, self.states - p.shape[-1])), blank), t
+
     def prepared(self, denoiser: Denoiser, state: State) -> State:
         """Return a noised state with whatever else `network_input` shows beside it in sampling; most show nothing."""
         return state

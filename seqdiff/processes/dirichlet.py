@@ -149,6 +149,9 @@ class SimplexFlow(Process):
         x = F.one_hot(x0, self.letters).float() * mask[..., None]
         return State(x, torch.full((len(x0),), self.t_max, device=x0.device), mask)
 
+    def expected(self, p: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        return p * mask[..., None], torch.ones(len(p), device=p.device)
+
     def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
         logits = denoiser(*self.network_input(state), cond, state.mask)
         logits = logits if logits.dtype == torch.float64 else logits.float()

@@ -186,6 +186,11 @@ class Embedding(Process):
         x = F.embedding(x0, self.embeddings) * mask[..., None]
         return State(x, torch.zeros(len(x0), dtype=torch.long, device=x0.device), mask)
 
+    def expected(self, p: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        x = p.to(self.embeddings.dtype) @ self.embeddings * mask[..., None]
+        extra = {"estimate": x} if self.self_conditioning else {}
+        return self.network_input(State(x, torch.zeros(len(p), device=p.device), mask, extra))
+
     def reading(self, state: State) -> tuple[Tensor, Tensor]:
         """Return what each vector by itself says of its letter (B, L, K), all that it says, and the time in [0, 1]."""
         said = torch.softmax(self.log_evidence(state, self.abar.dtype), -1)
