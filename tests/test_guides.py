@@ -249,6 +249,14 @@ def test_hidden_states_move_by_adagrad(models, name, kind, wanted, gamma):
     assert float((found.exp() - plain.exp()).abs().max()) > 0.01
 
 
+@pytest.mark.parametrize(("name", "kind"), SHIFTED)
+def test_hidden_states_of_what_is_fixed_move_nothing(models, name, kind):
+    whole = models.generator(name).generate(
+        2, template="ACGTAC", guidance=models.guide(kind, name, "A", 1.0), steps=STEPS, random_state=0
+    )
+    assert whole == ["ACGTAC"] * 2
+
+
 def test_nos_and_pplm_act_beside_another_of_their_kind(models):
     """Each with a classifier of its own; what two of them want comes of both."""
     for name, kind in SHIFTED:

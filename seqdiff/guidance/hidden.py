@@ -138,6 +138,8 @@ class _Shift(Towards):
             with torch.enable_grad():
                 shift = shift.detach().requires_grad_()
                 after = moved(shift)
+                if not after.requires_grad:  # all letters are there: the network was not asked
+                    return after
                 change = torch.where(possible, before - after, 0.0)
                 gain = math.copysign(1.0, self.now) * self.log_likelihood(after.exp(), state)
                 objective = gain.sum() - self.kl * (before.exp() * change).sum()
