@@ -74,7 +74,7 @@ def test_calls_are_counted():
     assert students["calls"].tolist() == [1]
     reader = SequenceClassifier(noise_like=model, hidden=True, epochs=1).fit(X, LABELS)
     hidden = seqdiff.sweep(model, {"nos": lambda gamma: NOS(reader, "few", gamma)}, [2], n=4, verbose=0, steps=4)
-    assert hidden["calls"].tolist() == [4]
+    assert hidden["calls"].tolist() == [4 * (1 + 5)]  # five steps that each look ahead
     assert "hidden" not in vars(model.objective_.network)  # as it was
 
 
