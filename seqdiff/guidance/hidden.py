@@ -18,7 +18,6 @@ right, PPLM, the state that predicts the next letter does, and x(d) is the prefi
 from __future__ import annotations
 
 import math
-import numbers
 from typing import Any
 
 import torch
@@ -27,7 +26,7 @@ from torch.nn import functional as F
 
 from seqdiff import runtime
 from seqdiff.guidance.base import Cond, Predict
-from seqdiff.guidance.towards import Towards
+from seqdiff.guidance.towards import Towards, check_ascent
 from seqdiff.processes import Autoregressive
 
 TINY = 1e-10
@@ -98,11 +97,7 @@ class _Shift(Towards):
         self, classifier: Any, y: Any, gamma: Any = 1.0, steps: int = 5, lr: float = 0.1, kl: float = 0.01
     ) -> None:
         super().__init__(classifier, y, gamma)
-        if not isinstance(steps, numbers.Integral) or isinstance(steps, bool) or steps < 0:
-            raise ValueError(f"steps={steps!r} is not possible; give a whole number of at least 0")
-        for name, value in (("lr", lr), ("kl", kl)):
-            if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value < 1e6:
-                raise ValueError(f"{name}={value!r} is not possible; give a number of at least 0")
+        check_ascent(steps, lr=lr, kl=kl)
         head = getattr(classifier, "head_", None)
         if head is None:
             raise ValueError(

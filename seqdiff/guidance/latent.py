@@ -11,14 +11,13 @@ its own log p(y): nothing is averaged over a batch, so that it does not matter w
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import torch
 from torch import Tensor
 
 from seqdiff.guidance.base import Cond
-from seqdiff.guidance.towards import Towards, gradient
+from seqdiff.guidance.towards import Towards, check_ascent, gradient
 from seqdiff.processes import Embedding
 
 
@@ -62,10 +61,7 @@ class LatentClassifier(Towards):
 
     def __init__(self, classifier: Any, y: Any, strength: Any = 1.0, steps: int = 3, lr: float = 0.1) -> None:
         super().__init__(classifier, y, strength, "strength")
-        if not isinstance(steps, numbers.Integral) or isinstance(steps, bool) or steps < 0:
-            raise ValueError(f"steps={steps!r} is not possible; give a whole number of at least 0")
-        if not isinstance(lr, numbers.Real) or isinstance(lr, bool) or not 0 <= lr < 1e6:
-            raise ValueError(f"lr={lr!r} is not possible; give a number of at least 0")
+        check_ascent(steps, lr=lr)
         self.steps, self.lr = int(steps), float(lr)
 
     def bind(self, model: Any, n: int, cond: Cond) -> Towards:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import numbers
 from collections.abc import Callable
 from typing import Any
 
@@ -94,6 +95,15 @@ class Towards(Strong):
 
 def _named(thing: Any) -> str:
     return repr(thing) if isinstance(thing, (str, int, float, type(None))) else f"a {type(thing).__name__}"
+
+
+def check_ascent(steps: Any, **sizes: Any) -> None:
+    """Raise a ValueError if a number of steps along a gradient, or one of their sizes, is not possible."""
+    if not isinstance(steps, numbers.Integral) or isinstance(steps, bool) or steps < 0:
+        raise ValueError(f"steps={steps!r} is not possible; give a whole number of at least 0")
+    for name, value in sizes.items():
+        if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= float(value) < 1e6:
+            raise ValueError(f"{name}={value!r} is not possible; give a number of at least 0")
 
 
 def gradient(log_p: Callable[[Tensor], Tensor], x: Tensor, mask: Tensor) -> Tensor:
