@@ -97,6 +97,11 @@ def add_model_options(parser: argparse.ArgumentParser, models: Sequence[str] = F
     parser.add_argument("--verbose", type=int, default=0)
 
 
+def strengths(text: str) -> list[float]:
+    """Return numbers with commas between."""
+    return [float(part) for part in text.split(",") if part]
+
+
 def begin() -> None:
     """Print where this runs, and the command."""
     print(machine())

@@ -14,7 +14,7 @@ from typing import Any
 
 import pandas as pd
 from chip_motifs import MATRICES, load_peaks
-from common import Rows, add_model_options, begin, cpu_seconds, kept_model, make_models
+from common import Rows, add_model_options, begin, cpu_seconds, kept_model, make_models, strengths
 
 from seqdiff import SequenceClassifier
 from seqdiff.evaluation import copied_fraction, diversity
@@ -27,8 +27,8 @@ def main() -> None:
     add_model_options(parser, ("MaskedDiffusion", "Autoregressive"))
     parser.add_argument("--samples", type=int, default=1000, help="of each class")
     parser.add_argument("--steps", type=int)
-    parser.add_argument("--free", default="1,1.5,2,3,5", help="strengths of classifier-free guidance")
-    parser.add_argument("--based", default="0,1,2,4,8", help="strengths of classifier-based guidance")
+    parser.add_argument("--free", type=strengths, default="1,1.5,2,3,5", help="strengths of classifier-free guidance")
+    parser.add_argument("--based", type=strengths, default="0,1,2,4,8", help="strengths of classifier-based guidance")
     parser.add_argument("--keep", metavar="FOLDER", help="leave the generators there, or take them from there")
     parser.add_argument("--picture", metavar="FILE", help="a .png")
     args = parser.parse_args()
@@ -63,9 +63,9 @@ def main() -> None:
         print(f"classifier: {cpu_seconds() - start:.0f} CPU-s, {right:.3f} of the test peaks right", flush=True)
         way = FUDGE if name == "Autoregressive" else ClassifierBased
         runs: list[tuple[str, float, dict[str, dict[str, Any]]]] = []
-        for g in map(float, args.free.split(",")):
+        for g in args.free:
             runs.append(("ClassifierFree", g, {k: {"y": k, "guidance": ClassifierFree(g)} for k in MATRICES}))
-        for g in map(float, args.based.split(",")):
+        for g in args.based:
             runs.append((way.__name__, g, {k: {"guidance": way(classifier, k, g)} for k in MATRICES}))
         for guide, gamma, options in runs:
             start = cpu_seconds()

@@ -23,7 +23,7 @@ from seqdiff.guidance import FUDGE, NOS, PPLM, ClassifierBased, ClassifierFree, 
 
 MODELS = ("MaskedDiffusion", "UniformDiffusion", "SCUD", "Autoregressive", "DirichletFM", "EmbeddingDiffusion")
 LETTERS = ("MaskedDiffusion", "UniformDiffusion", "SCUD")  # whose states are letters, so that each can be tried
-VECTORS = ("DirichletFM", "EmbeddingDiffusion")
+TEMPLATE = "N" * 20 + "TATAAT" + "N" * 24
 
 
 def count_a(sequences: list[str]) -> list[int]:
@@ -37,18 +37,17 @@ def guides(name: str, classifier: Any, hidden: Any) -> dict[str, dict[str, Any]]
     if name == "Autoregressive":
         found["FUDGE(2)"] = {"guidance": FUDGE(classifier, "box", 2.0)}
         found["PPLM(2)"] = {"guidance": PPLM(hidden, "box", 2.0)}
-        found["LookAhead, 8 particles"] = {"guidance": LookAhead(8), "template": "N" * 20 + "TATAAT" + "N" * 24}
+        found["LookAhead, 8 particles"] = {"guidance": LookAhead(8), "template": TEMPLATE}
     else:
         found["ClassifierBased(2)"] = {"guidance": ClassifierBased(classifier, "box", 2.0)}
     if name in LETTERS:
         found["ClassifierBased(2), exact"] = {"guidance": ClassifierBased(classifier, "box", 2.0, exact=True)}
+        found["NOS(2)"] = {"guidance": NOS(hidden, "box", 2.0)}
     if name == "EmbeddingDiffusion":
         found["LatentClassifier(2)"] = {"guidance": LatentClassifier(classifier, "box", 2.0)}
-    if hidden is not None and name != "Autoregressive":
-        found["NOS(2)"] = {"guidance": NOS(hidden, "box", 2.0)}
     found["Reward, 8 particles"] = {"guidance": Reward(count_a, particles=8)}
     found["Reward, 8 particles, SVDD"] = {"guidance": Reward(count_a, particles=8, method="svdd")}
-    return found | {"forbid GGTCTC": {"forbid": "GGTCTC"}, "template": {"template": "N" * 20 + "TATAAT" + "N" * 24}}
+    return found | {"forbid GGTCTC": {"forbid": "GGTCTC"}, "template": {"template": TEMPLATE}}
 
 
 def main() -> None:
@@ -67,7 +66,8 @@ def main() -> None:
         device = next(model.objective_.parameters()).device
         clock = cpu_seconds if device.type == "cpu" else time.perf_counter
         classifier = SequenceClassifier(noise_like=model, epochs=1).fit(X, y)
-        hidden = None if name in VECTORS else SequenceClassifier(noise_like=model, hidden=True, epochs=1).fit(X, y)
+        by_hidden = name in (*LETTERS, "Autoregressive")
+        hidden = SequenceClassifier(noise_like=model, hidden=True, epochs=1).fit(X, y) if by_hidden else None
         ways = {"none": {}} | guides(name, classifier, hidden)
         turns = np.zeros((args.turns, len(ways)))
         for turn in range(-1, args.turns):  # the first is to get ready

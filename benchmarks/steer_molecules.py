@@ -20,7 +20,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from common import Rows, add_model_options, begin, cpu_seconds, data_file, kept_model, make_models
+from common import Rows, add_model_options, begin, cpu_seconds, data_file, kept_model, make_models, strengths
 from smiles import canonical, letters_of
 
 from seqdiff import SequenceClassifier
@@ -45,20 +45,15 @@ def properties(sequences: Sequence[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=PROPERTIES)
 
 
-def strengths(text: str) -> list[float]:
-    """Return numbers with commas between."""
-    return [float(part) for part in text.split(",") if part]
-
-
 def main() -> None:
     """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add_model_options(parser, ("Autoregressive", "MaskedDiffusion"))
     parser.add_argument("--samples", type=int, default=500)
     parser.add_argument("--letters", choices=("characters", "atoms"), default="characters")
-    parser.add_argument("--free", default="1,2,3,5", help="strengths of classifier-free guidance")
-    parser.add_argument("--based", default="0,1,2,4", help="strengths of classifier-based guidance")
-    parser.add_argument("--moved", default="1,4", help="strengths of guidance by hidden states")
+    parser.add_argument("--free", type=strengths, default="1,2,3,5", help="strengths of classifier-free guidance")
+    parser.add_argument("--based", type=strengths, default="0,1,2,4", help="strengths of classifier-based guidance")
+    parser.add_argument("--moved", type=strengths, default="1,4", help="strengths of guidance by hidden states")
     parser.add_argument("--keep", metavar="FOLDER", help="leave the generators there, or take them from there")
     args = parser.parse_args()
     begin()
@@ -91,15 +86,15 @@ def main() -> None:
         way, mover = (FUDGE, PPLM) if name == "Autoregressive" else (ClassifierBased, NOS)
         for aim in PROPERTIES:
             labels = np.where(y[aim] >= wanted[aim], "high", "other")
-            classifier = SequenceClassifier(noise_like=model).fit(X, labels) if strengths(args.based) else None
+            classifier = SequenceClassifier(noise_like=model).fit(X, labels) if args.based else None
             runs: list[tuple[str, float, dict[str, Any]]] = []
-            for g in strengths(args.free):
+            for g in args.free:
                 runs.append(("ClassifierFree", g, {"y": {aim: wanted[aim]}, "guidance": ClassifierFree(g)}))
-            for g in strengths(args.based):
+            for g in args.based:
                 runs.append((way.__name__, g, {"guidance": way(classifier, "high", g)}))
-            if strengths(args.moved):
+            if args.moved:
                 hidden = SequenceClassifier(noise_like=model, hidden=True).fit(X, labels)
-                for g in strengths(args.moved):
+                for g in args.moved:
                     runs.append((mover.__name__, g, {"guidance": mover(hidden, "high", g)}))
             for guide, gamma, options in runs:
                 start = cpu_seconds()

@@ -28,6 +28,7 @@ from seqdiff import runtime
 from seqdiff.guidance.base import Cond, Predict
 from seqdiff.guidance.towards import Towards, check_ascent
 from seqdiff.processes import Autoregressive
+from seqdiff.processes.base import same_tensors
 
 TINY = 1e-10
 SHIFT = "shift of hidden states"  # under which d travels with the conditions, of which processes choose rows
@@ -75,7 +76,7 @@ class Remembered:
     def __call__(self, x: Tensor, t: Tensor, cond: dict[str, Tensor], mask: Tensor | None) -> Tensor:
         asked = {"x_t": x, "time": t, **({} if mask is None else {"real": mask}), **cond}
         for known, hidden in self.known:
-            if known.keys() == asked.keys() and all(torch.equal(known[k], v) for k, v in asked.items()):
+            if same_tensors(known, asked):
                 return hidden
         with torch.no_grad():
             hidden = self.hidden(x, t, cond or None, mask)
@@ -167,11 +168,6 @@ class _Shift(Towards):
         """Return log p(wanted | x), (B,), of the sequences that letters of probabilities p (B, L, K) should give."""
         raise NotImplementedError
 
-    def numbers(self, x: Tensor, t: Tensor, mask: Tensor | None) -> Tensor:
-        """Return the classifier's numbers (B, L, outputs) of what the generator's network makes of an input."""
-        with runtime.full_precision(x.device):
-            return self.head.head(self.classifier.body_.hidden(x, t, None, mask).float())
-
 
 class NOS(_Shift):
     __doc__ = f"""Steer a diffusion by a classifier of its own hidden states.
@@ -190,8 +186,7 @@ class NOS(_Shift):
 
     def log_likelihood(self, p: Tensor, state: Any) -> Tensor:
         x, t = self.process.expected(p, state.mask)
-        numbers_ = torch.where(state.mask[..., None], self.numbers(x, t, state.mask), 0)
-        return self.classifier.law_.log_prob(numbers_.sum(1), state.mask.sum(-1), self.wanted)
+        return self.classifier.log_likelihood(x, t, state.mask, self.wanted)
 
 
 class PPLM(_Shift):
@@ -213,11 +208,8 @@ class PPLM(_Shift):
         return int(state.t[0]) + 1 < self.process.length  # nothing reads the last letter
 
     def log_likelihood(self, p: Tensor, state: Any) -> Tensor:
-        i, states = int(state.t[0]), self.process.states
-        letters = p[:, i, : self.process.letters]  # if there is a next one, what it may be
-        letters = letters / letters.sum(-1, keepdim=True).clamp_min(TINY)
-        written = F.one_hot(self.process.inputs(state.x)[:, : i + 1], states).to(p.dtype)
-        x = torch.cat([written, F.pad(letters, (0, states - letters.shape[-1]))[:, None]], 1)
-        count = torch.full((len(x),), i + 2, device=x.device)
-        total = self.numbers(x, torch.zeros(len(x), device=x.device), None).sum(1)
-        return self.classifier.law_.log_prob(total, count, self.wanted)
+        letters = p[:, : int(state.t[0]) + 2, : self.process.letters]  # the last of them is not read yet
+        letters = letters / letters.sum(-1, keepdim=True).clamp_min(TINY)  # if there is a next one, what it may be
+        t, whole = torch.zeros(len(p), device=p.device), torch.ones_like(letters[..., 0], dtype=torch.bool)
+        x = F.pad(letters, (0, self.process.states - self.process.letters))
+        return self.classifier.log_likelihood(x, t, whole, self.wanted)

@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqdiff.processes.base import Cond, Denoiser, Process, State, masked_sum
+from seqdiff.processes.base import Cond, Denoiser, Process, State, masked_sum, same_tensors
 from seqdiff.processes.categorical import sample_categorical
 from seqdiff.runtime import Generators, uniform
 
@@ -80,8 +80,10 @@ class Autoregressive(Process):
         return self.letters + self.ends
 
     def inputs(self, x: Tensor) -> Tensor:
-        """Return the sequences shifted right behind the start symbol, (B, L)."""
-        return torch.cat([torch.full_like(x[:, :1], self.letters), x[:, :-1]], 1)
+        """Return the sequences shifted right behind the start symbol: letters (B, L), or vectors (B, L, states)."""
+        start = torch.full((len(x), 1), self.letters, device=x.device)
+        start = F.one_hot(start, self.states) if x.is_floating_point() else start
+        return torch.cat([start.to(x.dtype), x[:, :-1]], 1)
 
     def ended(self, x0: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return the sequences with their end token, number K, where they have one, and which positions are real.
@@ -220,7 +222,7 @@ class Reading:
 
     def serves(self, inputs: Tensor, cond: Cond) -> bool:
         n = self.letters.shape[1]
-        return n <= inputs.shape[1] and torch.equal(self.letters, inputs[:, :n]) and _equal(self.cond, cond)
+        return n <= inputs.shape[1] and torch.equal(self.letters, inputs[:, :n]) and same_tensors(self.cond, cond)
 
 
 class Memory:
@@ -256,9 +258,3 @@ class Memory:
         assert logits is not None and cache is not None
         self.readings = (Reading(cond, inputs, cache, logits), *others)[: self.LIMIT]
         return logits
-
-
-def _equal(a: Cond, b: Cond) -> bool:
-    if a is None or b is None:
-        return a is b
-    return a is b or (a.keys() == b.keys() and all(v is b[k] or torch.equal(v, b[k]) for k, v in a.items()))

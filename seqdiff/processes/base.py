@@ -164,6 +164,13 @@ class Process(nn.Module):
         return state.x
 
 
+def same_tensors(a: Cond, b: Cond) -> bool:
+    """Return whether two conditions, or other tensors by name, are the same ones with the same numbers."""
+    if a is None or b is None:
+        return a is b
+    return a is b or (a.keys() == b.keys() and all(v is b[k] or torch.equal(v, b[k]) for k, v in a.items()))
+
+
 def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
     """Sum (B, L) over real positions; what stands at the others, nan included, does not count."""
     return torch.where(mask, values, torch.zeros((), dtype=values.dtype, device=values.device)).sum(-1)

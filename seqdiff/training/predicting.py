@@ -195,6 +195,7 @@ class HiddenHead(nn.Module):
     def forward(
         self, x: Tensor, t: Tensor, cond: dict[str, Tensor] | None = None, mask: Tensor | None = None
     ) -> Tensor:
-        with torch.no_grad():
+        # the body learns nothing, but a guide may ask how vectors x would have to be
+        with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
             hidden = self.body.hidden(x, t, cond, mask)
         return self.head(hidden)
