@@ -88,7 +88,7 @@ def trajectory(
     (11, torch.Size([2, 5]))
     """
     guidance = guidance or Guidance()
-    state = process.prior(mask, generator)
+    state = guidance.start(process, process.prior(mask, generator))
     yield state
     levels = list(process.levels(state, steps))
     walk = Walk(process, denoiser, cond, temperature, generator)

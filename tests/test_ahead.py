@@ -19,6 +19,10 @@ def toy() -> Labelled:
     return Labelled()
 
 
+def ahead(particles: int, allowed: torch.Tensor):
+    return LookAhead(particles).template(processes.Autoregressive(3, 3), allowed)
+
+
 def written(toy: Labelled, guide, n: int) -> torch.Tensor:
     """Return samples (n, 3) of the exact autoregressive model under a guide."""
     process = processes.Autoregressive(3, 3)
@@ -57,7 +61,7 @@ def allowed_by(name: str) -> torch.Tensor:
 @pytest.mark.parametrize("name", TEMPLATES)
 def test_looking_forward_is_the_law_given_the_template(toy, name):
     allowed = allowed_by(name)
-    x = written(toy, LookAhead(32).template(allowed), 3000)
+    x = written(toy, ahead(32, allowed), 3000)
     assert allowed[torch.arange(3), x].all()
     assert distance(toy, x, given(toy, allowed)) < 0.05
 
@@ -68,19 +72,19 @@ def test_without_looking_it_is_another_law(toy):
     law = given(toy, allowed)
     plain, two, many = (
         distance(toy, written(toy, guide, 3000), law)
-        for guide in (Template(allowed), LookAhead(2).template(allowed), LookAhead(64).template(allowed))
+        for guide in (Template(allowed), ahead(2, allowed), ahead(64, allowed))
     )
     assert plain > 0.1 and many < 0.04 and many + 0.02 < two < plain - 0.02
 
 
 def test_looking_forward_to_nothing_is_the_model(toy):
     everything = torch.ones(3, 3, dtype=torch.bool)
-    assert distance(toy, written(toy, LookAhead(8).template(everything), 3000), toy.p) < 0.04
+    assert distance(toy, written(toy, ahead(8, everything), 3000), toy.p) < 0.04
 
 
 def test_each_sample_looks_forward_to_its_own_template(toy):
     both = torch.stack([allowed_by("last"), allowed_by("ends")])[torch.arange(2000) % 2]
-    x = written(toy, LookAhead(32).template(both), 2000)
+    x = written(toy, ahead(32, both), 2000)
     for i, name in enumerate(("last", "ends")):
         assert distance(toy, x[i::2], given(toy, allowed_by(name))) < 0.07
 

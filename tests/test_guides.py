@@ -296,8 +296,6 @@ def test_nos_and_pplm_act_beside_another_of_their_kind(models):
         (lambda m: m.generator("autoregressive").generate(
             2, guidance=[LookAhead(), Reward(share_of_a)], template="NNNNNA"),
          "guidance holds Reward and LookAhead, which each choose among rows"),
-        (lambda m: m.generator("masked").generate(2, guidance=[LookAhead()], template="NNNNNA"),
-         "LookAhead is for Autoregressive"),
         (lambda m: m.generator("autoregressive").generate(
             2, guidance=[LookAhead(4), LookAhead(8)], template="NNNNNA"), "guidance holds 2 LookAhead"),
         (lambda m: m.generator("autoregressive").generate(2, guidance=LookAhead()), "no template to look forward to"),
@@ -323,7 +321,7 @@ def test_nos_and_pplm_act_beside_another_of_their_kind(models):
         (lambda m: Reward(share_of_a, np.nan), "strength=nan is not possible"),
         (lambda m: Reward(share_of_a, particles=3), "particles=3 is not possible; give a power of two"),
         (lambda m: Reward(share_of_a, particles=512), "particles=512 is not possible; give a power of two"),
-        (lambda m: LookAhead(1), "particles=1 is not possible; give a power of two"),
+        (lambda m: LookAhead(3), "particles=3 is not possible; give a power of two"),
         (lambda m: Reward(share_of_a, method="best"), "method='best' is not known; give one of 'feynman-kac', 'svdd'"),
         (lambda m: Reward(share_of_a, checks=0), "checks=0 is not possible"),
         (lambda m: ClassifierFree("much"), "gamma='much' is not possible"),

@@ -20,9 +20,11 @@ class Autoregressive(SequenceGenerator):
 
     Where the training sequences have several lengths, an end token says where a sequence stops, and its probability is
     part of the likelihood; sequences longer than any in training have probability 0. With one length there is no end
-    token. `generate` writes until the end token where neither `length` nor `template` is given. With either the end is
-    neither drawn nor allowed to come early; letters are drawn from left to right, so what is fixed at a later position
-    (a template's letters, the length) has no influence on the letters before it. One network call writes one letter of
+    token. `generate` draws letters until the end token. Where `length` or a template fixes the length, samples follow
+    p(x | length) in the limit of many particles, of which each takes 64: they are weighted by how likely the end is to
+    come there and not before. Letters are drawn from left to right, so letters that a template fixes at a later
+    position have no influence on those before it unless particles look ahead (`LookAhead`; `infill` and `mutate` do so
+    without being asked). One network call writes one letter of
     all sequences: `steps` of `generate`, `times` and `random_state` of `score_samples` are accepted and not used. A
     signal (`y` of shape (n, L, C)) is seen from left to right too.
 

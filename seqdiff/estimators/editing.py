@@ -21,7 +21,7 @@ from seqdiff.data.overlapping import OverlappingKmers
 from seqdiff.data.vocabularies import PieceAlphabet, WordAlphabet
 from seqdiff.data.writing import check_output
 from seqdiff.estimators import parameters
-from seqdiff.estimators.generating import Order
+from seqdiff.estimators.generating import PARTICLES, Order
 
 DRAWS = 100
 """How often positions to mutate are drawn anew while the letters that stay hold a forbidden word."""
@@ -128,6 +128,12 @@ class EditingMixin:
     ) -> list[str]:
         """Write some positions of sequences anew; all others stay.
 
+        Variants follow the model's p(x | the letters that stay): for `MaskedDiffusion`, `SCUD` and `DirichletFM`, whose
+        networks see these letters from the start, as well as its samples follow p(x); for the others in the limit of
+        many particles, of which each variant takes 16, or 64 of `Autoregressive` (``guidance=LookAhead(64)`` takes
+        more, ``LookAhead(1)`` the mask alone). Beside a guide that chooses among particles itself, such as `Reward`, it
+        is the mask alone.
+
         Parameters
         ----------
         sequences : str, path, list, array, Series, DataFrame or Biopython records
@@ -194,7 +200,9 @@ class EditingMixin:
     ) -> list[str]:
         """Propose variants that differ from sequences in exactly so many positions.
 
-        Which positions is drawn, all alike; what stands there, anything but the present letter, is the model's choice.
+        Which positions is drawn, all alike; what stands there follows the model's p(x | the letters that stay, none of
+        the present letters at these positions), in the limit of many particles, of which each variant takes some where
+        the network cannot be shown this from the start; see `infill`.
 
         Parameters
         ----------
@@ -302,4 +310,6 @@ class EditingMixin:
         """Return the order of n variants of each sequence with these allowed letters (N n, L, K)."""
         lengths = torch.from_numpy(originals.lengths[rows])
         mask = torch.arange(allowed.shape[1]) < lengths[:, None]
-        return self._ordered(mask, y, allowed, guidance, words, steps, temperature, seed, each=n)
+        return self._ordered(
+            mask, y, allowed, guidance, words, steps, temperature, seed, each=n, particles=PARTICLES
+        )

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
+from torch.nn import functional as F
 
 from seqdiff import runtime
 from seqdiff.data import Forbidden, parse_template
@@ -22,12 +23,15 @@ from seqdiff.data.letters import shorten
 from seqdiff.data.writing import check_output, write_sequences
 from seqdiff.estimators import parameters
 from seqdiff.estimators.encoding import encode_condition
-from seqdiff.guidance import Avoid, Chain, Guidance, LookAhead, Template
+from seqdiff.guidance import Avoid, Chain, Guidance, LookAhead
 from seqdiff.processes import State
 from seqdiff.sampling import in_batches, trajectory
 
 TRIES = 20
 """How often a sample that holds a forbidden word is made anew."""
+PARTICLES, PREFIXES = 16, 64
+"""Particles of `LookAhead` where it is not given: in `infill` and `mutate`; more where letters are written from left to
+right, which is cheaper and looks forward less far, then also for lengths that the end token has to come to."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +98,10 @@ class GeneratingMixin:
         template : str or list, optional
             Letters allowed at each position: a string of letters, IUPAC symbols (N any base, X any amino acid) and,
             where letters are single characters, sets such as ``[AVI]``; or a list with the allowed letters of each
-            position (None: any). Every sample satisfies it exactly; a template fixes the length.
+            position (None: any). Every sample satisfies it exactly; a template fixes the length. Fixed letters of
+            `MaskedDiffusion` and `SCUD` and every template of `DirichletFM` are shown to the network: samples follow
+            p(x | template) as well as they follow p(x) without. Elsewhere, and for sets of letters, free letters are
+            drawn before they have seen what is fixed; ``guidance=LookAhead(16)`` makes up for it, at 16 times the cost.
         guidance : Guidance or list of them, optional
             Of `seqdiff.guidance`; several act one after the other.
         forbid : str, int or list of them, optional
@@ -108,7 +115,8 @@ class GeneratingMixin:
         temperature : float
             Below 1 the likelier letters are preferred.
         length : int or array of n, optional
-            Length of the sequences, where the training data had several.
+            Length of the sequences, where the training data had several. `Autoregressive`, which itself draws where a
+            sequence ends, takes 64 particles for each sample to follow p(x | length) (`LookAhead`).
         random_state : int, optional
             None draws fresh entropy, so that two calls differ; the seed is kept in `seed_` and written to `out`.
 
@@ -201,9 +209,10 @@ class GeneratingMixin:
         Where a guide makes each of several rows, of so many fewer, and one row of each is shown.
         """
         check_is_fitted(self, "objective_")
-        parameters.check_number("n", n, numbers.Integral, 1, runtime.CHUNK // Chain(as_guides(guidance)).copies)
+        parameters.check_number("n", n, numbers.Integral, 1, runtime.CHUNK)
         seed = parameters.check_seed(random_state)
         order = self._order(n, y, template, guidance, None, steps, temperature, length, seed)
+        parameters.check_number("n", n, numbers.Integral, 1, runtime.CHUNK // order.guide.copies)
         return next(self._run(order, torch.arange(n, device=order.mask.device), seed))
 
     def _order(self, n, y, template, guidance, words, steps, temperature, length, seed) -> Order:
@@ -223,21 +232,36 @@ class GeneratingMixin:
             mask = torch.zeros_like(mask)  # no position is known to be real: the process says where sequences end
         return self._ordered(mask, y, allowed, guidance, words, steps, temperature, seed)
 
-    def _ordered(self, mask, y, allowed, guidance, words, steps, temperature, seed, each: int = 1) -> Order:
+    def _ordered(
+        self, mask, y, allowed, guidance, words, steps, temperature, seed, each: int = 1, particles: int = 1
+    ) -> Order:
         """Return an order for sequences of a mask (n, L) with allowed letters (L, K), (n, L, K) or None.
 
-        Of n samples, `each` stand next to one another that share a y.
+        Of n samples, `each` stand next to one another that share a y. A template takes so many `particles` where
+        `guidance` does not say.
         """
         device, (n, width) = next(self.objective_.parameters()).device, mask.shape
-        guides = as_guides(guidance)
+        guides, process, lengths = as_guides(guidance), self.objective_.process, None
+        allowed = None if allowed is None else torch.from_numpy(allowed).to(device)
+        if process.models_length and process.ends and bool(mask.any()):
+            # The process draws where sequences end, under a template that lets it be nowhere else.
+            allowed = (
+                torch.ones(width, process.letters, dtype=torch.bool, device=device) if allowed is None else allowed
+            )
+            lengths, particles = mask.sum(-1).to(device), PREFIXES
+            mask = torch.zeros(n, min(int(lengths.max()) + 1, process.length), dtype=torch.bool)
         if allowed is not None:
             ahead = [guide for guide in guides if isinstance(guide, LookAhead)]
             if len(ahead) > 1:
                 raise ValueError(f"guidance holds {len(ahead)} LookAhead, but the template is one; give one of them")
             guides = [guide for guide in guides if guide not in ahead]
-            allowed = torch.from_numpy(allowed).to(device)
-            guides.append((ahead[0].template if ahead else Template)(allowed))
+            alone = not any(guide.copies > 1 for guide in guides)
+            particles = PREFIXES if particles > 1 and process.models_length else particles
+            looking = ahead[0] if ahead else LookAhead(particles if alone else 1)
+            guides.append(looking.template(process, allowed, lengths, process.length if lengths is not None else 0))
         if words is not None:
+            if allowed is not None:  # the end token's place may hold anything
+                allowed = F.pad(allowed, (0, 0, 0, mask.shape[1] - width), value=True)
             guides.append(Avoid(words.patterns, allowed))
         if y is not None and self.target_ is None:
             raise ValueError("y was given, but this model was fitted without labels; fit(X, y) first")
@@ -246,6 +270,8 @@ class GeneratingMixin:
             parameters.check_signal(y, width, self.length_law_.max_length)
         cond = None if y is None else encode_condition(self.target_, y, n // each, width, device)
         cond = None if cond is None else {name: rows.repeat_interleave(each, 0) for name, rows in cond.items()}
+        if cond is not None and "signal" in cond and mask.shape[1] > width:  # the end token has a place of its own
+            cond["signal"] = F.pad(cond["signal"], (0, 0, 0, mask.shape[1] - width))
         return Order(mask.to(device), cond, Chain(guides).bind(self, n, cond), steps, temperature)
 
     def _run(self, order: Order, which: Tensor, seed: int) -> Iterator[Iterator[State]]:

@@ -56,6 +56,10 @@ class Guidance:
         """Return what is called in place of the network."""
         return network
 
+    def start(self, process: Any, state: Any) -> Any:
+        """Return the state that generation starts from, made of the one that the process has drawn."""
+        return state
+
     def clean(self, predict: Predict, state: Any, cond: Cond, generator: Any) -> Tensor:
         """Return log p(x0 | x_t), (B, L, K)."""
         return predict(cond)
@@ -106,6 +110,11 @@ class Chain(Guidance):
         for guide in self.guides:
             network = guide.wrap(network)
         return network
+
+    def start(self, process: Any, state: Any) -> Any:
+        for guide in self.guides:
+            state = guide.start(process, state)
+        return state
 
     def clean(self, predict: Predict, state: Any, cond: Cond, generator: Any) -> Tensor:
         for guide in self.guides:

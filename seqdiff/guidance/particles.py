@@ -51,7 +51,7 @@ def check_particles(particles: Any) -> None:
 def resampled(log_weight: Tensor, last: bool, generator: Generators) -> tuple[Tensor, Tensor]:
     """Return which rows go on, (groups, particles), and their weights: where these are even enough, all as they are.
 
-    In the end all groups are drawn by their weights.
+    Log-weights are 0 where the rows of a group were chosen anew. In the end all are drawn by their weights.
     """
     weight = probabilities(log_weight)
     uneven = 1 / weight.square().sum(-1, keepdim=True) < UNEVEN * weight.shape[1]

@@ -163,8 +163,8 @@ class Autoregressive(Process):
         """Return log p(x0 | prefix), (B, L, K); where lengths are open (B, L, K + 1), the end last.
 
         The letters written are certain, the next one is predicted, of those after it nothing is known. What is fixed
-        or ruled out at a later position (a template, a length) therefore has no influence on the letters before it:
-        it is satisfied, but the sequence is not drawn from the model's law given that it is.
+        or ruled out at a later position therefore has no influence on the letters before it; what that costs, and how
+        it is made up for, says guidance/ahead.py.
         """
         i, (rows, length) = int(state.t[0]) if len(state.t) else 0, state.x.shape
         still_open = state.extra.get("open")
@@ -193,6 +193,21 @@ class Autoregressive(Process):
         else:
             logits = state.extra["memory"].read(advance, inputs[:, : i + 1], cond)
         return logits if logits.dtype == torch.float64 else logits.float()
+
+    def foreseen(self, state: State) -> Tensor:
+        """Return True at the next letter of the sequences that go on, or may end there."""
+        i = int(state.t[0]) if len(state.t) else 0
+        here = torch.arange(state.x.shape[1], device=state.x.device) == i
+        goes_on = state.mask | state.extra["open"][:, None] if "open" in state.extra else state.mask
+        return here & goes_on
+
+    def log_prob(self, kernel: Tensor, state: State, target: int, reached: State) -> Tensor:
+        letter, goes_on = reached.x[:, target], state.mask[:, target]
+        if "open" in state.extra:
+            goes_on = goes_on | state.extra["open"]
+            letter = torch.where(state.extra["open"] & ~reached.extra["open"], self.letters, letter)
+        log_p = kernel[:, target].gather(-1, letter[:, None]).squeeze(-1)
+        return torch.where(goes_on, log_p, 0.0)
 
     def shown(self, state: State) -> Tensor:
         written = torch.arange(state.x.shape[1], device=state.x.device) < state.t[:, None]

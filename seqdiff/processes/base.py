@@ -55,6 +55,8 @@ class Process(nn.Module):
 
     bound: ClassVar[Literal["exact", "elbo"] | None] = None
     """What `bound_terms` add up to: minus the log-likelihood, an upper bound of it, or nothing that is known."""
+    shows_known: ClassVar[Literal["letters", "sets"] | None] = None
+    """What `given` can show the network from the start: single letters, any sets of letters, or nothing."""
     models_length: ClassVar[bool] = False
     """Whether the process itself says how likely a length is; if not, that is a law of its own (data/lengths.py)."""
 
@@ -78,6 +80,34 @@ class Process(nn.Module):
     def prior(self, mask: Tensor, generator: Generators) -> State:
         """Draw the state that generation starts from."""
         raise NotImplementedError
+
+    def given(self, state: State, log_allowed: Tensor) -> tuple[State, Tensor]:
+        """Return the prior's state with what is known of the letters shown in it, and where that is so.
+
+        Generation from there samples p(x0 | what is known) as well as it samples p(x0) without.
+
+        Parameters
+        ----------
+        state : State
+            Of `prior`.
+        log_allowed : Tensor
+            (B, L, K) 0 for the letters that a position may have, -inf for the others.
+
+        Returns
+        -------
+        State
+        Tensor
+            Booleans (B, L), True where nothing is left for a mask on p(x0 | x_t) to rule out.
+        """
+        return state, torch.zeros_like(state.mask)
+
+    def foreseen(self, state: State) -> Tensor:
+        """Return booleans (B, L), True where `predict` says more of a letter than that it is not known yet."""
+        return state.mask
+
+    def log_prob(self, kernel: Tensor, state: State, target: Any, reached: State) -> Tensor:
+        """Return the log-density (B,) of the step from `state` to `reached` by a kernel; 0 where nothing is drawn."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how likely a step is")
 
     def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
         """Return the training loss (B,) in nats: an unbiased estimate of the bound where there is one."""

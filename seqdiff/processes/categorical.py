@@ -20,7 +20,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqdiff.processes.base import Cond, Denoiser, Process, State
+from seqdiff.processes.base import Cond, Denoiser, Process, State, masked_sum
 from seqdiff.runtime import Generators, uniform
 
 
@@ -46,6 +46,12 @@ def sample_categorical(log_p: Tensor, generator: Generators) -> Tensor:
     # u < total, so at least the last positive letter is past it; a letter of probability 0 adds nothing to the sum
     # before it and is never the first past u.
     return (cumulative <= u).sum(-1).clamp_max(log_p.shape[-1] - 1)
+
+
+def single_letters(log_allowed: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Return where a position may have only one letter, booleans (B, L), and which, (B, L)."""
+    single = (log_allowed > -torch.inf).sum(-1) == 1
+    return single & mask, log_allowed.argmax(-1)
 
 
 def stratified(n: int, generator: Generators, device: torch.device) -> Tensor:
@@ -86,6 +92,9 @@ class CategoricalProcess(Process):
 
     def kernel(self, log_p0: Tensor, state: State, target: Any) -> Tensor:
         return self.posterior(log_p0, state, target)
+
+    def log_prob(self, kernel: Tensor, state: State, target: Any, reached: State) -> Tensor:
+        return masked_sum(kernel.gather(-1, reached.x[..., None]).squeeze(-1), state.mask)
 
     def step(self, state: State, target: Any, kernel: Tensor, generator: Generators) -> State:
         return State(sample_categorical(kernel, generator), torch.full_like(state.t, target), state.mask)

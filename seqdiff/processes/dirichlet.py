@@ -20,7 +20,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from functools import partial
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -109,16 +109,22 @@ class SimplexFlow(Process):
         Calls of the network where none are asked for.
     solver : callable
         `euler` or `heun`.
+
+    Attributes
+    ----------
+    known_share : float
+        Share of the rows in training of which a random part of the letters is known, as under a template; 0 at first.
     """
 
     bound = None
+    shows_known: ClassVar[Literal["letters", "sets"] | None] = "sets"
     t_max = 1.0
     times = 20
     """Times per sequence of `bound_terms`, where none are asked for."""
 
     def __init__(self, letters: int, steps: int = 50, solver: Solver = euler) -> None:
         super().__init__(letters)
-        self.steps, self.solver = steps, solver
+        self.steps, self.solver, self.known_share = steps, solver, 0.0
         self._plan: tuple[Any, list[Level]] = (None, [])
 
     def quantile(self, u: Tensor) -> Tensor:
@@ -137,9 +143,21 @@ class SimplexFlow(Process):
         """Return log q(x_t | e_i) of each letter up to what they share, (B, L, K)."""
         raise NotImplementedError
 
+    def given(self, state: State, log_allowed: Tensor) -> tuple[State, Tensor]:
+        """Return the state with what is allowed as evidence beside that of the points, at all times.
+
+        The flow then is that of p(x1 | what is allowed), as the noise it starts from knows nothing of letters.
+        """
+        return state._replace(extra={**state.extra, "allowed": log_allowed}), torch.ones_like(state.mask)
+
+    def _evidence(self, state: State, dtype: torch.dtype) -> Tensor:
+        """Return what a point and what is known beforehand say of the letter, (B, L, K), up to a constant."""
+        evidence = self.log_evidence(state, dtype)
+        return evidence + state.extra["allowed"].to(dtype) if "allowed" in state.extra else evidence
+
     def network_input(self, state: State) -> tuple[Tensor, Tensor]:
         """Return what the network is shown: what each point says of its letter, and the time as a share of t_max."""
-        says = torch.softmax(self.log_evidence(state, state.x.dtype), -1)
+        says = torch.softmax(self._evidence(state, state.x.dtype), -1)
         return says * state.mask[..., None], state.t / self.t_max
 
     def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> State:
@@ -155,7 +173,7 @@ class SimplexFlow(Process):
     def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
         logits = denoiser(*self.network_input(state), cond, state.mask)
         logits = logits if logits.dtype == torch.float64 else logits.float()
-        return torch.log_softmax(logits / temperature + self.log_evidence(state, logits.dtype), -1)
+        return torch.log_softmax(logits / temperature + self._evidence(state, logits.dtype), -1)
 
     # -- loss ---------------------------------------------------------------------------------------------------------
 
@@ -174,7 +192,17 @@ class SimplexFlow(Process):
     def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
         # A random turn of the strata: without it the last rows of every batch would see the latest times.
         u = stratified(len(x0), generator, x0.device) + uniform((1,), generator, x0.device)
-        return self.cross_entropy(denoiser, x0, u % 1, cond, mask, generator)
+        state = self.noised(x0, u % 1, mask, generator)
+        if self.known_share > 0:
+            state = self.given(state, self._told(x0, generator))[0]
+        return self.surprise(denoiser, state, x0, cond)
+
+    def _told(self, x0: Tensor, generator: Generators) -> Tensor:
+        """Return `log_allowed` (B, L, K) that tells a random part of the letters x0 in `known_share` of the rows."""
+        each, part, row = uniform((3, *x0.shape), generator, x0.device, torch.float32)
+        told = (each < part[:, :1]) & (row[:, :1] < self.known_share)
+        others = told[..., None] & (F.one_hot(x0, self.letters) == 0)
+        return torch.zeros(others.shape, device=x0.device).masked_fill(others, -torch.inf)
 
     def bound_terms(
         self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, times: int | None, generator: Generators
@@ -222,8 +250,11 @@ class SimplexFlow(Process):
         x = self.move(state.x, p, target)
         if target.back:
             x = torch.lerp(x, state.extra["before"], target.back)
-        extra = {"log_p0": kernel, "before": state.x}
+        extra = {**state.extra, "log_p0": kernel, "before": state.x}
         return State(x, torch.full_like(state.t, target.t), state.mask, extra)
+
+    def log_prob(self, kernel: Tensor, state: State, target: Any, reached: State) -> Tensor:
+        return torch.zeros(len(state.x), dtype=kernel.dtype, device=kernel.device)
 
     def shown(self, state: State) -> Tensor:
         """Return the last prediction, or x where there has been none, (B, L, K + 1)."""

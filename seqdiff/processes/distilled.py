@@ -8,11 +8,12 @@ letters. The noise of a pair stands among its conditions, as ``cond["noise"]`` (
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from seqdiff.processes.base import Cond, Denoiser, State
+from seqdiff.processes.base import Cond, Denoiser, State, masked_sum
 from seqdiff.processes.dirichlet import SimplexFlow
 from seqdiff.runtime import Generators
 
@@ -36,8 +37,19 @@ class DistilledFlow(SimplexFlow):
     True
     """
 
+    shows_known = None
+
     def __init__(self, letters: int) -> None:
         super().__init__(letters, steps=1)
+
+    def given(self, state: State, log_allowed: Tensor) -> tuple[State, Tensor]:
+        """Return the state as it is: a student sees the noise alone."""
+        return state, torch.zeros_like(state.mask)
+
+    def log_prob(self, kernel: Tensor, state: State, target: Any, reached: State) -> Tensor:
+        """Return the log-probability (B,) of the letters written, by which noises that suit a template are chosen."""
+        letters = self.decode(reached)[..., None]
+        return masked_sum(kernel.gather(-1, letters).squeeze(-1), state.mask)
 
     def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
         """Return zeros: which letter a noise stands for is the teacher's choice, not known beforehand."""

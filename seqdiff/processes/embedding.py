@@ -200,8 +200,7 @@ class Embedding(Process):
 
     def context(self, denoiser: Denoiser, state: State, cond: Cond) -> Tensor:
         """Return the network's context logits (B, L, K), at least in float32."""
-        x, t = self.network_input(state)
-        logits = denoiser(x, t, cond, state.mask)
+        logits = denoiser(*self.network_input(state), cond, state.mask)
         return logits if logits.dtype == torch.float64 else logits.float()
 
     def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
@@ -327,9 +326,9 @@ class Embedding(Process):
 
     def prior(self, mask: Tensor, generator: Generators) -> State:
         z = normal((*mask.shape, self.dim), generator, mask.device, self.abar.dtype)
-        x = torch.where(mask[..., None], z, 0)
-        extra = {"estimate": torch.zeros_like(x)} if self.self_conditioning else {}
-        return State(x, torch.full(mask.shape[:1], self.steps, device=mask.device), mask, extra)
+        extra = {"estimate": torch.zeros_like(z)} if self.self_conditioning else {}
+        t = torch.full(mask.shape[:1], self.steps, device=mask.device)
+        return State(torch.where(mask[..., None], z, 0), t, mask, extra)
 
     def levels(self, state: State, steps: int | None) -> Iterator[int]:
         """Yield the times to visit, T excluded, the last one 0, then `ROUND`: `steps` levels (100), at most T + 1."""
@@ -342,12 +341,11 @@ class Embedding(Process):
         e_hat = self.mean(log_p0)
         if not self.clamp:
             return e_hat
-        e = self.embeddings
-        near = e_hat @ e.T - 0.5 * e.square().sum(-1)
-        return F.embedding(near.masked_fill(log_p0 == -torch.inf, -torch.inf).argmax(-1), e)
+        near = e_hat @ self.embeddings.T - 0.5 * self.embeddings.square().sum(-1)
+        return F.embedding(near.masked_fill(log_p0 == -torch.inf, -torch.inf).argmax(-1), self.embeddings)
 
-    def step(self, state: State, target: int, kernel: Tensor, generator: Generators) -> State:
-        """Draw x_s, s = `target`, or the letters at the level `ROUND`.
+    def moved(self, log_p0: Tensor, state: State, target: int) -> tuple[Tensor, Tensor]:
+        """Return mean (B, L, D) and variance (B, 1, 1) of x_s, s = `target`.
 
         With z_t = (x_t - sqrt(abar_t) e_hat)/sqrt(v_t) and var = eta^2 (1 - a) v_s/v_t
 
@@ -355,21 +353,31 @@ class Embedding(Process):
 
         which at eta = 1 is p(x_s | x_t).
         """
+        abar_t, v_t = self.abar[state.t][:, None, None], self.noise[state.t][:, None, None]
+        abar_s, v_s, e_hat = self.abar[target], self.noise[target], self.aimed(log_p0)
+        variance = self.eta**2 * (1 - abar_t / abar_s) * v_s / v_t
+        z_t = (state.x.to(e_hat.dtype) - abar_t.sqrt() * e_hat) / v_t.sqrt()
+        return abar_s.sqrt() * e_hat + (v_s - variance).clamp_min(0).sqrt() * z_t, variance
+
+    def step(self, state: State, target: int, kernel: Tensor, generator: Generators) -> State:
+        """Draw x_s, s = `target`, or the letters at the level `ROUND`."""
         real = state.mask[..., None]
         if target == ROUND:
             letters = sample_categorical(kernel, generator)
             x = torch.where(real, F.embedding(letters, self.embeddings), 0)
             return State(x, state.t, state.mask, {"letters": letters})
-        t, s = state.t, torch.full_like(state.t, target)
-        abar_t, abar_s = self.abar[t][:, None, None], self.abar[s][:, None, None]
-        v_t, v_s = self.noise[t][:, None, None], self.noise[s][:, None, None]
-        e_hat = self.aimed(kernel)
-        variance = self.eta**2 * (1 - abar_t / abar_s) * v_s / v_t
-        z_t = (state.x.to(e_hat.dtype) - abar_t.sqrt() * e_hat) / v_t.sqrt()
-        z = normal(tuple(e_hat.shape), generator, e_hat.device, e_hat.dtype)
-        x = abar_s.sqrt() * e_hat + (v_s - variance).clamp_min(0).sqrt() * z_t + variance.sqrt() * z
+        centre, variance = self.moved(kernel, state, target)
+        x = centre + variance.sqrt() * normal(tuple(centre.shape), generator, centre.device, centre.dtype)
         extra = {"estimate": torch.where(real, self.mean(kernel), 0)} if self.self_conditioning else {}
-        return State(torch.where(real, x, 0), s, state.mask, extra)
+        return State(torch.where(real, x, 0), torch.full_like(state.t, target), state.mask, extra)
+
+    def log_prob(self, kernel: Tensor, state: State, target: int, reached: State) -> Tensor:
+        """Return the log-density up to what no kernel changes; 0 at eta = 0, where the vectors are not drawn."""
+        if target == ROUND:
+            return masked_sum(kernel.gather(-1, reached.extra["letters"][..., None])[..., 0], state.mask)
+        centre, variance = self.moved(kernel, state, target)
+        off = (reached.x - centre).square().sum(-1) / (2 * variance[..., 0]).clamp_min(1e-30)
+        return masked_sum(-off, state.mask) * (self.eta > 0)
 
     def shown(self, state: State) -> Tensor:
         """Return what each vector by itself says of its letter, then the letters, (B, L, K + 1)."""

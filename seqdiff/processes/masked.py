@@ -22,7 +22,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqdiff.processes.base import Cond, Denoiser, State, masked_sum
-from seqdiff.processes.categorical import CategoricalProcess, sample_categorical, stratified
+from seqdiff.processes.categorical import CategoricalProcess, sample_categorical, single_letters, stratified
 from seqdiff.processes.strata import at_rank, smallest, touched
 from seqdiff.runtime import Generators, uniform
 
@@ -46,6 +46,8 @@ class Masked(CategoricalProcess):
         written is masked again in the step from t to s (ReMDM's rescaled schedule). The law at each time stays as it
         was, and mistakes of steps in which many letters were written at once can be undone.
     """
+
+    shows_known = "letters"
 
     def __init__(
         self, letters: int, steps: int | None = None, time_conditioning: bool = False, *, remasking: float = 0.0
@@ -140,6 +142,8 @@ class Masked(CategoricalProcess):
         sigma = self.remasking * (s / (1 - t).clamp_min(1e-12)).clamp_max(1.0)
         stay = ((s - sigma * (1 - t)) / t).clamp(0.0, 1.0)
         masked = torch.where(state.x == self.letters, stay[:, None], sigma[:, None])
+        if "settled" in state.extra:  # what a template has a say in is masked once: its weights count each writing
+            masked = masked.masked_fill(state.extra["settled"] & (state.x != self.letters), 0.0)
         return self._with_mask(log_p0, masked * state.mask)
 
     @staticmethod
@@ -152,13 +156,19 @@ class Masked(CategoricalProcess):
         t = torch.ones(len(mask), dtype=torch.float64 if mask.device.type != "mps" else torch.float32)
         return State(torch.where(mask, self.letters, 0), t.to(mask.device), mask)
 
+    def given(self, state: State, log_allowed: Tensor) -> tuple[State, Tensor]:
+        """Return the state with known letters unmasked: any order of the others then samples p(x0 | known letters)."""
+        known, letters = single_letters(log_allowed, state.mask)
+        extra = {**state.extra, "settled": (log_allowed == -torch.inf).any(-1)}
+        return state._replace(x=torch.where(known, letters, state.x), extra=extra), known
+
     def levels(self, state: State, steps: int | None) -> Iterator[Any]:
         """Yield the times to visit, 1 excluded: `steps` of them evenly spaced (T, or 100), the last one 0."""
         steps = steps or self.steps or DEFAULT_STEPS
         yield from (i / steps for i in reversed(range(steps)))
 
     def step(self, state: State, target: Any, kernel: Tensor, generator: Generators) -> State:
-        return State(sample_categorical(kernel, generator), torch.full_like(state.t, target), state.mask)
+        return State(sample_categorical(kernel, generator), torch.full_like(state.t, target), state.mask, state.extra)
 
 
 class FirstHitting(Masked):
@@ -177,6 +187,12 @@ class FirstHitting(Masked):
         # Padding is written before time begins, so the k-th smallest time is that of the k-th letter from the end.
         return self._state(torch.where(mask, self.letters, 0), mask, times.masked_fill(~mask, 2.0))
 
+    def given(self, state: State, log_allowed: Tensor) -> tuple[State, Tensor]:
+        """Return the state with known letters written before time begins; none of them costs a call of the network."""
+        known, letters = single_letters(log_allowed, state.mask)
+        times = state.extra["times"].masked_fill(known, 2.0)
+        return self._state(torch.where(known, letters, state.x), state.mask, times), known
+
     def _state(self, x: Tensor, mask: Tensor, times: Tensor) -> State:
         """Return the state at the time at which the next letter is written, 0 for finished rows."""
         return State(x, at_rank(times, (x == self.letters).sum(-1)), mask, {"times": times})
@@ -187,8 +203,8 @@ class FirstHitting(Masked):
         return at_rank(state.extra["times"], left)
 
     def levels(self, state: State, steps: int | None) -> Iterator[int]:
-        """Yield how many calls are left, this one included: from the longest sequence's letters, or `steps`, to 1."""
-        longest = int(state.mask.sum(-1).amax())
+        """Yield how many calls are left, this one included: from the most letters to write, or `steps`, to 1."""
+        longest = int((state.x == self.letters).sum(-1).amax())
         yield from range(longest if steps is None else min(steps, longest), 0, -1)
 
     def priority(self, log_p0: Tensor, state: State) -> Tensor:

@@ -23,7 +23,7 @@ import torch
 from torch import Tensor
 
 from seqdiff.processes.base import Cond, Denoiser, State, masked_sum
-from seqdiff.processes.categorical import sample_categorical
+from seqdiff.processes.categorical import sample_categorical, single_letters
 from seqdiff.processes.continuous import ContinuousTime
 from seqdiff.processes.counts import poisson, thinned
 from seqdiff.processes.powers import Powers, make_powers, one_event
@@ -69,6 +69,7 @@ class SCUD(ContinuousTime):
         If the forward process is absorbing.
     """
 
+    shows_known = "letters"
     letter_kl: Tensor
     law_kl: Tensor
     redone = 0.25
@@ -174,9 +175,16 @@ class SCUD(ContinuousTime):
         x = sample_categorical(self.powers.stationary.log().expand(*mask.shape, -1), generator)
         return State(x, counts, mask, {"time": time, "fresh": torch.ones_like(time, dtype=torch.bool)})
 
+    def given(self, state: State, log_allowed: Tensor) -> tuple[State, Tensor]:
+        """Return the state with known letters that no event has touched, as the network is told: S = 0."""
+        known, letters = single_letters(log_allowed, state.mask)
+        x, counts = torch.where(known, letters, state.x), state.t.masked_fill(known, 0)
+        settled = (log_allowed == -torch.inf).any(-1)
+        return State(x, counts, state.mask, {**state.extra, "given": known, "settled": settled}), known
+
     def levels(self, state: State, steps: int | None) -> Iterator[tuple[float, bool]]:
         """Yield times, evenly spaced, the last one 0; True beside a time marks a corrector step there."""
-        if bool(((state.t == 0) & state.mask).any()):
+        if bool((self.untouched(state) & state.mask).any()):
             yield self.t_max, False  # letters that no event ever touches are settled first
         for time in np.linspace(self.t_max, 0, (steps or self.steps) + 1)[1:].tolist():
             yield time, False
@@ -187,12 +195,16 @@ class SCUD(ContinuousTime):
         time, redo = level
         now, then = self._total(state.extra["time"][:1]), self._total(state.extra["time"].new_full((1,), time))
         stay = 1 - self.redone if redo else float((then / now).clamp(0, 1))
-        return Undo(thinned(state.t, stay, generator), time, redo)
+        counts = thinned(state.t, stay, generator)
+        if redo and "settled" in state.extra:  # a template's weights count each writing, so nothing is written over
+            counts = torch.where(state.extra["settled"], state.t, counts)
+        return Undo(counts, time, redo)
 
     def untouched(self, state: State) -> Tensor:
         """Return booleans (B, L): letters of the prior that no event will ever be undone at."""
         fresh = state.extra.get("fresh")
-        return torch.zeros_like(state.mask) if fresh is None else (state.t == 0) & fresh[:, None]
+        untouched = torch.zeros_like(state.mask) if fresh is None else (state.t == 0) & fresh[:, None]
+        return untouched & ~state.extra["given"] if "given" in state.extra else untouched
 
     def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
         log_p0 = super().predict(denoiser, state, cond, temperature)
@@ -226,10 +238,15 @@ class SCUD(ContinuousTime):
         x = sample_categorical(kernel, generator)
         time = torch.full_like(state.extra["time"], target.time)
         extra = {"time": time, "fresh": torch.zeros_like(time, dtype=torch.bool)}
+        extra |= {name: state.extra[name] for name in ("given", "settled") if name in state.extra}
         if not target.redo:
             return State(x, target.counts, state.mask, extra)
         again = self.jumped(x, state.t - target.counts, state.mask, generator)
-        return State(again.x, state.t, state.mask, extra)
+        return State(again.x, state.t, state.mask, {**extra, "undone": x})
+
+    def log_prob(self, kernel: Tensor, state: State, target: Undo, reached: State) -> Tensor:
+        # what a corrector step does over again is no choice of the kernel's
+        return super().log_prob(kernel, state, target, reached._replace(x=reached.extra.get("undone", reached.x)))
 
 
 def end_kl(powers: Powers, largest: float, law: Tensor) -> Tensor:
