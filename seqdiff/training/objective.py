@@ -77,8 +77,7 @@ class Objective(nn.Module):
     def bound(self, batch: Batch, times: int | None, generator: Generators) -> tuple[Tensor, Tensor]:
         """Return the bound on -log p given the length, nats per sequence (B,), and its Monte Carlo variance (B,).
 
-        The terms of neighbouring levels are independent and close in mean, so that (a - b)^2 estimates the variance
-        of a + b, if anything too large. One term alone tells no variance: nan.
+        One term alone tells no variance: nan.
         """
         terms = list(self.process.bound_terms(self.network, batch.x0, batch.cond, batch.mask, times, generator))
         total = torch.stack(terms).double().sum(0) if batch.x0.device.type != "mps" else torch.stack(terms).sum(0)
@@ -86,12 +85,25 @@ class Objective(nn.Module):
             return total, torch.zeros_like(total)
         if len(terms) < 2:
             return total, torch.full_like(total, torch.nan)
-        odd = len(terms) % 2
-        pairs = [*zip(terms[odd::2], terms[odd + 1 :: 2], strict=True)]
-        variance = torch.stack([(a - b) ** 2 for a, b in pairs]).sum(0)
-        if odd:
-            variance = variance + (terms[0] - terms[1]) ** 2 / 2
-        return total, variance.to(total.dtype)
+        return total, error_variance(torch.stack(terms)).to(total.dtype)
+
+
+def error_variance(terms: Tensor) -> Tensor:
+    """Return the variance (B,) of the sum of independent terms (n, B), n at least 2, neighbours being close in mean.
+
+    (a - b)^2 has the mean var a + var b, if anything more; where n is odd the first three go together, of which
+    3/2 sum (t - mean)^2 has the mean that their variances add up to.
+
+    Examples
+    --------
+    >>> error_variance(torch.tensor([[1.0], [3.0], [2.0]]))
+    tensor([3.])
+    """
+    odd = 3 if len(terms) % 2 else 0
+    pairs = (terms[odd::2] - terms[odd + 1 :: 2]).square().sum(0)
+    if not odd:
+        return pairs
+    return pairs + 1.5 * (terms[:odd] - terms[:odd].mean(0)).square().sum(0)
 
 
 def drop_labels(batch: Batch, rate: float, generator: torch.Generator) -> Batch:
