@@ -207,8 +207,11 @@ def test_the_split_is_one_for_all(X: list[str]) -> None:
     assert parts.test.sequences == [s for s, side in zip(X, cluster_split(X), strict=True) if side == "test"]
     proteins = make_parts(["MKV" + "ACDEFGHIKL"[i % 10] * 3 for i in range(50)])
     assert (len(proteins.train), len(proteins.valid), len(proteins.test)) == (40, 5, 5)
-    same = make_parts(["ACGT" * 6] * 40)
-    assert (len(same.valid), len(same.test)) == (4, 4) and "at random" in same.notes[-1]
+    few = make_parts([a + "CGTA" * 6 for a in "ACG"] * 20, test=0.4)  # overlapping, and copies: one sequence of three
+    assert len(few.test) == 20 and not set(few.test.sequences) & set(few.train.sequences)
+    assert "at random" in few.notes[-2] and "copies stay on one side" in few.notes[-1]
+    with pytest.raises(ValueError, match="left to judge by as copies stay on one side"):
+        make_parts(["ACGT" * 6] * 40)
     frame = pd.DataFrame({"seq": X, "part": (["test", "train", "train", "valid"] * 50)})
     named = make_parts(frame, split="part")
     assert named.test.sequences == X[::4] and named.valid.sequences == X[3::4]

@@ -44,7 +44,7 @@ MAKERS = {
 FIXED = ("multinomial", "dirichlet", "autoregressive")
 WRITERS = ("autoregressive", "autoregressive-ends")
 NOISED = [name for name in MAKERS if name not in WRITERS]
-SMALL_CLASSIFIER = {"width": 16, "depth": 1, "epochs": 18, "batch_size": 32, "lr": 1e-2}
+SMALL_CLASSIFIER = {"width": 16, "depth": 1, "epochs": 30, "batch_size": 32, "lr": 1e-2}
 QUICK = SMALL_CLASSIFIER | {"width": 8, "epochs": 2}
 
 
@@ -351,7 +351,7 @@ class NoHidden(torch.nn.Module):
         (lambda m: SequenceClassifier(epochs=0).fit(X8, AB), "epochs=0 is not possible"),
         (lambda m: SequenceClassifier(lr=-1).fit(X8, AB), "lr=-1 is not possible"),
         (lambda m: SequenceClassifier(weight_decay=-1).fit(X8, AB), "weight_decay=-1 is not possible"),
-        (lambda m: SequenceClassifier(random_state=None).fit(X8, AB), "random_state=None is not possible"),
+        (lambda m: SequenceClassifier(random_state="x").fit(X8, AB), "random_state='x' is not possible"),
         (lambda m: SequenceClassifier(network="none").fit(X8, AB), "network='none' is not known"),
         (lambda m: SequenceClassifier(**QUICK).fit(X8, AB, validation=1.5), "of at least 0 and below 1, not 1.5"),
         (lambda m: SequenceClassifier(**QUICK).fit(X8, AB, validation=X8), "share of the rows"),

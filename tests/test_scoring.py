@@ -121,7 +121,7 @@ def test_a_file_is_scored_in_its_order(model, workdir):
         ({"times": 0}, ["times=0"]),
         ({"times": -1}, ["times=-1"]),
         ({"times": 2.5}, ["times=2.5"]),
-        ({"random_state": None}, ["random_state=None"]),
+        ({"random_state": "x"}, ["random_state='x'"]),
         ({"random_state": -1}, ["random_state=-1"]),
         ({"y": ["a"] * 64}, ["without labels"]),
     ],

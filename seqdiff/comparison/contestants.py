@@ -129,7 +129,8 @@ def _free(name: str, taken: set[str]) -> str:
 
 def _seeds(seeds: Any, model: SequenceGenerator) -> list[int]:
     if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool) and seeds >= 1:
-        return [int(model.random_state) + i for i in range(int(seeds))]
+        first = parameters.check_seed(model.random_state)
+        return [first + i for i in range(int(seeds))]
     wanted = [] if isinstance(seeds, (numbers.Number, str)) or seeds is None else list(seeds)
     whole = [isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s >= 0 for s in wanted]
     if not wanted or not all(whole) or len(set(wanted)) < len(wanted):

@@ -9,7 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from seqdiff.data import Dataset, cluster_split, prepare, read_records
+from seqdiff.data import Dataset, class_codes, cluster_split, learn_target, prepare, read_records
+from seqdiff.data.split import copies, deal
 
 SIDES = ("train", "valid", "test")
 
@@ -79,8 +80,10 @@ def make_parts(
     parts = {side: given.get(side, data.take(sides == side)) for side in SIDES}
     for side, purpose in (("train", "learn from"), ("test", "judge by")):
         if not len(parts[side]):
+            together = " as copies stay on one side" if len(set(data.sequences)) < len(data) else ""
             raise ValueError(
-                f"no sequence of {data.source} is left to {purpose}; give more of them, or another split or share"
+                f"no sequence of {data.source} is left to {purpose}{together}; give more of them, or another split or "
+                "share"
             )
     return Parts(**parts, how=how, notes=(*data.notes, *notes))
 
@@ -122,8 +125,11 @@ def _sides(
             raise ValueError(f"{name}={shares[side]:g} is not a share; give one between 0 and 1, or sequences")
     if sum(shares.values()) >= 1:
         raise ValueError("validation and test leave nothing to train on; their sum must be below 1")
+    classes = [] if data.y is None else class_codes(learn_target(data.y), data.y)
     if split == "cluster" or (split == "auto" and data.alphabet.complement is not None):
-        sides = cluster_split(data, valid=shares["valid"], test=shares["test"], random_state=random_state)
+        sides = cluster_split(
+            data, valid=shares["valid"], test=shares["test"], random_state=random_state, classes=classes
+        )
         enough = all((sides == side).sum() >= 0.5 * share * len(data) for side, share in shares.items())
         if split == "cluster" or enough:
             return sides, "clusters that share 20 letters", []
@@ -131,18 +137,25 @@ def _sides(
             "most of the sequences share 20 letters with others, so the held-out ones were drawn at random; likelihoods"
             " then flatter whatever learns by heart"
         )
-        return _random_sides(len(data), shares, random_state), "at random", [note]
-    return _random_sides(len(data), shares, random_state), "at random", []
+        sides, more = _random_sides(data, shares, random_state, classes)
+        return sides, "at random", [note, *more]
+    sides, notes = _random_sides(data, shares, random_state, classes)
+    return sides, "at random", notes
 
 
-def _random_sides(n: int, shares: dict[str, float], random_state: int) -> np.ndarray:
-    sides = np.full(n, "train", dtype="<U5")
-    rows, first = np.random.default_rng(random_state).permutation(n), 0
-    for side, share in shares.items():
-        count = min(max(1, round(share * n)), n - 1 - first) if share else 0
-        sides[rows[first : first + count]] = side
-        first += count
-    return sides
+def _random_sides(
+    data: Dataset, shares: dict[str, float], random_state: int, classes: list[np.ndarray]
+) -> tuple[np.ndarray, list[str]]:
+    """Return the sides, copies of a sequence on the same one, and notes."""
+    n = len(data)
+    counts: list[int] = []
+    for share in shares.values():
+        counts.append(min(max(1, round(share * n)), n - 1 - sum(counts)) if share else 0)
+    copy_of = copies(data)
+    sides = np.array([*shares, "train"])[deal(copy_of, counts, random_state, classes)]
+    several = int((np.bincount(copy_of)[copy_of] > 1).sum())
+    note = f"{several:,} of {n:,} sequences are copies of one another: copies stay on one side of the split"
+    return sides, [note] if several else []
 
 
 def _named_sides(labels: np.ndarray, data: Dataset, name: str) -> np.ndarray:

@@ -8,9 +8,9 @@ from seqdiff.data.lengths import LengthLaw
 from seqdiff.data.letters import AlphabetError
 from seqdiff.data.positions import parse_positions
 from seqdiff.data.reading import Records, read_records
-from seqdiff.data.split import cluster_split, random_split
+from seqdiff.data.split import cluster_split, hold_out, random_split
 from seqdiff.data.target import Target
-from seqdiff.data.targets import Targets, learn_target, target_from_dict
+from seqdiff.data.targets import Targets, class_codes, learn_target, target_from_dict
 from seqdiff.data.template import parse_template
 
 __all__ = [
@@ -26,7 +26,9 @@ __all__ = [
     "Records",
     "Target",
     "Targets",
+    "class_codes",
     "cluster_split",
+    "hold_out",
     "kmers",
     "learn_target",
     "parse_positions",

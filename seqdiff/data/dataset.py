@@ -100,6 +100,7 @@ def prepare(
     length: int | None = None,
     ambiguous: str = "error",
     sequence_column: Any = None,
+    chosen: Callable[[int], np.ndarray | None] | None = None,
 ) -> Dataset:
     """Read, clean, check and encode sequences.
 
@@ -123,6 +124,9 @@ def prepare(
         proteins). Gaps and other junk are always refused.
     sequence_column : str, optional
         Which column of a table holds the sequences.
+    chosen : callable, optional
+        ``chosen(n)`` returns which of the n sequences read to keep, booleans (n,), or None for all; the others are left
+        out before anything is learned of them, as if they had not been there.
 
     Returns
     -------
@@ -152,6 +156,10 @@ def prepare(
     if not learned:
         alphabet = resolve_alphabet(alphabet)  # a wrong name is told before a large file is read
     records = read_records(X, y, sequence_column=sequence_column)
+    read = len(records.sequences)
+    rows = None if chosen is None else chosen(read)
+    if rows is not None and not rows.all():
+        records = records.take(np.flatnonzero(rows))
     if learned:
         _refuse_empty(records.sequences, records.place)
         try:
@@ -190,7 +198,7 @@ def prepare(
     if copies:
         verb = "repeats an earlier one" if copies == 1 else "repeat earlier ones"
         notes.append(f"{copies} of the {len(sequences)} sequences of {records.source} {verb}; duplicates are kept")
-    read = len(records.sequences)
+    kept = kept if rows is None else np.flatnonzero(rows)[kept]
     return Dataset(sequences, tokens, lengths, alphabet, labels, kept, tuple(notes), records.source, read)
 
 

@@ -34,6 +34,15 @@ class Records:
     source: str
     place: Callable[[int], str]
 
+    def take(self, rows: np.ndarray) -> Records:
+        """Return the records with these numbers; each keeps its place."""
+        return Records(
+            [self.sequences[i] for i in rows.tolist()],
+            None if self.y is None else self.y[rows],
+            self.source,
+            lambda i: self.place(int(rows[i])),
+        )
+
 
 def check_labels(y: Any, n: int) -> np.ndarray | None:
     if y is None:

@@ -6,6 +6,7 @@ Overlapping promoters or peaks that fall on both sides of a random split flatter
 from __future__ import annotations
 
 import numbers
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -44,8 +45,125 @@ def random_split(n: int, fraction: float, random_state: int) -> tuple[np.ndarray
     return np.sort(shuffled[count:]), np.sort(shuffled[:count])
 
 
+def hold_out(
+    data: Dataset, fraction: float, random_state: int, classes: Sequence[np.ndarray] = ()
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Rows to train on and rows to validate on: at random, copies on one side, and every class in training.
+
+    Rows are shuffled; going through them, a sequence with all its copies (dna, rna: on either strand) is held out while
+    the share allows. Without copies and without classes that would be held out whole, this is `random_split`.
+
+    Parameters
+    ----------
+    data : Dataset
+    fraction : float
+        Share of the validation rows.
+    random_state : int
+        Seed.
+    classes : sequence of arrays (N,)
+        Codes of the classes of each row, -1 where there is none; one array for each column of labels. The first row of
+        a class that is held out whole goes to training, with its copies.
+
+    Returns
+    -------
+    train, valid : ndarray
+        Row numbers, sorted. None validate where all sequences are copies of one another.
+    notes : list of str
+        What a user should know.
+
+    Examples
+    --------
+    >>> from seqdiff.data import prepare
+    >>> train, valid, _ = hold_out(prepare(["AAAC", "GTTT", "CCCC", "AGAG"]), 0.5, 0)  # GTTT is AAAC's other strand
+    >>> {0, 1} <= set(train.tolist()) or {0, 1} <= set(valid.tolist())
+    True
+    """
+    _share("the validation fraction", fraction)
+    n = len(data)
+    count = 0 if fraction == 0 or n < 2 else min(max(1, round(n * fraction)), n - 1)
+    copy_of = copies(data)
+    size = np.bincount(copy_of, minlength=n)
+    held = deal(copy_of, [count], random_state, classes) == 0
+    notes = []
+    if count and (several := int((size[copy_of] > 1).sum())):
+        strands = " (or of its other strand)" if data.alphabet.complement is not None else ""
+        found = f"{several:,} of {n:,} sequences are copies of one another{strands}"
+        if held.any():
+            notes.append(f"{found}: copies stay on one side of the split")
+        else:
+            notes.append(f"{found}, too many to hold some out: nothing is validated; give validation= other sequences")
+    return np.flatnonzero(~held), np.flatnonzero(held), notes
+
+
+def deal(
+    copy_of: np.ndarray, counts: Sequence[int], random_state: int, classes: Sequence[np.ndarray] = ()
+) -> np.ndarray:
+    """Deal shuffled rows to sides of at most `counts` rows, copies together; what is left goes to training, side -1.
+
+    Parameters
+    ----------
+    copy_of : ndarray (N,)
+        As of `copies`.
+    counts : sequence of int
+    random_state : int
+    classes : sequence of arrays (N,)
+        As of `hold_out`.
+
+    Returns
+    -------
+    ndarray (N,) of int
+        The side of each row.
+    """
+    n = len(copy_of)
+    shuffled = np.random.default_rng(random_state).permutation(n)
+    side, size = np.full(n, -1), np.bincount(copy_of, minlength=n)
+    if (size <= 1).all():
+        for i, (start, count) in enumerate(zip(np.cumsum([0, *counts]), counts, strict=False)):
+            side[shuffled[start : start + count]] = i
+    else:
+        side_of, room = np.full(n, -1), list(counts)
+        for first in dict.fromkeys(copy_of[shuffled].tolist()):
+            for i, left in enumerate(room):
+                if size[first] <= left:
+                    side_of[first], room[i] = i, left - int(size[first])
+                    break
+        side = side_of[copy_of]
+    _learn_every_class(side, copy_of, classes)
+    return side
+
+
+def _learn_every_class(side: np.ndarray, group: np.ndarray, classes: Sequence[np.ndarray]) -> None:
+    """Move to training, side -1, the group of the first row of each class that it lacks."""
+    for codes in classes:
+        for code in np.setdiff1d(np.unique(codes[side >= 0]), [*np.unique(codes[side < 0]), -1]):
+            side[group == group[np.flatnonzero(codes == code)[0]]] = -1
+
+
+def copies(data: Dataset) -> np.ndarray:
+    """Return the first row that holds the same sequence, or its other strand, for each row; shape (N,)."""
+    n, tokens, lengths = len(data), data.tokens, data.lengths
+    rows = np.column_stack([lengths, np.where(np.arange(tokens.shape[1]) < lengths[:, None], tokens, 0)])
+    if data.alphabet.complement is not None:
+        column = lengths[:, None] - 1 - np.arange(tokens.shape[1])
+        other = np.array(data.alphabet.complement)[np.take_along_axis(tokens, np.maximum(column, 0), axis=1)]
+        other = np.column_stack([lengths, np.where(column >= 0, other, 0)])
+        differs = rows != other
+        first = differs.argmax(1)
+        swap = differs.any(1) & (np.take_along_axis(rows > other, first[:, None], 1)[:, 0])
+        rows = np.where(swap[:, None], other, rows)  # of the two strands the one that sorts first
+    _, first, which = np.unique(np.ascontiguousarray(rows), axis=0, return_index=True, return_inverse=True)
+    return first[which.reshape(n)]
+
+
 def cluster_split(
-    sequences: Any, *, k: int = 20, valid: float = 0.1, test: float = 0.1, random_state: int = 0, alphabet: Any = "auto"
+    sequences: Any,
+    *,
+    k: int = 20,
+    valid: float = 0.1,
+    test: float = 0.1,
+    random_state: int = 0,
+    alphabet: Any = "auto",
+    classes: Sequence[np.ndarray] = (),
 ) -> np.ndarray:
     """Train, valid and test such that no k-mer, on either strand, occurs on two sides.
 
@@ -64,6 +182,8 @@ def cluster_split(
         Seed of the shuffle.
     alphabet : str or Alphabet
         As in `prepare`.
+    classes : sequence of arrays (N,)
+        As of `hold_out`: a class that training lacks is brought there with the cluster of its first row.
 
     Returns
     -------
@@ -89,18 +209,19 @@ def cluster_split(
     if valid + test >= 1:
         raise ValueError(f"valid={valid} and test={test} leave nothing to train on; their sum must be below 1")
     data = sequences if isinstance(sequences, Dataset) else prepare(sequences, alphabet=alphabet)
-    clusters = _members(cluster(data, int(k)))
+    group = cluster(data, int(k))
+    clusters = _members(group)
     np.random.default_rng(random_state).shuffle(clusters)
-    split = np.full(len(data), "train", dtype="<U5")
-    room = {"test": test * len(data), "valid": valid * len(data)}
-    taken = {"test": 0, "valid": 0}
+    split, names = np.full(len(data), -1), np.array(["test", "valid", "train"])
+    room, taken = (test * len(data), valid * len(data)), [0, 0]
     for rows in clusters:
-        for side in ("test", "valid"):
+        for side in (0, 1):
             if taken[side] + len(rows) <= room[side]:
                 taken[side] += len(rows)
                 split[rows] = side
                 break
-    return split
+    _learn_every_class(split, group, classes)
+    return names[split]
 
 
 def cluster(data: Dataset, k: int) -> np.ndarray:

@@ -24,13 +24,17 @@ SAMPLE_ROWS = 1024
 SAMPLE_NUMBERS = 65_536
 
 
-def sample_rows(n: int, columns: int, random_state: int) -> np.ndarray:
+def sample_rows(n: int, columns: int, random_state: int, weight: np.ndarray | None = None) -> np.ndarray:
     """Which of n training labels a model keeps to draw from: all, or 1,024 at random (fewer of very wide ones).
+
+    With weights (n,) as many as that are drawn by them, one perhaps several times.
 
     >>> sample_rows(3, 1, random_state=0).tolist(), len(sample_rows(10**6, 1, 0)), len(sample_rows(10**6, 512, 0))
     ([0, 1, 2], 1024, 128)
     """
     limit = max(1, min(SAMPLE_ROWS, SAMPLE_NUMBERS // columns))
+    if weight is not None:
+        return np.sort(np.random.default_rng(random_state).choice(n, limit, p=weight / weight.sum()))
     if n <= limit:
         return np.arange(n)
     return np.sort(np.random.default_rng(random_state).choice(n, limit, replace=False))
@@ -74,7 +78,7 @@ class Target:
     scale_: np.ndarray
     sample_: np.ndarray | None = None
 
-    def fit(self, y: Any, kind: str = "auto", random_state: int = 0) -> Target:
+    def fit(self, y: Any, kind: str = "auto", random_state: int = 0, weight: np.ndarray | None = None) -> Target:
         """Learn what y is.
 
         Parameters
@@ -84,6 +88,8 @@ class Target:
             Overrides what the entries' type says.
         random_state : int
             Seed of the choice of the training labels that are kept to draw from.
+        weight : ndarray (n,), optional
+            How much each row counts in frequencies, means and scales; above 0.
 
         Raises
         ------
@@ -102,7 +108,7 @@ class Target:
             kind = "signal" if labels.ndim == 3 else "value" if labels.dtype.kind == "f" or several else "class"
         self.kind = kind
         if kind == "class":
-            self._fit_classes(labels)
+            self._fit_classes(labels, weight)
             return self
         wanted = {"value": (1, 2), "signal": (3,)}[kind]
         if labels.ndim not in wanted:
@@ -112,20 +118,24 @@ class Target:
         self.n_columns = 1 if values.ndim == 1 else values.shape[-1]
         self.n_positions = values.shape[1] if kind == "signal" else 1
         flat = values.reshape(len(values), -1, self.n_columns)  # (n, L or 1, C)
-        whole = flat[~np.isnan(flat).any(axis=(1, 2))]
+        known = ~np.isnan(flat).any(axis=(1, 2))
+        whole, weight = flat[known], None if weight is None else weight[known]
+        each = None if weight is None else np.repeat(weight, whole.shape[1])
         flat = whole.reshape(-1, self.n_columns)
         if not len(flat):
             raise ValueError("y has no row without missing values; nothing can be learned from it")
-        self.mean_, scale = flat.mean(0), flat.std(0)
+        self.mean_ = np.average(flat, 0, each)
+        scale = np.sqrt(np.average((flat - self.mean_) ** 2, 0, each))
         self.scale_ = np.where(scale > 1e-12 * np.abs(self.mean_), scale, 1.0)
         if kind == "value":
-            self.sample_ = whole[sample_rows(len(whole), self.n_columns, random_state), 0]
+            self.sample_ = whole[sample_rows(len(whole), self.n_columns, random_state, weight), 0]
         return self
 
-    def _fit_classes(self, labels: np.ndarray) -> None:
+    def _fit_classes(self, labels: np.ndarray, weight: np.ndarray | None = None) -> None:
         if labels.ndim != 1:
             raise ValueError(f"y has shape {labels.shape}, but classes want one label per sequence, shape (n,)")
-        items = [_plain(item) for item in labels.tolist() if not is_missing(item)]
+        present = [i for i, item in enumerate(labels.tolist()) if not is_missing(item)]
+        items = [_plain(labels[i]) for i in present]
         if not items:
             raise ValueError("every label of y is missing; give at least one, or leave y out")
         kinds = {type(item) for item in items}
@@ -134,9 +144,11 @@ class Target:
             raise ValueError(f"y mixes classes of type {names}; make them all strings, or all ints")
         if float in kinds:
             items = [int(item) if float(item).is_integer() else item for item in items]
-        counts = Counter(items)
+        counts: Counter[Any] = Counter()
+        for item, count in zip(items, [1] * len(items) if weight is None else weight[present].tolist(), strict=True):
+            counts[item] += count
         self.classes_ = sorted(counts)
-        self.frequencies_ = np.array([counts[c] for c in self.classes_]) / len(items)
+        self.frequencies_ = np.array([counts[c] for c in self.classes_]) / sum(counts.values())
         self.n_columns = 1
 
     def encode(self, y: Any, n: int | None = None) -> dict[str, np.ndarray]:

@@ -22,7 +22,9 @@ from seqdiff.data.target import Target, sample_rows
 Kind = str | Mapping[str, str]
 
 
-def learn_target(y: Any, kind: Kind = "auto", random_state: int = 0) -> Target | Targets:
+def learn_target(
+    y: Any, kind: Kind = "auto", random_state: int = 0, weight: np.ndarray | None = None
+) -> Target | Targets:
     """What y is: a `Target` where it is of one kind, else `Targets`.
 
     Parameters
@@ -34,6 +36,8 @@ def learn_target(y: Any, kind: Kind = "auto", random_state: int = 0) -> Target |
         "auto", "class", "value" or "signal"; of several columns for all, or a dict by their names.
     random_state : int
         Seed of the choice of the labels that are kept to draw from.
+    weight : ndarray (n,), optional
+        How much each row counts in frequencies, means and scales; above 0.
 
     Raises
     ------
@@ -48,10 +52,24 @@ def learn_target(y: Any, kind: Kind = "auto", random_state: int = 0) -> Target |
     labels = only_column(as_labels(y))
     table = labels.ndim == 2 and labels.shape[1] > 1 and (labels.dtype.kind == "O" or kind == "class")
     if labels.dtype.names or table:
-        return Targets().fit(labels, kind, random_state)
+        return Targets().fit(labels, kind, random_state, weight)
     if isinstance(kind, Mapping):
         raise ValueError(f"target={dict(kind)!r} names columns, but y has no names; give one of class, value, signal")
-    return Target().fit(labels, kind, random_state)
+    return Target().fit(labels, kind, random_state, weight)
+
+
+def class_codes(target: Target | Targets, y: Any) -> list[np.ndarray]:
+    """The classes of each row, codes (n,) and -1 where missing, an array for each column that is of classes.
+
+    >>> [codes.tolist() for codes in class_codes(learn_target(["a", "b", None]), ["a", "b", None])]
+    [[0, 1, -1]]
+    """
+    encoded = target.encode(y)
+    if target.kind == "class":
+        return [np.where(encoded["keep"], encoded["label"], -1)]
+    if target.kind != "columns" or "label" not in encoded:
+        return []
+    return [np.where(encoded["known"][:, j], encoded["label"][:, j], -1) for j in range(encoded["label"].shape[1])]
 
 
 def target_from_dict(d: dict[str, Any]) -> Target | Targets:
@@ -89,7 +107,9 @@ class Targets:
     columns: tuple[Target, ...]
     sample_: np.ndarray
 
-    def fit(self, y: Any, kind: Kind = "auto", random_state: int = 0) -> Targets:
+    def fit(
+        self, y: Any, kind: Kind = "auto", random_state: int = 0, weight: np.ndarray | None = None
+    ) -> Targets:
         """Learn what each column is; see `learn_target`."""
         labels = as_labels(y)
         if not labels.dtype.names:
@@ -104,10 +124,11 @@ class Targets:
             kind_of_it = kinds.get(name, "auto")
             if kind_of_it == "signal":
                 raise ValueError(f"column {name!r} of y cannot be a signal beside other columns; a signal stands alone")
-            columns.append(_of_column(name, Target().fit, labels[name], kind_of_it, random_state))
+            columns.append(_of_column(name, Target().fit, labels[name], kind_of_it, random_state, weight))
         self.columns = tuple(columns)
-        labelled = labels[self.encode(labels)["keep"]]
-        self.sample_ = labelled[sample_rows(len(labelled), len(self.names), random_state)]
+        keep = self.encode(labels)["keep"]
+        labelled, weight = labels[keep], None if weight is None else weight[keep]
+        self.sample_ = labelled[sample_rows(len(labelled), len(self.names), random_state, weight)]
         return self
 
     def encode(self, y: Any, n: int | None = None) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ import logging
 import numbers
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -19,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from seqdiff import runtime
-from seqdiff.data import Dataset, LengthLaw, learn_target, prepare, random_split
+from seqdiff.data import Dataset, LengthLaw, class_codes, hold_out, learn_target, prepare
 from seqdiff.estimators import parameters, persistence
 from seqdiff.estimators.editing import EditingMixin
 from seqdiff.estimators.encoding import conditions_of, encode_batch, letter_law, log_frequencies
@@ -157,10 +158,12 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
             strings) are each what they would be alone. Missing labels (None, nan) are allowed, in each column for
             itself; an (n, c) array of numbers is one value, known as a whole or not at all.
         validation : float, sequences, (X, y) or None
-            A share of the sequences to hold out, or held-out sequences. The best weights by its bound are kept; with
-            None or 0 the last ones are.
-        sample_weight : array, optional
-            (n,) weights of the sequences in the loss.
+            A share of the sequences to hold out, at random but for two rules: copies of a sequence (dna, rna: of
+            either strand) stay on one side, and every class is learned from. Or held-out sequences. The best weights by
+            its bound are kept; with None or 0 the last ones are.
+        sample_weight : array or "balanced", optional
+            (n,) how much each sequence counts: in the loss, in frequencies, means and lengths; 0 as if it had not been
+            given. "balanced": each class as much as any other.
         resume : bool
             Go on with an interrupted run.
 
@@ -176,12 +179,15 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
             After Ctrl-C, with a checkpoint written; what was learned so far can be used.
         """
         parameters.check(self)
+        if not (resume and hasattr(self, "fit_seed_")):
+            self._draw_seed()
         device = runtime.choose_device(self.device)
         runtime.autocast(device, self.precision)
-        data = self._read(X, y)
-        weight = parameters.check_weight(sample_weight, data)
+        weights_of = parameters.Weights(sample_weight)
+        data = self._read(X, y, weights_of.chosen)
+        weight = weights_of.of(data, self.target)
         train, valid, weights = self._split(data, weight, validation)
-        self._learn_vocabulary(train, valid)
+        self._learn_vocabulary(train, valid, weights)
         objective = self._build(train, weights[0])
         longest = self.length_law_.max_length
         batches = (
@@ -193,7 +199,7 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
             "" if valid is None else valid.digest(),
             *("" if weight is None else weight.tobytes().hex() for weight in weights),
         ]
-        self._optimise(objective, *batches, digests, train.source, data.notes, resume)
+        self._optimise(objective, *batches, digests, train.source, train.notes, resume)
         return self
 
     def _optimise(
@@ -238,7 +244,7 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
         finally:
             self._adopt(trainer, objective)
 
-    def _read(self, X: Any, y: Any) -> Dataset:
+    def _read(self, X: Any, y: Any, chosen: Any = None) -> Dataset:
         return prepare(
             X,
             y,
@@ -246,12 +252,13 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
             length=self.length,
             ambiguous=self.ambiguous,
             sequence_column=self.sequence_column,
+            chosen=chosen,
         )
 
     def _split(
         self, data: Dataset, weight: np.ndarray | None, validation: Any
     ) -> tuple[Dataset, Dataset | None, tuple[np.ndarray | None, np.ndarray | None]]:
-        """Return training data, validation data and the weights of both."""
+        """Return training data, with notes on the split, validation data and the weights of both."""
         if validation is None or validation is False:
             return data, None, (weight, None)
         if isinstance(validation, numbers.Real) and not isinstance(validation, (bool, np.bool_)):
@@ -259,11 +266,11 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
                 raise ValueError(f"validation={validation} is not a share; give one between 0 and 1, sequences or None")
             if len(data) < 2 or validation == 0:
                 return data, None, (weight, None)
-            kept, held = random_split(len(data), float(validation), int(self.random_state))
+            classes = [] if data.y is None else class_codes(learn_target(data.y, self.target), data.y)
+            kept, held, notes = hold_out(data, float(validation), self._seed(), classes)
             both = (None, None) if weight is None else (weight[kept], weight[held])
-            if weight is not None and not weight[held].any():
-                return data.take(kept), None, both
-            return data.take(kept), data.take(held), both
+            train = replace(data.take(kept), notes=(*data.notes, *notes))
+            return train, data.take(held) if len(held) else None, both
         pair = isinstance(validation, tuple) and len(validation) == 2
         if pair and all(isinstance(part, str) for part in validation):  # a file and its column, or two sequences
             pair = Path(validation[0]).is_file()
@@ -280,18 +287,29 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
             raise ValueError("validation has labels, but y was not given; give both or neither")
         return data, held_data, (weight, None)
 
-    def _learn_vocabulary(self, train: Dataset, valid: Dataset | None) -> None:
-        """Set what the model file holds beside the weights: alphabet, lengths, labels."""
+    def _learn_vocabulary(
+        self, train: Dataset, valid: Dataset | None, weights: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
+    ) -> None:
+        """Set what the model file holds beside the weights of the network: alphabet, lengths, labels."""
         self.alphabet_ = train.alphabet
-        lengths = train.lengths if valid is None else np.concatenate([train.lengths, valid.lengths])
-        self.length_law_ = LengthLaw.fit(lengths)
-        self.target_ = None if train.y is None else learn_target(train.y, self.target, int(self.random_state))
+        self.target_ = (
+            None if train.y is None else learn_target(train.y, self.target, self._seed(), weights[0])
+        )
+        parts = [train] if valid is None else [train, valid]
+        each = None
+        if weights[0] is not None:  # held-out sequences that were given without weights count like the average
+            each = np.concatenate([np.ones(len(p)) if w is None else w for p, w in zip(parts, weights, strict=False)])
+        labels = None
+        if self.target_ is not None and self.target_.kind != "signal":
+            encoded = [self.target_.encode(part.y, n=len(part)) for part in parts]
+            labels = {name: np.concatenate([e[name] for e in encoded]) for name in encoded[0]}
+        self.length_law_ = LengthLaw.fit(np.concatenate([part.lengths for part in parts]), each, labels)
         self.n_train_ = len(train)
 
     def _build(self, train: Dataset | None = None, weight: np.ndarray | None = None) -> Objective:
         """Return process and network, the weights drawn from `random_state`."""
         process = self._make_process()
-        with runtime.seeded_weights(int(self.random_state)):
+        with runtime.seeded_weights(self._seed()):
             network = build_network(
                 self.network,
                 self._network_options(),
@@ -314,7 +332,7 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
             each = -(-n // self.batch_size)
             budget = self.batches * max(1.0, n / MANY) ** 0.5
             values["epochs"] = min(max(1, round(budget / each)), MOST_EPOCHS)
-        return Settings(**values, seed=int(self.random_state))
+        return Settings(**values, seed=self._seed())
 
     def _open_run(self, digests: Sequence[str], source: str, n: int, resume: bool) -> tuple[Run | None, bool]:
         if self.savepath is None:

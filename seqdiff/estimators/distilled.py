@@ -132,6 +132,7 @@ class DistilledFM(SequenceGenerator):
             )
         teacher = X
         parameters.check(self)
+        self._draw_seed()
         parameters.check_number("pairs", self.pairs, numbers.Integral, 2, float("inf"))
         parameters.check_number("teacher_steps", self.teacher_steps, numbers.Integral, 1, float("inf"), True)
         parameters.check_number("validation", validation, numbers.Real, 0, 0.9)
@@ -156,16 +157,18 @@ class DistilledFM(SequenceGenerator):
 
     def _draw_pairs(self, teacher: Any, y: Any) -> Batch:
         """Return letters that the teacher makes, their noise and labels among the conditions."""
-        n, seed = int(self.pairs), runtime.seed_of(int(self.random_state), "pairs")  # of no seed that a person types
+        n, seed = int(self.pairs), runtime.seed_of(self._seed(), "pairs")  # of no seed that a person types
         law, target = teacher.length_law_, teacher.target_
         longest, device = law.max_length, next(teacher.objective_.parameters()).device
-        lengths = torch.as_tensor(parameters.check_lengths(None, n, law, seed)).to(device)
-        mask = torch.arange(longest, device=device) < lengths[:, None]
         if y is not None and target is None:
             raise ValueError("y was given, but the teacher was fitted without labels; leave y out")
         cond: dict[str, Tensor] | None = None
         if target is not None:
             cond = self._draw_conditions(target, y, n, longest, device, seed)
+        labels = None if cond is None else {name: rows.cpu().numpy() for name, rows in cond.items()}
+        lengths = torch.as_tensor(parameters.check_lengths(None, n, law, seed, labels)).to(device)
+        mask = torch.arange(longest, device=device) < lengths[:, None]
+        if cond is not None:
             stay = runtime.uniform((n,), runtime.generator_for(device, seed, "unlabelled"), device)
             cond["keep"] &= stay >= teacher.label_dropout
             if "signal" in cond:

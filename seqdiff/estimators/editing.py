@@ -263,7 +263,7 @@ class EditingMixin:
     ) -> tuple[Originals, int, Forbidden | None]:
         """Return what both share, checked: the sequences, the seed and the forbidden words."""
         check_is_fitted(self, "objective_")
-        seed = runtime.fresh_seed() if random_state is None else parameters.check_seed(random_state)
+        seed = parameters.check_seed(random_state)
         if out is not None:
             check_output(out)
         parameters.check_generate(n, steps, temperature)

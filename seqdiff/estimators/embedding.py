@@ -142,7 +142,7 @@ class EmbeddingDiffusion(SequenceGenerator):
         letters, dim = self.alphabet_.letters, self.dim
         if self.embeddings is None:
             dim = max(1, min(16, len(letters) - 1)) if dim is None else dim
-            generator = runtime.generator_for("cpu", int(self.random_state), "embeddings")
+            generator = runtime.generator_for("cpu", self._seed(), "embeddings")
             return even_embeddings(len(letters), dim, generator)
         if isinstance(self.embeddings, str):
             if self.embeddings != "blosum62":

@@ -130,7 +130,7 @@ class GeneratingMixin:
             If an argument is not as it should be; nothing has been written then.
         """
         check_is_fitted(self, "objective_")
-        seed = runtime.fresh_seed() if random_state is None else parameters.check_seed(random_state)
+        seed = parameters.check_seed(random_state)
         if out is not None:
             check_output(out)
         words = None if forbid is None else Forbidden(forbid, self.alphabet_)
@@ -218,6 +218,7 @@ class GeneratingMixin:
     def _order(self, n, y, template, guidance, words, steps, temperature, length, seed) -> Order:
         """Return the arguments, checked."""
         parameters.check_generate(n, steps, temperature)
+        y = self._labels(y, n, seed)
         allowed = None
         if template is not None:
             allowed = parse_template(template, self.alphabet_, self.length_law_, length)
@@ -226,7 +227,11 @@ class GeneratingMixin:
                 raise ValueError(f"the template holds {word}, which forbid rules out; change one of them")
         free = length is None and self.objective_.process.models_length
         longest = self.length_law_.max_length
-        lengths = np.full(n, longest) if free else parameters.check_lengths(length, n, self.length_law_, seed)
+        if free:
+            lengths = np.full(n, longest)
+        else:
+            known = None if y is None or self.target_.kind == "signal" else self.target_.encode(y, n=n)
+            lengths = parameters.check_lengths(length, n, self.length_law_, seed, known)
         mask = torch.arange(int(lengths.max())) < torch.as_tensor(lengths)[:, None]
         if free:
             mask = torch.zeros_like(mask)  # no position is known to be real: the process says where sequences end
@@ -263,9 +268,7 @@ class GeneratingMixin:
             if allowed is not None:  # the end token's place may hold anything
                 allowed = F.pad(allowed, (0, 0, 0, mask.shape[1] - width), value=True)
             guides.append(Avoid(words.patterns, allowed))
-        if y is not None and self.target_ is None:
-            raise ValueError("y was given, but this model was fitted without labels; fit(X, y) first")
-        y = None if y is None else parameters.drawn_labels(y, self.target_, n // each, seed)
+        y = self._labels(y, n // each, seed)
         if y is not None and self.target_.kind == "signal":
             parameters.check_signal(y, width, self.length_law_.max_length)
         cond = None if y is None else encode_condition(self.target_, y, n // each, width, device)
@@ -273,6 +276,12 @@ class GeneratingMixin:
         if cond is not None and "signal" in cond and mask.shape[1] > width:  # the end token has a place of its own
             cond["signal"] = F.pad(cond["signal"], (0, 0, 0, mask.shape[1] - width))
         return Order(mask.to(device), cond, Chain(guides).bind(self, n, cond), steps, temperature)
+
+    def _labels(self, y: Any, n: int, seed: int) -> Any:
+        """Return the labels asked for; those of n samples where they are drawn."""
+        if y is not None and self.target_ is None:
+            raise ValueError("y was given, but this model was fitted without labels; fit(X, y) first")
+        return None if y is None else parameters.drawn_labels(y, self.target_, n, seed)
 
     def _run(self, order: Order, which: Tensor, seed: int) -> Iterator[Iterator[State]]:
         """Return an iterator over one trajectory for each group of the samples with these numbers.

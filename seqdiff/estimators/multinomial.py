@@ -62,7 +62,8 @@ class MultinomialDiffusion(SequenceGenerator):
         Folder of the run folders; None writes nothing.
     model_name : str, optional
         Name of the run's folder.
-    random_state : int
+    random_state : int, RandomState, Generator or None
+        Seed of weights, batches and noise; what None or a generator of numbers came to is kept in `fit_seed_`.
     device : str
         ``"auto"`` takes a GPU where there is one.
     precision : {"auto", "float32", "bfloat16"}

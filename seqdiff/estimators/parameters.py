@@ -5,12 +5,14 @@ from __future__ import annotations
 import inspect
 import numbers
 import os
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from seqdiff import runtime
-from seqdiff.data import Dataset, LengthLaw
+from seqdiff.data import Dataset, LengthLaw, class_codes, learn_target
+from seqdiff.data.letters import shorten
 from seqdiff.data.target import EMPIRICAL
 
 # name: (type, smallest, largest, whether None is meant to be possible)
@@ -32,7 +34,6 @@ _RULES: dict[str, tuple[type, float, float, bool]] = {
     "eval_every": (numbers.Integral, 1, float("inf"), False),
     "check_every": (numbers.Integral, 1, float("inf"), False),
     "label_dropout": (numbers.Real, 0, 1, False),
-    "random_state": (numbers.Integral, 0, 2**63 - 1, False),
     "diffusion_steps": (numbers.Integral, 1, float("inf"), False),
     "heads": (numbers.Integral, 1, float("inf"), False),
     "local_heads": (numbers.Integral, 0, float("inf"), False),
@@ -58,6 +59,8 @@ def check_values(estimator: Any) -> None:
             raise ValueError(f"{name}={value!r} is not known; give one of {wanted}")
         elif name in _SWITCHES and not isinstance(value, (bool, np.bool_)):
             raise ValueError(f"{name}={value!r} is not possible; give True or False")
+    if not isinstance(estimator.random_state, (np.random.RandomState, np.random.Generator)):
+        check_seed(estimator.random_state)
     if not isinstance(estimator.verbose, (numbers.Integral, bool, np.bool_)):
         raise ValueError(f"verbose={estimator.verbose!r} is not possible; give 0 (silent) or 1")
 
@@ -99,8 +102,27 @@ def check_number(name: str, value: Any, kind: type, low: float, high: float, non
 
 
 def check_seed(random_state: Any) -> int:
-    """Return the seed of a generate or score call as an int."""
-    check_number("random_state", random_state, numbers.Integral, 0, 2**63 - 1)
+    """Return the seed that a `random_state` of scikit-learn's kinds stands for.
+
+    A whole number is the seed itself, None fresh entropy; a RandomState or a Generator draws one, and so moves on.
+
+    Raises
+    ------
+    ValueError
+        If it is something else.
+    """
+    if random_state is None:
+        return runtime.fresh_seed()
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31))
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31))
+    whole = isinstance(random_state, numbers.Integral) and not isinstance(random_state, (bool, np.bool_))
+    if not whole or not 0 <= random_state < 2**63:
+        raise ValueError(
+            f"random_state={shorten(repr(random_state))} is not possible; give a whole number from 0 to 2**63 - 1, "
+            "None, a RandomState or a Generator of NumPy's"
+        )
     return int(random_state)
 
 
@@ -111,8 +133,10 @@ def check_generate(n: Any, steps: Any, temperature: Any) -> None:
     check_number("temperature", temperature, numbers.Real, 1e-6, 1e6)
 
 
-def check_lengths(length: Any, n: int, law: LengthLaw, seed: int) -> np.ndarray:
+def check_lengths(length: Any, n: int, law: LengthLaw, seed: int, labels: Any = None) -> np.ndarray:
     """Return the lengths (n,) to generate: those asked for, or draws from the lengths of the training data.
+
+    With labels, encoded, from the lengths that go with them.
 
     Raises
     ------
@@ -120,7 +144,7 @@ def check_lengths(length: Any, n: int, law: LengthLaw, seed: int) -> np.ndarray:
         If a length is longer than any the model has seen, or not the only one it knows.
     """
     if length is None:
-        return np.asarray(law.sample(n, runtime.generator_for("cpu", seed, "length")))
+        return np.asarray(law.sample(n, runtime.generator_for("cpu", seed, "length"), labels))
     lengths = np.atleast_1d(np.asarray(length))
     if lengths.dtype.kind not in "iu" or lengths.ndim != 1 or len(lengths) not in (1, n):
         raise ValueError(f"length={length!r} is not possible; give one whole number or an array of {n}")
@@ -158,22 +182,65 @@ def check_signal(y: Any, width: int, longest: int) -> None:
         )
 
 
-def check_weight(weight: Any, data: Dataset) -> np.ndarray | None:
-    """Return the sample weights of the rows kept, scaled to a mean of 1.
+class Weights:
+    """What `sample_weight` says: how much each of the sequences read counts, 0 as if it had not been given.
+
+    Parameters
+    ----------
+    given : array-like of shape (n,), "balanced" or None
 
     Raises
     ------
     ValueError
-        If they are not as many as the sequences, negative, or all zero.
+        If it is something else, or holds a number that is no weight.
     """
-    if weight is None:
-        return None
-    weights = np.asarray(weight, dtype=np.float64)
-    if weights.ndim != 1 or len(weights) != data.n_read:
-        raise ValueError(
-            f"sample_weight has shape {weights.shape}, but there are {data.n_read} sequences; give one each"
-        )
-    if not np.isfinite(weights).all() or (weights < 0).any() or weights.sum() == 0:
-        raise ValueError("sample_weight holds negative, infinite or only zero weights; give numbers of at least 0")
-    weights = weights[data.kept]
-    return weights / weights.mean()
+
+    def __init__(self, given: Any) -> None:
+        self.balanced = isinstance(given, str) and given == "balanced"
+        self.all: np.ndarray | None = None
+        if given is None or self.balanced:
+            return
+        wanted = "expected one number of at least 0 for each sequence, 'balanced' or None"
+        if isinstance(given, (str, bytes, Mapping, set)) or np.ndim(given) != 1:
+            shown = shorten(" ".join(repr(given).split())) if np.ndim(given) == 0 else f"shape {np.shape(given)}"
+            raise ValueError(f"sample_weight: got {shown}, {wanted}; give a list or an array")
+        try:
+            weights = np.asarray(given)
+            weights = weights.astype(np.float64) if weights.dtype.kind in "biuf" else np.array(weights.tolist(), float)
+        except (TypeError, ValueError, OverflowError):
+            raise ValueError(f"sample_weight: got entries that are no numbers, {wanted}; correct them") from None
+        odd = np.flatnonzero(~np.isfinite(weights) | (weights < 0))
+        if len(odd):
+            raise ValueError(f"sample_weight[{odd[0]}]: got {weights[odd[0]]:g}, {wanted}; correct it")
+        if not weights.any():
+            raise ValueError(f"sample_weight: got {len(weights)} zeros, {wanted}; give some sequences a weight above 0")
+        self.all = weights / weights.max()  # their sum might overflow
+
+    def chosen(self, n: int) -> np.ndarray | None:
+        """Return which of n sequences count at all, booleans (n,); None for all."""
+        if self.all is None:
+            return None
+        if len(self.all) != n:
+            raise ValueError(f"sample_weight: got shape ({len(self.all)},) for {n} sequences; give one weight for each")
+        return self.all > 0
+
+    def of(self, data: Dataset, kind: Any) -> np.ndarray | None:
+        """Return the weights (N,) of a data set's rows, scaled to a mean of 1; None where all are alike."""
+        if self.balanced:
+            return self._of_classes(data, kind)
+        if self.all is None:
+            return None
+        weights = self.all[data.kept]
+        return None if (weights == weights[0]).all() else weights / weights.mean()
+
+    def _of_classes(self, data: Dataset, kind: Any) -> np.ndarray | None:
+        """Return weights by which every class counts as much as any other; a row without a label counts 1."""
+        target = None if data.y is None else learn_target(data.y, kind)
+        if target is None or target.kind != "class":
+            found = "no labels" if target is None else f"labels that are a {target.kind}"
+            found = "several columns of labels" if target is not None and target.kind == "columns" else found
+            raise ValueError(f"sample_weight='balanced': got {found}, expected classes; give an array of weights")
+        codes = class_codes(target, data.y)[0]
+        counts = np.bincount(codes[codes >= 0])
+        weights = np.where(codes >= 0, (codes >= 0).sum() / (len(counts) * counts[codes]), 1.0)
+        return None if (weights == weights[0]).all() else weights / weights.mean()

@@ -31,6 +31,8 @@ def plain_parameters(estimator: Any, leave_out: str = "") -> dict[str, Any]:
     """Return the parameters, but for one, as JSON can hold them."""
     parameters = estimator.get_params(deep=False).items()
     plain = {name: _plain(value) for name, value in parameters if name != leave_out}
+    if hasattr(estimator, "fit_seed_"):  # what None or a generator of numbers came to
+        plain["random_state"] = estimator.fit_seed_
     try:
         return json.loads(json.dumps(plain))  # tuples become lists here already, so that they equal what is read back
     except TypeError as error:

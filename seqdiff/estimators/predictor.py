@@ -20,7 +20,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from seqdiff import runtime
-from seqdiff.data import Dataset, LengthLaw, prepare, random_split
+from seqdiff.data import Dataset, LengthLaw, class_codes, hold_out, prepare
 from seqdiff.data.target import Target
 from seqdiff.estimators import parameters
 from seqdiff.estimators.encoding import encode_batch
@@ -125,6 +125,7 @@ class SequencePredictor(PredictorFiles, OfStrings):
             If a parameter or the data is not as it should be.
         """
         parameters.check_values(self)
+        self._draw_seed()
         if not isinstance(validation, (numbers.Real, type(None))):
             raise ValueError(f"validation is a {type(validation).__name__}; give a share of the rows, or None")
         generator = self._generator()
@@ -161,8 +162,10 @@ class SequencePredictor(PredictorFiles, OfStrings):
         share = float(validation or 0)
         train, valid = batch, None
         if share and len(batch) > 1:
-            kept, held = random_split(len(batch), share, int(self.random_state))
+            labelled = data.take(target.encode(data.y)["keep"])
+            kept, held, _ = hold_out(labelled, share, self._seed(), class_codes(target, labelled.y))
             train, valid = (batch.take(torch.from_numpy(rows).to(device)) for rows in (kept, held))
+            valid = valid if len(held) else None
         reader = runtime.place(self._build(generator), device)
         trainer = Trainer(reader, train, valid, self._settings(len(train)))
         trainer.fit()
@@ -203,7 +206,7 @@ class SequencePredictor(PredictorFiles, OfStrings):
         process, law = self.process_, self._law()
         writes = isinstance(process, Autoregressive)
         self.law_, self.head_, self.body_ = law, None, None
-        with runtime.seeded_weights(int(self.random_state)):
+        with runtime.seeded_weights(self._seed()):
             if self.hidden:
                 network: nn.Module = HiddenHead(generator.objective_.network, hidden_width(generator), law.outputs)
                 self.head_, self.body_ = network, generator.objective_.network
@@ -231,7 +234,7 @@ class SequencePredictor(PredictorFiles, OfStrings):
             ema=0.99,
             label_dropout=0.0,
             precision="float32",
-            seed=int(self.random_state),
+            seed=self._seed(),
             verbose=self.verbose,
         )
 

@@ -43,7 +43,8 @@ class ScoringMixin:
         ----------
         X : as in `fit`
         y : optional
-            Conditions as in `fit`; without them a conditional model scores unconditionally.
+            Conditions as in `fit`; without them a conditional model scores unconditionally. Lengths have the
+            probability that goes with the condition: with the class, with the nearest of the training values.
         times : int, optional
             Levels of noise to average over; None takes all of them, or as many as a small Monte Carlo error needs.
         random_state : int
@@ -67,7 +68,8 @@ class ScoringMixin:
         if data.y is not None and self.target_ is None:
             raise ValueError("y was given, but this model was fitted without labels; leave y out")
         seed = parameters.check_seed(random_state)
-        log_length = self.length_law_.log_prob(data.lengths)
+        labels = None if data.y is None else self.target_.encode(data.y)
+        log_length = self.length_law_.log_prob(data.lengths, labels)
         # Where the bound holds the length already, only what is impossible remains to be said.
         if self.objective_.process.models_length:
             log_length = np.where(np.isfinite(log_length), 0.0, -np.inf)

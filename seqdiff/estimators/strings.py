@@ -6,9 +6,22 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
+from seqdiff.estimators.parameters import check_seed
+
 
 class OfStrings(BaseEstimator):
     """An estimator whose X is a list of strings."""
+
+    random_state: Any
+    fit_seed_: int
+
+    def _draw_seed(self) -> None:
+        """Set the seed of a fit; where `random_state` is a whole number, that itself."""
+        self.fit_seed_ = check_seed(self.random_state)
+
+    def _seed(self) -> int:
+        """Return the seed of the fit, or, before one, that of `random_state`, a whole number."""
+        return self.fit_seed_ if hasattr(self, "fit_seed_") else check_seed(self.random_state)
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
