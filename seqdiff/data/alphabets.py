@@ -10,11 +10,12 @@ Bits per letter are per letter of the alphabet, be it a codon or a word; nats pe
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Sequence
 
 from seqdiff.data.alphabet import Alphabet
-from seqdiff.data.letters import LETTERS, SMILES_LETTERS, guess_alphabet, shorten
+from seqdiff.data.letters import LETTERS, SMILES_LETTERS, guess_alphabet, shown
 from seqdiff.data.overlapping import OverlappingKmers
 from seqdiff.data.vocabularies import MOST_LETTERS, PIECES, WORDS, PieceAlphabet, WordAlphabet
 
@@ -22,6 +23,13 @@ DNA, RNA, PROTEIN = (Alphabet(letters, name) for name, letters in LETTERS.items(
 CODONS = Alphabet(Alphabet.kmers("dna", 3).letters, "codons")
 kmers = Alphabet.kmers
 _NAMED = {"dna": DNA, "rna": RNA, "protein": PROTEIN, "codons": CODONS}
+_NAMES = ("auto", *_NAMED, "smiles", "words", "bpe")
+_OTHERS = {
+    "amino": "protein", "amino acid": "protein", "aminoacid": "protein", "aa": "protein", "peptide": "protein",
+    "prot": "protein", "nucleotide": "dna", "nt": "dna", "nucleic": "dna", "base": "dna", "codon": "codons",
+    "word": "words", "text": "words", "guess": "auto", "automatic": "auto",
+}  # fmt: skip
+"""What else people call the alphabets, in the singular."""
 _SIZED = {"words": (WordAlphabet, WORDS), "bpe": (PieceAlphabet, PIECES)}
 
 
@@ -35,7 +43,28 @@ def is_learned(spec: object) -> bool:
 
 
 def _sized(spec: str) -> re.Match[str] | None:
-    return re.fullmatch(r"(words|bpe)(?: (\d+))?", spec.lower())
+    return re.fullmatch(r"(words|bpe)(?: ([0-9]+))?", spec.lower())
+
+
+def _number(digits: str) -> int:
+    """The number that digits make; of very many only that it is large, as Python refuses to read them."""
+    return int(digits[:18])
+
+
+def _near_miss(name: str) -> str:
+    """The name that a string, in lower case, which is none of them, was probably meant to be; "" for letters.
+
+    >>> [_near_miss(name) for name in ("proteins", "dna 3mers", "amino acids", "acgtn", "abc", "hp")]
+    ['protein', 'dna 3-mers', 'protein', '', '', '']
+    """
+    plain = re.sub(r"[\s_-]+", " ", name).strip()
+    if words := re.fullmatch(r"(dna|rna|protein) ?(overlapping )?([0-9]+) ?mers?|([0-9]+) ?mers?", plain):
+        return f"{words[1] or 'dna'} {words[2] or ''}{words[3] or words[4]}-mers"
+    for known in (plain, plain.removesuffix("s")):
+        if known in _NAMES or known in _OTHERS:
+            return _OTHERS.get(known, known)
+    close = difflib.get_close_matches(plain, [n for n in _NAMES if len(n) > 3], 1, 0.8) if len(plain) > 3 else []
+    return close[0] if close else ""
 
 
 def smiles_alphabet(sequences: Sequence[str]) -> Alphabet:
@@ -104,18 +133,23 @@ def resolve_alphabet(spec: str | Sequence[str] | Alphabet, sequences: Sequence[s
             return smiles_alphabet(sequences)
         if name in _NAMED:
             return _NAMED[name]
-        if words := re.fullmatch(r"(dna|rna|protein) (overlapping )?(\d+)-mers", name):
-            return (OverlappingKmers.make if words[2] else kmers)(words[1], int(words[3]))
+        if words := re.fullmatch(r"(dna|rna|protein) (overlapping )?([0-9]+)-mers", name):
+            return (OverlappingKmers.make if words[2] else kmers)(words[1], _number(words[3]))
         if sized := _sized(name):
             make, size = _SIZED[sized[1]]
-            size = int(sized[2] or size)
+            size = _number(sized[2]) if sized[2] else size
             if not 2 <= size <= MOST_LETTERS:
-                raise ValueError(f"alphabet={spec!r} is not possible; give 2 to {MOST_LETTERS:,} letters")
+                raise ValueError(f"alphabet={shown(spec)} is not possible; give 2 to {MOST_LETTERS:,} letters")
             return make.learn(sequences, size)  # type: ignore[attr-defined]
+        if near := _near_miss(name):
+            raise ValueError(
+                f"alphabet: got {shown(spec)}, expected one of {', '.join(_NAMES)}, an Alphabet or the letters"
+                f" themselves; did you mean {near!r} (letters that spell such a name are given as a list, one by one)?"
+            )
     elif not isinstance(spec, (list, tuple)):
         raise ValueError(
             'alphabet must be "auto", "dna", "rna", "protein", "codons", "smiles", "words", "bpe", an Alphabet or a'
-            f" string of the letters themselves, not {shorten(repr(spec))} ({type(spec).__name__})"
+            f" string of the letters themselves, not {shown(spec)} ({type(spec).__name__})"
         )
     for named in (DNA, RNA, PROTEIN):
         if "".join(map(str, spec)) == "".join(named.letters):

@@ -5,10 +5,13 @@ Codes: IUPAC-IUB 1984 (nucleotides), IUPAC-IUBMB 1983 (amino acids; J = I or L i
 
 from __future__ import annotations
 
+import math
+import numbers
 import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
+from typing import Any
 
 import numpy as np
 
@@ -43,6 +46,32 @@ class AlphabetError(ValueError):
 def shorten(text: str, limit: int = 40) -> str:
     """The text, or its beginning and dots: messages stay readable whatever they quote."""
     return text if len(text) <= limit else text[: limit - 3] + "..."
+
+
+def printable(text: str) -> str:
+    r"""The text on one line, with an escape for each character that a terminal cannot print.
+
+    >>> printable("a\nb\u202e")
+    'a\\nb\\u202e'
+    """
+    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
+def shown(value: Any, limit: int = 60) -> str:
+    r"""A value as a message quotes it: as Python writes it, on one line, printable and not long.
+
+    Strings are cut before they are quoted, so that both marks stand.
+
+    >>> shown("x" * 100, 12), shown(np.eye(2)), shown("a\tb")
+    ("'xxxxxxxxx...'", 'array([[1., 0.], [0., 1.]])', "'a\\tb'")
+    """
+    if isinstance(value, str):
+        return repr(shorten(str(value), limit))
+    try:
+        text = repr(value[:limit] if isinstance(value, (list, tuple)) else value)
+    except Exception:  # whatever a foreign object's repr raises, whole numbers of more than 4300 digits among it
+        text = f"a value of type {type(value).__name__}"
+    return shorten(printable(" ".join(text.split())), limit)
 
 
 def upper(sequence: str) -> str:
@@ -133,10 +162,16 @@ def words_of(letters: str | Sequence[str], k: int) -> tuple[list[str], str]:
         letters = LETTERS[letters.lower()]
     if len(set(letters)) < 2 or len(set(letters)) < len(letters) or any(len(letter) != 1 for letter in letters):
         raise ValueError(
-            f"k-mers are made of two or more different letters of one character, not of {shorten(repr(letters))}"
+            f"k-mers are made of two or more different letters of one character, not of {shown(letters, 40)}"
         )
-    if not isinstance(k, int) or k < 2 or len(letters) ** k > MOST_WORDS:
-        raise ValueError(f"k={k!r} is not possible: give 2 or more, so that there are at most {MOST_WORDS:,} words")
+    most = int(math.log(MOST_WORDS, len(set(letters))) + 1e-9)  # no power of k itself: k may be a trillion
+    if not isinstance(k, numbers.Integral) or isinstance(k, bool) or not 2 <= k <= most:
+        raise ValueError(
+            f"k={shown(k)} is not possible: {len(letters)} letters make at most {MOST_WORDS:,} words, each a letter of"
+            f" its own, where k is 2 to {most}; give one of these"
+            if most >= 2
+            else f"{len(letters)} letters make more than {MOST_WORDS:,} words of two; take the letters themselves"
+        )
     base = next((name for name, own in LETTERS.items() if set(own) == set(letters)), "")
     return ["".join(word) for word in product(letters, repeat=k)], f"{base} {k}-mers".strip()
 
