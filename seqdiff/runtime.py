@@ -149,6 +149,22 @@ def _draw(function, shape: tuple[int, ...], generator: Generators, device, dtype
     return torch.cat(drawn)[: shape[0]]
 
 
+def widest(device: torch.device | str) -> torch.dtype:
+    """Return the widest floating type of the device: float64, or float32 where it has none, as Apple's MPS.
+
+    Examples
+    --------
+    >>> widest("cpu"), widest("mps")
+    (torch.float64, torch.float32)
+    """
+    return torch.float32 if torch.device(device).type == "mps" else torch.float64
+
+
+def waits(device: torch.device | str) -> bool:
+    """Return whether reading a number back makes the device stand still: it works while the CPU goes ahead."""
+    return torch.device(device).type != "cpu"
+
+
 def uniform(
     shape: tuple[int, ...], generator: Generators, device: torch.device | str, dtype: torch.dtype = torch.float64
 ) -> Tensor:
@@ -164,8 +180,8 @@ def uniform(
     generator : torch.Generator or sequence of torch.Generator
         A sequence draws 256 rows from each of its generators (`chunk_generators`).
     """
-    if torch.device(device).type == "mps":
-        dtype = torch.float32
+    if dtype == torch.float64:
+        dtype = widest(device)
     return _draw(torch.rand, shape, generator, device, dtype)
 
 

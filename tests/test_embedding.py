@@ -15,7 +15,8 @@ from seqdiff.data import PROTEIN
 from seqdiff.guidance import Template
 from seqdiff.networks import Conditions, build_network
 from seqdiff.processes import State
-from seqdiff.processes.embedding import ROUND, DiffusionLM, Embedding
+from seqdiff.processes.diffusion_lm import DiffusionLM
+from seqdiff.processes.embedding import ROUND, Embedding
 from seqdiff.processes.gaussian import SCHEDULES
 from seqdiff.processes.vectors import blosum62_embeddings, even_embeddings
 from seqdiff.runtime import autocast, chunk_generators

@@ -215,7 +215,7 @@ class DistilledFM(SequenceGenerator):
         with torch.no_grad():
             kernel = process.predict(network, state, cond)
         found = process.decode(process.step(state, 1.0, kernel, generator))
-        agreement = float((found == held.x0)[held.mask].double().mean())
+        agreement = float((found == held.x0)[held.mask].to(runtime.widest(device)).mean())
         lengths = held.lengths.cpu().numpy()
         made = {"student": self._strings(found, held.lengths), "teacher": self._strings(held.x0, held.lengths)}
         beside = self._strings(others.x0, others.lengths) if natural is None else natural

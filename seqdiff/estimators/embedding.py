@@ -13,7 +13,8 @@ from seqdiff import runtime
 from seqdiff.data.letters import shorten
 from seqdiff.estimators import parameters
 from seqdiff.estimators.base import SequenceGenerator
-from seqdiff.processes.embedding import DiffusionLM, Embedding
+from seqdiff.processes.diffusion_lm import DiffusionLM
+from seqdiff.processes.embedding import Embedding
 from seqdiff.processes.gaussian import SCHEDULES
 from seqdiff.processes.vectors import blosum62_embeddings, even_embeddings
 

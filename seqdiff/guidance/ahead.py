@@ -25,6 +25,7 @@ from seqdiff.guidance.base import Cond, Guidance, Predict
 from seqdiff.guidance.particles import Particles, check_particles, resampled
 from seqdiff.guidance.template import Template
 from seqdiff.processes.base import same_tensors
+from seqdiff.runtime import widest
 
 IMPOSSIBLE = -1e6  # nats, in place of -inf: differences of two must not be nan
 
@@ -89,7 +90,7 @@ class TemplateAhead(Particles, Template):
 
     def take(self, rows: Tensor) -> TemplateAhead:
         part: Any = copy.copy(Template.take(self, rows))
-        zeros = torch.zeros(len(rows) // self.copies, self.copies, dtype=torch.float64, device=rows.device)
+        zeros = torch.zeros(len(rows) // self.copies, self.copies, dtype=widest(rows.device), device=rows.device)
         part.memory = {"log_weight": zeros, "lifted": False, "asked": None}
         return part
 
@@ -119,7 +120,8 @@ class TemplateAhead(Particles, Template):
         # what the template leaves of the prediction under the condition itself, asked for first by every guide
         left = torch.logsumexp(self.memory["asked"][0][1] + self.log_allowed, -1)
         counts = self.process.foreseen(state) & ~self.memory["known"]
-        self.memory["h"] = torch.where(counts, left.double(), 0.0).sum(-1).clamp_min(IMPOSSIBLE).view(-1, self.copies)
+        left = torch.where(counts, left.to(widest(left.device)), 0.0).sum(-1)
+        self.memory["h"] = left.clamp_min(IMPOSSIBLE).view(-1, self.copies)
         self.memory["lifted"] = True
         try:
             free = kernel(cond)
@@ -131,7 +133,7 @@ class TemplateAhead(Particles, Template):
     def after(self, state: Any, moment: Any, generator: Any) -> Any:
         free, masked, before, target = self.memory.pop("step")
         free, masked = (
-            self.process.log_prob(kernel.clamp_min(IMPOSSIBLE), before, target, state).double()
+            self.process.log_prob(kernel.clamp_min(IMPOSSIBLE), before, target, state).to(widest(kernel.device))
             for kernel in (free, masked)
         )
         ratio = (free - masked).view(-1, self.copies)

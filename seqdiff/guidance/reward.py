@@ -31,7 +31,7 @@ from seqdiff.guidance.particles import Particles, draw, probabilities, resampled
 from seqdiff.processes import Autoregressive, Process, SimplexFlow
 from seqdiff.processes.categorical import sample_categorical
 from seqdiff.processes.distilled import DistilledFlow
-from seqdiff.runtime import Generators
+from seqdiff.runtime import Generators, widest
 
 UNLIKELY = 5.0  # nats below the least of a group, for what seems to be impossible
 
@@ -141,7 +141,8 @@ class Reward(Particles):
         if number <= self.memory["checked"] and not last:
             return state
         self.memory["checked"] = number
-        reward = self.rewards(self.expected(state, moment, generator, last)).to(state.mask.device)
+        device = state.mask.device
+        reward = self.rewards(self.expected(state, moment, generator, last)).to(device, widest(device))
         groups_of = reward.view(-1, self.copies)
         if last and (lost := int((groups_of == -torch.inf).all(-1).sum())):
             warnings.warn(

@@ -57,7 +57,8 @@ class SequenceConvolution(nn.Module):
         window[:, i % size] = x
         seen = [(i - j * self.dilation) % size for j in range(self.kernel - 1, -1, -1)]
         weight = self.conv.weight[:, :, 0].transpose(1, 2).flatten(1)  # (C out, kernel * C in)
-        return F.linear(window[:, seen].flatten(1), weight, self.conv.bias)
+        # row by row: a list of rows would first be copied to the device, which would have to be waited for
+        return F.linear(torch.cat([window[:, row] for row in seen], 1), weight, self.conv.bias)
 
 
 class ConvBlock(nn.Module):

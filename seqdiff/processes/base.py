@@ -201,6 +201,12 @@ def same_tensors(a: Cond, b: Cond) -> bool:
     return a is b or (a.keys() == b.keys() and all(v is b[k] or torch.equal(v, b[k]) for k, v in a.items()))
 
 
+def like(target: Any, t: Tensor) -> Tensor:
+    """Return a level, a number or a tensor, as the times t are: of their shape and type, on their device."""
+    # a number is filled in where the times are: to copy it there, the device would have to be waited for
+    return target.to(t).expand_as(t) if isinstance(target, Tensor) else torch.full_like(t, target)
+
+
 def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
     """Sum (B, L) over real positions; what stands at the others, nan included, does not count."""
     return torch.where(mask, values, torch.zeros((), dtype=values.dtype, device=values.device)).sum(-1)

@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from seqdiff.processes.base import Cond, Denoiser, Process, State, masked_sum
-from seqdiff.runtime import Generators, uniform
+from seqdiff.runtime import Generators, uniform, widest
 
 
 def sample_categorical(log_p: Tensor, generator: Generators) -> Tensor:
@@ -39,7 +39,7 @@ def sample_categorical(log_p: Tensor, generator: Generators) -> Tensor:
     Tensor
         (B, L) int64.
     """
-    wide = log_p.dtype if log_p.device.type == "mps" else torch.float64
+    wide = widest(log_p.device)
     p = (log_p - log_p.amax(-1, keepdim=True)).to(wide).exp()
     cumulative = p.cumsum(-1)
     u = uniform(tuple(log_p.shape[:-1]), generator, log_p.device).to(wide)[..., None] * cumulative[..., -1:]

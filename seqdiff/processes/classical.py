@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqdiff.processes.base import State, masked_sum
+from seqdiff.processes.base import State, like, masked_sum
 from seqdiff.processes.categorical import sample_categorical
 from seqdiff.processes.continuous import ContinuousTime
 from seqdiff.processes.rates import Forward, jump_kl
@@ -75,7 +75,7 @@ class Classical(ContinuousTime):
         return _to(q, state.x).log().to(dtype)
 
     def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
-        q = _shared(self.noise.transition, self._total(t))
+        q = self.noise.transition(self._total(t))
         return State(sample_categorical(_rows(q, x0).log(), generator), t, mask)
 
     def posterior(self, log_p0: Tensor, state: State, target: Any) -> Tensor:
@@ -83,7 +83,7 @@ class Classical(ContinuousTime):
 
         With v(x_0) = p(x_0 | x_t) / q(x_t | x_0): p(x_s | x_t) = q(x_t | x_s) sum_x0 v(x_0) q(x_s | x_0).
         """
-        s = torch.as_tensor(target, dtype=state.t.dtype, device=state.t.device).expand_as(state.t)
+        s = like(target, state.t)
         total_s, total_t = self._total(s), self._total(state.t)
         wide = log_p0.to(total_t.dtype)
         possible = wide > -torch.inf
@@ -105,7 +105,7 @@ class Classical(ContinuousTime):
         return self.law_kl
 
     def density(self, w: Tensor, x0: Tensor, x: Tensor, t: Tensor) -> Tensor:
-        q = _shared(self.noise.transition, self._total(t))
+        q = self.noise.transition(self._total(t))  # in training, where no two rows are at one time
         tiny = torch.finfo(q.dtype).tiny
         truth, model = _rows(q, x0), w.to(q.dtype) @ q  # (B, L, S)
         truth, model = (p / p.gather(-1, x[..., None]).clamp_min(tiny) for p in (truth, model))

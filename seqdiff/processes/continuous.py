@@ -22,7 +22,7 @@ from torch import Tensor
 
 from seqdiff.processes.base import Cond, Denoiser, State, masked_sum
 from seqdiff.processes.categorical import CategoricalProcess, stratified
-from seqdiff.runtime import Generators, uniform
+from seqdiff.runtime import Generators, uniform, widest
 
 EARLIEST = 1e-6  # of u: t >= 1e-12 t_max is a number by whose square float32 can divide
 
@@ -83,8 +83,7 @@ class ContinuousTime(CategoricalProcess):
 
     def last_times(self, mask: Tensor) -> Tensor:
         """Return t_max (B,), in float64 where the device has it."""
-        dtype = torch.float32 if mask.device.type == "mps" else torch.float64
-        return torch.full(mask.shape[:1], self.t_max, dtype=dtype, device=mask.device)
+        return torch.full(mask.shape[:1], self.t_max, dtype=widest(mask.device), device=mask.device)
 
     def levels(self, state: State, steps: int | None) -> Iterator[Any]:
         """Yield the times to visit, t_max excluded: evenly spaced, the last one 0."""

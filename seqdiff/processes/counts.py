@@ -11,11 +11,15 @@ import math
 import torch
 from torch import Tensor
 
-from seqdiff.runtime import Generators, uniform
+from seqdiff.runtime import Generators, uniform, waits
 
 
-def poisson(rate: Tensor, length: int, generator: Generators, *, least: int = 0) -> Tensor:
+def poisson(
+    rate: Tensor, length: int, generator: Generators, *, least: int = 0, most: float | None = None
+) -> Tensor:
     """Return Poisson counts (B, length), int64, of the rates (B,), given that they are not below `least`.
+
+    A device has to be waited for to learn how far they may reach, unless a bound of the rates is given as `most`.
 
     Examples
     --------
@@ -24,7 +28,7 @@ def poisson(rate: Tensor, length: int, generator: Generators, *, least: int = 0)
     """
     u = uniform((len(rate), length), generator, rate.device)
     rate = _wide(rate)
-    n = _around(rate, rate)
+    n = _around(rate, rate, width=None if most is None or not waits(u.device) else _width(most))
     log_p = torch.xlogy(n, rate[:, None]) - torch.lgamma(n + 1)
     log_p = torch.log_softmax(log_p.masked_fill(n < least, -torch.inf), -1)
     rows = torch.arange(len(rate), device=rate.device)[:, None].expand(-1, length)
@@ -50,16 +54,24 @@ def thinned(counts: Tensor, share: float, generator: Generators) -> Tensor:
     return _invert(log_p.masked_fill(n > total, -torch.inf), n, which, u).to(u.device)
 
 
-def _around(mean: Tensor, variance: Tensor, most: float = math.inf) -> Tensor:
+def _around(mean: Tensor, variance: Tensor, most: float = math.inf, width: int | None = None) -> Tensor:
     """Return the whole numbers, at most `most`, that are not too far from the means (R,) to have any probability.
 
-    (R, N), or (1, N) where those of all rows begin at 0.
+    (R, N), or (1, N) where those of all rows begin at 0; N is the `width` where that is given.
     """
     reach = 12 * variance.sqrt() + 30
     first = (mean - reach).floor().clamp_min(0)
+    if width is not None:
+        return first[:, None] + torch.arange(width, device=mean.device, dtype=mean.dtype)
     width = math.ceil(float(((mean + reach).clamp_max(most) - first).max())) + 1
     first = first if first.any() else first[:1]
     return first[:, None] + torch.arange(width, device=mean.device, dtype=mean.dtype)
+
+
+def _width(most: float) -> int:
+    """Return how many whole numbers are not too far from any mean, and variance, of at most `most`."""
+    reach = 12 * math.sqrt(most) + 30
+    return math.ceil(most + reach - max(0.0, most - reach - 1)) + 1
 
 
 def _wide(values: Tensor) -> Tensor:

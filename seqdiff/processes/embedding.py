@@ -22,8 +22,8 @@ These are the "output prior" and "categorical reparameterization" of Plaid (Gulr
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
@@ -108,9 +108,12 @@ class Embedding(Process):
         ratio = wide / noise  # SNR_t
         self.register_buffer("abar", wide, persistent=False)
         self.register_buffer("noise", noise, persistent=False)
+        self.log_ratio = ratio.log().numpy()
         self.register_buffer("half_drop", -0.5 * torch.diff(ratio, prepend=ratio[:1]), persistent=False)
         self.register_buffer("profile", torch.ones_like(wide))
         self.register_buffer("losses", torch.zeros((), dtype=torch.long))
+        self._counted: int | None = None  # the same as a number: None where the buffer knows better
+        self.register_load_state_dict_post_hook(_forget_count)
         self.register_buffer("law", torch.full((self.letters,), 1 / self.letters).to(wide.dtype), persistent=False)
         self.fit_schedule(self.law)
 
@@ -136,18 +139,19 @@ class Embedding(Process):
 
     @torch.no_grad()
     def _fit_profile(self) -> None:
-        e, ratio, p0 = self.embeddings, self.abar / self.noise, self.law
+        e, p0 = self.embeddings, self.law
         draws = max(256, min(4096, DRAWS // self.letters))
         own = torch.searchsorted(p0.cumsum(0), (torch.arange(draws, device=e.device) + 0.5) / draws)
         own = own.clamp_max(self.letters - 1)
         z = normal((draws, self.dim), generator_for(e.device, "profile"), e.device, e.dtype)
-        grid = np.linspace(math.log(float(ratio[-1])), math.log(float(ratio[0])), NODES)
+        grid = np.linspace(self.log_ratio[-1], self.log_ratio[0], NODES)
         lost = []
-        for root in np.exp(grid / 2):
+        for root in np.exp(grid / 2).tolist():
             log_p = root * (root * e[own] + z) @ e.T - 0.5 * root**2 * e.square().sum(-1) + p0.log()
             log_p = torch.log_softmax(log_p, -1)
             lost.append(_root_mean_square((e[own] - log_p.exp() @ e).square().sum(-1)))
-        error = np.interp(ratio.log().cpu().numpy(), grid, lost)
+        # together: the device is waited for once, not at every node
+        error = np.interp(self.log_ratio, grid, torch.stack(lost).cpu().numpy())
         self.profile.copy_(self.half_drop * torch.from_numpy(error).to(e.device, e.dtype))
         self.profile[0] = _root_mean_square(-log_p.gather(-1, own[:, None]))
 
@@ -180,7 +184,7 @@ class Embedding(Process):
     def prepared(self, denoiser: Denoiser, state: State) -> State:
         if not self.self_conditioning:
             return state
-        return self._estimated(denoiser, state, None, torch.ones_like(state.t, dtype=torch.bool))
+        return self._estimated(denoiser, state, None, None)
 
     def settled(self, x0: Tensor, mask: Tensor) -> State:
         x = F.embedding(x0, self.embeddings) * mask[..., None]
@@ -209,15 +213,20 @@ class Embedding(Process):
         With self-conditioning the network sees the state's estimate, or one that it makes first where there is none.
         """
         if self.self_conditioning and "estimate" not in state.extra:
-            everything = torch.ones(len(state.x), dtype=torch.bool, device=state.x.device)
-            state = self._estimated(denoiser, state, cond, everything, temperature)
+            state = self._estimated(denoiser, state, cond, None, temperature)
         context = self.context(denoiser, state, cond).to(self.abar.dtype)
         return torch.log_softmax(context / temperature + self.log_evidence(state, context.dtype), -1)
 
-    def _estimated(self, denoiser: Denoiser, state: State, cond: Cond, rows: Tensor, temperature: float = 1.0) -> State:
-        """Return the state with an estimate of e made of the same x_t in some `rows` (B,), zeros in the others."""
+    def _estimated(
+        self, denoiser: Denoiser, state: State, cond: Cond, chosen: Tensor | None, temperature: float = 1.0
+    ) -> State:
+        """Return the state with an estimate of e made of the same x_t in some rows, zeros in the others.
+
+        `chosen` are booleans (B,); None chooses all.
+        """
         blank = state._replace(extra={"estimate": torch.zeros_like(state.x)})
-        if not bool(rows.any()):
+        rows: Any = slice(None) if chosen is None else chosen.nonzero()[:, 0]
+        if chosen is not None and not len(rows):
             return blank
         some = None if cond is None else {name: value[rows] for name, value in cond.items()}
         # detached, not under no_grad: autocast would keep its weights without their gradients for the second pass
@@ -239,9 +248,11 @@ class Embedding(Process):
         they are mistaken at levels which are hardly ever drawn.
         """
         if self.training and isinstance(self.table, nn.Parameter):
-            if int(self.losses) % FOLLOWED == 0:
+            counted = int(self.losses) if self._counted is None else self._counted
+            if counted % FOLLOWED == 0:
                 self._fit_profile()
             self.losses += 1
+            self._counted = counted + 1
         total = self.profile.sum().clamp_min(1e-12)
         return (1 - EVEN) * self.profile / total + EVEN / len(self.profile)
 
@@ -394,27 +405,10 @@ class Embedding(Process):
         return self.log_evidence(state, self.abar.dtype).argmax(-1)
 
 
-def _root_mean_square(lost: Tensor) -> float:
+def _forget_count(process: Embedding, *_: Any) -> None:
+    process._counted = None
+
+
+def _root_mean_square(lost: Tensor) -> Tensor:
     """Return the root of the mean square of a sum over a sequence's letters, over their number, from draws of one."""
-    return math.sqrt(float(lost.mean().square() + lost.var() / LETTERS))
-
-
-class DiffusionLM(Embedding):
-    """The same, trained on the paper's loss: no level counts for more than another, means over D in place of sums.
-
-        |e - e_hat|^2 / D  +  -log softmax(x_0 . Emb / s^2 + bias)_w  +  abar_T |x_0|^2 / D
-
-    with t uniform over 0..T. It is no bound; `bound_terms` still is.
-    """
-
-    def parts(
-        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators
-    ) -> dict[str, Tensor]:
-        u = stratified(len(x0), generator, x0.device)
-        t = (u * (self.steps + 1)).long().clamp_max(self.steps)
-        error, _ = self.errors(denoiser, x0, t, cond, mask, generator, SHOWN)
-        clean = self.corrupt(x0, torch.zeros_like(t), mask, generator)
-        log_p = torch.log_softmax(self.log_evidence(clean, self.abar.dtype), -1)
-        rounding = masked_sum(-log_p.gather(-1, x0[..., None]).squeeze(-1), mask)
-        end = masked_sum(self.abar[-1] * clean.x.square().mean(-1), mask)
-        return {"denoising": masked_sum(error, mask) / self.dim, "rounding": rounding, "end": end}
+    return (lost.mean().square() + lost.var() / LETTERS).sqrt()

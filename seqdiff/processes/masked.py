@@ -21,10 +21,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqdiff.processes.base import Cond, Denoiser, State, masked_sum
+from seqdiff.processes.base import Cond, Denoiser, State, like, masked_sum
 from seqdiff.processes.categorical import CategoricalProcess, sample_categorical, single_letters, stratified
 from seqdiff.processes.strata import at_rank, smallest, touched
-from seqdiff.runtime import Generators, uniform
+from seqdiff.runtime import Generators, uniform, widest
 
 DEFAULT_TIMES = 20  # strata of the bound in continuous time
 DEFAULT_STEPS = 100  # of the ancestral sampler in continuous time
@@ -138,7 +138,7 @@ class Masked(CategoricalProcess):
         and else becomes a letter of p(x_0 | x_t); with sigma = 0, s/t.
         """
         t = state.t.to(log_p0.dtype)
-        s = torch.as_tensor(target, dtype=t.dtype, device=t.device).expand_as(t)
+        s = like(target, t)
         sigma = self.remasking * (s / (1 - t).clamp_min(1e-12)).clamp_max(1.0)
         stay = ((s - sigma * (1 - t)) / t).clamp(0.0, 1.0)
         masked = torch.where(state.x == self.letters, stay[:, None], sigma[:, None])
@@ -153,8 +153,8 @@ class Masked(CategoricalProcess):
         return torch.cat([log_p0 + torch.log1p(-masked), masked.log()], -1)
 
     def prior(self, mask: Tensor, generator: Generators) -> State:
-        t = torch.ones(len(mask), dtype=torch.float64 if mask.device.type != "mps" else torch.float32)
-        return State(torch.where(mask, self.letters, 0), t.to(mask.device), mask)
+        t = torch.ones(len(mask), dtype=widest(mask.device), device=mask.device)
+        return State(torch.where(mask, self.letters, 0), t, mask)
 
     def given(self, state: State, log_allowed: Tensor) -> tuple[State, Tensor]:
         """Return the state with known letters unmasked: any order of the others then samples p(x0 | known letters)."""

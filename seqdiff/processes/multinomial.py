@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqdiff.processes.base import Cond, Denoiser, State, masked_sum
+from seqdiff.processes.base import Cond, Denoiser, State, like, masked_sum
 from seqdiff.processes.categorical import CategoricalProcess, stratified
 from seqdiff.runtime import Generators, uniform
 
@@ -73,7 +73,7 @@ class UniformNoise(CategoricalProcess):
 
             p(x_s | x_t) = q(x_t | x_s) [abar_s w(x_s) + (1 - abar_s)/K sum w]
         """
-        s = torch.as_tensor(target, dtype=state.t.dtype, device=state.t.device).expand_as(state.t)
+        s = like(target, state.t)
         (log_keep_t, log_lose_t), (log_keep_s, log_lose_s) = self.kept(state.t), self.kept(s)
         dtype = log_p0.dtype
         log_w = log_p0 - self._log_marginal(state.x, log_keep_t, log_lose_t, dtype)
@@ -120,6 +120,7 @@ class Multinomial(UniformNoise):
             log_lose = np.log(-np.expm1(log_keep))
         self.register_buffer("log_keep", torch.tensor(log_keep, dtype=torch.float64), persistent=False)
         self.register_buffer("log_lose", torch.tensor(log_lose, dtype=torch.float64), persistent=False)
+        self.kept_at_end = float(self.log_keep[-1].exp())  # as a number: to read it anew would wait for the device
         self.register_buffer("term_square", torch.zeros(steps))
         self.register_buffer("term_count", torch.zeros(steps))
 
@@ -176,7 +177,7 @@ class Multinomial(UniformNoise):
 
     def prior_kl(self, mask: Tensor) -> Tensor:
         """Return KL(q(x_T | x_0) || uniform) per sequence, (B,) nats."""
-        keep, letters = float(self.log_keep[-1].exp()), self.letters
+        keep, letters = self.kept_at_end, self.letters
         same, other = keep + (1 - keep) / letters, (1 - keep) / letters
         return mask.sum(-1) * (same * math.log(same * letters) + (letters - 1) * other * math.log(other * letters))
 

@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 
 from seqdiff.processes.rates import Forward
+from seqdiff.runtime import waits
 
 TABLE = 2**21  # numbers, 16 MB
 LONGEST = 1024  # powers
@@ -80,51 +81,54 @@ class Powers(nn.Module):
     def _keep(self, name: str, values: Tensor) -> None:
         self.register_buffer(name, values, persistent=False)
 
-    def _digits(self, n: Tensor) -> tuple[Tensor, list[tuple[Tensor, Tensor]]]:
-        """Return n modulo T, flat, and for each further binary digit its square and the rows where it is 1."""
+    def _split(self, n: Tensor) -> tuple[Tensor, Tensor]:
+        """Return n modulo T and n divided by T, flat."""
         n = n.reshape(-1).clamp(0, self.last)
-        high = n // len(self.first)
-        # one question to the device instead of one per digit
-        length = int(high.max()).bit_length() if len(n) else 0
-        return n % len(self.first), [(self.squares[j], ((high >> j) & 1).nonzero()[:, 0]) for j in range(length)]
+        return n % len(self.first), n // len(self.first)
+
+    def _times(self, result: Tensor, high: Tensor, transposed: bool = False) -> Tensor:
+        """Return rows (N, ..., S) times K^(T high), one product for each binary digit of `high` (N,)."""
+        squares = self.squares.mT if transposed else self.squares
+        if waits(high.device):  # every digit there is, in every row: it is not asked which of them occur
+            for j, square in enumerate(squares):
+                digit = ((high >> j) & 1).bool().view(-1, *[1] * (result.ndim - 1))
+                result = torch.where(digit, result @ square, result)
+            return result
+        for j in range(int(high.max()).bit_length() if len(high) else 0):
+            rows = ((high >> j) & 1).nonzero()[:, 0]
+            result[rows] = result[rows] @ squares[j]
+        return result
 
     def forward(self, n: Tensor) -> Tensor:
         """Return K^n, (*n.shape, S, S), for whole numbers n; one below 0 counts as 0."""
-        low, digits = self._digits(n)
-        result = self.first[low]
-        for square, rows in digits:
-            result[rows] = result[rows] @ square
-        return result.reshape(*n.shape, self.states, self.states)
+        low, high = self._split(n)
+        return self._times(self.first[low], high).reshape(*n.shape, self.states, self.states)
 
     def rows(self, n: Tensor, x: Tensor) -> Tensor:
         """Return K^n[x, :]: the law (*n.shape, S) of a letter n events after x, for n and x of one shape."""
-        low, digits = self._digits(n)
-        result = self.first[low, x.reshape(-1)]
-        for square, rows in digits:
-            result[rows] = result[rows] @ square
-        return result.reshape(*n.shape, self.states)
+        low, high = self._split(n)
+        return self._times(self.first[low, x.reshape(-1)], high).reshape(*n.shape, self.states)
 
     def columns(self, n: Tensor, x: Tensor) -> Tensor:
         """Return K^n[:, x]: how likely each letter n events ago makes x, (*n.shape, S), n and x of one shape."""
-        low, digits = self._digits(n)
-        result = self.first[low, :, x.reshape(-1)]
-        for square, rows in digits:
-            result[rows] = result[rows] @ square.T
-        return result.reshape(*n.shape, self.states)
+        low, high = self._split(n)
+        return self._times(self.first[low, :, x.reshape(-1)], high, True).reshape(*n.shape, self.states)
 
     def mix(self, w: Tensor, n: Tensor) -> Tensor:
         """Return sum_k w_k K^n[k, :], (*n.shape, S), for weights w (*n.shape, S)."""
-        low, digits = self._digits(n)
+        low, high = self._split(n)
         result = w.reshape(-1, self.states).to(self.one.dtype, copy=True)
         if self.states <= GATHERED:
             result = (result[:, None] @ self.first[low])[:, 0]
+        elif waits(w.device):  # a matrix per position, so many at a time as the memory is for
+            size = max(1, TABLE // self.states**2) * 8
+            parts = zip(result.split(size), low.split(size), strict=True)
+            result = torch.cat([(weights[:, None] @ self.first[powers])[:, 0] for weights, powers in parts])
         else:  # one product per number of events: nothing of the size of n.numel() matrices
             for power in low.unique().tolist():
                 rows = (low == power).nonzero()[:, 0]
                 result[rows] = result[rows] @ self.first[power]
-        for square, rows in digits:
-            result[rows] = result[rows] @ square
-        return result.reshape(*n.shape, self.states)
+        return self._times(result, high).reshape(*n.shape, self.states)
 
 
 def events_per_time(forward: Forward, gamma: float) -> float:

@@ -22,14 +22,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqdiff.processes.base import Cond, Denoiser, State, masked_sum
+from seqdiff.processes.base import Cond, Denoiser, State, like, masked_sum
 from seqdiff.processes.categorical import sample_categorical, single_letters
 from seqdiff.processes.continuous import ContinuousTime
 from seqdiff.processes.counts import poisson, thinned
 from seqdiff.processes.powers import Powers, make_powers, one_event
 from seqdiff.processes.rates import Forward, jump_kl
 from seqdiff.processes.schedules import Linear, Schedule
-from seqdiff.processes.strata import late, touched
+from seqdiff.processes.strata import late, latest, touched
 from seqdiff.runtime import Generators
 
 MANY = 100_000  # events, the end of the scale on which the network sees counts
@@ -72,6 +72,7 @@ class SCUD(ContinuousTime):
     shows_known = "letters"
     letter_kl: Tensor
     law_kl: Tensor
+    largest: float
     redone = 0.25
     """The share of the events that a corrector step undoes: small, as it is exact while one position changes."""
 
@@ -154,17 +155,19 @@ class SCUD(ContinuousTime):
         share = 1 - self.gamma
         stratum = late(touched(u, mask, generator, untouched=self.gamma > 0), mask, self.late)
         jumped = -stratum.log_alpha  # expected jumps of a letter, Lambda (1 - gamma)
-        jumps = torch.where(stratum.where, poisson(jumped, x0.shape[1], generator, least=1), 0)
+        most = latest(self.late, x0.shape[1])
+        jumps = torch.where(stratum.where, poisson(jumped, x0.shape[1], generator, least=1, most=most), 0)
         x = sample_categorical(self.jumps.rows(jumps, x0).log(), generator)
         if self.gamma > 0:
-            idle = poisson(jumped * (self.gamma / share), x0.shape[1], generator)
+            often = self.gamma / share
+            idle = poisson(jumped * often, x0.shape[1], generator, most=most * often)
             jumps = jumps + idle
         state = State(x, jumps, mask)
         w = torch.softmax(self.context(denoiser, state, cond), -1)
         lost = masked_sum(self.event_kl(w, x0, state) - self.event_kl(self.alike(w), x0, state), mask)
         # dLambda / Lambda = da / ((1 - a) -log(1 - a)): the share cancels
         weight = (stratum.log_weight - stratum.log_alpha - jumped.log()).exp()
-        return torch.where(jumped <= share * self.schedule.largest, weight * lost, 0) + self.known(x0, mask)
+        return torch.where(jumped <= share * self.largest, weight * lost, 0) + self.known(x0, mask)
 
     # -- sampling -----------------------------------------------------------------------------------------------------
 
@@ -220,7 +223,7 @@ class SCUD(ContinuousTime):
 
         With v(x_0) = p(x_0 | x_S) / K^S[x_0, x_S]: p(x_{S-k} | x_S) = K^k[x_{S-k}, x_S] (v K^{S-k})[x_{S-k}].
         """
-        counts = torch.as_tensor(target, dtype=state.t.dtype, device=state.t.device).expand_as(state.t)
+        counts = like(target, state.t)
         wide = log_p0.to(self.powers.one.dtype)
         evidence = self.powers.columns(state.t, state.x).clamp_min(torch.finfo(wide.dtype).tiny)
         log_v = torch.where(wide > -torch.inf, wide - evidence.log(), -torch.inf)
@@ -268,6 +271,6 @@ def end_kl(powers: Powers, largest: float, law: Tensor) -> Tensor:
 
 def _measure_end(process: SCUD, *_: Any) -> None:
     """Set what is known of the end to what it is with the schedule, and the law of the letters, as they are now."""
-    largest = process.schedule.largest
+    largest = process.largest = process.schedule.largest  # as a number: to read it anew would wait for the device
     process.letter_kl.copy_(end_kl(process.powers, largest, process.powers.stationary))
     process.law_kl.copy_(end_kl(process.powers, largest, process.law))

@@ -87,6 +87,14 @@ def touched(u: Tensor, mask: Tensor, generator: Generators, *, untouched: bool =
     return Stratum(a, torch.log1p(-a), smallest(times, k), weight.log())
 
 
+LEAST_Y = 1e-16  # of y below
+
+
+def latest(power: float, length: int) -> float:
+    """Return a bound of -log_alpha of what `late` returns for sequences of at most `length` letters."""
+    return -power * math.log(LEAST_Y) + math.log(length) + 1
+
+
 def late(stratum: Stratum, mask: Tensor, power: float) -> Stratum:
     """Return the stratum with more of its draws near a = 1, where every letter is touched, and less weight there.
 
@@ -95,7 +103,8 @@ def late(stratum: Stratum, mask: Tensor, power: float) -> Stratum:
     """
     length = mask.sum(-1)
     every = (stratum.where | ~mask).all(-1)
-    log_y = torch.log((-torch.expm1(length * torch.log(stratum.a))).clamp(1e-16, 1 - torch.finfo(stratum.a.dtype).eps))
+    y = -torch.expm1(length * torch.log(stratum.a))
+    log_y = torch.log(y.clamp(LEAST_Y, 1 - torch.finfo(y.dtype).eps))
     stretched = power * log_y
     # 1 - a = 1 - (1 - y)^(1/L); for tiny y that is y/L
     alpha = -torch.expm1(torch.log1p(-stretched.exp().clamp_min(1e-12)) / length)

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from seqdiff.processes.base import Cond, Process
-from seqdiff.runtime import Generators, uniform
+from seqdiff.runtime import Generators, uniform, widest
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Objective(nn.Module):
         One term alone tells no variance: nan.
         """
         terms = list(self.process.bound_terms(self.network, batch.x0, batch.cond, batch.mask, times, generator))
-        total = torch.stack(terms).double().sum(0) if batch.x0.device.type != "mps" else torch.stack(terms).sum(0)
+        total = torch.stack(terms).to(widest(batch.x0.device)).sum(0)
         if self.process.bound == "exact":
             return total, torch.zeros_like(total)
         if len(terms) < 2:

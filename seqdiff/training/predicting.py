@@ -21,7 +21,7 @@ from torch.nn import functional as F
 from seqdiff.processes.autoregressive import Autoregressive
 from seqdiff.processes.base import Process, State
 from seqdiff.processes.categorical import stratified
-from seqdiff.runtime import Generators
+from seqdiff.runtime import Generators, widest
 from seqdiff.training.objective import Batch, Objective
 
 
@@ -113,7 +113,7 @@ class Reader(Objective):
     def bound(self, batch: Batch, times: int | None, generator: Generators) -> tuple[Tensor, Tensor]:
         """Return the mean over `times` evenly spaced times, (B,), by which the best weights are chosen."""
         times = times or 1
-        u = torch.full((len(batch),), 1.0 / times, device=batch.x0.device, dtype=torch.float64)
+        u = torch.full((len(batch),), 1.0 / times, device=batch.x0.device, dtype=widest(batch.x0.device))
         total = torch.stack([self.losses(batch, (i + 0.5) * u, generator) for i in range(times)]).mean(0)
         return total, torch.zeros_like(total)
 
