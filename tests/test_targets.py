@@ -242,13 +242,17 @@ def paired(n=240):
     return ["".join(row) for row in np.hstack([first, second])], y
 
 
+KINDS = {"label": "class", "expr": "value"}
+"""The values of `paired` are whole and have gaps, as classes of a table would: it has to be said that they are none."""
+
+
 def share(samples, letter, half) -> float:
     return "".join(s[5 * half : 5 * half + 5] for s in samples).count(letter) / (5 * len(samples))
 
 
 @pytest.fixture(scope="module")
 def model():
-    return tiny(epochs=20, lr=3e-2, label_dropout=0.2, dropout=0.0).fit(*paired())
+    return tiny(epochs=20, lr=3e-2, label_dropout=0.2, dropout=0.0, target=KINDS).fit(*paired())
 
 
 @pytest.fixture(scope="module")
@@ -303,8 +307,9 @@ def test_labels_drawn_as_in_training(model, loaded):
 def test_columns_of_a_file(workdir):
     X, y = paired(60)
     pd.DataFrame({"seq": X}).join(y).to_csv("x.csv", index=False)
-    model = tiny(alphabet="dna").fit("x.csv", ["label", "expr"])
+    assert [t.kind for t in tiny(alphabet="dna").fit("x.csv", ["label", "expr"]).target_.columns] == ["class", "class"]
+    model = tiny(alphabet="dna", target=KINDS).fit("x.csv", ["label", "expr"])
     assert [t.kind for t in model.target_.columns] == ["class", "value"]
-    bound = tiny(alphabet="dna").fit(X, y)
+    bound = tiny(alphabet="dna", target=KINDS).fit(X, y)
     assert model.generate(9, y=("a", 2.0), random_state=0) == bound.generate(9, y=("a", 2.0), random_state=0)
     assert (model.score_samples("x.csv", ["expr", "label"]) == model.score_samples(X, y)).all()

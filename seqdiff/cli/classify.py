@@ -78,7 +78,7 @@ def classify(
         )
     if not 0 <= validation < 1:
         raise ValueError(f"--validation {validation:g} is not a share; give one between 0 and 1")
-    labels = read_records(Path(data), y, sequence_column=settings["sequence_column"]).y
+    labels = read_records(Path(data), y, sequence_column=settings["sequence_column"], kind=target).y
     kind = Target().fit(labels).kind if target == "auto" else target
     generator = None if noise_like is None else load(noise_like, device=settings["device"])
     make: Any = SequenceRegressor if kind == "value" else SequenceClassifier

@@ -99,7 +99,8 @@ def _held_out(side: str, value: Any, data: Dataset, options: dict[str, Any]) -> 
     pair = isinstance(value, tuple) and len(value) == 2
     if pair and all(isinstance(part, str) for part in value):  # a file and its column, or two sequences
         pair = Path(value[0]).is_file()
-    held = prepare(*(value if pair else (value, None)), **options)
+    known: Any = "auto" if data.y is None else learn_target(data.y)
+    held = prepare(*(value if pair else (value, None)), target=known, **options)
     if (held.y is None) != (data.y is None):
         raise ValueError(f"y and the labels of {name} go together; give {name} as (sequences, labels), or leave out y")
     return held

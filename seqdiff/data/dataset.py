@@ -14,8 +14,11 @@ import numpy as np
 from seqdiff.data.alphabet import Alphabet
 from seqdiff.data.alphabets import is_learned, resolve_alphabet
 from seqdiff.data.labels import only_column
-from seqdiff.data.letters import GAPS, base_of, unknown
+from seqdiff.data.letters import GAPS, base_of, shown, unknown
 from seqdiff.data.reading import Records, read_records
+from seqdiff.data.target import Target
+from seqdiff.data.targets import Targets
+from seqdiff.data.told import describe, kind_to_read
 
 
 @dataclass(frozen=True, eq=False)
@@ -101,6 +104,7 @@ def prepare(
     ambiguous: str = "error",
     sequence_column: Any = None,
     chosen: Callable[[int], np.ndarray | None] | None = None,
+    target: Any = "auto",
 ) -> Dataset:
     """Read, clean, check and encode sequences.
 
@@ -127,6 +131,9 @@ def prepare(
     chosen : callable, optional
         ``chosen(n)`` returns which of the n sequences read to keep, booleans (n,), or None for all; the others are left
         out before anything is learned of them, as if they had not been there.
+    target : str, dict, Target or Targets
+        What labels are, as an estimator's parameter says it; or what a model has learned that they are: they are read
+        as such then, and nothing is told of them.
 
     Returns
     -------
@@ -148,14 +155,14 @@ def prepare(
     ValueError: X[1]: found 'N' at position 3, but the dna alphabet has only A, C, G, T; correct the sequence or pass ambiguous="drop" to leave such sequences out
     """  # noqa: E501
     if ambiguous not in ("error", "drop"):
-        raise ValueError(f'ambiguous must be "error" or "drop", not {ambiguous!r}')
+        raise ValueError(f'ambiguous must be "error" or "drop", not {shown(ambiguous)}')
     if length is not None:
         length = _whole(length)
     learned = is_learned(alphabet)
     guessed = learned and alphabet.lower() == "auto"
     if not learned:
         alphabet = resolve_alphabet(alphabet)  # a wrong name is told before a large file is read
-    records = read_records(X, y, sequence_column=sequence_column)
+    records = read_records(X, y, sequence_column=sequence_column, kind=kind_to_read(target))
     read = len(records.sequences)
     rows = None if chosen is None else chosen(read)
     if rows is not None and not rows.all():
@@ -169,7 +176,7 @@ def prepare(
     sequences = alphabet.normalize(records.sequences)
     _refuse_empty(sequences, records.place)
     flat, lengths = alphabet.scan(sequences)
-    notes = []
+    notes = list(records.notes)
     if guessed:
         notes.append(f"the letters of {records.source} look like {alphabet.name}; alphabet= overrides this guess")
     dropped = _check_letters(records, sequences, flat, lengths, alphabet, ambiguous)
@@ -177,9 +184,9 @@ def prepare(
     labels = records.y
     if len(dropped):
         kept = np.delete(kept, dropped)
-        shown = ", ".join(records.place(int(i)) for i in dropped[:3]) + (" ..." if len(dropped) > 3 else "")
+        where = ", ".join(records.place(int(i)) for i in dropped[:3]) + (" ..." if len(dropped) > 3 else "")
         were = "sequence was" if len(dropped) == 1 else "sequences were"
-        note = f"{len(dropped)} of {len(sequences)} {were} left out for ambiguity codes ({shown})"
+        note = f"{len(dropped)} of {len(sequences)} {were} left out for ambiguity codes ({where})"
         if not len(kept):
             raise ValueError(f"no sequence is left: {note}; correct the sequences or give others")
         notes.append(note)
@@ -189,6 +196,8 @@ def prepare(
     if length is not None:
         _check_lengths(lengths, length, lambda i: records.place(int(kept[i])))
     tokens = alphabet.pad(flat, lengths)
+    if labels is not None and not isinstance(target, (Target, Targets)):
+        notes += describe(labels, target, records.told)
     if labels is not None and labels.ndim == 3 and labels.shape[1] != tokens.shape[1]:
         raise ValueError(
             f"y is a signal over {labels.shape[1]} positions, but the longest sequence has {tokens.shape[1]} letters;"
@@ -208,7 +217,7 @@ def _whole(length: Any) -> int:
     except TypeError:
         value = 0
     if value < 1 or isinstance(length, (bool, np.bool_)):
-        raise ValueError(f"length must be a whole number of letters of at least 1 (or None), not {length!r}")
+        raise ValueError(f"length must be a whole number of letters of at least 1 (or None), not {shown(length)}")
     return value
 
 

@@ -1,7 +1,25 @@
-"""Labels as a person has them (lists, arrays, Series, tables, dicts of columns) to one NumPy array, a row a sequence.
+"""Labels as a user has them (lists, arrays, Series, tables, dicts of columns) to one NumPy array, a row a sequence.
 
 Several named columns become a structured array, a field for each: rows are taken from it as from any other array, and
 every column keeps its name and its type.
+
+The same table gives the same labels, be it a file, a DataFrame or lists. What a column is, is decided by all its cells:
+
+- Cells of text are stripped. Empty ones, and ``nan`` and ``NaN``, are missing in every column, as None, NaN and NA are.
+- **Numbers**, where every other cell is one: decimal digits with a point, an exponent, or neither. ``1_1``, ``inf`` and
+  ``007`` are none; ``1E2`` is one, as in pandas. Marks of a missing number (`cells.MARKS`: NA, n.d., - ...) are missing
+  there, and listed when `fit` begins. Whole numbers are classes, others values. So are numbers with a point that are
+  all whole and of which some are missing, as pandas makes floats of a column of whole numbers with gaps; ``target``
+  overrides this.
+- **Truth values**, where every other cell is ``true`` or ``false``, in any case: classes.
+- **Names** else: ``none``, ``NA`` and ``null`` are then classes like others. Where most cells are numbers,
+  some of them with a point, or where whatever is none was meant as one (``<0.1``, ``#DIV/0!``, ``1,234.5``), the
+  column is refused; ``target="class"`` makes names of its cells, ``target="value"`` demands numbers.
+- A pandas category is names or whole numbers whatever it looks like; strings with ``target="class"`` stay strings.
+
+What pandas has done cannot be undone: `pandas.read_csv` reads ``NA``, ``null`` and ``None`` as missing also among names
+(unless ``keep_default_na=False``) and ``007`` as 7 (unless ``dtype=str``). A model that has learned reads labels to
+score by what it has learned, and not anew.
 """
 
 from __future__ import annotations
@@ -16,8 +34,8 @@ import numpy as np
 def as_labels(y: Any) -> np.ndarray:
     """Any y as a NumPy array: bool, int or float, object (str, int or bool, and None where missing), or structured.
 
-    Missing entries of a plain list of numbers and of a float array are NaN; an int array that was given NaN has
-    become a float array before it comes here, and so holds values, not classes.
+    Missing entries of a plain list of numbers and of a float array are NaN. Nothing is read here: strings stay strings
+    (see `read_labels`), and what this function returned it returns again.
 
     Parameters
     ----------
@@ -65,11 +83,31 @@ def as_labels(y: Any) -> np.ndarray:
     if not kinds <= {str, int, float, bool}:
         odd = next(t for t in kinds if t not in (str, int, float, bool))
         raise ValueError(f"y holds entries of type {odd.__name__}; wanted are strings, ints, bools or floats")
+    if any(type(item) is int and not -(2**63) <= item < 2**64 for item in items):
+        digits = max(int(item.bit_length() * 0.30103) + 1 for item in items if type(item) is int)
+        raise ValueError(
+            f"y: got a whole number of about {digits} digits, expected at most 19; give it as a string (a name), or in"
+            " another unit"
+        )
     if kinds and kinds <= {int, float} and float in kinds:
         return np.array([math.nan if item is None else item for item in items], dtype=float).reshape(array.shape)
     if len(kinds) == 1 and None not in items and kinds != {str}:
         return np.array(items).reshape(array.shape)
     return _objects(items).reshape(array.shape)
+
+
+def whole_with_gaps(labels: np.ndarray) -> np.ndarray:
+    """Floats (n,) that are all whole and of which some are missing as ints and None; anything else as it is.
+
+    >>> whole_with_gaps(np.array([0.0, np.nan, 2.0])).tolist(), whole_with_gaps(np.array([0.0, 2.0])).tolist()
+    ([0, None, 2], [0.0, 2.0])
+    """
+    if labels.dtype.kind != "f" or labels.ndim != 1:
+        return labels
+    known = labels[~np.isnan(labels)]
+    if not 0 < len(known) < len(labels) or not (np.abs(known) < 2**53).all() or (known % 1).any():
+        return labels
+    return _objects([None if math.isnan(item) else int(item) for item in labels.tolist()])
 
 
 def named_columns(y: Any) -> dict[str, Any] | None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from seqdiff.data.letters import shorten
+from seqdiff.data.letters import shorten, shown
 from seqdiff.data.records import Records, check_labels, is_sequence_object, to_strings
 from seqdiff.data.tables import TABLES, from_frame, read_parquet, read_table
 
@@ -37,7 +37,7 @@ FOREIGN = {
 _CONTROL = np.array([i for i in range(32) if i not in (9, 10, 11, 12, 13, 26, 27)] + [127])
 
 
-def read_records(X: Any, y: Any = None, *, sequence_column: Any = None) -> Records:
+def read_records(X: Any, y: Any = None, *, sequence_column: Any = None, kind: Any = "auto") -> Records:
     """Read sequences, and labels where there are some.
 
     Parameters
@@ -50,6 +50,9 @@ def read_records(X: Any, y: Any = None, *, sequence_column: Any = None) -> Recor
     sequence_column : str, optional
         The table's column that holds the sequences; found by its name or its looks if None. Ignored where X is no
         table.
+    kind : str, frozenset or dict
+        How text of labels is read, see `read_cells`: what a model's parameter `target` says, or `kind_to_read` of what
+        it has learned.
 
     Raises
     ------
@@ -68,13 +71,14 @@ def read_records(X: Any, y: Any = None, *, sequence_column: Any = None) -> Recor
             path = os.fsdecode(path)
         if isinstance(X, str) and not os.path.exists(path):
             raise ValueError(_no_file(X))
-        return _read_file(path, y, sequence_column)
+        return _read_file(path, y, sequence_column, kind)
     if hasattr(X, "iloc") and hasattr(X, "columns"):
-        return from_frame(X, y, sequence_column, "X", lambda i: f"row {i} of X (counted from 0)")
+        return from_frame(X, y, sequence_column, "X", lambda i: f"row {i} of X (counted from 0)", kind)
     sequences, place = _from_items(X)
     if isinstance(y, str):
-        raise ValueError(f"y={y!r} names a column, but X is no table; give a table, or y as an array")
-    return Records(sequences, check_labels(y, len(sequences)), "X", place)
+        raise ValueError(f"y={shown(y)} names a column, but X is no table; give a table, or y as an array")
+    labels, told = check_labels(y, len(sequences), kind)
+    return Records(sequences, labels, "X", place, told)
 
 
 # ---------------------------------------------------------------------------------------------- lists and their kin
@@ -135,7 +139,7 @@ def _no_file(X: str) -> str:
     return f"X is the single string {shown}, which is no file; to pass sequences give a list, such as [{shown}]"
 
 
-def _read_file(path: str, y: Any, sequence_column: Any) -> Records:
+def _read_file(path: str, y: Any, sequence_column: Any, kind: Any) -> Records:
     if os.path.isdir(path):
         raise ValueError(f"{path} is a folder, but a file is wanted; name one file in it")
     stem, ending = os.path.splitext(path.lower())
@@ -143,7 +147,7 @@ def _read_file(path: str, y: Any, sequence_column: Any) -> Records:
     if gzipped:
         ending = os.path.splitext(stem)[1]
     if ending in PARQUET and not gzipped:
-        return read_parquet(path, y, sequence_column)
+        return read_parquet(path, y, sequence_column, kind)
     try:
         with open(path, "rb") as file:
             data = file.read()
@@ -159,17 +163,18 @@ def _read_file(path: str, y: Any, sequence_column: Any) -> Records:
     if first is None:
         raise ValueError(f"{path} holds only blank lines; a file with at least one sequence is wanted")
     if ending in TABLES:
-        return read_table(path, lines, TABLES[ending], y, sequence_column)
+        return read_table(path, lines, TABLES[ending], y, sequence_column, kind)
     if isinstance(y, str):
-        raise ValueError(f"y={y!r} names a column, but {path} is no table; use a CSV file, or give y as an array")
+        raise ValueError(f"y={shown(y)} names a column, but {path} is no table; use a CSV file, or give y as an array")
     fastq = ending in (".fastq", ".fq") or (first.startswith("@") and any(line.startswith("+") for line in lines[:9]))
     if fastq:
         raise ValueError(f"{path} is a FASTQ file; convert it to FASTA (or pass the records of Bio.SeqIO.parse)")
     if ending in FASTA or first.startswith(">"):
-        return _read_fasta(path, lines, y)
+        return _read_fasta(path, lines, y, kind)
     kept = [i for i, line in enumerate(lines) if line.strip()]
     sequences = [lines[i] for i in kept]
-    return Records(sequences, check_labels(y, len(sequences)), path, lambda i: f"{path}, line {kept[i] + 1}")
+    labels, told = check_labels(y, len(sequences), kind)
+    return Records(sequences, labels, path, lambda i: f"{path}, line {kept[i] + 1}", told)
 
 
 def _gunzip(path: str, data: bytes, expected: bool) -> bytes:
@@ -199,7 +204,7 @@ def _decode(path: str, data: bytes) -> str:
         return data.decode("latin-1")  # an accent in a header; in a sequence it is refused as a letter
 
 
-def _read_fasta(path: str, lines: list[str], y: Any) -> Records:
+def _read_fasta(path: str, lines: list[str], y: Any, kind: Any) -> Records:
     names: list[str] = []
     starts: list[int] = []
     parts: list[list[str]] = []
@@ -228,4 +233,5 @@ def _read_fasta(path: str, lines: list[str], y: Any) -> Records:
         raise ValueError(
             f"{place(empty[0])}: the header has no sequence below it; add the sequence or delete the header{more}"
         )
-    return Records(sequences, check_labels(y, len(sequences)), path, place)
+    labels, told = check_labels(y, len(sequences), kind)
+    return Records(sequences, labels, path, place, told)

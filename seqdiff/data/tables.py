@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import csv
 import io
-import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from seqdiff.data.labels import as_labels, join_columns
-from seqdiff.data.letters import guess_alphabet, shorten
+from seqdiff.data.cells import read_cells, read_labels
+from seqdiff.data.labels import join_columns
+from seqdiff.data.letters import guess_alphabet, shorten, shown
 from seqdiff.data.records import Records, check_labels, to_strings
 
 TABLES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
@@ -19,10 +19,11 @@ COLUMN_NAMES = (
     "sequence", "seq", "sequences", "seqs", "promoter", "promoters", "enhancer", "enhancers", "dna", "rna", "protein",
     "proteins", "peptide", "peptides", "cdr3", "smiles", "text",
 )  # fmt: skip
-MISSING = {"", "na", "n/a", "nan", "none", "null", "<na>", "#n/a"}
 
 
-def read_table(path: str, lines: list[str], separator: str, y: Any, sequence_column: Any) -> Records:
+def read_table(
+    path: str, lines: list[str], separator: str, y: Any, sequence_column: Any, kind: Any = "auto"
+) -> Records:
     head = next(line for line in lines if line.strip())
     counts = {s: head.count(s) for s in (separator, ",", ";", "\t")}
     separator = max(counts, key=lambda s: counts[s])  # the ending's own where none occurs
@@ -36,6 +37,11 @@ def read_table(path: str, lines: list[str], separator: str, y: Any, sequence_col
                 numbers.append(reader.line_num)
     except csv.Error as error:
         raise ValueError(f"{path}, line {reader.line_num}: the table cannot be read: {error}") from None
+    if not rows:
+        raise ValueError(
+            f"{path} holds separators ({shown(separator)}) but nothing between them; a header and at least one row are"
+            " wanted"
+        )
     names = [name.strip() for name in rows[0]]
     for row, number in zip(rows, numbers, strict=True):
         if len(row) != len(names):
@@ -50,16 +56,16 @@ def read_table(path: str, lines: list[str], separator: str, y: Any, sequence_col
         raise ValueError(f"{path} has a header ({_listed(names)}) but no rows; at least one sequence is wanted")
     columns = [list(cells) for cells in zip(*rows[1:], strict=True)]
 
-    def labels(j: int) -> np.ndarray:
-        return _parse(columns[j], decimal_comma=separator == ";")
-
     def place(i: int) -> str:
         return f"{path}, line {numbers[i + 1]}"
 
-    return _from_table(names, lambda j: columns[j], labels, y, sequence_column, path, place)
+    def labels(j: int, kind: Any) -> tuple[np.ndarray, str]:
+        return read_cells(columns[j], kind, place, decimal_comma=separator == ";")
+
+    return _from_table(names, lambda j: columns[j], labels, y, sequence_column, path, place, kind)
 
 
-def read_parquet(path: str, y: Any, sequence_column: Any) -> Records:
+def read_parquet(path: str, y: Any, sequence_column: Any, kind: Any = "auto") -> Records:
     import pandas as pd
 
     try:
@@ -69,30 +75,34 @@ def read_parquet(path: str, y: Any, sequence_column: Any) -> Records:
     except Exception as error:  # pyarrow's own family of errors, and OSError
         reason = shorten(str(error).splitlines()[0] if str(error) else type(error).__name__, 100)
         raise ValueError(f"{path} cannot be read as Parquet ({reason}); write it again, or as CSV") from None
-    return from_frame(frame, y, sequence_column, path, lambda i: f"{path}, row {i + 1}")
+    return from_frame(frame, y, sequence_column, path, lambda i: f"{path}, row {i + 1}", kind)
 
 
-def from_frame(frame: Any, y: Any, sequence_column: Any, source: str, place: Callable[[int], str]) -> Records:
+def from_frame(
+    frame: Any, y: Any, sequence_column: Any, source: str, place: Callable[[int], str], kind: Any = "auto"
+) -> Records:
     if not len(frame):
         raise ValueError(f"{source} has columns ({_listed(list(frame.columns))}) but no rows; at least one is wanted")
-    return _from_table(
-        list(frame.columns),
-        lambda j: frame.iloc[:, j].tolist(),
-        lambda j: as_labels(frame.iloc[:, j]),
-        y, sequence_column, source, place,
-    )  # fmt: skip
+
+    def labels(j: int, kind: Any) -> tuple[np.ndarray, str]:
+        read, told = read_labels(frame.iloc[:, j], kind)
+        return read, told.get("", "")
+
+    columns = list(frame.columns)
+    return _from_table(columns, lambda j: frame.iloc[:, j].tolist(), labels, y, sequence_column, source, place, kind)
 
 
 def _from_table(
     names: list[Any],
     cells: Callable[[int], list[Any]],
-    labels: Callable[[int], np.ndarray],
+    labels: Callable[[int, Any], tuple[np.ndarray, str]],
     y: Any,
     sequence_column: Any,
     source: str,
     place: Callable[[int], str],
+    kind: Any,
 ) -> Records:
-    """Choose the columns of a table; `cells(j)` are column j's raw entries, `labels(j)` the same as labels."""
+    """Choose the columns of a table; `cells(j)` are column j's raw entries, `labels(j, kind)` the same as labels."""
     several = isinstance(y, (list, tuple)) and len(y) > 0 and all(isinstance(name, str) for name in y)
     y_names: list[Any] = []
     if isinstance(y, str):
@@ -115,20 +125,25 @@ def _from_table(
         more = f" ({len(empty)} rows are like this)" if len(empty) > 1 else ""
         raise ValueError(f"{where(empty[0])}: the sequence is missing; fill it in or delete the row{more}")
     if not y_names:
-        return Records(sequences, check_labels(y, len(sequences)), source, place)
+        read, told = check_labels(y, len(sequences), kind)
+        return Records(sequences, read, source, place, told)
     if len(set(y_names)) < len(y_names):
-        raise ValueError(f"y={y!r} names a column twice; name each once")
+        raise ValueError(f"y={shown(y)} names a column twice; name each once")
     if isinstance(y, str):
-        return Records(sequences, labels(y_columns[0]), source, place)
-    parsed = {name: labels(k) for name, k in zip(y_names, y_columns, strict=True)}
-    return Records(sequences, join_columns(parsed), source, place)
+        of_it = kind.get(y, "auto") if isinstance(kind, Mapping) else kind
+        read, remark = labels(y_columns[0], of_it)
+        return Records(sequences, read, source, place, {"": remark} if remark else {})
+    parsed, told = {}, {}
+    for name, k in zip(y_names, y_columns, strict=True):
+        parsed[name], told[name] = labels(k, kind.get(name, "auto") if isinstance(kind, Mapping) else kind)
+    return Records(sequences, join_columns(parsed), source, place, {name: text for name, text in told.items() if text})
 
 
 def _column(names: list[Any], name: Any, source: str, role: str) -> int:
     if names.count(name) == 1:
         return names.index(name)
     problem = "no column" if name not in names else "more than one column"
-    raise ValueError(f"{source} has {problem} {name!r} (given as {role}); its columns are {_listed(names)}")
+    raise ValueError(f"{source} has {problem} {shown(name)} (given as {role}); its columns are {_listed(names)}")
 
 
 def _find_column(names: list[Any], cells: Callable[[int], list[Any]], taken: list[int], source: str) -> int:
@@ -167,28 +182,6 @@ def _looks(items: Sequence[Any]) -> int:
         return 2 if guess_alphabet(strings) != "protein" else 1
     except ValueError:
         return 0
-
-
-def _parse(column: list[str], decimal_comma: bool = False) -> np.ndarray:
-    """A column of text as labels: ints, floats, bools or strings, with None or NaN where a cell is missing."""
-    items: list[Any] = [None if cell.strip().lower() in MISSING else cell.strip() for cell in column]
-    present = [item for item in items if item is not None]
-    if decimal_comma and present and all(re.fullmatch(r"[-+]?\d*,?\d+([eE][-+]?\d+)?", item) for item in present):
-        items = [None if item is None else item.replace(",", ".") for item in items]
-        present = [item for item in items if item is not None]
-    for convert, pattern in ((int, r"[-+]?\d{1,18}"), (float, None), (_boolean, None)):
-        if present and (pattern is None or all(re.fullmatch(pattern, item) for item in present)):
-            try:
-                return as_labels([None if item is None else convert(item) for item in items])
-            except ValueError:
-                continue
-    return as_labels(items)
-
-
-def _boolean(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError(text)
-    return text.lower() == "true"
 
 
 def _listed(names: Sequence[Any]) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from seqdiff.data.labels import _objects, _plain, as_labels, is_missing, only_column
+from seqdiff.data.letters import shown
 
 KINDS = ("class", "value", "signal")
 EMPIRICAL = "empirical"
@@ -40,6 +41,24 @@ def sample_rows(n: int, columns: int, random_state: int, weight: np.ndarray | No
     return np.sort(np.random.default_rng(random_state).choice(n, limit, replace=False))
 
 
+LARGEST = 1e150
+"""Values whose squares fit into float64."""
+FAR = 0.25
+"""A value is far outside what was learned beyond this share of the training values' width."""
+
+
+def kind_of(labels: np.ndarray, kind: str = "auto") -> str:
+    """What labels of `as_labels` are: "class", "value" or "signal", unless `kind` says it.
+
+    >>> kind_of(np.array([1, 2])), kind_of(np.array([1.5])), kind_of(np.array([[1, 2]]))
+    ('class', 'value', 'value')
+    """
+    if kind != "auto":
+        return kind
+    several = labels.ndim == 2 and labels.shape[1] > 1 and labels.dtype.kind in "biu"  # whole numbers a row: no class
+    return "signal" if labels.ndim == 3 else "value" if labels.dtype.kind == "f" or several else "class"
+
+
 class Target:
     """What y means to a conditional model.
 
@@ -54,6 +73,8 @@ class Target:
         Of the training values, in y's own unit; a constant column has scale 1 (values and signals only).
     n_columns : int
         Value columns or signal channels; 1 for classes.
+    range_ : ndarray of shape (2, n_columns) or None
+        The lowest and the highest training value, in y's own unit (values and signals only; None of old files).
     sample_ : ndarray of shape (at most 1024, n_columns) or None
         Labels of training rows to draw from, in y's own unit (values only).
 
@@ -76,6 +97,7 @@ class Target:
     frequencies_: np.ndarray
     mean_: np.ndarray
     scale_: np.ndarray
+    range_: np.ndarray | None = None
     sample_: np.ndarray | None = None
 
     def fit(self, y: Any, kind: str = "auto", random_state: int = 0, weight: np.ndarray | None = None) -> Target:
@@ -97,16 +119,15 @@ class Target:
             Unknown kind, a y of another shape or type than its kind, infinite values, or no label at all.
         """
         if not isinstance(kind, str) or kind not in ("auto", *KINDS):
-            raise ValueError(f'target must be "auto", "class", "value" or "signal", not {kind!r}')
+            raise ValueError(f'target must be "auto", "class", "value" or "signal", not {shown(kind)}')
         labels = only_column(as_labels(y))
         if labels.dtype.names:
             raise ValueError(f"y has the columns {', '.join(labels.dtype.names)}, but one kind of label is wanted")
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = labels[:, 0]
-        if kind == "auto":
-            several = labels.ndim == 2 and labels.dtype.kind in "biu"  # several whole numbers a row: no class
-            kind = "signal" if labels.ndim == 3 else "value" if labels.dtype.kind == "f" or several else "class"
-        self.kind = kind
+        if not labels.size:
+            raise ValueError(f"y: got shape {labels.shape}, expected at least one label for each sequence; leave y out")
+        self.kind = kind = kind_of(labels, kind)
         if kind == "class":
             self._fit_classes(labels, weight)
             return self
@@ -124,8 +145,19 @@ class Target:
         flat = whole.reshape(-1, self.n_columns)
         if not len(flat):
             raise ValueError("y has no row without missing values; nothing can be learned from it")
-        self.mean_ = np.average(flat, 0, each)
+        self.range_ = np.stack([flat.min(0), flat.max(0)])
+        if np.abs(self.range_).max() > LARGEST:
+            raise ValueError(
+                f"y: got values from {flat.min():g} to {flat.max():g}, expected at most {LARGEST:g} in size, so that"
+                " their squares fit into float64; give them in another unit"
+            )
+        self.mean_, width = np.average(flat, 0, each), self.range_[1] - self.range_[0]
         scale = np.sqrt(np.average((flat - self.mean_) ** 2, 0, each))
+        if (small := (width > 1e-12 * np.abs(self.mean_)) & (scale < 1 / LARGEST)).any():
+            raise ValueError(
+                f"y: got values that differ by {width[small][0]:g} in all, expected at least {10 / LARGEST:g}, so that"
+                " the squares of differences fit into float64; give them in another unit"
+            )
         self.scale_ = np.where(scale > 1e-12 * np.abs(self.mean_), scale, 1.0)
         if kind == "value":
             self.sample_ = whole[sample_rows(len(whole), self.n_columns, random_state, weight), 0]
@@ -174,7 +206,9 @@ class Target:
             Unknown class, wrong number of rows or columns, or entries of another type.
         """
         if isinstance(y, Mapping):
-            raise ValueError(f"y={y!r} names columns, but this model learned one kind of label; give the label itself")
+            raise ValueError(
+                f"y={shown(y)} names columns, but this model learned one kind of label; give the label itself"
+            )
         if y is None or (np.ndim(y) == 0 and is_missing(y)):
             return self._nothing(self._rows(n))
         if np.ndim(y):
@@ -201,6 +235,12 @@ class Target:
         keep = ~np.isnan(values).any(axis=tuple(range(1, values.ndim)))
         scaled = (values - self.mean_) / self.scale_
         scaled[~keep] = 0.0
+        if np.abs(scaled).max(initial=0.0) > np.finfo(np.float32).max:
+            found, low, high = values[keep].ravel(), *self._limits()
+            raise ValueError(
+                f"y: got {found[np.abs(found).argmax()]:g}, expected a value near those learned"
+                f"{f' ({low:g} to {high:g})' if math.isfinite(low) else ''}; give one that is not so far from them"
+            )
         return {self.kind: scaled.astype(np.float32), "keep": keep}
 
     def _encode_classes(self, y: Any, n: int | None) -> dict[str, np.ndarray]:
@@ -214,17 +254,52 @@ class Target:
         self._check_rows(len(labels), n)
         index = {c: i for i, c in enumerate(self.classes_)}
         by_name = {str(c): i for i, c in enumerate(self.classes_)}  # a shell knows strings alone: "1" may mean 1
+        strings = all(isinstance(c, str) for c in self.classes_)  # and a table of 1 and 2 may mean "1" and "2"
         codes, keep = np.zeros(len(labels), dtype=np.int64), np.zeros(len(labels), dtype=bool)
         for i, item in enumerate(labels.tolist()):
             if is_missing(item):
                 continue
-            code = index.get(item, by_name.get(item) if isinstance(item, str) else None)
+            name = str(item) if strings or isinstance(item, str) else None
+            code = index.get(item, by_name.get(name) if name is not None else None)
             if code is None:
-                known = ", ".join(repr(c) for c in self.classes_[:10])
+                known = ", ".join(shown(c, 40) for c in self.classes_[:10])
                 more = f" ... ({len(self.classes_)} in all)" if len(self.classes_) > 10 else ""
-                raise ValueError(f"y has the class {item!r}, which the training data did not; known: {known}{more}")
+                raise ValueError(
+                    f"y has the class {shown(item)}, which the training data did not; known: {known}{more}"
+                )
             codes[i], keep[i] = code, True
         return {"label": codes, "keep": keep}
+
+    def far_outside(self, y: Any) -> str:
+        """A sentence if values lie far outside the training values: by over a quarter of their width; "" if none does.
+
+        Of classes, of a missing y and of what `encode` refuses there is nothing to say.
+
+        >>> Target().fit([0.0, 0.5, 1.0]).far_outside(90)
+        'y: got 90, but the values learned are 0 to 1; what is made for values so far outside is a guess'
+        """
+        if self.range_ is None or y is None or isinstance(y, Mapping) or np.size(y) == 0:
+            return ""
+        values = self._numbers(only_column(as_labels(y)))
+        if values.ndim == 0 or values.shape[-1] != self.n_columns:
+            values = values.reshape(-1, 1) if self.n_columns == 1 else values[..., None]
+        width = self.range_[1] - self.range_[0]
+        with np.errstate(invalid="ignore"):
+            far = (values < self.range_[0] - FAR * width) | (values > self.range_[1] + FAR * width)
+        if far.shape[-1] != self.n_columns or not far.any():
+            return ""
+        first = tuple(np.argwhere(far)[0])
+        column, many = first[-1], np.size(far) > self.n_columns
+        low, high = self.range_[:, column]
+        found = f"{far.sum():,} of {np.size(far):,}, such as {values[first]:.4g}," if many else f"{values[first]:.4g},"
+        where = f" in column {column}" if self.n_columns > 1 else ""
+        return (
+            f"y: got {found} but the values learned{where} are {low:.4g} to {high:.4g}; what is made for values so far"
+            " outside is a guess"
+        )
+
+    def _limits(self) -> tuple[float, float]:
+        return (math.nan, math.nan) if self.range_ is None else (float(self.range_.min()), float(self.range_.max()))
 
     def draw(self, n: int, generator: np.random.Generator) -> np.ndarray:
         """Labels for n sequences, drawn as they occur in the training data: classes by `frequencies_`, values from
@@ -264,7 +339,7 @@ class Target:
                 labels = np.array([math.nan if x is None else x for x in labels.ravel()], float).reshape(labels.shape)
             except ValueError:
                 found = next(x for x in labels.ravel() if isinstance(x, str))
-                raise ValueError(f'y has the entry {found!r}, but target="{self.kind}" wants numbers') from None
+                raise ValueError(f'y has the entry {shown(found)}, but target="{self.kind}" wants numbers') from None
         values = labels.astype(float)
         if np.isinf(values).any():
             raise ValueError("y holds infinite values; replace them, or make them NaN to leave these labels out")
@@ -287,6 +362,8 @@ class Target:
         if self.kind == "class":
             return d | {"classes": self.classes_, "frequencies": self.frequencies_.tolist()}
         d |= {"n_positions": self.n_positions, "mean": self.mean_.tolist(), "scale": self.scale_.tolist()}
+        if self.range_ is not None:
+            d |= {"lowest": self.range_[0].tolist(), "highest": self.range_[1].tolist()}
         return d if self.sample_ is None else d | {"sample": self.sample_.tolist()}
 
     @classmethod
@@ -303,5 +380,6 @@ class Target:
         else:
             target.n_positions = d["n_positions"]
             target.mean_, target.scale_ = np.array(d["mean"]), np.array(d["scale"])
+            target.range_ = np.array([d["lowest"], d["highest"]]) if "lowest" in d else None
             target.sample_ = np.array(d["sample"]) if "sample" in d else None
         return target

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from seqdiff.data.labels import as_labels, is_missing, is_rows, join_columns, named_columns, only_column
-from seqdiff.data.letters import shorten
+from seqdiff.data.letters import shorten, shown
 from seqdiff.data.target import Target, sample_rows
 
 Kind = str | Mapping[str, str]
@@ -54,7 +54,9 @@ def learn_target(
     if labels.dtype.names or table:
         return Targets().fit(labels, kind, random_state, weight)
     if isinstance(kind, Mapping):
-        raise ValueError(f"target={dict(kind)!r} names columns, but y has no names; give one of class, value, signal")
+        raise ValueError(
+            f"target={shown(dict(kind))} names columns, but y has no names; give one of class, value, signal"
+        )
     return Target().fit(labels, kind, random_state, weight)
 
 
@@ -107,9 +109,7 @@ class Targets:
     columns: tuple[Target, ...]
     sample_: np.ndarray
 
-    def fit(
-        self, y: Any, kind: Kind = "auto", random_state: int = 0, weight: np.ndarray | None = None
-    ) -> Targets:
+    def fit(self, y: Any, kind: Kind = "auto", random_state: int = 0, weight: np.ndarray | None = None) -> Targets:
         """Learn what each column is; see `learn_target`."""
         labels = as_labels(y)
         if not labels.dtype.names:
@@ -166,6 +166,14 @@ class Targets:
                 arrays[key] = np.concatenate([part[key] for part in parts[kind]], 1)
         return arrays
 
+    def far_outside(self, y: Any) -> str:
+        """A sentence if values of a column lie far outside the training values, see `Target.far_outside`."""
+        given = self._by_name(y)
+        for name, target in zip(self.names, self.columns, strict=True):
+            if target.kind != "class" and (found := _of_column(name, target.far_outside, given.get(name))):
+                return f"column {shown(name)}: {found}"
+        return ""
+
     def draw(self, n: int, generator: np.random.Generator) -> np.ndarray:
         """Labels for n sequences, rows of `sample_`: what goes together in training does so here."""
         return self.sample_[(generator.random(n) * len(self.sample_)).astype(int)]
@@ -180,7 +188,9 @@ class Targets:
         wanted = f"this model learned the columns {', '.join(self.names)}"
         if np.ndim(y) == 0 or isinstance(y, str):
             example = ", ".join(f"{name!r}: ..." for name in self.names)
-            raise ValueError(f"y={y!r} is one label, but {wanted}; give a dict {{{example}}}, what is left out is free")
+            raise ValueError(
+                f"y={shown(y)} is one label, but {wanted}; give a dict {{{example}}}, what is left out is free"
+            )
         if isinstance(y, (list, tuple)) and not is_rows(y):
             entries, count = list(y), len(y)
         else:
@@ -199,7 +209,7 @@ class Targets:
         for name in given:
             if name not in self.names:
                 known = shorten(", ".join(map(repr, self.names)), 200)
-                raise ValueError(f"{what} names the column {name!r}, but the columns learned are {known}")
+                raise ValueError(f"{what} names the column {shown(name)}, but the columns learned are {known}")
 
     def to_dict(self) -> dict[str, Any]:
         """A dict that JSON can hold; `from_dict` reads it back."""
@@ -228,4 +238,4 @@ def _of_column(name: str, function: Any, *arguments: Any) -> Any:
     try:
         return function(*arguments)
     except ValueError as error:
-        raise ValueError(f"column {name!r}: {error}") from None
+        raise ValueError(f"column {shown(name)}: {error}") from None

@@ -253,6 +253,7 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
             ambiguous=self.ambiguous,
             sequence_column=self.sequence_column,
             chosen=chosen,
+            target=self.target,
         )
 
     def _split(
@@ -275,9 +276,11 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
         if pair and all(isinstance(part, str) for part in validation):  # a file and its column, or two sequences
             pair = Path(validation[0]).is_file()
         X, y = validation if pair else (validation, None)
+        known: Any = "auto" if data.y is None else learn_target(data.y, self.target)
         held_data = prepare(
             X,
             y,
+            target=known,
             alphabet=data.alphabet,
             length=self.length,
             ambiguous=self.ambiguous,

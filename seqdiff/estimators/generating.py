@@ -269,6 +269,7 @@ class GeneratingMixin:
                 allowed = F.pad(allowed, (0, 0, 0, mask.shape[1] - width), value=True)
             guides.append(Avoid(words.patterns, allowed))
         y = self._labels(y, n // each, seed)
+        parameters.warn_far(y, self.target_)
         if y is not None and self.target_.kind == "signal":
             parameters.check_signal(y, width, self.length_law_.max_length)
         cond = None if y is None else encode_condition(self.target_, y, n // each, width, device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import numbers
 import os
+import warnings
 from collections.abc import Mapping
 from typing import Any
 
@@ -152,6 +153,16 @@ def check_lengths(length: Any, n: int, law: LengthLaw, seed: int, labels: Any = 
         known = f"{law.max_length} letters" if law.fixed else f"1 to {law.max_length} letters"
         raise ValueError(f"length={length!r} is not possible: this model makes sequences of {known}")
     return np.broadcast_to(lengths.astype(np.int64), (n,)).copy()
+
+
+def warn_far(y: Any, target: Any) -> None:
+    """Warn of values far outside those that were learned; `encode` refuses what are no values at all."""
+    try:
+        found = target.far_outside(y) if target is not None and y is not None else ""
+    except ValueError:
+        return
+    if found:
+        warnings.warn(found, stacklevel=4)
 
 
 def drawn_labels(y: Any, target: Any, n: int, seed: int) -> Any:

@@ -8,6 +8,7 @@ model writes letter by letter.
 from __future__ import annotations
 
 import copy
+import logging
 import numbers
 import os
 import warnings
@@ -39,6 +40,8 @@ from seqdiff.training.predicting import (
     Reader,
     Values,
 )
+
+logger = logging.getLogger(__name__)
 
 BATCHES = 1000  # that `epochs=None` makes of any data
 READERS = {(False, False): Reader, (True, False): PrefixReader, (False, True): HiddenReader,
@@ -135,7 +138,10 @@ class SequencePredictor(PredictorFiles, OfStrings):
             alphabet=self.alphabet if generator is None else generator.alphabet_,
             ambiguous=self.ambiguous,
             sequence_column=self.sequence_column,
+            target=self.kind,
         )
+        for note in data.notes:
+            runtime.say(logger, note, self.verbose)
         if data.y is None:
             raise ValueError("y is missing; give a label for each sequence")
         target = Target().fit(data.y, self.kind)

@@ -64,11 +64,19 @@ class ScoringMixin:
         """
         check_is_fitted(self, "objective_")
         parameters.check_number("times", times, numbers.Integral, 1, float("inf"), True)
-        data = prepare(X, y, alphabet=self.alphabet_, ambiguous="error", sequence_column=self.sequence_column)
+        data = prepare(
+            X,
+            y,
+            alphabet=self.alphabet_,
+            ambiguous="error",
+            sequence_column=self.sequence_column,
+            target=self.target_ or "auto",
+        )
         if data.y is not None and self.target_ is None:
             raise ValueError("y was given, but this model was fitted without labels; leave y out")
         seed = parameters.check_seed(random_state)
         labels = None if data.y is None else self.target_.encode(data.y)
+        parameters.warn_far(data.y, self.target_)
         log_length = self.length_law_.log_prob(data.lengths, labels)
         # Where the bound holds the length already, only what is impossible remains to be said.
         if self.objective_.process.models_length:
