@@ -19,11 +19,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqdiff.processes.base import State, like, masked_sum
+from seqdiff.processes.base import Cond, Denoiser, State, like, masked_sum
 from seqdiff.processes.categorical import sample_categorical
-from seqdiff.processes.continuous import ContinuousTime
+from seqdiff.processes.continuous import ContinuousTime, positive
+from seqdiff.processes.counts import poisson
+from seqdiff.processes.powers import Powers, events_per_time, one_event
 from seqdiff.processes.rates import Forward, jump_kl
 from seqdiff.processes.schedules import Linear, Schedule
+from seqdiff.processes.strata import late, touched
 from seqdiff.runtime import Generators
 
 
@@ -47,11 +50,15 @@ class Classical(ContinuousTime):
 
     letter_kl: Tensor
     law_kl: Tensor
+    largest: float
 
     def __init__(self, forward: Forward, schedule: Schedule | None = None, steps: int = 100) -> None:
         super().__init__(forward.letters, steps)
         self.noise, self.schedule = forward, schedule or Linear()
         self.t_max = self.schedule.t_max
+        fastest = events_per_time(forward, 0.0)
+        self.jumps = Powers(one_event(forward, fastest), forward.stationary, fastest)
+        self.late = max(2.0, 2 * fastest / forward.gap)  # how far beyond the first jumps the loss goes on
         self.register_buffer("letter_kl", torch.zeros_like(self.law), persistent=False)
         self.register_buffer("law_kl", torch.zeros_like(self.law), persistent=False)
         _measure_end(self)
@@ -104,19 +111,61 @@ class Classical(ContinuousTime):
     def end_kl(self) -> Tensor:
         return self.law_kl
 
+    def end_kl_of(self, w: Tensor, x0: Tensor) -> Tensor:
+        q = self.noise.transition(self.letter_kl.new_tensor([self.largest]))[0]
+        return (torch.xlogy(q, q).sum(-1)[x0] - torch.xlogy(q[x0], w @ q).sum(-1)).clamp_min(0)
+
+    def guess(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
+        if self.states == self.letters:
+            return super().guess(denoiser, x0, cond, mask, generator)
+        # Where letters turn into a mask, the network is not asked for letters that are none: that of all masks.
+        return positive(self.context(denoiser, self.prior(mask, generator), cond))
+
+    def term(
+        self,
+        denoiser: Denoiser,
+        x0: Tensor,
+        u: Tensor,
+        cond: Cond,
+        mask: Tensor,
+        generator: Generators,
+        guess: Tensor | None = None,
+    ) -> Tensor:
+        """Return an estimate (B,) of the integral; with a guess by the number of letters that have had a jump.
+
+        Those have had at least one of the events of SCUD at gamma = 0, whose rate is that of the fastest letter.
+        """
+        if guess is None:
+            return super().term(denoiser, x0, u, cond, mask, generator)
+        stratum = late(touched(u, mask, generator, untouched=True), mask, self.late)
+        jumped = -stratum.log_alpha
+        total = (jumped / self.jumps.rate).clamp_max(self.largest)
+        jumps = torch.where(stratum.where, poisson(jumped, x0.shape[1], generator, least=1), 0)
+        x = sample_categorical(self.jumps.rows(jumps, x0).log(), generator)
+        state = State(x, self.schedule.time(total), mask)
+        w = torch.softmax(self.context(denoiser, state, cond), -1)
+        lost = masked_sum(self.jump_loss(w, x0, x, total) - self.jump_loss(self.alike(w, guess), x0, x, total), mask)
+        weight = (stratum.log_weight - stratum.log_alpha).exp() / self.jumps.rate  # dLambda = da / (1 - a) / rate
+        inside = jumped <= self.jumps.rate * self.largest
+        return torch.where(inside, weight * lost, 0) + self.known(x0, mask, guess)
+
     def density(self, w: Tensor, x0: Tensor, x: Tensor, t: Tensor) -> Tensor:
-        q = self.noise.transition(self._total(t))  # in training, where no two rows are at one time
+        rate = self.schedule.rate(t.to(self.noise.rates.dtype))[:, None]
+        return rate * self.jump_loss(w, x0, x, self._total(t))
+
+    def jump_loss(self, w: Tensor, x0: Tensor, x: Tensor, total: Tensor) -> Tensor:
+        """Return the loss per unit of Lambda and position, (B, L) nats, at Lambda = `total` (B,)."""
+        q = self.noise.transition(total)  # no two rows are at one time
         tiny = torch.finfo(q.dtype).tiny
         truth, model = _rows(q, x0), w.to(q.dtype) @ q  # (B, L, S)
         truth, model = (p / p.gather(-1, x[..., None]).clamp_min(tiny) for p in (truth, model))
         log_ratio = model.clamp_min(tiny).log() - truth.clamp_min(tiny).log()
-        rate = self.schedule.rate(t.to(q.dtype))[:, None]
-        return rate * (self.noise.rates.T[x] * jump_kl(truth, model - truth, log_ratio)).sum(-1)
+        return (self.noise.rates.T[x] * jump_kl(truth, model - truth, log_ratio)).sum(-1)
 
 
 def _measure_end(process: Classical, *_: Any) -> None:
     """Set what is known of the end to what it is with the schedule, and the law of the letters, as they are now."""
-    largest = process.schedule.largest
+    largest = process.largest = process.schedule.largest
     process.letter_kl.copy_(process.noise.prior_kl(largest))
     q = process.noise.transition(process.letter_kl.new_tensor([largest]))[0]
     process.law_kl.copy_((torch.xlogy(q, q) - torch.xlogy(q, process.law @ q)).sum(-1).clamp_min(0))

@@ -2,10 +2,13 @@ r"""What the diffusions in continuous time share: times t = t_max u^2, so that t
 
     -log p(x_0) <= KL(q(x_T | x_0) || prior) + E_u [2 u t_max density(t_max u^2)],   u uniform in [0, 1)
 
-Subtracted from every estimate is what a law of single letters, `law`, would have lost on the same draw, and added is
-what it loses on the whole, which is known, as the bound of independent letters is tight:
+Subtracted from every estimate is what a prediction w that knows nothing of this draw of x_t would have lost on it, and
+added is what it loses on the whole, which is known, as the bound of independent letters is tight:
 
     integral for x_0 with prediction w = -log w(x_0) - KL(q(x_T | x_0) || w q_T)
+
+In training w is `law`, single letters. Scores take the network's own prediction from the clean sequence (`guess`): what
+the network loses on a draw it would mostly have lost with that, too, so that little is left to scatter.
 
 Near t = 0 a letter is changed with probability of order t and then costs log(1/t)/t per unit of time: with t uniform
 the mean of the square diverges, with t = u^2 it does not.
@@ -24,6 +27,8 @@ from seqdiff.processes.base import Cond, Denoiser, State, masked_sum
 from seqdiff.processes.categorical import CategoricalProcess, stratified
 from seqdiff.runtime import Generators, uniform, widest
 
+CALLS = 20  # of the network for a bound, where no number of times is asked for
+SMALLEST = 1e-6  # probability of a letter in a guess
 EARLIEST = 1e-6  # of u: t >= 1e-12 t_max is a number by whose square float32 can divide
 
 
@@ -39,8 +44,8 @@ class ContinuousTime(CategoricalProcess):
     """
 
     t_max = 1.0
-    times = 20
-    """Times per sequence of the bound, where none are asked for."""
+    guesses = 1
+    """Calls of the network that `guess` makes."""
 
     law: Tensor
 
@@ -56,9 +61,25 @@ class ContinuousTime(CategoricalProcess):
         """Return KL(q(x_T | x_0) || law q_T) for each letter x_0, (K,) nats; by default the end knows nothing."""
         return torch.zeros_like(self.law)
 
-    def known(self, x0: Tensor, mask: Tensor) -> Tensor:
-        """Return what the integral would be for `law` as the prediction at every position, (B,) nats."""
-        return masked_sum((-self.law.log() - self.end_kl())[x0], mask)
+    def end_kl_of(self, w: Tensor, x0: Tensor) -> Tensor:
+        """Return KL(q(x_T | x_0) || w q_T) per position, (B, L) nats, for predictions w (B, L, K); by default 0."""
+        return torch.zeros(x0.shape, dtype=self.law.dtype, device=x0.device)
+
+    def known(self, x0: Tensor, mask: Tensor, guess: Tensor | None = None) -> Tensor:
+        """Return what the integral would be for `guess` (B, L, K), or for `law`, as the prediction, (B,) nats."""
+        if guess is None:
+            return masked_sum((-self.law.log() - self.end_kl())[x0], mask)
+        wide = guess.to(self.law.dtype)
+        surprise = -wide.gather(-1, x0[..., None]).squeeze(-1).log()
+        return masked_sum(surprise - self.end_kl_of(wide, x0), mask)
+
+    def guess(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
+        """Return a prediction (B, L, K) like those the network makes of x_t, of anything but the draws of x_t.
+
+        Whatever it is, estimates stay unbiased; the nearer it is, the less they scatter. By default the network's of
+        the clean sequence: of each letter from all others, as it nearly is at small t, where one loss is very large.
+        """
+        return positive(self.context(denoiser, self.settled(x0, mask), cond))
 
     def density(self, w: Tensor, x0: Tensor, x: Tensor, t: Tensor) -> Tensor:
         """Return the loss per unit of time and position, (B, L) nats.
@@ -90,18 +111,28 @@ class ContinuousTime(CategoricalProcess):
         yield from np.linspace(self.t_max, 0, (steps or self.steps) + 1)[1:].tolist()
 
     def term(
-        self, denoiser: Denoiser, x0: Tensor, u: Tensor, cond: Cond, mask: Tensor, generator: Generators
+        self,
+        denoiser: Denoiser,
+        x0: Tensor,
+        u: Tensor,
+        cond: Cond,
+        mask: Tensor,
+        generator: Generators,
+        guess: Tensor | None = None,
     ) -> Tensor:
-        """Return an estimate (B,) of the integral in nats from one draw of x_t, at t = t_max u^2; u (B,)."""
+        """Return an estimate (B,) of the integral in nats from one draw of x_t, at t = t_max u^2; u (B,).
+
+        `guess` (B, L, K) takes the place of `law`.
+        """
         u = u.clamp_min(EARLIEST)
         state = self.corrupt(x0, self.t_max * u**2, mask, generator)
         w = torch.softmax(self.context(denoiser, state, cond), -1)
-        density = self.density(w, x0, state.x, state.t) - self.density(self.alike(w), x0, state.x, state.t)
-        return 2 * self.t_max * u.to(density.dtype) * masked_sum(density, mask) + self.known(x0, mask)
+        density = self.density(w, x0, state.x, state.t) - self.density(self.alike(w, guess), x0, state.x, state.t)
+        return 2 * self.t_max * u.to(density.dtype) * masked_sum(density, mask) + self.known(x0, mask, guess)
 
-    def alike(self, w: Tensor) -> Tensor:
-        """Return `law` as a prediction like w."""
-        return self.law.to(w.dtype).expand_as(w)
+    def alike(self, w: Tensor, guess: Tensor | None = None) -> Tensor:
+        """Return `guess`, or `law`, as a prediction like w."""
+        return self.law.to(w.dtype).expand_as(w) if guess is None else guess.to(w.dtype)
 
     def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
         u = stratified(len(x0), generator, x0.device)
@@ -110,8 +141,18 @@ class ContinuousTime(CategoricalProcess):
     def bound_terms(
         self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, times: int | None, generator: Generators
     ) -> Iterator[Tensor]:
-        """Yield one term from each of `times` strata of u, each with its share of the prior's KL; None takes 20."""
-        times = times or self.times
+        """Yield one term from each of `times` strata of u, each with its share of the prior's KL.
+
+        None takes as many as make `CALLS` calls of the network with those for the guess.
+        """
+        guess = self.guess(denoiser, x0, cond, mask, generator)
+        times = times or CALLS - self.guesses
         for i in range(times):
             u = (i + uniform((len(x0),), generator, x0.device)) / times
-            yield (self.term(denoiser, x0, u, cond, mask, generator) + self.prior_kl(x0, mask)) / times
+            yield (self.term(denoiser, x0, u, cond, mask, generator, guess) + self.prior_kl(x0, mask)) / times
+
+
+def positive(context: Tensor) -> Tensor:
+    """Return the probabilities (B, L, K) of context logits, none of them so small that its logarithm is not finite."""
+    w = torch.softmax(context, -1) + SMALLEST
+    return w / w.sum(-1, keepdim=True)

@@ -43,6 +43,22 @@ class Schedule(nn.Module):
         """Return beta_t = dLambda/dt, of the shape of t."""
         raise NotImplementedError
 
+    @torch.no_grad()
+    def time(self, total: Tensor) -> Tensor:
+        """Return the time (B,) at which Lambda is `total` (B,), in its dtype, by bisection to 1e-12.
+
+        Examples
+        --------
+        >>> Linear().time(Linear().total(torch.tensor([0.25], dtype=torch.float64))).round(decimals=9).tolist()
+        [0.25]
+        """
+        low, high = torch.zeros_like(total), torch.full_like(total, self.t_max)
+        for _ in range(40):
+            middle = (low + high) / 2
+            early = self.total(middle) < total
+            low, high = torch.where(early, middle, low), torch.where(early, high, middle)
+        return (low + high) / 2
+
     def fit_classical(self, forward: Forward, p0: Tensor) -> None:
         """Fit to what classical diffusion forgets of letters drawn from p0 (K,); most schedules need no fitting."""
 

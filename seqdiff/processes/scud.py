@@ -24,7 +24,7 @@ from torch import Tensor
 
 from seqdiff.processes.base import Cond, Denoiser, State, like, masked_sum
 from seqdiff.processes.categorical import sample_categorical, single_letters
-from seqdiff.processes.continuous import ContinuousTime
+from seqdiff.processes.continuous import ContinuousTime, positive
 from seqdiff.processes.counts import poisson, thinned
 from seqdiff.processes.powers import Powers, make_powers, one_event
 from seqdiff.processes.rates import Forward, jump_kl
@@ -73,6 +73,7 @@ class SCUD(ContinuousTime):
     letter_kl: Tensor
     law_kl: Tensor
     largest: float
+    guesses = 3
     redone = 0.25
     """The share of the events that a corrector step undoes: small, as it is exact while one position changes."""
 
@@ -130,6 +131,17 @@ class SCUD(ContinuousTime):
     def end_kl(self) -> Tensor:
         return self.law_kl
 
+    def end_kl_of(self, w: Tensor, x0: Tensor) -> Tensor:
+        total = torch.zeros_like(w[..., 0])
+        for n, weight in zip(*end_counts(self.largest, self.law), strict=True):
+            q = self.powers(n)
+            # after n events all letters are one law to `spread`, relative: what is left is of its square
+            spread = float((q.amax(0) / q.amin(0).clamp_min(1e-300) - 1).max())
+            if float(weight) * min(spread, 30.0) ** 2 > 1e-12:
+                kl = torch.xlogy(q, q).sum(-1)[x0] - torch.xlogy(q[x0], w @ q).sum(-1)
+                total = total + weight * kl.clamp_min(0)
+        return total
+
     # -- the loss -----------------------------------------------------------------------------------------------------
 
     def event_kl(self, w: Tensor, x0: Tensor, state: State) -> Tensor:
@@ -145,7 +157,14 @@ class SCUD(ContinuousTime):
         return state.t * jump_kl(truth, model - truth, log_ratio).sum(-1)
 
     def term(
-        self, denoiser: Denoiser, x0: Tensor, u: Tensor, cond: Cond, mask: Tensor, generator: Generators
+        self,
+        denoiser: Denoiser,
+        x0: Tensor,
+        u: Tensor,
+        cond: Cond,
+        mask: Tensor,
+        generator: Generators,
+        guess: Tensor | None = None,
     ) -> Tensor:
         """Return an estimate (B,) of the integral over Lambda, whatever the schedule makes of it; u (B,) in [0, 1).
 
@@ -164,10 +183,25 @@ class SCUD(ContinuousTime):
             jumps = jumps + idle
         state = State(x, jumps, mask)
         w = torch.softmax(self.context(denoiser, state, cond), -1)
-        lost = masked_sum(self.event_kl(w, x0, state) - self.event_kl(self.alike(w), x0, state), mask)
+        lost = masked_sum(self.event_kl(w, x0, state) - self.event_kl(self.alike(w, guess), x0, state), mask)
         # dLambda / Lambda = da / ((1 - a) -log(1 - a)): the share cancels
         weight = (stratum.log_weight - stratum.log_alpha - jumped.log()).exp()
-        return torch.where(jumped <= share * self.largest, weight * lost, 0) + self.known(x0, mask)
+        return torch.where(jumped <= share * self.largest, weight * lost, 0) + self.known(x0, mask, guess)
+
+    def guess(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
+        """Return the mean of what the network makes of nothing and of every other letter.
+
+        It is not asked for letters that no event has touched, so that each half of them is forgotten in its turn.
+        """
+        end = self.prior(mask, generator)
+        end = State(end.x, end.t.clamp_min(1), mask)
+        even = torch.arange(x0.shape[1], device=x0.device) % 2 == 0
+        far = positive(self.context(denoiser, end, cond))
+        near = torch.zeros_like(far)
+        for gone in (even, ~even):
+            state = State(torch.where(gone, end.x, x0), torch.where(gone, end.t, 0), mask)
+            near = torch.where(gone[:, None], positive(self.context(denoiser, state, cond)), near)
+        return (near + far) / 2
 
     # -- sampling -----------------------------------------------------------------------------------------------------
 
@@ -252,8 +286,8 @@ class SCUD(ContinuousTime):
         return super().log_prob(kernel, state, target, reached._replace(x=reached.extra.get("undone", reached.x)))
 
 
-def end_kl(powers: Powers, largest: float, law: Tensor) -> Tensor:
-    """Return sum_n Poisson(n; Lambda) KL(K^n[x_0, .] || law K^n) for each letter x_0, (K,) nats."""
+def end_counts(largest: float, law: Tensor) -> tuple[Tensor, Tensor]:
+    """Return numbers of events (N,) and their weights as those of Poisson(n; Lambda), which add up to 1."""
     width = 10 * math.sqrt(largest) + 20
     # Where the law is wide, some four counts in each standard deviation are as exact as all; an odd number of steps,
     # so that what differs between even and odd counts is seen evenly.
@@ -261,8 +295,14 @@ def end_kl(powers: Powers, largest: float, law: Tensor) -> Tensor:
     first = max(0, math.floor(largest - width))
     counts = torch.arange(first, math.ceil(largest + width) + 1, step, device=law.device)
     log_weight = counts.to(law.dtype) * math.log(largest) - torch.lgamma(counts.to(law.dtype) + 1)
+    return counts, torch.softmax(log_weight, 0)
+
+
+def end_kl(powers: Powers, largest: float, law: Tensor) -> Tensor:
+    """Return sum_n Poisson(n; Lambda) KL(K^n[x_0, .] || law K^n) for each letter x_0, (K,) nats."""
+    counts, weights = end_counts(largest, law)
     total = torch.zeros_like(law)
-    for n, weight in zip(counts.split(64), torch.softmax(log_weight, 0).split(64), strict=True):
+    for n, weight in zip(counts.split(64), weights.split(64), strict=True):
         q = powers(n)  # (n, K, K)
         kl = torch.xlogy(q, q) - torch.xlogy(q, (law @ q)[:, None])
         total += weight @ kl.sum(-1)
