@@ -6,6 +6,7 @@ Everything below `estimators` asks this file instead of asking torch, so that a 
 from __future__ import annotations
 
 import contextlib
+import glob
 import hashlib
 import logging
 import os
@@ -237,6 +238,28 @@ def say(logger: logging.Logger, message: str, verbose: int = 1) -> None:
         tqdm.write(message, file=sys.stderr)
 
 
+def _sweep(path: Path) -> None:
+    """Remove temporary files that processes which are no more left beside a file."""
+    with contextlib.suppress(OSError):
+        for stale in path.parent.glob(f".{glob.escape(path.name[:200])}.*-????????.tmp"):
+            number = stale.name.removesuffix(".tmp").rsplit(".", 1)[-1].split("-")[0]
+            if number.isdigit() and not _alive(int(number)):
+                stale.unlink(missing_ok=True)
+
+
+def _alive(number: int) -> bool:
+    """Whether a process with this number may still run; where that cannot be told, yes."""
+    if os.name != "posix":
+        return True
+    try:
+        os.kill(number, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
 @contextlib.contextmanager
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary name beside `path` that takes its place at the end, or vanishes if something went wrong.
@@ -251,7 +274,9 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     'whole'
     """
     path = Path(path)
-    temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
+    path = path.resolve() if path.is_symlink() else path  # a link stays, and what it points at is replaced
+    _sweep(path)
+    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
         with open(temporary, "rb+") as file:

@@ -125,7 +125,21 @@ class Walk:
             return self.process.kernel(self.clean(state, guide, c), state, target)
 
         guided = guide.kernel(kernel, state, self.cond, target, self.generator)
+        check_kernel(guided, state)
         return self.process.step(state, target, guided, self.generator)
+
+
+def check_kernel(kernel: Tensor, state: State) -> None:
+    """Raise a ValueError where a kernel (B, L, S) is none at a position of its sequences: nothing could be drawn.
+
+    A letter drawn from what is no number would be the first of the alphabet, silently.
+    """
+    top = kernel.amax(-1)  # nan where any entry is
+    if bool((torch.isnan(top) | (torch.isinf(top) & state.mask)).any()):
+        raise ValueError(
+            "sampling stopped: got letter probabilities that are not finite numbers, expected finite ones; the model's "
+            "weights are damaged, or y or the strength of a guide is far too large: give smaller ones, or another model"
+        )
 
 
 @dataclass(frozen=True)

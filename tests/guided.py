@@ -63,12 +63,13 @@ class Models:
         cls, options = MAKERS[name]
         small = {k: v for k, v in SMALL.items() if k != "diffusion_steps"}
         settings = small | {"width": 16, "epochs": 10, "batch_size": 32, "label_dropout": 0.3} | options
-        return self._once(name, lambda: cls(**settings).fit(*labelled()))
+        # nothing held out: with copies on one side, either class could lose most of its sequences
+        return self._once(name, lambda: cls(**settings).fit(*labelled(), validation=None))
 
     def classifier(self, name: str, hidden: bool = False) -> Any:
         def make() -> Any:
             learner = SequenceClassifier(noise_like=self.generator(name), hidden=hidden, **SETTINGS)
-            return learner.fit(*labelled())
+            return learner.fit(*labelled(), validation=None)
 
         return self._once((name, hidden), make)
 
@@ -77,7 +78,7 @@ class Models:
 
         def make() -> Any:
             learner = SequenceRegressor(noise_like=self.generator(name), hidden=hidden, **SETTINGS)
-            return learner.fit(X, share_of_a(X))
+            return learner.fit(X, share_of_a(X), validation=None)
 
         return self._once((name, hidden, "values"), make)
 

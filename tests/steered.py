@@ -109,7 +109,9 @@ def model_of(toy: Labelled, process):
     if not isinstance(process, Autoregressive):
         raw_input(process)
     objective = SimpleNamespace(process=process, network=None, parameters=lambda: iter([torch.zeros(1)]))
-    return SimpleNamespace(objective_=objective, alphabet_=Alphabet("ABC"), target_="labels")
+    return SimpleNamespace(
+        objective_=objective, alphabet_=Alphabet("ABC"), target_="labels", knows_no_label=lambda: True
+    )
 
 
 def samples(toy: Labelled, process, guide=None, n: int = 20_000, label: int | None = None, steps=None, at_once=None):

@@ -89,7 +89,7 @@ def test_the_table_is_written_after_each_row(workdir, monkeypatch):
 
     monkeypatch.setattr(sweeping, "_write", watched)
     table = seqdiff.sweep(model, {"free": ClassifierFree}, [1, 2], seeds=2, n=4, y="few", **QUIET)
-    assert lengths == [0, 1, 2, 3, 4] and Path(table.attrs["path"]) == Path("runs/mine/sweep.csv")
+    assert lengths == [1, 2, 3, 4] and Path(table.attrs["path"]) == Path("runs/mine/sweep.csv")
     read = pd.read_csv("runs/mine/sweep.csv")
     assert read["seed"].tolist() == [0, 1, 0, 1] and np.allclose(read["diversity"], table["diversity"], rtol=1e-5)
     again = seqdiff.sweep(model, {"free": ClassifierFree}, [1], n=4, y="few", **QUIET)

@@ -121,7 +121,6 @@ def sweep(
     path = _claim(model, out)
     rows: list[dict[str, Any]] = []
     told: set[tuple[str, str]] = set()
-    _write(rows, path)
     todo = [(name, gamma, seed) for name in guides for gamma in strengths for seed in numbers_of_seeds]
     before = model.verbose
     try:
@@ -138,13 +137,14 @@ def sweep(
                     if (name, row["status"]) not in told:
                         warnings.warn(f"{name} at gamma {gamma:g} {row['status']}; the others go on", stacklevel=2)
                     told.add((name, row["status"]))  # what has one cure is said once
-                _write(rows, path)
+                if any(row["status"] == "done" for row in rows):  # until then an earlier table stays
+                    _write(rows, path)
                 bar.update(1)
     finally:
         model.verbose = before
     if not any(row["status"] == "done" for row in rows):
         if path is not None and out is None:
-            path.unlink()
+            path.unlink(missing_ok=True)
         raise ValueError(f"no row could be made; {rows[0]['guide']} {rows[0]['status']}")
     if path is not None:
         runtime.say(logger, f"table: {path}", verbose)
@@ -283,7 +283,7 @@ def counting(network: Any) -> Iterator[list[int]]:
 def _claim(model: Any, out: Any) -> Path | None:
     """Return the file to write to, which is there from now on, so that no other sweep takes it."""
     if out is not None:
-        path = Path(out)
+        path = Path(out).expanduser()
         if path.suffix.lower() != ".csv" or not path.absolute().parent.is_dir() or path.is_dir():
             raise ValueError(
                 f"out={str(out)!r} is not possible; give a name that ends in .csv, in a folder that is there"

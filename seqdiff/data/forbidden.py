@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import numbers
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from seqdiff.data.alphabet import Alphabet
 from seqdiff.data.alphabets import DNA, PROTEIN, RNA
-from seqdiff.data.letters import NUCLEOTIDE_CODES, base_of
+from seqdiff.data.letters import NUCLEOTIDE_CODES, base_of, shorten
+from seqdiff.data.records import is_sequence_object
+
+LONGEST_RUN = 10_000
+FEWEST_FIXED = 3
+"""Letters that are fixed in a site which can be forbidden; enzymes of fewer need a modified base."""
 
 
 class Forbidden:
@@ -21,9 +26,9 @@ class Forbidden:
 
     Parameters
     ----------
-    words : str, int or sequence of them
-        Letters and IUPAC symbols (``GGTCTC``, ``GANTC``); for DNA the name of a restriction enzyme (``BsaI``, in any
-        case); a whole number k for runs of k of the same letter.
+    words : str, int, enzyme of Biopython's, or a list, set, array, Series or batch of them
+        Letters and IUPAC symbols (``GGTCTC``, ``GANTC``); for DNA the name of a restriction enzyme (``BsaI``,
+        ``Hind III``, in any case); a whole number k for runs of k of the same letter.
     alphabet : Alphabet
     both_strands : bool
         Whether reverse complements are forbidden, too, where the alphabet has complements.
@@ -47,8 +52,7 @@ class Forbidden:
     """
 
     def __init__(self, words: Any, alphabet: Alphabet, both_strands: bool = True) -> None:
-        several = isinstance(words, Sequence) and not isinstance(words, str)
-        words = list(words) if several else [words]
+        words = _listed(words)
         plain = all(len(letter) == 1 for letter in alphabet.letters)
         letters = alphabet if plain else _characters(alphabet)
         self.names: list[str] = []
@@ -85,6 +89,21 @@ class Forbidden:
         return None
 
 
+def _listed(words: Any) -> list[Any]:
+    """Return the entries of what holds words: a list, set, array, Series, batch of enzymes; or the one word."""
+    one = isinstance(words, (str, bytes, numbers.Number, Mapping)) or _is_enzyme(words) or is_sequence_object(words)
+    if one or not hasattr(words, "__iter__"):
+        return [words]
+    entries = words.tolist() if hasattr(words, "tolist") else list(words)
+    entries = entries if isinstance(entries, list) else [entries]
+    return sorted(entries, key=str) if isinstance(words, (set, frozenset)) else entries  # sets have no order
+
+
+def _is_enzyme(word: Any) -> bool:
+    """Whether this is an enzyme of Biopython's, which are classes."""
+    return isinstance(word, type) and hasattr(word, "site") and hasattr(word, "elucidate")
+
+
 def _characters(alphabet: Alphabet) -> Alphabet:
     """Return the alphabet of what letters of several characters spell; of codons the bases, which know both strands."""
     named = {"dna": DNA, "rna": RNA, "protein": PROTEIN}
@@ -95,30 +114,65 @@ def _characters(alphabet: Alphabet) -> Alphabet:
 def _spelled(word: Any, alphabet: Alphabet) -> list[tuple[str, str]]:
     """Return the words that one entry stands for: name and symbols of each."""
     if isinstance(word, numbers.Integral) and not isinstance(word, bool):
-        if word < 2:
-            raise ValueError(f"forbid holds the number {word}; give the length of a run of one letter, at least 2")
+        if not 2 <= int(word) <= LONGEST_RUN:
+            shown = int(word) if abs(int(word)) < 10**18 else "of many digits"
+            raise ValueError(
+                f"forbid holds the number {shown}; give the length of a run of one letter, at least 2 and at most "
+                f"{LONGEST_RUN:,}"
+            )
         return [(letter * int(word), letter * int(word)) for letter in alphabet.letters]
+    if _is_enzyme(word):
+        if alphabet.name != "dna":
+            raise ValueError(f"forbid holds {word}, which cuts DNA; give letters of the {alphabet.name} alphabet")
+        return [(str(word), _usable_site(word))]
+    word = str(word) if is_sequence_object(word) else word
     if not isinstance(word, str) or not word.strip():
-        raise ValueError(f"forbid holds {word!r}; give words, or whole numbers for runs of one letter")
+        shown = shorten(" ".join(repr(word).split()))
+        raise ValueError(f"forbid holds {shown}; give words, or whole numbers for runs of one letter")
     word = word.strip()
-    if word.isdigit():
-        return _spelled(int(word), alphabet)
-    site = _site(word) if alphabet.name == "dna" else None
-    return [(word, site or word)]
+    if word.isascii() and word.isdigit():
+        return _spelled(int(word) if len(word) < 19 else 10**19, alphabet)
+    if alphabet.name == "dna" and (enzyme := _enzyme(word)) is not None:
+        return [(word, _usable_site(enzyme))]
+    if any(c in word for c in "[]^"):
+        raise ValueError(
+            f"forbid holds {shorten(word)!r}, but words have no sets in brackets; give each word that is meant, or the "
+            "symbols of the alphabet for several letters"
+        )
+    return [(word, word)]
 
 
-def _site(name: str) -> str | None:
-    """Return where the restriction enzyme of that name, in any case, binds; None if there is none.
+def _usable_site(enzyme: Any) -> str:
+    """Return where an enzyme binds.
+
+    Raises
+    ------
+    ValueError
+        If so little of it is fixed that hardly a sequence would be without.
+    """
+    site = str(enzyme.site or "")
+    fixed = sum(symbol in "ACGT" for symbol in site)
+    if fixed < FEWEST_FIXED:
+        modified = " (it needs a modified base, which letters do not show)" if fixed <= 2 and site else ""
+        raise ValueError(
+            f"forbid holds the enzyme {enzyme}, whose site {site or 'is not known'} would be in nearly every sequence"
+            f"{modified}; leave it out, or give the motif that you mean"
+        )
+    return site
+
+
+def _enzyme(name: str) -> Any:
+    """Return the restriction enzyme of that name, in any case and with any spaces (Hind III); None if there is none.
 
     What suppliers call -HF or -v2 (BsaI-HFv2) is an engineered enzyme of the same site.
     """
     from Bio import Restriction
 
-    name = re.sub(r"-?(HF|v2|HFv2)$", "", name, flags=re.IGNORECASE)
+    name = re.sub(r"-?(HF|v2|HFv2)$", "", "".join(name.split()), flags=re.IGNORECASE)
     if not hasattr(Restriction, name) and set(name.upper()) - set(NUCLEOTIDE_CODES) - set("ACGT"):  # no word either
         name = next((known for known in dir(Restriction) if known.lower() == name.lower()), name)
     enzyme = getattr(Restriction, name, None)
-    return getattr(enzyme, "site", None)
+    return enzyme if _is_enzyme(enzyme) else None
 
 
 def _letters_of(symbol: str, word: Any, alphabet: Alphabet) -> tuple[int, ...]:

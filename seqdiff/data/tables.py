@@ -13,6 +13,7 @@ from seqdiff.data.cells import read_cells, read_labels
 from seqdiff.data.labels import join_columns
 from seqdiff.data.letters import guess_alphabet, shorten, shown
 from seqdiff.data.records import Records, check_labels, to_strings
+from seqdiff.data.writing import without_apostrophe
 
 TABLES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 COLUMN_NAMES = (
@@ -54,7 +55,7 @@ def read_table(
             )
     if len(rows) == 1:
         raise ValueError(f"{path} has a header ({_listed(names)}) but no rows; at least one sequence is wanted")
-    columns = [list(cells) for cells in zip(*rows[1:], strict=True)]
+    columns = [[without_apostrophe(cell) for cell in cells] for cells in zip(*rows[1:], strict=True)]
 
     def place(i: int) -> str:
         return f"{path}, line {numbers[i + 1]}"

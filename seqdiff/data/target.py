@@ -326,6 +326,21 @@ class Target:
             raise ValueError('this model keeps no sample of its training values to draw y="empirical" from; give y')
         return self.sample_[(u * len(self.sample_)).astype(int)]
 
+    def rows(self, y: Any, n: int) -> np.ndarray:
+        """y as one label for each of n sequences: classes (n,), values (n,) or (n, c), in y's own unit; nan or None
+        where one is missing.
+
+        >>> Target().fit(["a", "b"]).rows("b", 2).tolist(), Target().fit([1.0, 3.0]).rows([2.0, 5.0], 2).tolist()
+        (['b', 'b'], [2.0, 5.0])
+        """
+        encoded = self.encode(y, n=n)
+        if self.kind == "class":
+            codes = zip(encoded["label"].tolist(), encoded["keep"].tolist(), strict=True)
+            return _objects([self.classes_[code] if known else None for code, known in codes])
+        given = np.asarray(self._numbers(as_labels(y))) if y is not None else np.array(math.nan)
+        width = (n, self.n_columns) if self.n_columns > 1 else (n,)
+        return np.broadcast_to(given.reshape(width) if given.size == math.prod(width) else given, width).copy()
+
     def _nothing(self, n: int) -> dict[str, np.ndarray]:
         keep = np.zeros(n, dtype=bool)
         if self.kind == "class":
@@ -340,6 +355,8 @@ class Target:
             except ValueError:
                 found = next(x for x in labels.ravel() if isinstance(x, str))
                 raise ValueError(f'y has the entry {shown(found)}, but target="{self.kind}" wants numbers') from None
+            except OverflowError:
+                raise ValueError("y holds a whole number beyond 1e308; give smaller ones") from None
         values = labels.astype(float)
         if np.isinf(values).any():
             raise ValueError("y holds infinite values; replace them, or make them NaN to leave these labels out")

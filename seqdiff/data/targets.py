@@ -178,6 +178,13 @@ class Targets:
         """Labels for n sequences, rows of `sample_`: what goes together in training does so here."""
         return self.sample_[(generator.random(n) * len(self.sample_)).astype(int)]
 
+    def rows(self, y: Any, n: int) -> np.ndarray:
+        """y as one label for each of n sequences in each column, a structured array (n,); None or nan is unknown."""
+        given = self._by_name(y)
+        return join_columns(
+            {name: target.rows(given.get(name), n) for name, target in zip(self.names, self.columns, strict=True)}
+        )
+
     def _by_name(self, y: Any) -> dict[str, Any]:
         if y is None or (np.ndim(y) == 0 and is_missing(y)):
             return {}

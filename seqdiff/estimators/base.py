@@ -302,6 +302,7 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
         each = None
         if weights[0] is not None:  # held-out sequences that were given without weights count like the average
             each = np.concatenate([np.ones(len(p)) if w is None else w for p, w in zip(parts, weights, strict=False)])
+        self.unlabelled_ = self.target_ is None or not self.target_.encode(train.y, n=len(train))["keep"].all()
         labels = None
         if self.target_ is not None and self.target_.kind != "signal":
             encoded = [self.target_.encode(part.y, n=len(part)) for part in parts]
@@ -386,7 +387,7 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write the fitted model to one safetensors file."""
         check_is_fitted(self, "objective_")
-        persistence.write(self, self.objective_.state_dict(), Path(path))
+        persistence.write(self, self.objective_.state_dict(), persistence.checked(path))
 
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str = "auto", network: Any = None) -> SequenceGenerator:

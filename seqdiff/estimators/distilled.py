@@ -174,7 +174,8 @@ class DistilledFM(SequenceGenerator):
             if "signal" in cond:
                 cond["signal"] *= mask[..., None]
         noise, letters = [], []
-        runs = teacher._run(Order(mask, cond, steps=self.teacher_steps), torch.arange(n, device=device), seed)
+        order = Order(lengths, longest, cond, steps=self.teacher_steps)
+        runs = teacher._run(order, torch.arange(n, device=device), seed)
         with runtime.progress(n, "pair", self.verbose) as bar, torch.no_grad():
             for states in runs:
                 path = iter(states)

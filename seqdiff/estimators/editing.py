@@ -9,6 +9,7 @@ from __future__ import annotations
 import numbers
 import os
 import re
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -109,6 +110,7 @@ class EditingMixin:
     """What a fitted generator needs to change sequences."""
 
     objective_: Any
+    alphabet_: Any
     _ordered: Any
     _deliver: Any
 
@@ -169,7 +171,7 @@ class EditingMixin:
         >>> [s[:2] + s[4:] for s in variants]
         ['ACAC', 'ACAC', 'ACAC']
         """
-        originals, seed, words = self._to_change(sequences, n, steps, temperature, random_state, out, forbid)
+        originals, seed, words, out = self._to_change(sequences, n, steps, temperature, random_state, out, forbid)
         free = parse_positions(mask, originals.lengths, "mask", originals.place)
         rows = np.repeat(np.arange(len(originals)), n)
         allowed = originals.templates(free[rows], False, rows)
@@ -238,7 +240,7 @@ class EditingMixin:
         >>> [sum(a != b for a, b in zip("ACGTAC", s)) for s in variants]
         [2, 2, 2]
         """
-        originals, seed, words = self._to_change(sequences, n, steps, temperature, random_state, out, forbid)
+        originals, seed, words, out = self._to_change(sequences, n, steps, temperature, random_state, out, forbid)
         parameters.check_number("n_mutations", n_mutations, numbers.Integral, 1, float("inf"))
         width = originals.tokens.shape[1]
         if positions is None:
@@ -260,15 +262,14 @@ class EditingMixin:
 
     def _to_change(
         self, sequences: Any, n: Any, steps: Any, temperature: Any, random_state: Any, out: Any, forbid: Any
-    ) -> tuple[Originals, int, Forbidden | None]:
-        """Return what both share, checked: the sequences, the seed and the forbidden words."""
+    ) -> tuple[Originals, int, Forbidden | None, Path | None]:
+        """Return what both share, checked: the sequences, the seed, the forbidden words and the file to write."""
         check_is_fitted(self, "objective_")
         seed = parameters.check_seed(random_state)
-        if out is not None:
-            check_output(out)
+        out = None if out is None else check_output(out, self.alphabet_)
         parameters.check_generate(n, steps, temperature)
         originals = Originals(sequences, self)
-        return originals, seed, None if forbid is None else Forbidden(forbid, originals.alphabet)
+        return originals, seed, None if forbid is None else Forbidden(forbid, originals.alphabet), out
 
     def _mutations(
         self,
@@ -309,7 +310,7 @@ class EditingMixin:
     ) -> Order:  # fmt: skip
         """Return the order of n variants of each sequence with these allowed letters (N n, L, K)."""
         lengths = torch.from_numpy(originals.lengths[rows])
-        mask = torch.arange(allowed.shape[1]) < lengths[:, None]
+        width = allowed.shape[1]
         return self._ordered(
-            mask, y, allowed, guidance, words, steps, temperature, seed, each=n, particles=PARTICLES
+            lengths, width, y, allowed, guidance, words, steps, temperature, seed, each=n, particles=PARTICLES
         )

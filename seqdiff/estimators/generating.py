@@ -40,21 +40,31 @@ class Order:
 
     Parameters
     ----------
-    mask : Tensor
-        (n, L) which positions each sample has.
+    lengths : Tensor
+        (n,) letters of each sample; 0 where the process says itself where it ends.
+    width : int
+        L, positions.
     cond : dict or None
         Conditions, n rows each.
     guide : Chain
         Of n samples.
     steps, temperature
         As of `generate`.
+    labels : ndarray or None
+        The labels asked for, one for each sample, by the columns' names where there are several.
     """
 
-    mask: Tensor
+    lengths: Tensor
+    width: int
     cond: dict[str, Tensor] | None = None
     guide: Chain = Chain([])
     steps: int | None = None
     temperature: float = 1.0
+    labels: Any = None
+
+    def mask(self, rows: Tensor) -> Tensor:
+        """Return which positions some of the samples have, booleans (B, L)."""
+        return torch.arange(self.width, device=self.lengths.device) < self.lengths[rows][:, None]
 
 
 class GeneratingMixin:
@@ -64,6 +74,8 @@ class GeneratingMixin:
     alphabet_: Any
     length_law_: Any
     target_: Any
+    label_dropout: float
+    unlabelled_: bool = True  # of a model file that does not say
     run_dir_: str | None
     precision: str
     verbose: int
@@ -123,6 +135,7 @@ class GeneratingMixin:
         Returns
         -------
         list of str
+            Their labels, where y was given, are kept in `labels_`, and written to `out`.
 
         Raises
         ------
@@ -131,15 +144,14 @@ class GeneratingMixin:
         """
         check_is_fitted(self, "objective_")
         seed = parameters.check_seed(random_state)
-        if out is not None:
-            check_output(out)
+        out = None if out is None else check_output(out, self.alphabet_)
         words = None if forbid is None else Forbidden(forbid, self.alphabet_)
         order = self._order(n, y, template, guidance, words, steps, temperature, length, seed)
         return self._deliver(order, words, seed, out)
 
     def _deliver(self, order: Order, words: Forbidden | None, seed: int, out: Any) -> list[str]:
         """Make what was ordered, what holds forbidden words again and again, and write it."""
-        device, n = order.mask.device, len(order.mask)
+        device, n = order.lengths.device, len(order.lengths)
         sequences: dict[int, str] = {}
         missing: dict[int, str] = dict.fromkeys(range(n), "")
         for attempt in range(1 if words is None else 1 + TRIES):
@@ -162,9 +174,10 @@ class GeneratingMixin:
             warnings.warn(f"{found}; they are left out", stacklevel=3)
         self.made_ = np.array(sorted(sequences))
         self.seed_ = seed
+        self.labels_ = None if order.labels is None else order.labels[self.made_]
         kept = [sequences[i] for i in self.made_.tolist()]
         if out is not None:
-            self._write(kept, Path(out), seed)
+            self._write(kept, out, seed)
         return kept
 
     def _made(self, order: Order, which: Tensor, seed: int) -> list[str]:
@@ -185,12 +198,17 @@ class GeneratingMixin:
     def _write(self, sequences: list[str], out: Path, seed: int) -> None:
         model = self.run_dir_ or "unsaved"
         description = f"{type(self).__name__} model={model} seed={seed}"
-        write_sequences(out, sequences, description)
+        labels = label_columns(self.labels_)
+        write_sequences(out, sequences, description, labels)
         if self.run_dir_ is not None and Path(self.run_dir_).is_dir():
             folder = Path(self.run_dir_) / "samples"
-            folder.mkdir(exist_ok=True)
-            if out.resolve().parent != folder.resolve():
-                write_sequences(folder / out.name, sequences, description)
+            try:  # a copy for the run's own folder, which may be shared and not to be written
+                folder.mkdir(exist_ok=True)
+                if out.resolve().parent != folder.resolve():
+                    write_sequences(folder / out.name, sequences, description, labels)
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
+                warnings.warn(f"{out} is written, but no copy in {folder}: {reason}", stacklevel=4)
 
     def trajectory(
         self,
@@ -213,7 +231,7 @@ class GeneratingMixin:
         seed = parameters.check_seed(random_state)
         order = self._order(n, y, template, guidance, None, steps, temperature, length, seed)
         parameters.check_number("n", n, numbers.Integral, 1, runtime.CHUNK // order.guide.copies)
-        return next(self._run(order, torch.arange(n, device=order.mask.device), seed))
+        return next(self._run(order, torch.arange(n, device=order.lengths.device), seed))
 
     def _order(self, n, y, template, guidance, words, steps, temperature, length, seed) -> Order:
         """Return the arguments, checked."""
@@ -228,33 +246,32 @@ class GeneratingMixin:
         free = length is None and self.objective_.process.models_length
         longest = self.length_law_.max_length
         if free:
-            lengths = np.full(n, longest)
+            lengths = np.zeros(n, dtype=np.int64)  # no position is known to be real: it says where sequences end
         else:
             known = None if y is None or self.target_.kind == "signal" else self.target_.encode(y, n=n)
             lengths = parameters.check_lengths(length, n, self.length_law_, seed, known)
-        mask = torch.arange(int(lengths.max())) < torch.as_tensor(lengths)[:, None]
-        if free:
-            mask = torch.zeros_like(mask)  # no position is known to be real: the process says where sequences end
-        return self._ordered(mask, y, allowed, guidance, words, steps, temperature, seed)
+        width = longest if free else int(lengths.max())
+        rows = torch.as_tensor(lengths)
+        return self._ordered(rows, width, y, allowed, guidance, words, steps, temperature, seed)
 
     def _ordered(
-        self, mask, y, allowed, guidance, words, steps, temperature, seed, each: int = 1, particles: int = 1
+        self, lengths, width, y, allowed, guidance, words, steps, temperature, seed, each: int = 1, particles: int = 1
     ) -> Order:
-        """Return an order for sequences of a mask (n, L) with allowed letters (L, K), (n, L, K) or None.
+        """Return an order for sequences of lengths (n,) with allowed letters (L, K), (n, L, K) or None.
 
         Of n samples, `each` stand next to one another that share a y. A template takes so many `particles` where
         `guidance` does not say.
         """
-        device, (n, width) = next(self.objective_.parameters()).device, mask.shape
-        guides, process, lengths = as_guides(guidance), self.objective_.process, None
+        device, n = next(self.objective_.parameters()).device, len(lengths)
+        guides, process, letters = as_guides(guidance), self.objective_.process, width
+        lengths, ends = lengths.to(device), None
         allowed = None if allowed is None else torch.from_numpy(allowed).to(device)
-        if process.models_length and process.ends and bool(mask.any()):
+        if process.models_length and process.ends and bool((lengths > 0).any()):
             # The process draws where sequences end, under a template that lets it be nowhere else.
-            allowed = (
-                torch.ones(width, process.letters, dtype=torch.bool, device=device) if allowed is None else allowed
-            )
-            lengths, particles = mask.sum(-1).to(device), PREFIXES
-            mask = torch.zeros(n, min(int(lengths.max()) + 1, process.length), dtype=torch.bool)
+            if allowed is None:
+                allowed = torch.ones(letters, process.letters, dtype=torch.bool, device=device)
+            ends, particles, lengths = lengths, PREFIXES, torch.zeros_like(lengths)
+            width = min(letters + 1, process.length)
         if allowed is not None:
             ahead = [guide for guide in guides if isinstance(guide, LookAhead)]
             if len(ahead) > 1:
@@ -263,33 +280,54 @@ class GeneratingMixin:
             alone = not any(guide.copies > 1 for guide in guides)
             particles = PREFIXES if particles > 1 and process.models_length else particles
             looking = ahead[0] if ahead else LookAhead(particles if alone else 1)
-            guides.append(looking.template(process, allowed, lengths, process.length if lengths is not None else 0))
+            guides.append(looking.template(process, allowed, ends, process.length if ends is not None else 0))
         if words is not None:
             if allowed is not None:  # the end token's place may hold anything
-                allowed = F.pad(allowed, (0, 0, 0, mask.shape[1] - width), value=True)
+                allowed = F.pad(allowed, (0, 0, 0, width - letters), value=True)
             guides.append(Avoid(words.patterns, allowed))
         y = self._labels(y, n // each, seed)
         parameters.warn_far(y, self.target_)
         if y is not None and self.target_.kind == "signal":
-            parameters.check_signal(y, width, self.length_law_.max_length)
-        cond = None if y is None else encode_condition(self.target_, y, n // each, width, device)
+            parameters.check_signal(y, letters, self.length_law_.max_length)
+        cond = None if y is None else encode_condition(self.target_, y, n // each, letters, device)
         cond = None if cond is None else {name: rows.repeat_interleave(each, 0) for name, rows in cond.items()}
-        if cond is not None and "signal" in cond and mask.shape[1] > width:  # the end token has a place of its own
-            cond["signal"] = F.pad(cond["signal"], (0, 0, 0, mask.shape[1] - width))
-        return Order(mask.to(device), cond, Chain(guides).bind(self, n, cond), steps, temperature)
+        if cond is not None and "signal" in cond:  # the end token has a place of its own
+            cond["signal"] = F.pad(cond["signal"], (0, 0, 0, width - letters))
+        labels = None if y is None or self.target_.kind == "signal" else self.target_.rows(y, n // each)
+        labels = None if labels is None else labels.repeat(each, 0)
+        return Order(lengths, width, cond, Chain(guides).bind(self, n, cond), steps, temperature, labels)
 
     def _labels(self, y: Any, n: int, seed: int) -> Any:
         """Return the labels asked for; those of n samples where they are drawn."""
         if y is not None and self.target_ is None:
             raise ValueError("y was given, but this model was fitted without labels; fit(X, y) first")
+        self._check_known(y)
         return None if y is None else parameters.drawn_labels(y, self.target_, n, seed)
+
+    def knows_no_label(self) -> bool:
+        """Return whether rows without a label were learned from, so that p(x) is known beside p(x | y)."""
+        return self.target_ is None or self.label_dropout > 0 or self.unlabelled_
+
+    def _check_known(self, y: Any) -> None:
+        """Raise a ValueError where a model with labels is asked for what it has never been trained on."""
+        if self.target_ is None:
+            return
+        if y is None and not self.knows_no_label():
+            raise ValueError(
+                "y: got None, but this model never learned without a label (label_dropout=0); give y, 'empirical' for "
+                "labels as frequent as in training"
+            )
+        if y is not None and self.label_dropout == 1:
+            raise ValueError(
+                "y was given, but label_dropout=1 hid every label in training; leave y out, or fit with a smaller one"
+            )
 
     def _run(self, order: Order, which: Tensor, seed: int) -> Iterator[Iterator[State]]:
         """Return an iterator over one trajectory for each group of the samples with these numbers.
 
         Where the guide wants several rows for a sample, these stand together, and the first is what is seen of them.
         """
-        device, guide = order.mask.device, order.guide
+        device, guide = order.lengths.device, order.guide
         rows = runtime.rows_at_once(device)
         network = runtime.autocasting(guide.wrap(self.objective_.network), device, self.precision)
         network = in_batches(network, rows)
@@ -301,7 +339,7 @@ class GeneratingMixin:
             states = trajectory(
                 self.objective_.process,
                 network,
-                order.mask[sample],
+                order.mask(sample),
                 generators,
                 cond=None if order.cond is None else {k: v[sample] for k, v in order.cond.items()},
                 guidance=guide.take(sample),
@@ -312,6 +350,17 @@ class GeneratingMixin:
             return states if guide.copies == 1 else (state.take(firsts) for state in states)
 
         return (run(first) for first in range(0, len(which) * guide.copies, rows))
+
+
+def label_columns(labels: np.ndarray | None) -> dict[str, list[Any]]:
+    """Return labels by name, as they are written beside sequences; y is the name of what has none."""
+    if labels is None:
+        return {}
+    if labels.dtype.names:
+        return {name: labels[name].tolist() for name in labels.dtype.names}
+    if labels.ndim == 2:
+        return {f"y{j}": labels[:, j].tolist() for j in range(labels.shape[1])}
+    return {"y": labels.tolist()}
 
 
 def as_guides(guidance: Any) -> list[Guidance]:

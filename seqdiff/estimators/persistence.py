@@ -17,6 +17,7 @@ from torch import Tensor
 
 from seqdiff import runtime
 from seqdiff.data import Alphabet, LengthLaw, target_from_dict
+from seqdiff.data.writing import check_writable
 
 if TYPE_CHECKING:
     from seqdiff.estimators.base import SequenceGenerator
@@ -70,8 +71,24 @@ def write(estimator: SequenceGenerator, state: dict[str, Tensor], path: Path) ->
         "length_law": estimator.length_law_.to_dict(),
         "target": None if estimator.target_ is None else estimator.target_.to_dict(),
         "n_train": estimator.n_train_,
+        "unlabelled": bool(estimator.unlabelled_),
     }
     write_file(path, header, state)
+
+
+def checked(path: str | os.PathLike[str]) -> Path:
+    """Return the path of a file to save to, ``~`` expanded.
+
+    Raises
+    ------
+    ValueError
+        If it is a folder, or must not be written.
+    """
+    path = Path(path).expanduser()
+    if path.is_dir():
+        raise ValueError(f"save: {str(path)!r} is a folder; give a file's name in it")
+    check_writable(path, f"save: {str(path)!r}")
+    return path
 
 
 def write_file(path: Path, header: dict[str, Any], state: dict[str, Tensor]) -> None:
@@ -176,7 +193,7 @@ def read(path: str | os.PathLike[str], *, device: str = "auto", network: Any = N
     model.alphabet_ = Alphabet.from_dict(header["alphabet"])
     model.length_law_ = LengthLaw.from_dict(header["length_law"])
     model.target_ = None if header["target"] is None else target_from_dict(header["target"])
-    model.n_train_ = header["n_train"]
+    model.n_train_, model.unlabelled_ = header["n_train"], bool(header.get("unlabelled", True))
     run = path.parent.parent
     model.run_dir_ = str(run) if path.parent.name == "check" and (run / "args.json").is_file() else None
     objective = model._build()

@@ -258,7 +258,28 @@ class SequencePredictor(PredictorFiles, OfStrings):
         coded = self.target_.encode(y, n=1 if np.ndim(y) == 0 else None)
         if not coded["keep"].all():
             raise ValueError("y has a missing label; say what is wanted of each sequence")
-        return torch.from_numpy(coded["label"] if self.kind == "class" else coded["value"][:, 0])
+        if self.kind == "class":
+            return torch.from_numpy(coded["label"])
+        return torch.from_numpy(self._within_reach(coded["value"][:, 0]))
+
+    def _within_reach(self, wanted: np.ndarray) -> np.ndarray:
+        """Return wanted values (n,), in standard units, no further beyond those learned from than these span.
+
+        Beyond, the predicted width of errors grows to explain them, and a guide would follow that instead of the mean.
+        """
+        sample = self.target_.sample_
+        known = np.array([-3.0, 3.0]) if sample is None else (sample - self.target_.mean_) / self.target_.scale_
+        low, high = float(known.min()), float(known.max())
+        reach = max(high - low, 1.0)
+        within = np.clip(wanted, low - reach, high + reach)
+        if (far := np.flatnonzero(within != wanted)).size:
+            unit = lambda z: float(z * self.target_.scale_[0] + self.target_.mean_[0])  # noqa: E731
+            warnings.warn(
+                f"y={unit(wanted[far[0]]):g} is far from the values learned from, {unit(low):g} to {unit(high):g}; "
+                f"{unit(within[far[0]]):g} is wanted instead",
+                stacklevel=4,
+            )
+        return within.astype(np.float32)
 
     def log_likelihood(self, x: Tensor, t: Tensor, mask: Tensor, wanted: Tensor) -> Tensor:
         """Return log p(wanted | x_t), (B,) nats, of what `Process.reading` shows of a state."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import hashlib
 import os
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -52,7 +51,7 @@ class PredictorFiles:
         }
         tensors = {f"network.{name}": value for name, value in self.reader_.network.state_dict().items()}
         tensors |= {f"noise.{name}": value for name, value in fingerprint(self.process_, self.length_law_).items()}
-        persistence.write_file(Path(path), header, tensors)
+        persistence.write_file(persistence.checked(path), header, tensors)
 
     @classmethod
     def load(

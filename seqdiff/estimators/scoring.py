@@ -32,6 +32,7 @@ class ScoringMixin:
     target_: Any
     precision: str
     sequence_column: str | None
+    _check_known: Any
 
     @available_if(_has_bound)
     def score_samples(
@@ -63,7 +64,7 @@ class ScoringMixin:
             If the sequences cannot be read or have letters the model does not know.
         """
         check_is_fitted(self, "objective_")
-        parameters.check_number("times", times, numbers.Integral, 1, float("inf"), True)
+        parameters.check_number("times", times, numbers.Integral, 1, parameters.MOST_STEPS, True)
         data = prepare(
             X,
             y,
@@ -74,6 +75,7 @@ class ScoringMixin:
         )
         if data.y is not None and self.target_ is None:
             raise ValueError("y was given, but this model was fitted without labels; leave y out")
+        self._check_known(data.y)
         seed = parameters.check_seed(random_state)
         labels = None if data.y is None else self.target_.encode(data.y)
         parameters.warn_far(data.y, self.target_)
@@ -85,6 +87,12 @@ class ScoringMixin:
         possible = np.flatnonzero(np.isfinite(log_length))
         if len(possible):
             bound, variance = self._bound(data.take(possible), times, seed)
+            if not np.isfinite(bound).all():
+                raise ValueError(
+                    f"scores: got {int((~np.isfinite(bound)).sum()):,} of {len(bound):,} that are not finite numbers; "
+                    "the model's weights are damaged, or y is far outside the training data: give other labels or "
+                    "another model"
+                )
             scores[possible], errors[possible] = log_length[possible] - bound, np.sqrt(variance)
         return (scores, errors) if return_error else scores
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from seqdiff.evaluation.plots import PALETTE
+from seqdiff.evaluation.plots import PALETTE, as_written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,7 +75,7 @@ def plot_comparison(table: pd.DataFrame, title: str | None = None) -> Figure:
             axes[0].plot(value, row, marker, color=colour, markersize=6)
         if quality and np.isfinite(ratio := figures.loc[name, "kmer_js_ratio"]):
             axes[1].plot(ratio, row, "o", color=colours[row], markersize=6)
-    axes[0].set_yticks(rows, [str(name) for name in shown.index])
+    axes[0].set_yticks(rows, [as_written(name) for name in shown.index])
     axes[0].set_xlabel("held-out bits per letter" + (" (◂ at most)" if (kind == "elbo").any() else ""))
     if quality:
         _divergence(axes[1], shown, figures["kmer_js_ratio"])
@@ -85,7 +85,7 @@ def plot_comparison(table: pd.DataFrame, title: str | None = None) -> Figure:
         ax.grid(axis="y", color="0.92")
         ax.set_axisbelow(True)
     if title:
-        figure.suptitle(title)
+        figure.suptitle(as_written(title))
     return figure
 
 

@@ -29,6 +29,11 @@ NUCLEOTIDES = {"A": "#009E73", "C": "#0072B2", "G": "#E69F00", "T": "#D55E00", "
 AMINO_ACIDS = {"DE": "#D55E00", "KRH": "#0072B2", "GSTYCQN": "#009E73", "AVLIPWFM": "#000000"}
 
 
+def as_written(name: object) -> str:
+    """Return a name as a figure shows it as it is: a dollar sign opens no formula."""
+    return str(name).replace("$", r"\$")
+
+
 def _axes(ax: Axes | None, width: float, height: float) -> Axes:
     """Return the given Axes, or those of a new Figure of that size in inches."""
     if ax is None:
@@ -135,7 +140,7 @@ def plot_logo(sequences: Sequence[str], ax: Axes | None = None, title: str | Non
     ax.set_ylabel("information (bits)")
     _positions(ax, length)
     if title:
-        ax.set_title(title)
+        ax.set_title(as_written(title))
     return ax
 
 
@@ -182,14 +187,14 @@ def plot_gc(groups: Mapping[str, Sequence[str]], ax: Axes | None = None, title: 
             histtype="step",
             color=colour,
             linewidth=1.6,
-            label=f"{name} (mean {share.mean():.1f}%)",
+            label=f"{as_written(name)} (mean {share.mean():.1f}%)",
         )
     ax.set_xlabel("GC content (%)")
     ax.set_ylabel("share of sequences (%)")
     ax.set_ylim(0, ax.get_ylim()[1] * (1.04 + 0.09 * len(values)))  # room for the legend above the curves
     ax.legend(frameon=False, loc="upper right", fontsize="small")
     if title:
-        ax.set_title(title)
+        ax.set_title(as_written(title))
     return ax
 
 
@@ -272,13 +277,14 @@ def plot_curves(
             epochs[there],
             values[there],
             color=PALETTE[i % len(PALETTE)],
-            label=label,
+            label=as_written(label),
             linewidth=1.6,
             marker=marker,
             ms=3,
         )
     for i, (label, level) in enumerate((lines or {}).items()):
-        ax.axhline(level, linestyle="--", linewidth=1, color=PALETTE[(i + len(curves)) % len(PALETTE)], label=label)
+        colour = PALETTE[(i + len(curves)) % len(PALETTE)]
+        ax.axhline(level, linestyle="--", linewidth=1, color=colour, label=as_written(label))
     from matplotlib.ticker import MaxNLocator
 
     ax.xaxis.set_major_locator(MaxNLocator(integer=True, steps=[1, 2, 5, 10]))
@@ -286,7 +292,7 @@ def plot_curves(
     ax.set_ylabel(unit)
     ax.legend(frameon=False, fontsize="small")
     if title:
-        ax.set_title(title)
+        ax.set_title(as_written(title))
     return ax
 
 
@@ -345,5 +351,5 @@ def plot_position_frequencies(
     ax.set_ylim(bottom=0)
     _positions(ax, length)
     if title:
-        ax.set_title(title)
+        ax.set_title(as_written(title))
     return ax

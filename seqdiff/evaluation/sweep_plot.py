@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from seqdiff.evaluation.plots import PALETTE
+from seqdiff.evaluation.plots import PALETTE, as_written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -75,7 +75,7 @@ def plot_sweep(table: pd.DataFrame, title: str | None = None) -> Figure:
             ax.axhline(1.0, color="0.5", linewidth=0.8, linestyle=":")
     axes[0].legend(frameon=False)
     if title:
-        figure.suptitle(title)
+        figure.suptitle(as_written(title))
     return figure
 
 
@@ -87,7 +87,7 @@ def _line(ax: Axes, rows: pd.DataFrame, across: str, up: str, guide: str, colour
         mean["gamma"], spread["gamma"] = np.asarray(mean.index, dtype=float), 0.0
     ax.errorbar(
         mean[across], mean[up], xerr=spread[across], yerr=spread[up], color=colour, marker="o", markersize=4,
-        linewidth=1, elinewidth=0.6, label=guide, clip_on=up != "copied",  # which often is 0, the edge
+        linewidth=1, elinewidth=0.6, label=as_written(guide), clip_on=up != "copied",  # which often is 0, the edge
     )  # fmt: skip
     for gamma, x, y in zip(mean.index, mean[across], mean[up], strict=True):
         if np.isfinite(x) and np.isfinite(y):

@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from seqdiff import runtime
-from seqdiff.evaluation.plots import _axes, _colours, _positions
+from seqdiff.evaluation.plots import _axes, _colours, _positions, as_written
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -110,7 +110,7 @@ def plot_simplex(
         x, y = 1.1 * corner
         ax.text(x, y, letter, color=colours[letter], ha="center", va="center", weight="bold")
     if title:
-        ax.set_title(title)
+        ax.set_title(as_written(title))
     return ax
 
 
@@ -154,7 +154,7 @@ def plot_letters(
         handles = [Patch(color=palette[i], label=letter) for i, letter in enumerate(letters)]
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
     if title:
-        ax.set_title(title)
+        ax.set_title(as_written(title))
     return ax
 
 

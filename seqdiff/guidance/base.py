@@ -7,16 +7,21 @@ wanted, or says why it cannot; `take` makes of that the guide of some rows, on w
 from __future__ import annotations
 
 import copy
-import math
-import numbers
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import numpy as np
 from torch import Tensor
+
+from seqdiff.data.letters import shorten
 
 Cond = dict[str, Tensor] | None
 Predict = Callable[[Cond], Tensor]
 """Condition -> log p(x0 | x_t) (B, L, K), or -> log-kernel, of the guides before this one."""
+
+
+STRONGEST = 1e4
+"""Strengths beyond it would leave float32 no digits for what they multiply."""
 
 
 class Guidance:
@@ -142,7 +147,7 @@ class Strength:
     Raises
     ------
     ValueError
-        If it is neither; when called, if the function returns anything but a finite number.
+        If it is neither, or beyond 10,000 in size; when called, if the function returns anything else.
 
     Examples
     --------
@@ -151,9 +156,12 @@ class Strength:
     """
 
     def __init__(self, gamma: Any, name: str = "gamma") -> None:
-        number = isinstance(gamma, numbers.Real) and not isinstance(gamma, bool) and math.isfinite(float(gamma))
-        if not number and not callable(gamma):
-            raise ValueError(f"{name}={gamma!r} is not possible; give a number, or a function of progress from 0 to 1")
+        number = isinstance(gamma, (int, float, np.number)) and not isinstance(gamma, bool)
+        if not (callable(gamma) or number and -STRONGEST <= gamma <= STRONGEST):
+            raise ValueError(
+                f"{name}={shorten(repr(gamma))} is not possible; give a number from -{STRONGEST:,g} to "
+                f"{STRONGEST:,g}, or a function of progress from 0 to 1"
+            )
         self.gamma, self.name = gamma, name
 
     def __call__(self, progress: float) -> float:
@@ -161,11 +169,14 @@ class Strength:
             return float(self.gamma)
         value = self.gamma(progress)
         try:
-            if math.isfinite(number := float(value)):
+            if abs(number := float(value)) <= STRONGEST:
                 return number
         except (TypeError, ValueError):
             pass
-        raise ValueError(f"{self.name} is {value!r} at progress {progress:g}; make the function return finite numbers")
+        raise ValueError(
+            f"{self.name} is {shorten(repr(value))} at progress {progress:g}; make the function return finite numbers "
+            f"from -{STRONGEST:,g} to {STRONGEST:,g}"
+        )
 
     def __repr__(self) -> str:
         return repr(self.gamma)

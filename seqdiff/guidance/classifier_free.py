@@ -63,6 +63,11 @@ class ClassifierFree(Strong):
             )
         if cond is None:
             raise ValueError("ClassifierFree follows a condition, but y was not given; give y=... as well")
+        if self.gamma.gamma != 1 and not model.knows_no_label():
+            raise ValueError(
+                "ClassifierFree compares with samples of no label, but this model never learned without one "
+                "(label_dropout=0); fit with label_dropout=0.1"
+            )
         bound = copy.copy(self)
         bound.on_kernel, bound.mix = place(model.objective_.process)
         return bound
