@@ -16,7 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -62,8 +62,25 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
 def _fast_bfloat16(device: torch.device) -> bool:
     """Whether bfloat16 is faster than float32 here: on a CPU that takes its own matrix units."""
     if device.type == "cuda":
-        return torch.cuda.is_bf16_supported()
+        return torch.cuda.is_bf16_supported(including_emulation=False)  # older cards have it, but slower than float32
     return device.type == "cpu" and hasattr(torch.cpu, "_is_amx_tile_supported") and torch.cpu._is_amx_tile_supported()
+
+
+@contextlib.contextmanager
+def _whole_float32() -> Iterator[None]:
+    """Let CUDA convolve in float32 itself: by default it takes TF32, whose 10 bits show in the figures."""
+    # before torch 2.9 there is the older of the two names alone; later reading it is an error where the other was used
+    convolution: Any = getattr(torch.backends.cudnn, "conv", None)
+    setting: tuple[Any, str, Any] = (torch.backends.cudnn, "allow_tf32", False)
+    if hasattr(convolution, "fp32_precision"):
+        setting = (convolution, "fp32_precision", "ieee")
+    owner, name, whole = setting
+    before = getattr(owner, name)
+    setattr(owner, name, whole)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
 
 
 def autocast(device: torch.device, precision: str, *, exact: bool = False) -> contextlib.AbstractContextManager:
@@ -87,7 +104,7 @@ def autocast(device: torch.device, precision: str, *, exact: bool = False) -> co
     if precision == "auto":
         precision = "bfloat16" if _fast_bfloat16(device) and not exact else "float32"
     if precision == "float32":
-        return contextlib.nullcontext()
+        return _whole_float32() if device.type == "cuda" else contextlib.nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 

@@ -98,10 +98,12 @@ class Pretended(TorchFunctionMode):
             (runtime, "synchronize", lambda device: None),
             (runtime, "own_random_state", lambda device: self._real["own_random_state"](torch.device("cpu"))),
             (runtime, "seed_dropout", lambda seed, device: self._real["seed_dropout"](seed, torch.device("cpu"))),
+            (runtime, "_global_generator", lambda device: torch.random.default_generator),
             (runtime, "autocast", lambda device, precision, *, exact=False: torch.autocast("cpu", enabled=False)),
         ):
-            self._before.append((owner, name, getattr(owner, name)))
-            setattr(owner, name, value)
+            if hasattr(owner, name):
+                self._before.append((owner, name, getattr(owner, name)))
+                setattr(owner, name, value)
         self._real = {name: value for _, name, value in self._before}
         return super().__enter__()
 

@@ -267,3 +267,33 @@ def test_late_times_are_within_their_bound():
         times = [drawn, drawn._replace(a=torch.full_like(drawn.a, 1 - 2**-53))]
         for stratum in times:
             assert float(-late(stratum, mask, power).log_alpha.min()) <= latest(power, 50)
+
+
+# -- precision --------------------------------------------------------------------------------------------------------
+
+
+def test_float32_is_float32_on_cuda():
+    def in_tf32():
+        return torch._C._get_cudnn_allow_tf32() if conv is None else conv.fp32_precision != "ieee"
+
+    conv = getattr(torch.backends.cudnn, "conv", None)
+    assert in_tf32() and torch.backends.cudnn.allow_tf32
+    for options in ({"precision": "float32"}, {"precision": "auto", "exact": True}):
+        with runtime.autocast(torch.device("cuda"), **options):
+            assert not in_tf32()
+        assert in_tf32() and torch.backends.cudnn.allow_tf32
+    with pytest.raises(ZeroDivisionError), runtime.autocast(torch.device("cuda"), "float32"):
+        1 / 0  # noqa: B018
+    assert in_tf32() and torch.backends.cudnn.allow_tf32
+
+
+@pytest.mark.parametrize("major", [7, 9])
+def test_bfloat16_only_where_it_is_no_emulation(major, monkeypatch):
+    monkeypatch.setattr(
+        torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or major > 7
+    )
+    with Pretended("cuda") as pretended:
+        autocast = pretended._real["autocast"]
+        kind = type(autocast(torch.device("cpu"), "bfloat16"))
+        monkeypatch.setattr(torch, "autocast", lambda device, dtype: kind("cpu", dtype=dtype))
+        assert isinstance(autocast(torch.device("cuda"), "auto"), kind) is (major == 9)
