@@ -68,7 +68,7 @@ BAD = [
      '"rna", else replace U by T'),
     (["ACGUACGU", "ACGTACGU"], {}, r"X\[1\]: found 'T' at position 4, .*A, C, G, U; .*replace T by U"),
     (["ACGU"], {"alphabet": "dna"}, "replace U by T"),
-    (["MKVW", "MKV*"], {"alphabet": "protein", "ambiguous": "drop"}, "found '\\*' at position 4.*remove the stop sign"),
+    (["MKVW", "MK*V"], {"alphabet": "protein", "ambiguous": "drop"}, "found '\\*' at position 3.*remove the stop sign"),
     (["MKVWLAGHEDMKVWLAGHED", "MKVX"], {}, "found 'X' at position 4, but the protein alphabet has only A, C, D,"),
     (["ACGT\t1.5"], {"alphabet": "dna"}, r"found '\\t' at position 5.*name it .csv or .tsv"),
     (["AC GT"], {"alphabet": "dna"}, "found ' ' at position 3"),

@@ -105,6 +105,7 @@ def prepare(
     sequence_column: Any = None,
     chosen: Callable[[int], np.ndarray | None] | None = None,
     target: Any = "auto",
+    verbose: int = 0,
 ) -> Dataset:
     """Read, clean, check and encode sequences.
 
@@ -134,6 +135,8 @@ def prepare(
     target : str, dict, Target or Targets
         What labels are, as an estimator's parameter says it; or what a model has learned that they are: they are read
         as such then, and nothing is told of them.
+    verbose : int
+        1 shows a progress bar where a file is large.
 
     Returns
     -------
@@ -162,7 +165,7 @@ def prepare(
     guessed = learned and alphabet.lower() == "auto"
     if not learned:
         alphabet = resolve_alphabet(alphabet)  # a wrong name is told before a large file is read
-    records = read_records(X, y, sequence_column=sequence_column, kind=kind_to_read(target))
+    records = read_records(X, y, sequence_column=sequence_column, kind=kind_to_read(target), verbose=verbose)
     read = len(records.sequences)
     rows = None if chosen is None else chosen(read)
     if rows is not None and not rows.all():
@@ -174,11 +177,13 @@ def prepare(
         except ValueError as error:
             raise ValueError(f"{records.source}: {error}") from None
     sequences = alphabet.normalize(records.sequences)
-    _refuse_empty(sequences, records.place)
-    flat, lengths = alphabet.scan(sequences)
     notes = list(records.notes)
     if guessed:
         notes.append(f"the letters of {records.source} look like {alphabet.name}; alphabet= overrides this guess")
+    if base_of(alphabet.name) == "protein":
+        sequences = _proteins(sequences, records, notes)
+    _refuse_empty(sequences, records.place)
+    flat, lengths = alphabet.scan(sequences)
     dropped = _check_letters(records, sequences, flat, lengths, alphabet, ambiguous)
     kept = np.arange(len(sequences))
     labels = records.y
@@ -209,6 +214,24 @@ def prepare(
         notes.append(f"{copies} of the {len(sequences)} sequences of {records.source} {verb}; duplicates are kept")
     kept = kept if rows is None else np.flatnonzero(rows)[kept]
     return Dataset(sequences, tokens, lengths, alphabet, labels, kept, tuple(notes), records.source, read)
+
+
+def _proteins(sequences: list[str], records: Records, notes: list[str]) -> list[str]:
+    """The sequences without the stop sign at their ends; what is done to proteins is added to the notes."""
+    stopped = [i for i, sequence in enumerate(sequences) if sequence.endswith("*")]
+    if stopped:
+        notes.append(
+            f"{len(stopped):,} of {len(sequences):,} proteins end in a stop sign ({records.place(stopped[0])}), which"
+            " is left out"
+        )
+        sequences = [sequence.removesuffix("*") for sequence in sequences]
+    mixed = [i for i, s in enumerate(records.sequences) if not s.isupper() and not s.islower() and not s.isspace()]
+    if mixed:
+        notes.append(
+            f"{len(mixed):,} of {len(sequences):,} proteins mix capitals and lower case ({records.place(mixed[0])}) and"
+            " are read as capitals; lower case marks insertions in a3m: remove such letters if the file is one"
+        )
+    return sequences
 
 
 def _whole(length: Any) -> int:

@@ -7,37 +7,26 @@ names the file, the line or record, what was found and the cure. Nothing is ever
 from __future__ import annotations
 
 import difflib
-import gzip
 import os
 import re
-import zlib
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
-from seqdiff.data.letters import shorten, shown
+from seqdiff.data.files import read_text
+from seqdiff.data.letters import printable, shorten, shown
 from seqdiff.data.records import Records, check_labels, is_sequence_object, to_strings
-from seqdiff.data.tables import TABLES, from_frame, read_parquet, read_table
+from seqdiff.data.tables import COLUMN_NAMES, TABLES, from_frame, read_parquet, read_table
 
 FASTA = (".fa", ".fasta", ".fna", ".faa", ".ffn", ".fas", ".fsa", ".frn")
 PARQUET = (".parquet", ".pq")
 TEXT = (".txt", ".text", ".seq", ".list")
-FOREIGN = {
-    b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or export the sheet as CSV",
-    b"%PDF": "a PDF; copy the sequences into a text file, one a line",
-    b"BZh": "compressed with bzip2; unpack it, or compress it with gzip",
-    b"\xfd7zXZ": "compressed with xz; unpack it, or compress it with gzip",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd; unpack it, or compress it with gzip",
-    b"\xff\xfe": "UTF-16 text; save it as UTF-8",
-    b"\xfe\xff": "UTF-16 text; save it as UTF-8",
-    b"LOCUS ": "a GenBank file; convert it to FASTA",
-    b"ID   ": "an EMBL file; convert it to FASTA",
-}
-_CONTROL = np.array([i for i in range(32) if i not in (9, 10, 11, 12, 13, 26, 27)] + [127])
 
 
-def read_records(X: Any, y: Any = None, *, sequence_column: Any = None, kind: Any = "auto") -> Records:
+def read_records(
+    X: Any, y: Any = None, *, sequence_column: Any = None, kind: Any = "auto", verbose: int = 0
+) -> Records:
     """Read sequences, and labels where there are some.
 
     Parameters
@@ -53,6 +42,8 @@ def read_records(X: Any, y: Any = None, *, sequence_column: Any = None, kind: An
     kind : str, frozenset or dict
         How text of labels is read, see `read_cells`: what a model's parameter `target` says, or `kind_to_read` of what
         it has learned.
+    verbose : int
+        1 shows a progress bar where a file is large.
 
     Raises
     ------
@@ -71,7 +62,7 @@ def read_records(X: Any, y: Any = None, *, sequence_column: Any = None, kind: An
             path = os.fsdecode(path)
         if isinstance(X, str) and not os.path.exists(path):
             raise ValueError(_no_file(X))
-        return _read_file(path, y, sequence_column, kind)
+        return _read_file(path, y, sequence_column, kind, verbose)
     if hasattr(X, "iloc") and hasattr(X, "columns"):
         return from_frame(X, y, sequence_column, "X", lambda i: f"row {i} of X (counted from 0)", kind)
     sequences, place = _from_items(X)
@@ -109,7 +100,7 @@ def _from_items(X: Any) -> tuple[list[str], Callable[[int], str]]:
 
     def place(i: int) -> str:
         name = getattr(items[i], "id", None) if hasattr(items[i], "seq") else None
-        return (f"X.iloc[{i}]" if series else f"X[{i}]") + (f" (record {shorten(str(name))!r})" if name else "")
+        return (f"X.iloc[{i}]" if series else f"X[{i}]") + (f" (record {shown(str(name), 40)})" if name else "")
 
     if not items:
         raise ValueError("X is empty; at least one sequence is wanted")
@@ -139,69 +130,55 @@ def _no_file(X: str) -> str:
     return f"X is the single string {shown}, which is no file; to pass sequences give a list, such as [{shown}]"
 
 
-def _read_file(path: str, y: Any, sequence_column: Any, kind: Any) -> Records:
+def _read_file(path: str, y: Any, sequence_column: Any, kind: Any, verbose: int) -> Records:
+    name = printable(path)
     if os.path.isdir(path):
-        raise ValueError(f"{path} is a folder, but a file is wanted; name one file in it")
+        raise ValueError(f"{name} is a folder, but a file is wanted; name one file in it")
     stem, ending = os.path.splitext(path.lower())
     gzipped = ending == ".gz"
     if gzipped:
         ending = os.path.splitext(stem)[1]
     if ending in PARQUET and not gzipped:
-        return read_parquet(path, y, sequence_column, kind)
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except FileNotFoundError:
-        raise ValueError(f"{path}: there is no such file; check the name and the folder you are in") from None
-    except OSError as error:
-        raise ValueError(f"{path} cannot be read: {error.strerror}; check its permissions") from None
-    if not data:
-        raise ValueError(f"{path} is empty (0 bytes); a file with at least one sequence is wanted")
-    text = _decode(path, _gunzip(path, data, gzipped))
+        return read_parquet(path, name, y, sequence_column, kind)
+    text = read_text(path, name, gzipped, verbose)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     first = next((line for line in lines if line.strip()), None)
     if first is None:
-        raise ValueError(f"{path} holds only blank lines; a file with at least one sequence is wanted")
+        raise ValueError(f"{name} holds only blank lines; a file with at least one sequence is wanted")
     if ending in TABLES:
-        return read_table(path, lines, TABLES[ending], y, sequence_column, kind)
+        return read_table(name, lines, TABLES[ending], y, sequence_column, kind)
     if isinstance(y, str):
-        raise ValueError(f"y={shown(y)} names a column, but {path} is no table; use a CSV file, or give y as an array")
+        raise ValueError(f"y={shown(y)} names a column, but {name} is no table; use a CSV file, or give y as an array")
     fastq = ending in (".fastq", ".fq") or (first.startswith("@") and any(line.startswith("+") for line in lines[:9]))
     if fastq:
-        raise ValueError(f"{path} is a FASTQ file; convert it to FASTA (or pass the records of Bio.SeqIO.parse)")
+        raise ValueError(f"{name} is a FASTQ file; convert it to FASTA (or pass the records of Bio.SeqIO.parse)")
     if ending in FASTA or first.startswith(">"):
-        return _read_fasta(path, lines, y, kind)
+        return _read_fasta(name, lines, y, kind)
     kept = [i for i, line in enumerate(lines) if line.strip()]
+    notes: tuple[str, ...] = ()
+    line, header = f"{name}, line {kept[0] + 1}", lines[kept[0]].strip()
+    if _is_header(header, [lines[i].strip() for i in kept[1:1000]], line):
+        kept = kept[1:]
+        notes = (
+            f"{line}: {shown(header)} was taken for a header and left out; if it is a sequence, put it on another line",
+        )
     sequences = [lines[i] for i in kept]
     labels, told = check_labels(y, len(sequences), kind)
-    return Records(sequences, labels, path, lambda i: f"{path}, line {kept[i] + 1}", told)
+    return Records(sequences, labels, name, lambda i: f"{name}, line {kept[i] + 1}", told, notes)
 
 
-def _gunzip(path: str, data: bytes, expected: bool) -> bytes:
-    if not data.startswith(b"\x1f\x8b"):
-        if expected:
-            raise ValueError(f"{path} is named .gz but is not gzip-compressed; drop the ending, or compress it again")
-        return data
-    try:
-        return gzip.decompress(data)
-    except EOFError:
-        raise ValueError(f"{path}: the gzip file ends too early, it is truncated; copy or download it again") from None
-    except (OSError, zlib.error) as error:
-        raise ValueError(f"{path}: the gzip file is damaged ({error}); copy or download it again") from None
-
-
-def _decode(path: str, data: bytes) -> str:
-    """UTF-8 (with or without a mark), else Latin-1; binary data is refused."""
-    for start, what in FOREIGN.items():
-        if data.startswith(start):
-            raise ValueError(f"{path} is {what}")
-    counts = np.bincount(np.frombuffer(data[: 1 << 20], dtype=np.uint8), minlength=256)
-    if b"\0" in data or counts[_CONTROL].sum() > 0.005 * counts.sum():
-        raise ValueError(f"{path} is a binary file; wanted is text: one sequence a line, FASTA, or CSV (also .gz)")
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError:
-        return data.decode("latin-1")  # an accent in a header; in a sequence it is refused as a letter
+def _is_header(first: str, others: list[str], line: str) -> bool:
+    """Whether the first line of a list of sequences names them; an error where it may as well be one of them."""
+    text = "".join(others)
+    if first.lower() not in COLUMN_NAMES or not text:
+        return False
+    alike = (first.isupper(), first.islower()) == (text.isupper(), text.islower())
+    if alike and set(first.upper()) <= set(text.upper()):
+        raise ValueError(
+            f"{line}: got {first!r}, expected a sequence; if this is a header delete the line, if it is a sequence put"
+            " it on another line"
+        )
+    return True
 
 
 def _read_fasta(path: str, lines: list[str], y: Any, kind: Any) -> Records:

@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from seqdiff.data.cells import read_cells, read_labels
+from seqdiff.data.cells import NUMBER, read_cells, read_labels
 from seqdiff.data.labels import join_columns
-from seqdiff.data.letters import guess_alphabet, shorten, shown
+from seqdiff.data.letters import LETTERS, guess_alphabet, printable, shorten, shown
 from seqdiff.data.records import Records, check_labels, to_strings
 from seqdiff.data.writing import without_apostrophe
 
@@ -66,17 +66,17 @@ def read_table(
     return _from_table(names, lambda j: columns[j], labels, y, sequence_column, path, place, kind)
 
 
-def read_parquet(path: str, y: Any, sequence_column: Any, kind: Any = "auto") -> Records:
+def read_parquet(path: str, name: str, y: Any, sequence_column: Any, kind: Any = "auto") -> Records:
     import pandas as pd
 
     try:
         frame = pd.read_parquet(path)
     except ImportError:
-        raise ValueError(f"{path}: reading Parquet needs pyarrow; install it, or export the table as CSV") from None
+        raise ValueError(f"{name}: reading Parquet needs pyarrow; install it, or export the table as CSV") from None
     except Exception as error:  # pyarrow's own family of errors, and OSError
-        reason = shorten(str(error).splitlines()[0] if str(error) else type(error).__name__, 100)
-        raise ValueError(f"{path} cannot be read as Parquet ({reason}); write it again, or as CSV") from None
-    return from_frame(frame, y, sequence_column, path, lambda i: f"{path}, row {i + 1}", kind)
+        reason = shorten(printable(str(error).splitlines()[0]) if str(error) else type(error).__name__, 100)
+        raise ValueError(f"{name} cannot be read as Parquet ({reason}); write it again, or as CSV") from None
+    return from_frame(frame, y, sequence_column, name, lambda i: f"{name}, row {i + 1}", kind)
 
 
 def from_frame(
@@ -118,7 +118,7 @@ def _from_table(
     items = cells(j)
 
     def where(i: int) -> str:
-        return f"{place(i)}, column {names[j]!r}"
+        return f"{place(i)}, column {shown(names[j], 40)}"
 
     sequences = to_strings(items, where)
     empty = [i for i, sequence in enumerate(sequences) if not sequence.strip()]
@@ -163,13 +163,28 @@ def _find_column(names: list[Any], cells: Callable[[int], list[Any]], taken: lis
             f"{source}: {'no column looks' if not best else 'more than one column looks'} like the sequences;"
             f" pass sequence_column= one of {_listed(names)}"
         )
-    name, letters = str(names[best[0]]), set("".join(cells(best[0])[:1000]))
-    if len(name) >= 5 and set(name) <= letters:
+    if _is_bare(names, cells, best[0]):
+        first = shown(str(names[best[0]]), 40)
         raise ValueError(
-            f"{source} seems to have no header line, its first line holds {shorten(name)!r}; add one, such as"
-            f" 'sequence,expression' (or pass sequence_column={shorten(name)!r} if that is the column's name)"
+            f"{source} seems to have no header line, its first line holds {first}; add one, such as"
+            f" 'sequence,expression' (or pass sequence_column={first} if that is the column's name)"
         )
     return best[0]
+
+
+def _is_bare(names: list[Any], cells: Callable[[int], list[Any]], j: int) -> bool:
+    """Whether the name of column j looks like one of its sequences: there is no header, and a row would be lost."""
+    name, sequences = str(names[j]), cells(j)[:1000]
+    text = "".join(sequences)
+    if not name.isalpha() or name.isupper() != text.isupper() or name.islower() != text.islower():
+        return False
+    kind = guess_alphabet(sequences)
+    letters = set(text.upper()) | set(LETTERS[kind] + ("" if kind == "protein" else "N"))
+    if not set(name.upper()) <= letters:
+        return False
+    others = [i for i in range(len(names)) if i != j]
+    numbers = [NUMBER.fullmatch(str(names[i]).strip()) and NUMBER.fullmatch(str(cells(i)[0]).strip()) for i in others]
+    return len(name) >= 5 or bool(numbers) and all(numbers)
 
 
 def _looks(items: Sequence[Any]) -> int:
@@ -186,5 +201,5 @@ def _looks(items: Sequence[Any]) -> int:
 
 
 def _listed(names: Sequence[Any]) -> str:
-    shown = ", ".join(shorten(" ".join(str(name).split())) for name in names[:12])
-    return shown + (f" ... ({len(names)} in all)" if len(names) > 12 else "")
+    listed = ", ".join(shorten(printable(" ".join(str(name).split()))) for name in names[:12])
+    return listed + (f" ... ({len(names)} in all)" if len(names) > 12 else "")

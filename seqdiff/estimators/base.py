@@ -254,6 +254,7 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
             sequence_column=self.sequence_column,
             chosen=chosen,
             target=self.target,
+            verbose=self.verbose,
         )
 
     def _split(
