@@ -210,29 +210,71 @@ def normal(
     return _draw(torch.randn, shape, generator, device, dtype)
 
 
-@contextlib.contextmanager
-def own_random_state(device: torch.device) -> Iterator[None]:
-    """Keep what happens inside from changing torch's global random state: dropout draws from nothing else."""
-    devices = [device] if device.type == "cuda" else []
-    with torch.random.fork_rng(devices=devices):
-        yield
+_GLOBAL_DRAWS = threading.RLock()
+"""Held by whoever draws from torch's global generators: they are one for all threads of the process."""
 
 
-def seed_dropout(seed: int, device: torch.device) -> None:
-    """Seed the device's global generator, from which dropout draws; only inside `own_random_state`."""
+def _global_generator(device: torch.device) -> torch.Generator:
+    """Return the generator that draws on the device where none is given."""
     if device.type == "cuda":
+        torch.empty(0, device=device)  # the list is empty before the device is first used
         index = torch.cuda.current_device() if device.index is None else device.index
-        torch.cuda.default_generators[index].manual_seed(seed)
-    elif device.type == "mps":
-        torch.mps.manual_seed(seed)
-    else:
-        torch.random.default_generator.manual_seed(seed)
+        return torch.cuda.default_generators[index]
+    if device.type == "mps":
+        from torch.mps import _get_default_mps_generator
+
+        return _get_default_mps_generator()
+    return torch.random.default_generator
+
+
+class DropoutStream:
+    """Random numbers for dropout, which draws from torch's global generator and takes no other.
+
+    Inside `drawing` the global generator goes on from where this stream was left, and other streams wait, so that fits
+    in several threads draw what each draws alone; afterwards the global random state is as it was before.
+
+    Parameters
+    ----------
+    device : torch.device
+
+    Examples
+    --------
+    >>> stream = DropoutStream(torch.device("cpu"))
+    >>> before = torch.random.get_rng_state()
+    >>> stream.seed(1)
+    >>> with stream.drawing():
+    ...     _ = torch.nn.functional.dropout(torch.ones(9), 0.5)
+    >>> torch.equal(torch.random.get_rng_state(), before)
+    True
+    """
+
+    def __init__(self, device: torch.device) -> None:
+        self._generator = _global_generator(device)
+        self._own = torch.Generator(device=device)
+        self._state: Tensor | None = None
+
+    def seed(self, seed: int) -> None:
+        """Start the stream anew."""
+        self._state = self._own.manual_seed(seed).get_state()
+
+    @contextlib.contextmanager
+    def drawing(self) -> Iterator[None]:
+        """Let the global generator be this stream."""
+        with _GLOBAL_DRAWS:
+            before = self._generator.get_state()
+            if self._state is not None:
+                self._generator.set_state(self._state)
+            try:
+                yield
+            finally:
+                self._state = self._generator.get_state()
+                self._generator.set_state(before)
 
 
 @contextlib.contextmanager
 def seeded_weights(seed: int) -> Iterator[None]:
     """Initial weights drawn inside depend on the seed alone, and the global random state is left as it was."""
-    with torch.random.fork_rng(devices=[]):
+    with _GLOBAL_DRAWS, torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed_of(seed, "weights"))
         yield
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import numbers
 import os
+import threading
 import time
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -122,26 +124,23 @@ def sweep(
     rows: list[dict[str, Any]] = []
     told: set[tuple[str, str]] = set()
     todo = [(name, gamma, seed) for name in guides for gamma in strengths for seed in numbers_of_seeds]
-    before = model.verbose
-    try:
-        model.verbose = 0
-        with runtime.progress(len(todo), "row", verbose) as bar:
-            for name, gamma, seed in todo:
-                row: dict[str, Any] = dict.fromkeys(COLUMNS, np.nan) | {"guide": name, "gamma": gamma, "seed": seed}
-                row["made"], row["status"] = 0, "done"
-                rows.append(row)
-                try:
-                    row |= _made(model, guides[name](gamma), n, seed, arguments, judged)
-                except Exception as error:  # whatever it is, the others can still be had
-                    row["status"] = f"failed: {str(error) or type(error).__name__}"
-                    if (name, row["status"]) not in told:
-                        warnings.warn(f"{name} at gamma {gamma:g} {row['status']}; the others go on", stacklevel=2)
-                    told.add((name, row["status"]))  # what has one cure is said once
-                if any(row["status"] == "done" for row in rows):  # until then an earlier table stays
-                    _write(rows, path)
-                bar.update(1)
-    finally:
-        model.verbose = before
+    writer = copy.copy(model)  # its parameters are not changed: another thread may be using it
+    writer.verbose = 0
+    with runtime.progress(len(todo), "row", verbose) as bar:
+        for name, gamma, seed in todo:
+            row: dict[str, Any] = dict.fromkeys(COLUMNS, np.nan) | {"guide": name, "gamma": gamma, "seed": seed}
+            row["made"], row["status"] = 0, "done"
+            rows.append(row)
+            try:
+                row |= _made(writer, guides[name](gamma), n, seed, arguments, judged)
+            except Exception as error:  # whatever it is, the others can still be had
+                row["status"] = f"failed: {str(error) or type(error).__name__}"
+                if (name, row["status"]) not in told:
+                    warnings.warn(f"{name} at gamma {gamma:g} {row['status']}; the others go on", stacklevel=2)
+                told.add((name, row["status"]))  # what has one cure is said once
+            if any(row["status"] == "done" for row in rows):  # until then an earlier table stays
+                _write(rows, path)
+            bar.update(1)
     if not any(row["status"] == "done" for row in rows):
         if path is not None and out is None:
             path.unlink(missing_ok=True)
@@ -246,9 +245,15 @@ def _made(model: Any, guide: Any, n: int, seed: int, arguments: dict[str, Any], 
     return {"made": len(samples), "calls": sum(rows) / n, "seconds": seconds, **judged(samples)}
 
 
+_COUNTING = threading.Lock()
+_counts: dict[tuple[int, int], list[list[int]]] = {}
+"""Of each network (its id) that is being counted in a thread: who counts there. Sweeps in several threads may share
+one."""
+
+
 @contextmanager
 def counting(network: Any) -> Iterator[list[int]]:
-    """Yield a list to which every call of a network inside adds how many rows it was shown.
+    """Yield a list to which every call of a network inside, in this thread, adds how many rows it was shown.
 
     Examples
     --------
@@ -260,10 +265,12 @@ def counting(network: Any) -> Iterator[list[int]]:
     [5, 7]
     """
     rows: list[int] = []
+    key = (id(network), threading.get_ident())
 
     def counted(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(x: Any, *rest: Any, **named: Any) -> Any:
-            rows.append(len(x))
+            for counter in _counts.get((id(network), threading.get_ident()), ()):
+                counter.append(len(x))
             return function(x, *rest, **named)
 
         return call
@@ -271,13 +278,21 @@ def counting(network: Any) -> Iterator[list[int]]:
     # All that is asked of seqdiff's own networks goes through one of two; of others through forward.
     names = [name for name in ("hidden", "advance") if callable(getattr(network, name, None))]
     names = names if "hidden" in names else ["forward"]
-    for name in names:
-        network.__dict__[name] = counted(getattr(network, name))
+    with _COUNTING:
+        if not any(found == id(network) for found, _ in _counts):
+            for name in names:
+                network.__dict__[name] = counted(getattr(network, name))
+        _counts.setdefault(key, []).append(rows)
     try:
         yield rows
     finally:
-        for name in names:
-            del network.__dict__[name]
+        with _COUNTING:
+            _counts[key] = [counter for counter in _counts[key] if counter is not rows]
+            if not _counts[key]:
+                del _counts[key]
+            if not any(found == id(network) for found, _ in _counts):
+                for name in names:
+                    del network.__dict__[name]
 
 
 def _claim(model: Any, out: Any) -> Path | None:

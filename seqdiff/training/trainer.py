@@ -120,6 +120,8 @@ class Trainer:
         self.stopped = False
         self.resumed_at: int | None = None
         self._generator = torch.Generator(device=self.device)
+        self._dropout = runtime.DropoutStream(self.device)
+        self._good = {k: v.clone() for k, v in self.ema.module.state_dict().items()}  # finite, of an earlier epoch
         self._lengths = train.lengths.cpu()
         self._mean_length = float(self._lengths.double().mean())
 
@@ -197,15 +199,20 @@ class Trainer:
             mininterval=0.5,
             dynamic_ncols=True,
         )
-        with bar, runtime.own_random_state(self.device), runtime.deferred_interrupt() as interrupted:
+        with bar, runtime.deferred_interrupt() as interrupted:
             while not self.done:
                 self._run_epoch(bar, interrupted)
         self._finish()
         return self.best_state()
 
     def best_state(self) -> dict[str, Tensor]:
-        """Return the best weights by validation so far, or the running average where nothing was validated."""
+        """Return the best weights by validation so far, or the running average where nothing was validated.
+
+        If training diverged, the average is that of the last epoch in which it was finite.
+        """
         self.ema.copy_buffers()
+        if self.best is None and not all(bool(p.isfinite().all()) for p in self.ema.module.parameters()):
+            return self._good
         return self.ema.module.state_dict() if self.best is None else self.best["state"]
 
     def _run_epoch(self, bar: tqdm, interrupted: Callable[[], bool]) -> None:
@@ -246,7 +253,7 @@ class Trainer:
         Returns the sum of the losses.
         """
         s = self.settings
-        runtime.seed_dropout(runtime.seed_of(s.seed, "dropout", self.step), self.device)
+        self._dropout.seed(runtime.seed_of(s.seed, "dropout", self.step))
         generator = self._generator.manual_seed(runtime.seed_of(s.seed, "step", self.step))
         batch = drop_labels(batch, s.label_dropout, generator)
         first = (i - i % s.update_freq) * s.batch_size
@@ -254,7 +261,7 @@ class Trainer:
         total = torch.zeros((), device=self.device)
         for rows, width in parts or [(slice(None), batch.x0.shape[1])]:
             part = batch.take(rows, width)
-            with runtime.autocast(self.device, s.precision):
+            with self._dropout.drawing(), runtime.autocast(self.device, s.precision):
                 # Nats count alike in short sequences and in long ones: that is the likelihood.
                 shares = self.objective(part, generator)
                 losses = sum(shares.values()) / self._mean_length
@@ -292,9 +299,7 @@ class Trainer:
         loss = float(self.loss_sum) / len(self.train)
         self.loss_sum = torch.zeros((), device=self.device)
         if not math.isfinite(loss):
-            raise ValueError(
-                f"the loss became {loss} in epoch {epoch + 1}; a smaller lr than {s.lr:g} is the usual cure"
-            )
+            raise self._diverged(f"the loss became {loss} in epoch {epoch + 1}")
         self.seconds = self._clock()
         rate = s.learning_rate(max(0, self.update - 1), epoch, s.epochs * self.updates)
         row = (epoch + 1, self.step, loss * self._mean_length, loss / math.log(2), rate, self.seconds)
@@ -304,6 +309,11 @@ class Trainer:
             self.history.setdefault(name, []).append(value)
         self._log("train", {"bits_per_letter": row[3], "lr": rate, **parts})
         last = self.step >= s.epochs * self.batches
+        if self.valid is None:
+            self._check_finite()
+            self._good = {k: v.clone() for k, v in self.ema.module.state_dict().items()}
+        elif last:
+            self._check_finite()
         if self.valid is not None and ((epoch + 1) % s.eval_every == 0 or last):
             self._evaluate(epoch, self.valid)
             bar.set_postfix_str(self._postfix(loss), refresh=False)
@@ -317,11 +327,14 @@ class Trainer:
         total = rows = letters = 0.0
         with runtime.autocast(self.device, self.settings.precision):
             for part in validation_batches(valid):
-                bound, _ = self.ema.module.bound(part, VALIDATION_TIMES, generator)
+                with self._dropout.drawing():  # a network of one's own may draw here, too
+                    bound, _ = self.ema.module.bound(part, VALIDATION_TIMES, generator)
                 weight = torch.ones_like(bound) if part.weight is None else part.weight.to(bound.dtype)
                 total, rows = total + float((weight * bound).sum()), rows + float(weight.sum())
                 letters += float((weight * part.lengths).sum())
         bits = total / letters / math.log(2)
+        if math.isnan(bits):
+            raise self._diverged(f"the validation bound became nan in epoch {epoch + 1}")
         best = self.best
         is_best = best is None or bits < best["bits"]
         if best is None or is_best:
@@ -344,9 +357,29 @@ class Trainer:
         self.seconds, self.cpu_seconds = self._clock(), self._cpu_clock()
         self._checkpointed = time.monotonic()
         if self.run is not None:
+            self._check_finite()
             self.run.save_checkpoint(self.state_dict())
             self.run.write_metrics("train", self.history)
             self.run.write_metrics("eval", self.evaluations)
+
+    def _check_finite(self) -> None:
+        """Raise a ValueError where the weights or the loss are finite no more: no such state replaces a good one."""
+        parameters = [*self.objective.parameters(), *self.ema.module.parameters(), self.loss_sum]
+        if not all(bool(p.isfinite().all()) for p in parameters):
+            raise self._diverged(
+                f"the weights or the loss became nan or infinite in epoch {max(0, self.step - 1) // self.batches + 1}"
+            )
+
+    def _diverged(self, found: str) -> ValueError:
+        s = self.settings
+        rate = s.learning_rate(max(0, self.update - 1), max(0, self.step - 1) // self.batches, s.epochs * self.updates)
+        kept = (
+            "" if self.run is None or not self.run.checkpoint.is_file() else f"; {self.run.checkpoint} is from before"
+        )
+        return ValueError(
+            f"{found}; a smaller lr than {s.lr:g} is the usual cure (found at step {self.step}, where the learning "
+            f"rate was {rate:.3g}{kept})"
+        )
 
     def _finish(self) -> None:
         self.save_model(self.best_state())
