@@ -155,6 +155,22 @@ def chunk_generators(n: int, device: torch.device | str, *parts: object, first: 
     return [generator_for(device, *parts, first + i) for i in range(-(-n // CHUNK))]
 
 
+class ChosenRows(list):
+    """Generators of chunks of rows, of which only some rows are wanted: those see the noise they would see among all.
+
+    Parameters
+    ----------
+    generators : sequence of torch.Generator
+        Of `chunk_generators`.
+    rows : Tensor
+        (n,) numbers of the rows, counted over all chunks.
+    """
+
+    def __init__(self, generators: Sequence[torch.Generator], rows: Tensor) -> None:
+        super().__init__(generators)
+        self.rows = rows
+
+
 def _draw(function, shape: tuple[int, ...], generator: Generators, device, dtype: torch.dtype) -> Tensor:
     if isinstance(generator, torch.Generator):
         return function(shape, generator=generator, device=device, dtype=dtype)
@@ -164,7 +180,7 @@ def _draw(function, shape: tuple[int, ...], generator: Generators, device, dtype
     drawn = [function(rows, generator=g, device=device, dtype=dtype) for g in generator]
     if shape[0] > len(drawn) * CHUNK:
         raise ValueError(f"{len(drawn)} generators draw {len(drawn) * CHUNK} rows, but {shape[0]} are wanted")
-    return torch.cat(drawn)[: shape[0]]
+    return torch.cat(drawn)[generator.rows if isinstance(generator, ChosenRows) else slice(shape[0])]
 
 
 def widest(device: torch.device | str) -> torch.dtype:

@@ -47,11 +47,15 @@ class ScoringMixin:
             Conditions as in `fit`; without them a conditional model scores unconditionally. Lengths have the
             probability that goes with the condition: with the class, with the nearest of the training values.
         times : int, optional
-            Levels of noise to average over; None takes all of them, or as many as a small Monte Carlo error needs.
+            Levels of noise to average over; None takes all of them, or a number that is enough for most sequences.
+            `UniformDiffusion`, `ClassicalDiffusion` and `SCUD` then take up to 8 times as many for a sequence whose
+            error would be more than 0.25 nats and 5% of its score.
         random_state : int
             Seed of the noise: the same seed gives the same figures.
         return_error : bool
-            Also return the Monte Carlo standard error of each figure.
+            Also return the Monte Carlo standard error of each figure. It is estimated from the same few levels: the
+            mean over many levels lies within two errors of 85 to 95 in 100 figures, not of every one. A single figure
+            may lie above 0; what bounds the log-likelihood is the mean over the noise.
 
         Returns
         -------
@@ -112,8 +116,15 @@ class ScoringMixin:
                 here = order[first : first + rows]
                 width = crop_width(int(data.lengths[here[-1]]), self.length_law_.max_length) if exact else None
                 part = everything.take(torch.from_numpy(here).to(device), width)
-                generators = runtime.chunk_generators(len(part), device, seed, "score", first=first // runtime.CHUNK)
-                bound, variance = self.objective_.bound(part, times, generators)
+                number, chunk = len(part), first // runtime.CHUNK
+
+                def streams(*names: int, number: int = number, chunk: int = chunk) -> list[torch.Generator]:
+                    return runtime.chunk_generators(number, device, seed, "score", *names, first=chunk)
+
+                if times is None and self.objective_.refines:
+                    bound, variance = self.objective_.refined_bound(part, streams)
+                else:
+                    bound, variance = self.objective_.bound(part, times, streams())
                 bounds[here], variances[here] = bound.cpu().numpy(), variance.cpu().numpy()
         return bounds, variances
 

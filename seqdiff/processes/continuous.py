@@ -139,13 +139,20 @@ class ContinuousTime(CategoricalProcess):
         return self.term(denoiser, x0, u, cond, mask, generator) + self.prior_kl(x0, mask)
 
     def bound_terms(
-        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, times: int | None, generator: Generators
+        self,
+        denoiser: Denoiser,
+        x0: Tensor,
+        cond: Cond,
+        mask: Tensor,
+        times: int | None,
+        generator: Generators,
+        guess: Tensor | None = None,
     ) -> Iterator[Tensor]:
         """Yield one term from each of `times` strata of u, each with its share of the prior's KL.
 
-        None takes as many as make `CALLS` calls of the network with those for the guess.
+        None takes as many as make `CALLS` calls of the network with those for the guess, which may be given.
         """
-        guess = self.guess(denoiser, x0, cond, mask, generator)
+        guess = self.guess(denoiser, x0, cond, mask, generator) if guess is None else guess
         times = times or CALLS - self.guesses
         for i in range(times):
             u = (i + uniform((len(x0),), generator, x0.device)) / times

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from seqdiff.processes.base import Cond, Process
-from seqdiff.runtime import Generators, uniform, widest
+from seqdiff.processes.continuous import CALLS, ContinuousTime
+from seqdiff.runtime import ChosenRows, Generators, uniform, widest
+
+SMALL, SHARE = 0.25, 0.05  # nats, and share of the bound: errors up to the larger are small enough
+MOST = 8  # times as many levels as usual, where an error is not
 
 
 @dataclass(frozen=True)
@@ -86,6 +92,56 @@ class Objective(nn.Module):
         if len(terms) < 2:
             return total, torch.full_like(total, torch.nan)
         return total, error_variance(torch.stack(terms)).to(total.dtype)
+
+    @property
+    def refines(self) -> bool:
+        """Whether there is a `refined_bound`."""
+        return isinstance(self.process, ContinuousTime)
+
+    @torch.no_grad()
+    def refined_bound(self, batch: Batch, streams: Callable[..., list[torch.Generator]]) -> tuple[Tensor, Tensor]:
+        """Return what `bound` does, (B,) each, with more levels in the rows where the error would be large.
+
+        Two estimates are made, each of all levels, and each is repeated as often as the error of the *other* one asks:
+        their mean is no less unbiased than they are. A row that decided by its own error would be repeated just when
+        it has had bad luck, and its mean would be another.
+
+        Parameters
+        ----------
+        batch : Batch
+        streams : callable
+            `streams(*names)` returns generators of the rows' noise by those names.
+        """
+        process, rows, first = self.process, torch.arange(len(batch), device=batch.x0.device), streams()
+        assert isinstance(process, ContinuousTime)
+        levels = math.ceil((CALLS - process.guesses) / 2)
+        guess = process.guess(self.network, batch.x0, batch.cond, batch.mask, first)
+
+        def run(rows: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
+            part = batch.take(rows)
+            terms = process.bound_terms(self.network, part.x0, part.cond, part.mask, levels, generators, guess[rows])
+            stacked = torch.stack([*terms]).to(widest(rows.device))
+            return stacked.sum(0), error_variance(stacked)
+
+        halves = [run(rows, first) for _ in range(2)]
+        wanted = [repeats(*half) for half in reversed(halves)]
+        for i, (bound, variance) in enumerate(halves):
+            for again in range(1, MOST):
+                some = (wanted[i] > again).nonzero()[:, 0]
+                if not len(some):
+                    break
+                more, its_variance = run(some, ChosenRows(streams(i, again), some))
+                bound[some] += more
+                variance[some] += its_variance
+        means = torch.stack([half[0] / n for half, n in zip(halves, wanted, strict=True)])
+        variances = torch.stack([half[1] / n**2 for half, n in zip(halves, wanted, strict=True)])
+        return means.mean(0), variances.sum(0) / 4
+
+
+def repeats(bound: Tensor, variance: Tensor) -> Tensor:
+    """Return how often two estimates of this variance are to be made for a small enough error of their mean, (B,)."""
+    enough = torch.clamp(SHARE * bound.abs(), min=SMALL)
+    return (variance / 2 / enough**2).ceil().clamp(1, MOST)
 
 
 def error_variance(terms: Tensor) -> Tensor:
