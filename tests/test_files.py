@@ -66,6 +66,19 @@ def test_a_pipe_that_ends_is_read(tmp_path):
 
 
 @needs_pipes
+def test_a_pipe_is_read_once(tmp_path):
+    from click.testing import CliRunner
+
+    from seqdiff.cli import main
+
+    rows = [f"{s},{i / 3:.2f}\n".encode() for i, s in enumerate(sequences(20, 12))]
+    Pipe(tmp_path / "t.csv", [b"sequence,y\n", *rows])
+    out = str(tmp_path / "m.safetensors")
+    ran = CliRunner().invoke(main, ["classify", str(tmp_path / "t.csv"), "--y", "y", "--out", out, "--epochs", "1"])
+    assert ran.exit_code == 0 and "values: mean" in ran.output, ran.output
+
+
+@needs_pipes
 def test_what_has_no_end_stops_at_the_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "MOST_BYTES", 3_000_000)
     pipe = Pipe(tmp_path / "endless", forever=b"ACGT\n" * 1000)

@@ -205,9 +205,22 @@ def test_marks_of_missing_numbers_are_listed(tmp_path):
 
 def test_a_german_table(tmp_path):
     path = tmp_path / "g.csv"
-    rows = zip(sequences(5, 12), ["1,5", "2,25", "n.d.", "3", "0,5"], strict=True)
-    path.write_text("sequence;y\n" + "".join(f"{s};{v}\n" for s, v in rows))
-    assert repr(read_records(path, "y").y.tolist()) == "[1.5, 2.25, nan, 3.0, 0.5]"
+    rows = list(zip(sequences(5, 12), ["1,5", "2,25", "n.d.", "3", "0,5"], strict=True))
+    for separator in ";\t":
+        path.write_text(f"sequence{separator}y\n" + "".join(f"{s}{separator}{v}\n" for s, v in rows))
+        assert repr(read_records(path, "y").y.tolist()) == "[1.5, 2.25, nan, 3.0, 0.5]"
+    for cells in (["1,5", "2,5", "n.d."], ["1,234.5", "1,235.5", "1,236.5"], ["1,5", "2.5", "3.5"]):
+        for X, y in ((table(path, cells), "y"), (sequences(3, 12), cells)):  # a comma between the cells too
+            with pytest.raises(ValueError, match="got '1,[25].*' in a column of numbers"):
+                read_records(X, y)
+    assert read_records(sequences(3, 12), ["<18", "18-65", ">65"]).y.tolist() == ["<18", "18-65", ">65"]
+
+
+def test_masked_arrays_hide_what_is_behind_the_mask():
+    y = np.ma.masked_array([0.5, 99.0, 1.5], mask=[False, True, False])
+    assert repr(read_labels(y)[0].tolist()) == "[0.5, nan, 1.5]" and Target().fit(y).range_.max() == 1.5
+    assert read_labels(np.ma.masked_array(["a", "b"], mask=[True, False]))[0].tolist() == [None, "b"]
+    assert read_labels(np.ma.masked_array([1, 2]))[0].tolist() == [1, 2]
 
 
 # -- said when fit begins ---------------------------------------------------------------------------------------------
@@ -342,6 +355,13 @@ def test_far_outside_of_several_columns_and_of_signals():
     assert "in column 1 are 10 to 20" in vector.far_outside([0.5, 50.0]) and vector.far_outside([1.0, 20.0]) == ""
     signal = Target().fit(np.random.default_rng(0).random((9, 5, 2)))
     assert signal.range_.shape == (2, 2) and signal.far_outside(np.full((5, 2), 9.0)) and not signal.far_outside(None)
+
+
+@pytest.mark.parametrize("y", ["1_1", "nan", "inf", "٣", "0x1", "", "1,5"])
+def test_a_value_asked_for_is_a_decimal_number(percent, y):
+    with pytest.raises(ValueError, match='target="value" wants numbers'):
+        percent.generate(1, y=y)
+    assert percent.generate(2, y=" 0.5 ", random_state=0) == percent.generate(2, y=0.5, random_state=0)
 
 
 def test_values_beyond_what_a_network_takes_are_refused(percent):

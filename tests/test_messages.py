@@ -3,10 +3,23 @@
 from __future__ import annotations
 
 import numpy as np
+import pandas as pd
 import pytest
 
-from seqdiff.data import Alphabet, kmers, prepare, resolve_alphabet
-from seqdiff.data.letters import printable, shown
+from seqdiff.data import (
+    DNA,
+    Alphabet,
+    LengthLaw,
+    Target,
+    cluster_split,
+    kmers,
+    learn_target,
+    parse_template,
+    prepare,
+    random_split,
+    resolve_alphabet,
+)
+from seqdiff.data.letters import printable, shown, words_of
 
 X = ["ACGTACGTACGT", "ACGGACGTACGT"]
 
@@ -64,8 +77,8 @@ def test_kmers_have_a_limit_that_is_told_at_once(name, k):
 
 
 def test_the_largest_kmers_are_made():
-    assert len(kmers("dna", 8)) == 65_536 and len(kmers("ab", np.int64(16))) == 65_536
-    assert len(Alphabet.kmers("protein", 3)) == 8000
+    assert len(words_of("dna", 8)[0]) == 65_536 == len(words_of("ab", np.int64(16))[0])
+    assert len(Alphabet.kmers("dna", 4)) == 256
     for k in (17, 10**400, True, -1):
         with pytest.raises(ValueError, match="k="):
             kmers("ab", k)
@@ -77,3 +90,26 @@ def test_the_largest_kmers_are_made():
 def test_learned_alphabets_have_a_limit(size):
     with pytest.raises(ValueError, match=r"alphabet='words \d+.*2 to 65,536 letters"):
         prepare(X, alphabet=f"words {size}")
+
+
+LONG = ["x\n" * 10**4, np.arange(10**4), list(range(10**4)), {"a\n" * 999: 1}, object(), b"\x00" * 999, 10**4400]
+CALLS = [
+    lambda v: prepare(X, alphabet=v), lambda v: prepare(X, alphabet=["A", v]), lambda v: prepare(X, length=v),
+    lambda v: prepare(X, ambiguous=v), lambda v: prepare(v), lambda v: prepare(X, v), lambda v: prepare([*X, v]),
+    lambda v: Target().fit([0.5, 1.5], v), lambda v: Target().fit([0.5, 1.5]).encode(v, n=3),
+    lambda v: Target().fit(["a", "b"]).encode(v, n=3), lambda v: learn_target({"a": [1], "b": [0.5]}).encode(v, n=1),
+    lambda v: learn_target([0.5, 1.5], {"a": v}), lambda v: cluster_split(X, k=v), lambda v: random_split(9, v, 0),
+    lambda v: parse_template(v, DNA, LengthLaw.fit([12])), lambda v: parse_template(["A", v], DNA, LengthLaw.fit([2])),
+    lambda v: prepare(pd.DataFrame({"sequence": X}), sequence_column=v), lambda v: kmers("ab", v),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("value", LONG, ids=lambda value: type(value).__name__)
+@pytest.mark.parametrize("call", CALLS)
+def test_every_message_is_one_short_line(call, value):
+    try:
+        call(value)
+    except (ValueError, TypeError) as error:
+        text = str(error)
+        assert text.isprintable() and len(text) < 700, text[:2000]
+        assert isinstance(error, ValueError)

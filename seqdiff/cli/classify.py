@@ -78,12 +78,12 @@ def classify(
         )
     if not 0 <= validation < 1:
         raise ValueError(f"--validation {validation:g} is not a share; give one between 0 and 1")
-    labels = read_records(Path(data), y, sequence_column=settings["sequence_column"], kind=target).y
-    kind = Target().fit(labels).kind if target == "auto" else target
+    records = read_records(Path(data), y, sequence_column=settings["sequence_column"], kind=target)
+    kind = Target().fit(records.y).kind if target == "auto" else target
     generator = None if noise_like is None else load(noise_like, device=settings["device"])
     make: Any = SequenceRegressor if kind == "value" else SequenceClassifier
     predictor = make(noise_like=generator, hidden=hidden, **settings)
-    predictor.fit(Path(data), y, validation=validation)
+    predictor.fit(records, None, validation=validation)
     predictor.save(out)
     for line in _fitted(predictor, out, noise_like):
         click.echo(line)

@@ -15,6 +15,7 @@ import numpy as np
 from seqdiff.cli.guiding import FORMS, read_guides
 from seqdiff.cli.options import DEFAULT_MODEL, EstimatorCommand, find_model, in_shell, models
 from seqdiff.data import Targets, prepare, read_records
+from seqdiff.data.letters import NUMBER
 from seqdiff.data.target import EMPIRICAL
 from seqdiff.estimators import SequenceGenerator, load
 from seqdiff.evaluation import bits_per_letter, bits_per_letter_error
@@ -222,11 +223,9 @@ def condition(model: SequenceGenerator, texts: tuple[str, ...]) -> Any:
         raise ValueError("this model learned a signal along each sequence, which no option can hold; use Python for it")
     if text == EMPIRICAL:
         return text
-    try:
-        numbers = [float(part) for part in text.split(",")]
-    except ValueError:
-        numbers = []
-    if len(numbers) != target.n_columns:
+    parts = [part.strip() for part in text.split(",")]
+    numbers = [float(part) for part in parts] if all(map(NUMBER.fullmatch, parts)) else []
+    if len(numbers) != target.n_columns or not np.isfinite(numbers).all():
         wanted = "a number" if target.n_columns == 1 else f"{target.n_columns} numbers with commas between"
         raise ValueError(f"--y {text!r} is not possible: this model learned {wanted} per sequence; give that")
     return numbers[0] if len(numbers) == 1 else numbers

@@ -25,7 +25,7 @@ from seqdiff.data.letters import (
     base_of,
     check_name,
     code_table,
-    shorten,
+    shown,
     unknown,
     upper,
     words_of,
@@ -91,16 +91,16 @@ class Alphabet:
         letters = tuple(letters)
         for letter in letters:
             if not isinstance(letter, str) or not letter or "\0" in letter:
-                raise ValueError(f"an alphabet's letters must be non-empty strings, but one is {letter!r}")
+                raise ValueError(f"an alphabet's letters must be non-empty strings, but one is {shown(letter)}")
         repeated = [letter for letter, count in Counter(letters).items() if count > 1]
         if repeated:
             raise ValueError(
-                f"the alphabet {shorten(''.join(letters))!r} repeats the letter {repeated[0]!r}; give every letter"
+                f"the alphabet {shown(''.join(letters), 40)} repeats the letter {shown(repeated[0])}; give every letter"
                 ' once (or one of the names "dna", "rna", "protein")'
             )
         if len(letters) < 2:
             raise ValueError(
-                f"an alphabet needs at least two letters, but {list(letters)!r} has {len(letters)}; give them all"
+                f"an alphabet needs at least two letters, but {shown(list(letters))} has {len(letters)}; give them all"
             )
         width = len(letters[0]) if len({len(letter) for letter in letters}) == 1 and len(letters[0]) > 1 else 0
         base = base_of(name)
@@ -197,7 +197,7 @@ class Alphabet:
         kinds = {kind.__name__: kind for kind in known}
         kind = d.get("kind", "Alphabet")
         if kind not in kinds:
-            raise ValueError(f"an alphabet of the kind {kind!r} is not known; upgrade seqdiff")
+            raise ValueError(f"an alphabet of the kind {shown(kind)} is not known; upgrade seqdiff")
         return kinds[kind](**{name: value for name, value in d.items() if name != "kind"})
 
     def normalize(self, sequences: Sequence[str]) -> list[str]:
@@ -310,12 +310,12 @@ class Alphabet:
         """The part of an error that says what was found (position from 0) and what was wanted."""
         if len(letter) < self._width:
             return (
-                f"found {letter!r} at the end, but the {self.name} alphabet reads {self._width} characters at a time,"
-                f" and the {position + len(letter)} of this sequence are no multiple of {self._width}"
+                f"found {shown(letter)} at the end, but the {self.name} alphabet reads {self._width} characters at a"
+                f" time, and the {position + len(letter)} of this sequence are no multiple of {self._width}"
             )
-        shown = [repr(x)[1:-1] if x.strip() == x else repr(x) for x in self.letters[:30]]
-        listed = ", ".join(shown) + (f" ... ({len(self)} letters)" if len(self) > 30 else "")
-        return f"found {letter!r} at position {position + 1}, but the {self.name} alphabet has only {listed}"
+        letters = [shown(x, 20)[1:-1] if x.strip() == x else shown(x, 20) for x in self.letters[:30]]
+        listed = ", ".join(letters) + (f" ... ({len(self)} letters)" if len(self) > 30 else "")
+        return f"found {shown(letter)} at position {position + 1}, but the {self.name} alphabet has only {listed}"
 
     def decode(self, tokens: Any, lengths: Any = None) -> list[str]:
         """Tokens to strings.
@@ -395,8 +395,8 @@ class Alphabet:
         if self.is_ambiguous(key) and set(key) <= set("".join(self.letters)) | codes.keys():
             words = product(*(codes.get(character, character) for character in key))
             return tuple(sorted(index[word] for word in map("".join, words) if word in index))
-        known = ", ".join([*self.letters[:30], *codes])
-        raise ValueError(f"{symbol!r} is no symbol of the {self.name} alphabet; it has {known}")
+        known = ", ".join([*(shown(x, 20)[1:-1] for x in self.letters[:30]), *codes])
+        raise ValueError(f"{shown(symbol)} is no symbol of the {self.name} alphabet; it has {known}")
 
     def reverse_complement(self, sequences: Sequence[str]) -> list[str]:
         """The other strand, read in its own direction; a ValueError for alphabets without one and unknown letters.

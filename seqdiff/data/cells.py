@@ -13,9 +13,8 @@ from typing import Any
 import numpy as np
 
 from seqdiff.data.labels import as_labels, is_missing, join_columns, named_columns, whole_with_gaps
-from seqdiff.data.letters import shown
+from seqdiff.data.letters import NUMBER, shown
 
-NUMBER = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 CODE = re.compile(r"[0-9]+[eE][0-9]+")  # a number, but as well a well of a plate
 DECIMAL_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+(?:[eE][-+]?[0-9]+)?")
@@ -54,7 +53,7 @@ def read_cells(
     place : callable
         ``place(i)`` names cell i for an error.
     decimal_comma : bool
-        Whether numbers may have one.
+        Whether numbers may have one, where the column has no points.
 
     Raises
     ------
@@ -98,7 +97,9 @@ def read_cells(
     if of["truth"] and not (numbers or of["odd"] or of["word"]):
         return _truths(items, of["truth"]), _told(items, [], of["mark"], place)
     decimals = any(not _is_whole(items[i]) for i in numbers)
-    measured = numbers and of["odd"] and not of["word"] or len(numbers) > len(bad) and decimals
+    commas = any("," in str(items[i]) for i in of["odd"])
+    meant = of["odd"] and not (of["word"] or of["truth"]) and (numbers or commas)
+    measured = meant or len(numbers) > len(bad) and decimals
     if kind == "auto" and measured:
         raise _odd_cells(items, sorted(bad), len(numbers), place, free=True)
     return _names(items, known), ""

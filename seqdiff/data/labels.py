@@ -30,6 +30,8 @@ from typing import Any
 
 import numpy as np
 
+from seqdiff.data.letters import shown
+
 
 def as_labels(y: Any) -> np.ndarray:
     """Any y as a NumPy array: bool, int or float, object (str, int or bool, and None where missing), or structured.
@@ -59,6 +61,9 @@ def as_labels(y: Any) -> np.ndarray:
     """
     if (named := named_columns(y)) is not None:
         return join_columns({name: as_labels(column) for name, column in named.items()})
+    if isinstance(y, np.ma.MaskedArray):  # NumPy itself would take what stands behind the mask
+        hidden, y = np.ma.getmaskarray(y), np.ma.getdata(y).astype(object)
+        y[hidden] = None
     if hasattr(y, "detach"):
         y = y.detach().cpu().numpy()
     if hasattr(y, "dtype") and hasattr(y, "to_numpy"):  # Series, Index, Categorical
@@ -128,7 +133,7 @@ def named_columns(y: Any) -> dict[str, Any] | None:
         return None
     columns = {str(name): column for name, column in named}
     if len(columns) < len(named) or "" in columns:
-        names = ", ".join(repr(str(name)) for name, _ in named)
+        names = ", ".join(shown(str(name)) for name, _ in named[:10])
         raise ValueError(f"the columns of y must have different names that are not empty, but they are {names}")
     return columns
 
@@ -148,12 +153,12 @@ def join_columns(columns: dict[str, np.ndarray]) -> np.ndarray:
             columns = {**columns, name: column[:, 0]}
         elif column.ndim != 1:
             raise ValueError(
-                f"column {name!r} of y has shape {column.shape}, but each of several columns wants one label per"
+                f"column {shown(name)} of y has shape {column.shape}, but each of several columns wants one label per"
                 " sequence, shape (n,)"
             )
     rows = {name: len(column) for name, column in columns.items()}
     if len(set(rows.values())) > 1:
-        found = ", ".join(f"{name!r} {n}" for name, n in rows.items())
+        found = ", ".join(f"{shown(name)} {n}" for name, n in list(rows.items())[:10])
         raise ValueError(f"the columns of y have different numbers of rows ({found}); give one label per sequence each")
     fields = [(name, c.dtype if c.dtype.kind in "biuf" else np.dtype(object)) for name, c in columns.items()]
     joined = np.empty(next(iter(rows.values())), dtype=fields)

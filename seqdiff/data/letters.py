@@ -43,6 +43,10 @@ class AlphabetError(ValueError):
         return type(self), (self.args[0], self.index, self.position, self.letter)
 
 
+NUMBER = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+"""A decimal number: no underscores, no zeros before it, no infinity, nothing else that Python's float takes."""
+
+
 def shorten(text: str, limit: int = 40) -> str:
     """The text, or its beginning and dots: messages stay readable whatever they quote."""
     return text if len(text) <= limit else text[: limit - 3] + "..."

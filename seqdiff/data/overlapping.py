@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seqdiff.data.alphabet import Alphabet
-from seqdiff.data.letters import words_of
+from seqdiff.data.letters import shown, words_of
 
 
 class OverlappingKmers(Alphabet):
@@ -65,7 +65,7 @@ class OverlappingKmers(Alphabet):
 
     def explain(self, letter: str, position: int) -> str:
         if len(letter) < self._width:
-            return f"found {letter!r} alone, but the {self.name} alphabet wants at least {self._width} characters"
+            return f"found {shown(letter)} alone, but the {self.name} alphabet wants at least {self._width} characters"
         return super().explain(letter, position)
 
     def join(self, letters: Sequence[str]) -> str:

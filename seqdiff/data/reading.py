@@ -32,6 +32,7 @@ def read_records(
     Parameters
     ----------
     X : path, list, tuple, array, Series, Index, DataFrame, or Biopython SeqRecord / Seq objects (list or iterator)
+        Or Records, which are returned as they are: a pipe can be read but once.
         A path (str or PathLike) is read by its ending: `.fa .fasta .fna .faa .ffn` FASTA, `.csv .tsv .parquet` a table,
         anything else one sequence a line (or FASTA, if it starts with ``>``); all but Parquet also gzipped.
     y : array-like, str or list of str, optional
@@ -56,6 +57,8 @@ def read_records(
     >>> records.sequences, records.y.tolist(), records.place(1)
     (['ACGT', 'GGCC'], ['strong', 'weak'], 'X[1]')
     """
+    if isinstance(X, Records) and y is None:
+        return X
     if isinstance(X, (str, os.PathLike)):
         path = os.path.expanduser(os.fspath(X))
         if isinstance(path, bytes):

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from seqdiff.data.dataset import Dataset, prepare
+from seqdiff.data.letters import shown
 
 
 def random_split(n: int, fraction: float, random_state: int) -> tuple[np.ndarray, np.ndarray]:
@@ -203,7 +204,7 @@ def cluster_split(
     True
     """
     if not isinstance(k, numbers.Integral) or k < 1:
-        raise ValueError(f"k must be a whole number of at least 1, not {k!r}")
+        raise ValueError(f"k must be a whole number of at least 1, not {shown(k)}")
     _share("valid", valid)
     _share("test", test)
     if valid + test >= 1:
@@ -284,5 +285,5 @@ def _members(labels: np.ndarray) -> list[np.ndarray]:
 
 
 def _share(name: str, value: Any) -> None:
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= float(value) < 1:
-        raise ValueError(f"{name} must be a share of at least 0 and below 1, not {value!r}")
+    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value < 1:  # type: ignore[operator]
+        raise ValueError(f"{name} must be a share of at least 0 and below 1, not {shown(value)}")

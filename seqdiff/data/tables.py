@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from seqdiff.data.cells import NUMBER, read_cells, read_labels
+from seqdiff.data.cells import read_cells, read_labels
 from seqdiff.data.labels import join_columns
-from seqdiff.data.letters import LETTERS, guess_alphabet, printable, shorten, shown
+from seqdiff.data.letters import LETTERS, NUMBER, guess_alphabet, printable, shorten, shown
 from seqdiff.data.records import Records, check_labels, to_strings
 from seqdiff.data.writing import without_apostrophe
 
@@ -61,7 +61,7 @@ def read_table(
         return f"{path}, line {numbers[i + 1]}"
 
     def labels(j: int, kind: Any) -> tuple[np.ndarray, str]:
-        return read_cells(columns[j], kind, place, decimal_comma=separator == ";")
+        return read_cells(columns[j], kind, place, decimal_comma=separator != ",")
 
     return _from_table(names, lambda j: columns[j], labels, y, sequence_column, path, place, kind)
 

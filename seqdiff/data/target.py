@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from seqdiff.data.labels import _objects, _plain, as_labels, is_missing, only_column
-from seqdiff.data.letters import shown
+from seqdiff.data.letters import NUMBER, shown
 
 KINDS = ("class", "value", "signal")
 EMPIRICAL = "empirical"
@@ -350,13 +350,10 @@ class Target:
 
     def _numbers(self, labels: np.ndarray) -> np.ndarray:
         if labels.dtype.kind == "O":
-            try:
-                labels = np.array([math.nan if x is None else x for x in labels.ravel()], float).reshape(labels.shape)
-            except ValueError:
-                found = next(x for x in labels.ravel() if isinstance(x, str))
-                raise ValueError(f'y has the entry {shown(found)}, but target="{self.kind}" wants numbers') from None
-            except OverflowError:
-                raise ValueError("y holds a whole number beyond 1e308; give smaller ones") from None
+            for found in labels.ravel():
+                if isinstance(found, str) and not NUMBER.fullmatch(found.strip()):
+                    raise ValueError(f'y has the entry {shown(found)}, but target="{self.kind}" wants numbers')
+            labels = np.array([math.nan if x is None else float(x) for x in labels.ravel()]).reshape(labels.shape)
         values = labels.astype(float)
         if np.isinf(values).any():
             raise ValueError("y holds infinite values; replace them, or make them NaN to leave these labels out")

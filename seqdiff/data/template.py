@@ -9,6 +9,7 @@ import numpy as np
 
 from seqdiff.data.alphabet import Alphabet
 from seqdiff.data.lengths import LengthLaw
+from seqdiff.data.letters import shown
 
 
 def parse_template(template: Any, alphabet: Alphabet, law: LengthLaw, length: int | None = None) -> np.ndarray:
@@ -45,14 +46,18 @@ def parse_template(template: Any, alphabet: Alphabet, law: LengthLaw, length: in
     [[1, 0, 0, 1], [0, 1, 0, 1]]
     """
     if not isinstance(template, Sequence) or len(template) == 0:
-        raise ValueError(f"template={template!r} is not a template; give a string or a list with one entry a position")
+        raise ValueError(
+            f"template={shown(template)} is not a template; give a string or a list with one entry a position"
+        )
     if isinstance(template, str):
         template = _symbols(template, alphabet)
     if not np.isfinite(law.log_prob(np.array([len(template)])))[0]:
         known = f"{law.max_length}" if law.fixed else f"1 to {law.max_length}"
         raise ValueError(f"template has {len(template)} positions, but this model makes sequences of {known} letters")
     if length is not None and np.any(np.asarray(length) != len(template)):
-        raise ValueError(f"length={length!r} contradicts the template of {len(template)} positions; leave length out")
+        raise ValueError(
+            f"length={shown(length)} contradicts the template of {len(template)} positions; leave length out"
+        )
     allowed = np.zeros((len(template), len(alphabet)), dtype=bool)
     for i, entry in enumerate(template):
         allowed[i] = _allowed_at(entry, i, alphabet)
@@ -89,7 +94,7 @@ def _allowed_at(entry: Any, position: int, alphabet: Alphabet) -> np.ndarray:
     try:
         symbols = list(symbols)
     except TypeError:
-        raise ValueError(f"template position {position + 1} is {entry!r}; give letters or None") from None
+        raise ValueError(f"template position {position + 1} is {shown(entry)}; give letters or None") from None
     if not symbols:
         raise ValueError(f"template position {position + 1} allows no letter; give letters, or None for any")
     for symbol in symbols:
@@ -100,7 +105,7 @@ def _allowed_at(entry: Any, position: int, alphabet: Alphabet) -> np.ndarray:
             letters = ("" if single else " ").join(alphabet.letters)
             letters = letters if len(letters) < 40 else f"{len(alphabet)} letters"
             raise ValueError(
-                f"template position {position + 1} holds {symbol!r}, which the {alphabet.name} alphabet ({letters}) "
-                "does not know; give its letters"
+                f"template position {position + 1} holds {shown(symbol)}, which the {alphabet.name} alphabet"
+                f" ({letters}) does not know; give its letters"
             ) from None
     return row

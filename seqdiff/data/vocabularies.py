@@ -20,6 +20,7 @@ from itertools import chain
 from typing import Any
 
 from seqdiff.data.alphabet import Alphabet
+from seqdiff.data.letters import shown
 
 GOES_ON = "##"
 MOST_LETTERS = 65_536
@@ -122,7 +123,9 @@ class PieceAlphabet(Alphabet):
         pairs = tuple((first, second) for first, second in merges)
         for first, second in pairs:
             if not {first, second, first + second} <= self._index.keys():
-                raise ValueError(f"{first!r} and {second!r} are joined, but they or what they make are no letters")
+                raise ValueError(
+                    f"{shown(first)} and {shown(second)} are joined, but they or what they make are no letters"
+                )
         self.__dict__["merges"] = pairs
 
     @classmethod

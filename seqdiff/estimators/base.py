@@ -157,6 +157,8 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
             the name of a column of X. Several columns (a list of names, a DataFrame, a dict, or rows that hold
             strings) are each what they would be alone. Missing labels (None, nan) are allowed, in each column for
             itself; an (n, c) array of numbers is one value, known as a whole or not at all.
+            The same table means the same as a path, a DataFrame or lists (`seqdiff.data.labels` has the rules); a line
+            says what was taken, and `target` overrides it.
         validation : float, sequences, (X, y) or None
             A share of the sequences to hold out, at random but for two rules: copies of a sequence (dna, rna: of
             either strand) stay on one side, and every class is learned from. Or held-out sequences. The best weights by
