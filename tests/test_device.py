@@ -30,6 +30,7 @@ from seqdiff import (
     UniformDiffusion,
     runtime,
 )
+from seqdiff.evaluation import plot_letters, plot_simplex
 from seqdiff.guidance import (
     FUDGE,
     NOS,
@@ -297,3 +298,25 @@ def test_bfloat16_only_where_it_is_no_emulation(major, monkeypatch):
         kind = type(autocast(torch.device("cpu"), "bfloat16"))
         monkeypatch.setattr(torch, "autocast", lambda device, dtype: kind("cpu", dtype=dtype))
         assert isinstance(autocast(torch.device("cuda"), "auto"), kind) is (major == 9)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_files_of_predictors_plots_and_comparisons(device, workdir):
+    tiny = {"epochs": 1, "width": 8, "depth": 1}
+    with Pretended(device):
+        model = GENERATORS["masked"]().fit(X, LABELS)
+        model.save("model.safetensors")
+        read = seqdiff.load("model.safetensors")
+        for hidden, guide in ((False, ClassifierBased), (True, NOS)):
+            SequenceClassifier(noise_like=model, hidden=hidden, **tiny).fit(X, LABELS).save("classifier.safetensors")
+            classifier = SequenceClassifier.load("classifier.safetensors", noise_like=read)
+            assert len(read.generate(2, guidance=guide(classifier, "few"), steps=3)) == 2
+        for name in ("masked", "embedding", "dirichlet"):
+            model = GENERATORS[name]().fit(X, LABELS)
+            states = list(model.trajectory(4, steps=3))
+            plot_letters(states, model)
+            if name == "dirichlet":
+                plot_simplex(states, "ACGT")
+        table = seqdiff.compare([GENERATORS["masked"]()], X * 2, LABELS * 2, samples=10, savepath=None, verbose=0)
+        assert len(table)
