@@ -6,25 +6,7 @@ model.fit("promoters.txt")
 model.generate(1000, out="samples.fasta")
 """
 
-from seqdiff import datasets
-from seqdiff.comparison import compare, sweep
-from seqdiff.data import Alphabet
-from seqdiff.estimators import (
-    SCUD,
-    Autoregressive,
-    ClassicalDiffusion,
-    DirichletFM,
-    DistilledFM,
-    EmbeddingDiffusion,
-    MaskedDiffusion,
-    MultinomialDiffusion,
-    SequenceClassifier,
-    SequenceGenerator,
-    SequenceRegressor,
-    UniformDiffusion,
-    load,
-)
-from seqdiff.evaluation import plot_sweep
+from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"  # a plain literal: setup.cfg reads it without importing the package
 
@@ -48,3 +30,46 @@ __all__ = [
     "plot_sweep",
     "sweep",
 ]
+
+if TYPE_CHECKING:
+    from seqdiff import datasets
+    from seqdiff.comparison import compare, sweep
+    from seqdiff.data import Alphabet
+    from seqdiff.estimators import (
+        SCUD,
+        Autoregressive,
+        ClassicalDiffusion,
+        DirichletFM,
+        DistilledFM,
+        EmbeddingDiffusion,
+        MaskedDiffusion,
+        MultinomialDiffusion,
+        SequenceClassifier,
+        SequenceGenerator,
+        SequenceRegressor,
+        UniformDiffusion,
+        load,
+    )
+    from seqdiff.evaluation import plot_sweep
+else:  # hidden from type checkers, which would take any name for granted
+    # PEP 562: torch and scikit-learn are loaded with the first name that needs them, not for `seqdiff --help`
+    _HOMES = {"comparison": ("compare", "sweep"), "data": ("Alphabet",), "evaluation": ("plot_sweep",)}
+    _HOME = {name: home for home, names in _HOMES.items() for name in names}
+    _FOLDERS = (
+        "comparison", "data", "datasets", "estimators", "evaluation", "guidance", "networks", "processes", "runs",
+        "runtime", "sampling", "training",
+    )  # fmt: skip
+
+    def __getattr__(name):
+        from importlib import import_module
+
+        if name in _FOLDERS:
+            return import_module(f"seqdiff.{name}")
+        if name not in __all__:
+            raise AttributeError(f"module 'seqdiff' has no attribute {name!r}")
+        value = getattr(import_module(f"seqdiff.{_HOME.get(name, 'estimators')}"), name)
+        globals()[name] = value  # found at once from now on
+        return value
+
+    def __dir__():
+        return sorted({*globals(), *__all__, *_FOLDERS})

@@ -11,19 +11,27 @@ import sys
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from typing import Any
 
 import click
-import torch
-from tqdm.auto import tqdm
 
-import seqdiff
-from seqdiff.cli.classify import classify
-from seqdiff.cli.commands import demo, fit, generate, score
-from seqdiff.cli.compare import compare
-from seqdiff.cli.info import info
-from seqdiff.cli.options import in_shell
-from seqdiff.cli.sweep import sweep
+from seqdiff import __version__
+
+COMMANDS = {
+    "demo": ("commands", "Learn promoters, write new ones, and see how good they are."),
+    "fit": ("commands", "Learn from the sequences in DATA."),
+    "generate": ("commands", "Write N new sequences with MODEL, a run folder or a model file."),
+    "score": ("commands", "Say how likely MODEL finds the sequences in DATA."),
+    "compare": ("compare", "Fit several models to the sequences in DATA and say how good each is."),
+    "classify": ("classify", "Learn to tell the labels of the sequences in DATA, to guide a generator by them."),
+    "sweep": (
+        "sweep",
+        "Write sequences with MODEL under guidance of several strengths, and say what each gains and costs.",
+    ),
+    "info": ("info", "Say what PATH holds: a run folder, a model file, or a file of sequences."),
+}
+"""The module of each command and the first sentence of its help: `seqdiff --help` loads neither torch nor a command."""
 
 GO_ON = {
     "fit": "Stopped. The same command with --resume goes on from the last checkpoint.",
@@ -36,7 +44,19 @@ GO_ON = {
 
 
 class FriendlyGroup(click.Group):
-    """A group whose users never see a traceback, unless they ask for it with --traceback."""
+    """A group that loads a command when it is needed, and whose users see no traceback unless with --traceback."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in COMMANDS:
+            return None
+        return getattr(import_module(f"seqdiff.cli.{COMMANDS[cmd_name][0]}"), cmd_name)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, text) for name, (_, text) in COMMANDS.items()])
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
@@ -48,15 +68,23 @@ class FriendlyGroup(click.Group):
             ctx.exit(130)
         except BrokenPipeError:  # `| head` has seen enough; click ends quietly
             raise
-        except (ValueError, OSError, MemoryError, torch.OutOfMemoryError) as error:
-            if ctx.params.get("traceback"):
+        except (ValueError, OSError, MemoryError, RuntimeError) as error:
+            unknown = isinstance(error, RuntimeError) and not _memory_is_full(error)
+            if unknown or ctx.params.get("traceback"):
                 raise
             raise click.ClickException(sentence(error)) from None
 
 
+def _memory_is_full(error: BaseException) -> bool:
+    torch = sys.modules.get("torch")  # where it is not loaded, nothing can have filled a GPU
+    return isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError))
+
+
 def sentence(error: BaseException) -> str:
     """Return what to tell a person of an error."""
-    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+    from seqdiff.cli.options import in_shell
+
+    if _memory_is_full(error):
         return "the memory is full; a smaller --batch-size, --width or --depth needs less"
     if isinstance(error, OSError) and not isinstance(error, ValueError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
@@ -67,6 +95,10 @@ class PlainHandler(logging.Handler):
     """Writes what the library tells above the progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
+        from tqdm.auto import tqdm
+
+        from seqdiff.cli.options import in_shell
+
         tqdm.write(in_shell(record.getMessage()), file=sys.stderr)
 
 
@@ -75,6 +107,10 @@ def plain_messages() -> Iterator[None]:
     """Show notes and warnings as lines for a person, in the words of the command line."""
 
     def show(message: Any, category: Any, filename: Any, lineno: Any, file: Any = None, line: Any = None) -> None:
+        from tqdm.auto import tqdm
+
+        from seqdiff.cli.options import in_shell
+
         tqdm.write(f"Warning: {in_shell(str(message))}", file=sys.stderr)
 
     logger, handler = logging.getLogger("seqdiff"), PlainHandler()
@@ -95,7 +131,7 @@ def plain_messages() -> Iterator[None]:
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True},
     epilog="seqdiff COMMAND --help says more about a command.",
 )
-@click.version_option(seqdiff.__version__, prog_name="seqdiff")
+@click.version_option(__version__, prog_name="seqdiff")
 @click.option("--traceback", is_flag=True, show_default=False, help="Show where an error arose, for a bug report.")
 def main(traceback: bool) -> None:
     """Learn DNA, RNA, protein or other sequences from your data and write new ones.
@@ -108,7 +144,3 @@ def main(traceback: bool) -> None:
       seqdiff fit promoters.fasta --network conv --lr 2e-3 --batch-size 128 --epochs 20
       seqdiff generate runs/MultinomialDiffusion 1000 --out samples.fasta
     """
-
-
-for command in (demo, fit, generate, score, compare, classify, sweep, info):
-    main.add_command(command)

@@ -9,7 +9,6 @@ from typing import Any
 
 import click
 import numpy as np
-import pandas as pd
 from safetensors import safe_open
 
 from seqdiff.cli.options import kebab
@@ -44,6 +43,8 @@ def info(path: str, sequence_column: str | None) -> None:
 
 
 def _of_run(folder: Path) -> Iterator[tuple[str, str]]:
+    import pandas as pd
+
     run = Run(folder)
     args = run.read_args()
     if args is None:
@@ -157,6 +158,8 @@ def _of_data(path: Path, sequence_column: str | None) -> Iterator[tuple[str, str
 
 def _columns(path: Path) -> Iterator[tuple[str, str]]:
     """The columns of a table, each with what `fit --y` would make of it."""
+    import pandas as pd
+
     endings = [ending.lower() for ending in path.suffixes[-2:]]
     if {".parquet", ".pq"} & set(endings[-1:]):
         table = pd.read_parquet(path)

@@ -7,10 +7,9 @@ import numbers
 import os
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from seqdiff import runtime
 from seqdiff.comparison.contestants import Contestant, contestants
@@ -20,6 +19,9 @@ from seqdiff.comparison.table import NATURAL, caption, make_table, markdown
 from seqdiff.data.writing import write_sequences
 from seqdiff.estimators import SequenceGenerator
 from seqdiff.estimators.parameters import check_number, check_seed
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 logger = logging.getLogger(__name__)
 

@@ -12,16 +12,18 @@ import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 from sklearn.utils.validation import check_is_fitted
 
 from seqdiff import runtime
 from seqdiff.data import Forbidden, prepare
 from seqdiff.estimators.parameters import check_number, check_seed
 from seqdiff.evaluation import copied_fraction, diversity, kmer_size, summary
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 logger = logging.getLogger(__name__)
 
@@ -317,6 +319,8 @@ def _claim(model: Any, out: Any) -> Path | None:
 
 
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
+    import pandas as pd
+
     return pd.DataFrame(rows, columns=COLUMNS).astype({"seed": "int64", "made": "int64"})
 
 

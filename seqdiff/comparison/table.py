@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from seqdiff.comparison.judge import Judge, Result
 from seqdiff.evaluation import compare_table
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NATURAL = "natural sequences"
 COLUMNS = [
@@ -29,6 +31,8 @@ def make_table(results: Sequence[Result], judge: Judge, reference: str | None = 
     reference : str, optional
         The row that the others are compared with; None takes the best contestant so far.
     """
+    import pandas as pd
+
     nats = {r.name: np.mean(r.nats, axis=0) for r in results if r.nats}
     pieces: Any = [judge.test.alphabet.split(s) for s in judge.test.sequences]  # a letter may have two characters
     letters = float(judge.test.lengths.sum()) * np.log(2)
@@ -76,6 +80,7 @@ def markdown(table: pd.DataFrame) -> str:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> row = {"bits": 1.9, "bound": "elbo", "status": "done", "seeds": 1, "baseline": False}
     >>> print(markdown(pd.DataFrame([row], index=["MaskedDiffusion"])))
     | model           | bits per letter |
@@ -85,7 +90,7 @@ def markdown(table: pd.DataFrame) -> str:
     columns: dict[str, list[str]] = {"model": [str(name) for name in table.index]}
     rows = [row for _, row in table.reindex(columns=COLUMNS).iterrows()]
     columns["bits per letter"] = [_bits(row) for row in rows]
-    if table.get("spread", pd.Series(dtype=float)).notna().any():
+    if "spread" in table and table["spread"].notna().any():
         columns["spread of seeds"] = [_number(row["spread"], 4) for row in rows]
     if "above" in table:
         columns[f"above {table.attrs.get('reference') or 'the best'}"] = [

@@ -10,10 +10,12 @@ from __future__ import annotations
 import logging
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-from sklearn.utils import Bunch
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 logger = logging.getLogger(__name__)
 
@@ -74,6 +76,8 @@ def _download(url: str, sha256: str, name: str, folder: Path) -> Path:
 
 def _read(path: Path) -> pd.DataFrame:
     """Read sequence, expression and (where there is one) split, with or without a header, columns in any order."""
+    import pandas as pd
+
     try:
         cells = pd.read_csv(path, header=None, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:  # pandas' own errors, an empty file and undecodable bytes are ValueErrors
@@ -148,6 +152,8 @@ def fetch_ecoli_promoters(
     >>> len(train), train[0]                                     # doctest: +SKIP
     (9508, 'ATAGCAGCTTCTGAACTGGTTACCTGCCGTGAGTAAATTAAAATTTTATT')
     """
+    from sklearn.utils import Bunch
+
     given = os.environ.get("SEQDIFF_DATA")
     path = Path(given).expanduser() / ECOLI_LOCAL if given else None
     if path is None or not path.is_file():

@@ -7,11 +7,10 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
-import pandas as pd
 
 from seqdiff.data import Dataset, cluster_split, prepare
 from seqdiff.datasets import load_sigma70, sigma70_log_prob
@@ -23,6 +22,9 @@ from seqdiff.estimators import MultinomialDiffusion
 from seqdiff.estimators.parameters import check_number
 from seqdiff.evaluation import MarkovChain, PositionWeightMatrix, compare_table, plot_logo, summary
 from seqdiff.runtime import replacing
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 FEWEST = 10  # sequences that a demo can be made of
 

@@ -6,14 +6,16 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import numpy as np
-import pandas as pd
 
 from seqdiff.evaluation import position_frequencies
 from seqdiff.evaluation.plots import information
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 JUDGED = 50  # held-out sequences below which the figures say little
 COLUMNS = 72  # of a logo in a terminal
@@ -68,6 +70,7 @@ def text_logo(heights: pd.DataFrame, rows: int = 6, top: float | None = None, fi
 
     Examples
     --------
+    >>> import pandas as pd
     >>> heights = pd.DataFrame({"A": [2.0, 0.5], "C": [0.0, 1.0]})
     >>> for line in text_logo(heights, rows=4):
     ...     print(click.unstyle(line).rstrip())

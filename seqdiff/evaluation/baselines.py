@@ -18,8 +18,6 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from scipy.optimize import minimize
-from scipy.special import expit
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
@@ -357,6 +355,8 @@ class PositionalMarkov(_Context):
         self.alphabet = alphabet
 
     def _learn(self, tokens, lengths):
+        from scipy.special import expit
+
         tokens, _, real = self._start(tokens, lengths)
         K = len(self.alphabet_)
         self.chain_ = MarkovChain(order=self.order, alphabet=self.alphabet_)
@@ -396,6 +396,7 @@ class PositionalMarkov(_Context):
 
 def _best(log_likelihood, start: list[float]) -> np.ndarray:
     """Maximise over one or two unbounded numbers, kept within exp(-6)..exp(12) so that nothing over- or underflows."""
+    from scipy.optimize import minimize
 
     def loss(v):
         return -log_likelihood(np.clip(v, -6, 12))

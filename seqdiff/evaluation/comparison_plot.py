@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from seqdiff.evaluation.plots import PALETTE, as_written
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -42,10 +42,12 @@ def plot_comparison(table: pd.DataFrame, title: str | None = None) -> Figure:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> table = pd.DataFrame({"bits": [1.9, 1.8], "kmer_js_ratio": [1.5, 1.2]}, index=["one", "other"])
     >>> [label.get_text() for label in plot_comparison(table).axes[0].get_yticklabels()]
     ['one', 'other']
     """
+    import pandas as pd
     from matplotlib.figure import Figure
 
     names = ("error", "monte_carlo", "spread", "kmer_js_ratio")

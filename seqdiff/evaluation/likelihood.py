@@ -9,9 +9,12 @@ letters and the figure does not depend on how sequences are cut. Two bits per le
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def _nats_and_letters(log_likelihood, sequences) -> tuple[np.ndarray, np.ndarray]:
@@ -122,6 +125,8 @@ def compare_table(
     >>> table.round(3).loc["bad", ["above", "above_error"]].tolist()
     [0.721, 0.0]
     """
+    import pandas as pd
+
     if not log_likelihoods:
         raise ValueError("compare_table was given no model, wanted at least one.")
     name = next(iter(log_likelihoods)) if reference is None else reference

@@ -15,11 +15,11 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from seqdiff.evaluation.statistics import gc_content, position_frequencies
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
 
 # colours that also differ for the colour-blind (Wong, Nature Methods 8, 441 (2011))
@@ -206,6 +206,8 @@ CURVES = {
 
 
 def _epochs(frame: pd.DataFrame) -> pd.Series:
+    import pandas as pd
+
     return frame["epoch"] if "epoch" in frame else pd.Series(np.arange(1, len(frame) + 1))
 
 
@@ -252,6 +254,8 @@ def plot_curves(
     >>> ax.get_ylabel()
     'bits per base'
     """
+    import pandas as pd
+
     frame = pd.DataFrame(history)
     usual = {label: next((name for name in names if name in frame), None) for label, names in CURVES.items()}
     named = {label: name for label, name in usual.items() if name is not None}

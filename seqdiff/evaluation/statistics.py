@@ -15,10 +15,10 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
-from scipy.special import rel_entr
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from seqdiff.data import Alphabet
 
 
@@ -97,6 +97,8 @@ def kmer_counts(sequences: Sequence[str], k: int = 6) -> pd.Series:
     >>> kmer_counts(["ACGAC", "AC"], k=2).to_dict()
     {'AC': 3, 'CG': 1, 'GA': 1}
     """
+    import pandas as pd
+
     strings, k = _strings(sequences, "sequences"), _whole(k)
     starts, ids, _ = _windows(strings, k)
     _, first, counts = np.unique(ids, return_index=True, return_counts=True)
@@ -133,6 +135,8 @@ def kmer_js(a: Sequence[str], b: Sequence[str], k: int = 6) -> float:
     >>> kmer_js(["AAAA"], ["CCCC"], k=2)
     1.0
     """
+    from scipy.special import rel_entr
+
     a, b, k = _strings(a, "a"), _strings(b, "b"), _whole(k)
     for name, strings in (("a", a), ("b", b)):
         if max(map(len, strings)) < k:
@@ -239,6 +243,8 @@ def position_frequencies(sequences: Sequence[str], alphabet: Alphabet | str | No
     >>> position_frequencies(["AC", "AG", "TC", "AC"]).loc[1].to_dict()
     {'A': 0.75, 'C': 0.0, 'G': 0.0, 'T': 0.25}
     """
+    import pandas as pd
+
     strings = _strings(sequences, "sequences")
     codes = _codes(strings)
     if not len(codes):

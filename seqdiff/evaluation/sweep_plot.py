@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import numpy as np
-import pandas as pd
 
 from seqdiff.evaluation.plots import PALETTE, as_written
 
 if TYPE_CHECKING:
+    import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
@@ -45,6 +45,7 @@ def plot_sweep(table: pd.DataFrame, title: str | None = None) -> Figure:
 
     Examples
     --------
+    >>> import pandas as pd
     >>> table = pd.DataFrame({"guide": ["free"] * 2, "gamma": [1, 2], "seed": [0, 0], "condition": [0.5, 0.9],
     ...                       "diversity": [0.6, 0.4]})
     >>> figure = plot_sweep(table)

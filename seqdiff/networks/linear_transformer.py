@@ -17,10 +17,6 @@ from torch.nn import functional as F
 
 from seqdiff.networks.layers import ConditionEmbedding, Conditions, InputAdapter, Network
 
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # the library's own use of deprecated decorators
-    from linear_attention_transformer import LinearAttentionTransformer
-
 
 class LinearTransformer(Network):
     """Linear-attention transformer with local windows.
@@ -67,6 +63,9 @@ class LinearTransformer(Network):
         local_size: int = 25,
         dropout: float = 0.0,
     ) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the library's own use of deprecated decorators
+            from linear_attention_transformer import LinearAttentionTransformer  # slow to import, and rarely needed
         super().__init__(states, letters, length, conditions, fixed_length)
         if width < 4 or width % 2:
             raise ValueError(f"width={width} cannot hold the sinusoids of the time; make it even and at least 4")

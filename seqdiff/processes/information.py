@@ -20,8 +20,6 @@ import math
 
 import numpy as np
 import torch
-from scipy.interpolate import CubicSpline
-from scipy.special import expit, gammaln
 from torch import Tensor
 
 from seqdiff.processes.powers import Powers
@@ -79,6 +77,9 @@ def scud_table(powers: Powers, p0: Tensor) -> Tensor:
     p0 : Tensor
         Probabilities (K,) of clean letters, all above 0.
     """
+    from scipy.interpolate import CubicSpline
+    from scipy.special import expit
+
     p0 = check_law(p0, powers.states)
     n, odds = _odds_of_events(powers, p0)
     curve = CubicSpline(np.log(n), odds) if len(n) > 1 else lambda x: odds[0] + 0 * x
@@ -182,6 +183,8 @@ def _grid(largest: float) -> np.ndarray:
 
 def _log_poisson(n: np.ndarray, mean: np.ndarray) -> np.ndarray:
     """Return log Poisson(n; mean), without the differences of large numbers by which n log(mean) - log(n!) errs."""
+    from scipy.special import gammaln
+
     excess = np.maximum(n / mean - 1, -1)
     with np.errstate(divide="ignore", invalid="ignore"):
         distance = mean * (np.where(n > 0, (1 + excess) * np.log1p(excess), 0) - excess)
