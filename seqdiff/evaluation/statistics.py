@@ -4,9 +4,8 @@ The headline is the Jensen-Shannon divergence between the k-mer distributions P 
 
     JS = 1/2 KL(P || M) + 1/2 KL(Q || M)        in bits: 0 (equal) to 1 (nothing in common)
 
-Two finite sets of one and the same law are not at 0 but at about (number of k-mers)/(8 ln 2) (1/n_P + 1/n_Q), n the
-windows counted. A divergence therefore means something only beside natural against natural *of the same size*, which is
-what `summary` prints.
+Two finite sets of one distribution are not at 0 but at about (number of k-mers)/(8 ln 2) (1/n_P + 1/n_Q), n the windows
+counted. Compare with natural against natural *of the same size*, which `summary` prints.
 """
 
 from __future__ import annotations
@@ -143,8 +142,7 @@ def kmer_js(a: Sequence[str], b: Sequence[str], k: int = 6) -> float:
             raise ValueError(f"no sequence of {name} has {k} letters: choose a smaller k.")
     _, ids, owners = _windows(a + b, k)
     _, ids = np.unique(ids, return_inverse=True)
-    from_b = owners >= len(a)
-    counts = [np.bincount(ids[mask], minlength=ids.max() + 1) for mask in (~from_b, from_b)]
+    counts = [np.bincount(ids[mask], minlength=ids.max() + 1) for mask in (owners < len(a), owners >= len(a))]
     p, q = (count / count.sum() for count in counts)
     middle = (p + q) / 2
     return float((rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / (2 * np.log(2)))
