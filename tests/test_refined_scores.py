@@ -10,6 +10,7 @@ import torch
 from tiny import SMALL, sequences
 
 from seqdiff import UniformDiffusion, runtime
+from seqdiff.estimators.scoring import shared
 from seqdiff.processes import Uniform
 from seqdiff.runtime import CHUNK, ChosenRows, chunk_generators, uniform
 from seqdiff.training.objective import MOST, Batch, Objective, repeats
@@ -29,6 +30,7 @@ class Lottery(Uniform):
 
     def bound_terms(self, denoiser, x0, cond, mask, times, generator, guess=None):
         self.asked += len(x0) * times
+        guess = self.size if guess is None else guess
         for _ in range(times):
             yield guess * (uniform((len(x0),), generator, "cpu") < self.chance) / self.chance / times
 
@@ -90,3 +92,21 @@ def test_the_error_falls_where_it_was_large(model):
     assert np.sqrt((usual**2).mean()) > 0.4  # else there would be nothing to gain
     assert np.sqrt((error**2).mean()) < 0.85 * np.sqrt((usual**2).mean())
     assert np.sqrt((error**2).mean()) == pytest.approx(scores.std(), rel=0.35)
+
+
+def test_two_errors_cover_where_rare_draws_make_them():
+    """One draw in fifty costs a lot, so that most rows of twenty draws have seen none and know of no error."""
+    process = Lottery(torch.full((2000,), 0.05, dtype=torch.float64), chance=0.02)
+    batch = Batch(torch.zeros(2000, 1, dtype=torch.uint8), torch.ones(2000, dtype=torch.long))
+    bound, variance = Objective(process, torch.nn.Identity()).bound(batch, 20, torch.Generator().manual_seed(0))
+    off = (bound - 0.05).abs().numpy()
+    alone, together = np.sqrt(variance.numpy()), np.sqrt(shared(variance.numpy()))
+    assert (off <= 2 * alone).mean() < 0.5  # the fault
+    assert (off <= 2 * together).mean() > 0.85
+    assert (together >= alone).all() and np.median(together[alone > 0] / alone[alone > 0]) == pytest.approx(1)
+
+
+def test_scores_state_no_error_below_what_the_others_show(model):
+    scores, error = model.score_samples(["A" * 10] * 60 + sequences(4), return_error=True)
+    assert error.min() ** 2 >= (error**2).mean() / 2 / 1.5
+    assert np.isnan(model.score_samples(["A" * 10] * 3, times=1, return_error=True)[1]).all()

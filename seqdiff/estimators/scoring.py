@@ -23,6 +23,17 @@ def _has_bound(estimator: Any) -> bool:
     return True
 
 
+def shared(variance: np.ndarray) -> np.ndarray:
+    """Return variances (n,) of which none is below half of their mean.
+
+    Examples
+    --------
+    >>> shared(np.array([0.0, 1.0, 5.0])).tolist()
+    [1.0, 1.0, 5.0]
+    """
+    return np.maximum(variance, variance.mean() / 2)
+
+
 class ScoringMixin:
     """What a fitted generator needs to score sequences."""
 
@@ -54,8 +65,10 @@ class ScoringMixin:
             Seed of the noise: the same seed gives the same figures.
         return_error : bool
             Also return the Monte Carlo standard error of each figure. It is estimated from the same few levels: the
-            mean over many levels lies within two errors of 85 to 95 in 100 figures, not of every one. A single figure
-            may lie above 0; what bounds the log-likelihood is the mean over the noise.
+            mean over many levels lies within two errors of 85 to 95 in 100 figures, not of every one. Where a model is
+            nearly certain, rare draws make most of the error, and most sequences have seen none: each is told at
+            least what half of the mean variance of all that are scored amounts to. A single figure may lie above 0;
+            what bounds the log-likelihood is the mean over the noise.
 
         Returns
         -------
@@ -97,7 +110,7 @@ class ScoringMixin:
                     "the model's weights are damaged, or y is far outside the training data: give other labels or "
                     "another model"
                 )
-            scores[possible], errors[possible] = log_length[possible] - bound, np.sqrt(variance)
+            scores[possible], errors[possible] = log_length[possible] - bound, np.sqrt(shared(variance))
         return (scores, errors) if return_error else scores
 
     def _bound(self, data: Dataset, times: int | None, seed: int) -> tuple[np.ndarray, np.ndarray]:
