@@ -126,6 +126,9 @@ def test_pandas_types():
     assert read_labels(pd.Series([True, None], dtype="boolean"))[0].tolist() == [True, None]
     assert read_labels(pd.Series(["a", pd.NA, "nan"], dtype="string"))[0].tolist() == ["a", None, None]
     assert read_labels(pd.Series([0.5, 1.5]).astype("category"))[0].tolist() == ["0.5", "1.5"]  # meant as classes
+    assert repr(read_labels([True, NAN, False])[0].tolist()) == "[True, None, False]"  # and not 1 and 0
+    with pytest.raises(ValueError, match="mixes classes of type bool and int"):
+        learn_target(read_labels([True, 1, 0])[0])
     assert read_labels(np.array(["a", np.nan, "b"]))[0].tolist() == ["a", None, "b"]
     assert repr(read_labels([[0.5, "a"], ["n.d.", "b"]])[0].tolist()) == "[[0.5, 'a'], [nan, 'b']]"
     assert learn_target(read_labels([("0.5", "a"), ("n.d.", "b"), ("1.5", "b")])[0]).columns[0].kind == "value"

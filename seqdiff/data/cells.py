@@ -86,7 +86,7 @@ def read_cells(
     numbers, bad = of["number"], of["odd"] + of["word"] + of["truth"]
     if kind in ("value", "signal"):
         if bad:
-            raise _odd_cells(items, sorted(bad), len(numbers), place, free=False)
+            raise _odd_cells(items, sorted(bad), len(numbers), place, kind)
         return _numbers(items, numbers, "value"), _told(items, numbers, of["mark"], place)
     if numbers and not bad:
         if kind == "class" and all(isinstance(items[i], str) and CODE.fullmatch(items[i]) for i in numbers):
@@ -101,7 +101,7 @@ def read_cells(
     meant = of["odd"] and not (of["word"] or of["truth"]) and (numbers or commas)
     measured = meant or len(numbers) > len(bad) and decimals
     if kind == "auto" and measured:
-        raise _odd_cells(items, sorted(bad), len(numbers), place, free=True)
+        raise _odd_cells(items, sorted(bad), len(numbers), place, kind)
     return _names(items, known), ""
 
 
@@ -223,11 +223,14 @@ def _short(place: Callable[[int], str], i: int) -> str:
     return re.sub(r"^.*, (?=(?:line|row) [0-9]+$)", "", place(i))
 
 
-def _odd_cells(items: list[Any], bad: list[int], numbers: int, place: Callable[[int], str], free: bool) -> ValueError:
+def _odd_cells(items: list[Any], bad: list[int], numbers: int, place: Callable[[int], str], kind: str) -> ValueError:
     others = [f"{shown(items[i], 20)} ({_short(place, i)})" for i in bad[1:4]]
     more = f"; also {', '.join(others)}{f' and {len(bad) - 4} more' if len(bad) > 4 else ''}" if others else ""
-    cure = ', or pass target="class" to take all cells for names' if free else ""
+    count = f"{numbers} of {numbers + len(bad)} cells"
+    where, cure = f"in a column of numbers ({count})", ', or pass target="class" to take all cells for names'
+    if kind != "auto":
+        where, cure = f'where target="{kind}" wants numbers ({count} are)', ""
     return ValueError(
-        f"{place(bad[0])}: got {shown(items[bad[0]], 30)} in a column of numbers ({numbers} of {numbers + len(bad)}"
-        f" cells), expected a number or an empty cell; correct it, empty it to leave this label out{cure}{more}"
+        f"{place(bad[0])}: got {shown(items[bad[0]], 30)} {where}, expected a number or an empty cell; correct it,"
+        f" empty it to leave this label out{cure}{more}"
     )

@@ -73,7 +73,7 @@ def as_labels(y: Any) -> np.ndarray:
         )  # else a missing int makes floats
         if categories is not None and categories.dtype.kind == "f":  # numbers, but meant as classes
             y = _objects([None if is_missing(item) else str(item) for item in y.tolist()])
-    elif isinstance(y, (list, tuple)) and any(_needs_objects(item) for item in y):
+    elif isinstance(y, (list, tuple)) and (any(_needs_objects(item) for item in y) or _mixes_truth(y)):
         y = _objects(y) if not is_rows(y) else _object_rows(y)  # numpy alone would make strings of NaN and of numbers
     try:
         array = np.asarray(y)
@@ -189,6 +189,11 @@ def _needs_objects(item: Any) -> bool:
     if isinstance(item, (list, tuple)):
         return any(cell is None or isinstance(cell, str) for cell in item)
     return item is None or isinstance(item, str)
+
+
+def _mixes_truth(items: Sequence[Any]) -> bool:
+    """Whether there are truth values and others, of which NumPy would make 0 and 1."""
+    return len({isinstance(item, (bool, np.bool_)) for item in items}) > 1
 
 
 def _object_rows(rows: Sequence[Any]) -> np.ndarray:
