@@ -51,7 +51,7 @@ NEEDED = {
     "axial_positional_embedding": "axial-positional-embedding", "colt5_attention": "CoLT5-attention",
     "einops": "einops", "hyper_connections": "hyper-connections", "linformer": "linformer",
     "local_attention": "local-attention", "product_key_memory": "product-key-memory", "packaging": "packaging",
-    "cloudpickle": "cloudpickle", "charset_normalizer": "charset-normalizer",
+    "cloudpickle": "cloudpickle", "charset_normalizer": "charset-normalizer", "Bio": "biopython",
 }  # fmt: skip
 """Modules that may be wanted beside torch and numpy, and their wheels; of those that are not, none is asked for."""
 GIVEN = ("torch", "numpy")
@@ -126,7 +126,7 @@ def load() -> None:
         model = make(savepath=None, **tiny).fit(X, y)
         model.score_samples(X[:2], times=1)
     classifier = SequenceClassifier(noise_like=model, **tiny).fit(X, y)
-    model.generate(2, guidance=ClassifierBased(classifier, "box"))
+    model.generate(2, guidance=ClassifierBased(classifier, "box"), forbid="GGTCTC")
 
 
 def check_modules() -> None:
