@@ -267,9 +267,9 @@ class SequencePredictor(PredictorFiles, OfStrings):
 
         Beyond, the predicted width of errors grows to explain them, and a guide would follow that instead of the mean.
         """
-        sample = self.target_.sample_
-        known = np.array([-3.0, 3.0]) if sample is None else (sample - self.target_.mean_) / self.target_.scale_
-        low, high = float(known.min()), float(known.max())
+        span = self.target_.range_
+        known = np.array([-3.0, 3.0]) if span is None else (span[:, 0] - self.target_.mean_) / self.target_.scale_
+        low, high = float(known[0]), float(known[1])
         reach = max(high - low, 1.0)
         within = np.clip(wanted, low - reach, high + reach)
         if (far := np.flatnonzero(within != wanted)).size:
