@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
+from seqdiff.data.letters import shown
 from seqdiff.estimators import SequenceGenerator, parameters
 from seqdiff.estimators.persistence import known_classes
 
@@ -70,7 +71,7 @@ def contestants(
     try:
         given = list(models)
     except TypeError:
-        raise ValueError(f"models={models!r} is no list; give estimators or their names in a list") from None
+        raise ValueError(f"models={shown(models)} is no list; give estimators or their names in a list") from None
     if not given:
         raise ValueError("models is an empty list; give at least one estimator or name, or None for the usual ones")
     made = [(_find(model, i), not isinstance(model, SequenceGenerator)) for i, model in enumerate(given)]
@@ -134,5 +135,5 @@ def _seeds(seeds: Any, model: SequenceGenerator) -> list[int]:
     wanted = [] if isinstance(seeds, (numbers.Number, str)) or seeds is None else list(seeds)
     whole = [isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s >= 0 for s in wanted]
     if not wanted or not all(whole) or len(set(wanted)) < len(wanted):
-        raise ValueError(f"seeds={seeds!r} is not possible; give how many, or a list of different whole numbers")
+        raise ValueError(f"seeds={shown(seeds)} is not possible; give how many, or a list of different whole numbers")
     return [int(s) for s in wanted]

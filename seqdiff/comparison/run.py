@@ -16,6 +16,7 @@ from seqdiff.comparison.contestants import Contestant, contestants
 from seqdiff.comparison.judge import Judge, Result
 from seqdiff.comparison.parts import make_parts
 from seqdiff.comparison.table import NATURAL, caption, make_table, markdown
+from seqdiff.data.letters import shown
 from seqdiff.data.writing import write_sequences
 from seqdiff.estimators import SequenceGenerator
 from seqdiff.estimators.parameters import check_number, check_seed
@@ -127,9 +128,11 @@ def compare(
     seed = check_seed(random_state)
     found = contestants(models, settings, seeds, _reserved())
     if reference is not None and reference not in (names := [c.name for c in found]):
-        raise ValueError(f"reference={reference!r} is none of the models {', '.join(names)}; name one of them")
+        raise ValueError(f"reference={shown(reference)} is none of the models {', '.join(names)}; name one of them")
     if any(c.name == reference and type(c.estimators[0]).bound_ is None for c in found):
-        raise ValueError(f"reference={reference!r} has no likelihood to count bits from; name another model, or none")
+        raise ValueError(
+            f"reference={reference!r} has no likelihood to count bits from; name another model, or none"
+        )
     if alphabet == "auto":  # what a model was told of its letters holds for all
         told = [c.estimators[0].alphabet for c in found]
         alphabet = next((a for a in told if not (isinstance(a, str) and a.lower() == "auto")), "auto")

@@ -19,6 +19,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from seqdiff import runtime
 from seqdiff.data import Forbidden, prepare
+from seqdiff.data.letters import shown
 from seqdiff.estimators.parameters import check_number, check_seed
 from seqdiff.evaluation import copied_fraction, diversity, kmer_size, summary
 
@@ -166,7 +167,7 @@ class Judged:
 
     def __init__(self, judge: Any, natural: list[str] | None, train: list[str] | None, k: int) -> None:
         if judge is not None and not callable(judge):
-            given = repr(judge) if isinstance(judge, (str, numbers.Number)) else f"a {type(judge).__name__}"
+            given = shown(judge) if isinstance(judge, (str, numbers.Number)) else f"a {type(judge).__name__}"
             raise ValueError(
                 f"judge={given} is not a function; give one of a list of sequences that returns as many numbers, such "
                 "as lambda sequences: classifier.predict_proba(sequences)[:, 0]"
@@ -206,21 +207,22 @@ def _checked(guides: Any, gammas: Any, seeds: Any, arguments: dict[str, Any]) ->
     """Return the strengths and the seeds."""
     if not isinstance(guides, Mapping) or not guides or not all(callable(make) for make in guides.values()):
         raise ValueError(
-            f"guides={guides!r} is not possible; give a dict of functions of gamma, such as {{'free': ClassifierFree}}"
+            f"guides={shown(guides)} is not possible; give a dict of functions of gamma, such as "
+            "{'free': ClassifierFree}"
         )
     for name in ("guidance", "random_state", "n"):
         if name in arguments:
             raise ValueError(f"{name} is what sweep itself gives to generate; use guides, seeds and n")
     several = isinstance(gammas, Sequence) and not isinstance(gammas, str) or isinstance(gammas, np.ndarray)
     if not several or not len(gammas):
-        raise ValueError(f"gammas={gammas!r} is not possible; give a list of numbers")
+        raise ValueError(f"gammas={shown(gammas)} is not possible; give a list of numbers")
     for gamma in gammas:
         check_number("gamma", gamma, numbers.Real, -1e9, 1e9)
     if isinstance(seeds, numbers.Integral):
         check_number("seeds", seeds, numbers.Integral, 1, 1e6)
         seeds = range(int(seeds))
-    if isinstance(seeds, str) or not hasattr(seeds, "__len__") or not len(seeds):
-        raise ValueError(f"seeds={seeds!r} is not possible; give a list of whole numbers, or how many")
+    if isinstance(seeds, str) or np.ndim(seeds) == 0 or not len(seeds):
+        raise ValueError(f"seeds={shown(seeds)} is not possible; give a list of whole numbers, or how many")
     return [float(gamma) for gamma in gammas], [check_seed(seed) for seed in seeds]
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from seqdiff.data.alphabet import Alphabet
 from seqdiff.data.alphabets import DNA, PROTEIN, RNA
-from seqdiff.data.letters import NUCLEOTIDE_CODES, base_of, shorten
+from seqdiff.data.letters import NUCLEOTIDE_CODES, base_of, shorten, shown
 from seqdiff.data.records import is_sequence_object
 
 LONGEST_RUN = 10_000
@@ -181,6 +181,6 @@ def _letters_of(symbol: str, word: Any, alphabet: Alphabet) -> tuple[int, ...]:
     except ValueError:
         enzyme = ", the name of a restriction enzyme" if alphabet.name == "dna" else ""
         raise ValueError(
-            f"forbid holds {word!r}, but {symbol!r} is no symbol of the {alphabet.name} alphabet; give its letters"
+            f"forbid holds {shown(word)}, but {symbol!r} is no symbol of the {alphabet.name} alphabet; give its letters"
             f"{enzyme} or a whole number for runs of one letter"
         ) from None

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from seqdiff.data.letters import shown
+
 KEPT = "-"
 """What stands in a picture where nothing is named."""
 
@@ -66,7 +68,8 @@ def parse_positions(given: Any, lengths: np.ndarray, name: str, place: Callable[
 
 
 def _are_strings(given: Any) -> bool:
-    return isinstance(given, (Sequence, np.ndarray)) and len(given) > 0 and all(isinstance(row, str) for row in given)
+    several = isinstance(given, Sequence) or (isinstance(given, np.ndarray) and given.ndim > 0)
+    return several and len(given) > 0 and all(isinstance(row, str) for row in given)
 
 
 def _drawn(rows: list[str], lengths: np.ndarray, name: str, place: Callable[[int], str]) -> np.ndarray:
@@ -76,8 +79,8 @@ def _drawn(rows: list[str], lengths: np.ndarray, name: str, place: Callable[[int
     for i, row in enumerate(rows):
         if len(row) != lengths[i]:
             raise ValueError(
-                f"{name} {row!r} has {len(row)} characters, but {place(i)} has {lengths[i]} letters; give one "
-                f"character for each, {KEPT!r} where it stays"
+                f"{name} {shown(row)} has {len(row)} characters, but {place(i)} has {lengths[i]} letters; give one "
+                f"character for each, {shown(KEPT)} where it stays"
             )
         named[i, : len(row)] = np.array(list(row)) != KEPT
     return named
@@ -86,7 +89,7 @@ def _drawn(rows: list[str], lengths: np.ndarray, name: str, place: Callable[[int
 def _listed(given: Any, lengths: np.ndarray, name: str) -> np.ndarray:
     shape = (len(lengths), int(lengths.max()))
     wanted = (
-        f"booleans of shape ({shape[1]},) or {shape}, positions counted from 0, or a string with {KEPT!r} where "
+        f"booleans of shape ({shape[1]},) or {shape}, positions counted from 0, or a string with {shown(KEPT)} where "
         "letters stay"
     )
     try:
@@ -99,7 +102,7 @@ def _listed(given: Any, lengths: np.ndarray, name: str) -> np.ndarray:
         return np.broadcast_to(array, shape).copy()
     whole = array.ndim == 1 and len(array) > 0
     if not whole or not all(isinstance(i, numbers.Integral) for i in array.tolist()):
-        raise ValueError(f"{name}={given!r} is not possible; give {wanted}")
+        raise ValueError(f"{name}={shown(given)} is not possible; give {wanted}")
     outside = [i for i in array.tolist() if not 0 <= i < shape[1]]
     if outside:
         raise ValueError(

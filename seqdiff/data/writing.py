@@ -42,6 +42,8 @@ def check_output(path: str | os.PathLike[str], alphabet: Any = None) -> Path:
         If the ending is unknown, the folder missing or not writable, the path a folder or a file that must not be
         changed, or the format cannot hold the alphabet's letters.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise ValueError(f"out: got a {type(path).__name__}, expected a file's name; give one such as 'samples.fasta'")
     path = Path(path).expanduser()
     shown = repr(shorten(str(path), 200))
     if path.suffix.lower() not in _ENDINGS:

@@ -11,6 +11,7 @@ from torch import Tensor
 
 from seqdiff import processes
 from seqdiff.data import Dataset
+from seqdiff.data.letters import shown
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.networks import NETWORKS
 
@@ -98,7 +99,7 @@ class Autoregressive(SequenceGenerator):
         if callable(factory) and "causal" not in inspect.signature(factory).parameters:
             known = [name for name, network in NETWORKS.items() if "causal" in inspect.signature(network).parameters]
             raise ValueError(
-                f"network={self.network!r} cannot read from left to right (it takes no 'causal' argument); "
+                f"network={shown(self.network)} cannot read from left to right (it takes no 'causal' argument); "
                 f"give one of {', '.join(map(repr, known))}, or a function that takes it"
             )
         return super()._network_options() | {"heads": self.heads, "causal": True}

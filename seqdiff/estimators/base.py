@@ -181,6 +181,7 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
             After Ctrl-C, with a checkpoint written; what was learned so far can be used.
         """
         parameters.check(self)
+        parameters.check_switch("resume", resume)
         if not (resume and hasattr(self, "fit_seed_")):
             self._draw_seed()
         device = runtime.choose_device(self.device)

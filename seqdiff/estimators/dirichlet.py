@@ -8,6 +8,7 @@ from typing import Any
 
 from sklearn.utils.validation import check_is_fitted
 
+from seqdiff.data.letters import shown
 from seqdiff.estimators import parameters
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.estimators.distilled import DistilledFM
@@ -108,7 +109,7 @@ class DirichletFM(SequenceGenerator):
     def _make_process(self) -> SimplexFlow:
         for name, value, known in (("path", self.path, PATHS), ("solver", self.solver, SOLVERS)):
             if not isinstance(value, str) or value not in known:
-                raise ValueError(f"{name}={value!r} is not known; give one of {', '.join(map(repr, known))}")
+                raise ValueError(f"{name}={shown(value)} is not known; give one of {', '.join(map(repr, known))}")
         parameters.check_number("t_max", self.t_max, numbers.Real, 1e-3, 1e3)
         parameters.check_number("sampling_steps", self.sampling_steps, numbers.Integral, 1, float("inf"))
         parameters.check_number("known_share", self.known_share, numbers.Real, 0, 1)

@@ -17,6 +17,7 @@ from torch import Tensor
 from seqdiff import runtime
 from seqdiff.data import prepare
 from seqdiff.data.labels import as_labels
+from seqdiff.data.letters import shown
 from seqdiff.estimators import parameters
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.estimators.encoding import encode_condition
@@ -197,7 +198,7 @@ class DistilledFM(SequenceGenerator):
         if isinstance(y, Mapping):
             y = as_labels(y)
         if not np.ndim(y) or not len(y):
-            raise ValueError(f"y={y!r} is not possible; give labels to draw from, in an array or list, or None")
+            raise ValueError(f"y={shown(y)} is not possible; give labels to draw from, in an array or list, or None")
         if target.kind == "signal":
             parameters.check_signal(y, longest, longest)
         given = encode_condition(target, y, len(y), longest, device) or {}

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from seqdiff import runtime
-from seqdiff.data.letters import shorten
+from seqdiff.data.letters import shorten, shown
 from seqdiff.estimators import parameters
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.processes.diffusion_lm import DiffusionLM
@@ -128,7 +128,7 @@ class EmbeddingDiffusion(SequenceGenerator):
         for name, known in (("schedule", SCHEDULES), ("loss", LOSSES)):
             value = getattr(self, name)
             if not isinstance(value, str) or value not in known:
-                raise ValueError(f"{name}={value!r} is not known; give one of {', '.join(map(repr, known))}")
+                raise ValueError(f"{name}={shown(value)} is not known; give one of {', '.join(map(repr, known))}")
         return LOSSES[self.loss](
             self._table(),
             SCHEDULES[self.schedule](self.diffusion_steps),
@@ -147,7 +147,7 @@ class EmbeddingDiffusion(SequenceGenerator):
             return even_embeddings(len(letters), dim, generator)
         if isinstance(self.embeddings, str):
             if self.embeddings != "blosum62":
-                raise ValueError(f"embeddings={self.embeddings!r} is not known; give 'blosum62', a table or None")
+                raise ValueError(f"embeddings={shown(self.embeddings)} is not known; give 'blosum62', a table or None")
             if self.alphabet_.name in ("dna", "rna"):  # whose letters are names of amino acids, too
                 raise ValueError(
                     f"embeddings='blosum62' is for proteins, but the alphabet is {self.alphabet_.name}; "
@@ -182,5 +182,5 @@ def checked_table(table: Any, letters: tuple[str, ...], dim: int | None) -> Tens
     for i in range(1, len(array)):
         if (np.abs(array[:i] - array[i]).max(-1) <= 1e-6 * scale).any():
             twin = letters[int(np.abs(array[:i] - array[i]).max(-1).argmin())]
-            raise ValueError(f"embeddings has the same row for {twin!r} and {letters[i]!r}; make them differ")
+            raise ValueError(f"embeddings has the same row for {shown(twin)} and {letters[i]!r}; make them differ")
     return torch.from_numpy(array / max(scale, 1e-300)).float()

@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from seqdiff import runtime
 from seqdiff.data import Forbidden, parse_template
-from seqdiff.data.letters import shorten
+from seqdiff.data.letters import printable, shorten
 from seqdiff.data.writing import check_output, write_sequences
 from seqdiff.estimators import parameters
 from seqdiff.estimators.encoding import encode_condition
@@ -369,7 +369,7 @@ def as_guides(guidance: Any) -> list[Guidance]:
     for guide in guides:
         if not isinstance(guide, Guidance):
             cure = "ClassifierFree(2.0)"
-            given = shorten(str(guide))
+            given = shorten(printable(' '.join(str(guide).split())))
             if isinstance(guide, type) and issubclass(guide, Guidance):
                 given, cure = guide.__name__, f"one that was made, {guide.__name__}(...)"
             elif isinstance(guide, numbers.Real) and not isinstance(guide, bool):

@@ -6,6 +6,7 @@ import numbers
 from functools import partial
 from typing import Any
 
+from seqdiff.data.letters import shown
 from seqdiff.estimators import parameters
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.processes.masked import ConfidentFirst, FirstHitting, MarginFirst, Masked
@@ -91,11 +92,12 @@ class MaskedDiffusion(SequenceGenerator):
 
     def _make_process(self) -> Masked:
         parameters.check_number("remasking", self.remasking, numbers.Real, 0, 1)
-        make: Any = _PROCESSES.get((self.sampler, self.order))
+        chosen = (self.sampler, self.order)
+        make: Any = _PROCESSES.get(chosen) if all(isinstance(name, str) for name in chosen) else None
         if make is None:
             known = "; ".join(f"sampler={sampler!r}, order={order!r}" for sampler, order in _PROCESSES)
             raise ValueError(
-                f"sampler={self.sampler!r} with order={self.order!r} is not possible; give one of: {known}"
+                f"sampler={shown(self.sampler)} with order={shown(self.order)} is not possible; give one of: {known}"
             )
         if make is Masked:
             make = partial(make, remasking=float(self.remasking))

@@ -13,18 +13,18 @@ import numpy as np
 
 from seqdiff import runtime
 from seqdiff.data import Dataset, LengthLaw, class_codes, learn_target
-from seqdiff.data.letters import shorten
+from seqdiff.data.letters import shorten, shown
 from seqdiff.data.target import EMPIRICAL
 
 # name: (type, smallest, largest, whether None is meant to be possible)
 _RULES: dict[str, tuple[type, float, float, bool]] = {
     "length": (numbers.Integral, 1, float("inf"), True),
-    "width": (numbers.Integral, 1, float("inf"), True),
-    "depth": (numbers.Integral, 1, float("inf"), True),
+    "width": (numbers.Integral, 1, 100_000, True),
+    "depth": (numbers.Integral, 1, 10_000, True),
     "dropout": (numbers.Real, 0, 0.999, True),
     "token_dropout": (numbers.Real, 0, 0.999, False),
-    "epochs": (numbers.Integral, 1, float("inf"), False),
-    "batch_size": (numbers.Integral, 1, float("inf"), False),
+    "epochs": (numbers.Integral, 1, 10_000_000, False),
+    "batch_size": (numbers.Integral, 1, 10_000_000, False),
     "lr": (numbers.Real, 1e-12, 1e3, False),
     "lr_decay": (numbers.Real, 1e-12, 1, False),
     "warmup": (numbers.Integral, 0, float("inf"), False),
@@ -35,15 +35,16 @@ _RULES: dict[str, tuple[type, float, float, bool]] = {
     "eval_every": (numbers.Integral, 1, float("inf"), False),
     "check_every": (numbers.Integral, 1, float("inf"), False),
     "label_dropout": (numbers.Real, 0, 1, False),
-    "diffusion_steps": (numbers.Integral, 1, float("inf"), False),
-    "heads": (numbers.Integral, 1, float("inf"), False),
-    "local_heads": (numbers.Integral, 0, float("inf"), False),
-    "local_size": (numbers.Integral, 1, float("inf"), False),
+    "diffusion_steps": (numbers.Integral, 1, 1_000_000, False),
+    "heads": (numbers.Integral, 1, 10_000, False),
+    "local_heads": (numbers.Integral, 0, 10_000, False),
+    "local_size": (numbers.Integral, 1, 1_000_000, False),
 }
 _CHOICES = {
     "lr_schedule": ("exponential", "cosine", "constant"),
     "target": ("auto", "class", "value", "signal"),
     "ambiguous": ("error", "drop"),
+    "precision": ("auto", "float32", "bfloat16"),
 }
 _SWITCHES = ("clamp", "hidden", "learn_embeddings", "logistic", "self_conditioning", "time_conditioning")
 
@@ -57,13 +58,19 @@ def check_values(estimator: Any) -> None:
             check_number(name, value, kind, low, high, none or signature[name].default is None)
         elif name in _CHOICES and not _known(name, value):
             wanted = ", ".join(map(repr, _CHOICES[name]))
-            raise ValueError(f"{name}={value!r} is not known; give one of {wanted}")
-        elif name in _SWITCHES and not isinstance(value, (bool, np.bool_)):
-            raise ValueError(f"{name}={value!r} is not possible; give True or False")
+            raise ValueError(f"{name}={shown(value)} is not known; give one of {wanted}")
+        elif name in _SWITCHES:
+            check_switch(name, value)
     if not isinstance(estimator.random_state, (np.random.RandomState, np.random.Generator)):
         check_seed(estimator.random_state)
     if not isinstance(estimator.verbose, (numbers.Integral, bool, np.bool_)):
-        raise ValueError(f"verbose={estimator.verbose!r} is not possible; give 0 (silent) or 1")
+        raise ValueError(f"verbose={shown(estimator.verbose)} is not possible; give 0 (silent) or 1")
+
+
+def check_switch(name: str, value: Any) -> None:
+    """Raise a ValueError unless the value is True or False."""
+    if not isinstance(value, (bool, np.bool_)):
+        raise ValueError(f"{name}={shown(value)} is not possible; give True or False")
 
 
 def check(estimator: Any) -> None:
@@ -79,9 +86,11 @@ def check(estimator: Any) -> None:
     if name is not None and (
         not isinstance(name, str) or not name or name in (".", "..") or set(name) & set('/\\:*?"<>|')
     ):
-        raise ValueError(f"model_name={name!r} is not a folder's name; give letters, digits, '-' and '_', or None")
+        raise ValueError(f"model_name={shown(name)} is not a folder's name; give letters, digits, '-' and '_', or None")
     if not (estimator.savepath is None or isinstance(estimator.savepath, (str, os.PathLike))):
-        raise ValueError(f"savepath={estimator.savepath!r} is not a path; give a folder's, or None to write nothing")
+        raise ValueError(
+            f"savepath={shown(estimator.savepath)} is no path; give a folder's, or None to write nothing"
+        )
 
 
 def _known(name: str, value: Any) -> bool:
@@ -121,7 +130,7 @@ def check_seed(random_state: Any) -> int:
     whole = isinstance(random_state, numbers.Integral) and not isinstance(random_state, (bool, np.bool_))
     if not whole or not 0 <= random_state < 2**63:
         raise ValueError(
-            f"random_state={shorten(repr(random_state))} is not possible; give a whole number from 0 to 2**63 - 1, "
+            f"random_state={shown(random_state)} is not possible; give a whole number from 0 to 2**63 - 1, "
             "None, a RandomState or a Generator of NumPy's"
         )
     return int(random_state)
@@ -163,10 +172,10 @@ def check_lengths(length: Any, n: int, law: LengthLaw, seed: int, labels: Any = 
         return np.asarray(law.sample(n, runtime.generator_for("cpu", seed, "length"), labels))
     lengths = np.atleast_1d(np.asarray(length))
     if lengths.dtype.kind not in "iu" or lengths.ndim != 1 or len(lengths) not in (1, n):
-        raise ValueError(f"length={length!r} is not possible; give one whole number or an array of {n}")
+        raise ValueError(f"length={shown(length)} is not possible; give one whole number or an array of {n}")
     if not np.isfinite(law.log_prob(lengths)).all():
         known = f"{law.max_length} letters" if law.fixed else f"1 to {law.max_length} letters"
-        raise ValueError(f"length={length!r} is not possible: this model makes sequences of {known}")
+        raise ValueError(f"length={shown(length)} is not possible: this model makes sequences of {known}")
     return np.broadcast_to(lengths.astype(np.int64), (n,)).copy()
 
 

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 
 from seqdiff import runtime
 from seqdiff.data import Dataset, LengthLaw, class_codes, hold_out, prepare
+from seqdiff.data.letters import shown
 from seqdiff.data.target import Target
 from seqdiff.estimators import parameters
 from seqdiff.estimators.encoding import encode_batch
@@ -194,7 +195,9 @@ class SequencePredictor(PredictorFiles, OfStrings):
         if not isinstance(process, Process):
             if isinstance(model, (str, os.PathLike)):
                 path = os.fspath(model)
-                raise ValueError(f"noise_like is {path!r}; give a fitted generator, such as seqdiff.load({path!r})")
+                raise ValueError(
+                    f"noise_like is {shown(path)}; give a fitted generator, such as seqdiff.load({path!r})"
+                )
             unfitted = " that is not fitted" if hasattr(model, "generate") else ", which writes no sequences"
             raise ValueError(f"noise_like is a {type(model).__name__}{unfitted}; give a fitted generator, or None")
         if self.hidden and not isinstance(model.objective_.network, Network):

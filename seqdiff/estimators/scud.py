@@ -10,6 +10,7 @@ from torch import Tensor
 
 from seqdiff import processes
 from seqdiff.data import Dataset
+from seqdiff.data.letters import shown
 from seqdiff.estimators import parameters
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.processes.logistic import Logistic, logistic_start
@@ -106,7 +107,7 @@ class SCUD(SequenceGenerator):
         spec = self.forward
         if isinstance(spec, str) and spec not in ("auto", *FORWARDS):
             known = ", ".join(repr(name) for name in ("auto", *FORWARDS) if name != "absorbing")
-            raise ValueError(f"forward={spec!r} is not known; give one of {known}, or an array of rates")
+            raise ValueError(f"forward={shown(spec)} is not known; give one of {known}, or an array of rates")
         if isinstance(spec, str) and spec == "auto":
             spec = "blosum62" if self.alphabet_.name == "protein" else "uniform"
         forward = make_forward(spec, self.alphabet_.letters)

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqdiff.data.letters import shown
 from seqdiff.guidance.base import Cond, Predict
 from seqdiff.guidance.towards import Towards
 from seqdiff.processes import Autoregressive
@@ -45,7 +46,9 @@ class FUDGE(Towards):
     def __init__(self, classifier: Any, y: Any, gamma: Any = 1.0, top_k: int | None = None) -> None:
         super().__init__(classifier, y, gamma)
         if top_k is not None and (not isinstance(top_k, numbers.Integral) or isinstance(top_k, bool) or top_k < 1):
-            raise ValueError(f"top_k={top_k!r} is not possible; give a whole number of at least 1, or None for all")
+            raise ValueError(
+                f"top_k={shown(top_k)} is not possible; give a whole number of at least 1, or None"
+            )
         self.top_k = top_k
 
     def bind(self, model: Any, n: int, cond: Cond) -> Towards:

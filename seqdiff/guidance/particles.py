@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqdiff.data.letters import shown
 from seqdiff.guidance.base import Guidance
 from seqdiff.runtime import CHUNK, Generators, uniform
 
@@ -45,7 +46,7 @@ class Particles(Guidance):
 def check_particles(particles: Any) -> None:
     """Raise a ValueError unless groups of so many rows fit what draws its noise together."""
     if particles not in [2**i for i in range(1, CHUNK.bit_length())]:
-        raise ValueError(f"particles={particles!r} is not possible; give a power of two from 2 to {CHUNK}")
+        raise ValueError(f"particles={shown(particles)} is not possible; give a power of two from 2 to {CHUNK}")
 
 
 def resampled(log_weight: Tensor, last: bool, generator: Generators) -> tuple[Tensor, Tensor]:

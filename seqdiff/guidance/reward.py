@@ -26,6 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqdiff.data.letters import shown
 from seqdiff.guidance.base import Cond, Guidance
 from seqdiff.guidance.particles import Particles, draw, probabilities, resampled
 from seqdiff.processes import Autoregressive, Process, SimplexFlow
@@ -100,17 +101,17 @@ class Reward(Particles):
     ) -> None:
         self.functions = list(fn) if isinstance(fn, Sequence) else [fn]
         if not self.functions or not all(callable(f) for f in self.functions):
-            raise ValueError(f"fn={fn!r} is not possible; give a function of a list of sequences, or several")
+            raise ValueError(f"fn={shown(fn)} is not possible; give a function of a list of sequences, or several")
         self.weights = [1.0] * len(self.functions) if weights is None else [float(w) for w in weights]
         if len(self.weights) != len(self.functions):
             raise ValueError(f"weights holds {len(self.weights)} numbers for {len(self.functions)} functions")
         if not isinstance(strength, numbers.Real) or isinstance(strength, bool) or not math.isfinite(strength):
-            raise ValueError(f"strength={strength!r} is not possible; give a number")
+            raise ValueError(f"strength={shown(strength)} is not possible; give a number")
         super().__init__(particles)
         if method not in METHODS:
-            raise ValueError(f"method={method!r} is not known; give one of {', '.join(map(repr, METHODS))}")
+            raise ValueError(f"method={shown(method)} is not known; give one of {', '.join(map(repr, METHODS))}")
         if checks is not None and (not isinstance(checks, numbers.Integral) or isinstance(checks, bool) or checks < 1):
-            raise ValueError(f"checks={checks!r} is not possible; give a whole number of at least 1, or None")
+            raise ValueError(f"checks={shown(checks)} is not possible; give a whole number of at least 1, or None")
         self.strength, self.method, self.checks = float(strength), method, checks
         self.counts = {"calls": 0, "sequences": 0}  # shared by all copies
 

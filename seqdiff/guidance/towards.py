@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqdiff.data.letters import shorten
+from seqdiff.data.letters import shorten, shown
 from seqdiff.guidance.base import Cond, Strong
 
 
@@ -100,10 +100,10 @@ def _named(thing: Any) -> str:
 def check_ascent(steps: Any, **sizes: Any) -> None:
     """Raise a ValueError if a number of steps along a gradient, or one of their sizes, is not possible."""
     if not isinstance(steps, numbers.Integral) or isinstance(steps, bool) or steps < 0:
-        raise ValueError(f"steps={steps!r} is not possible; give a whole number of at least 0")
+        raise ValueError(f"steps={shown(steps)} is not possible; give a whole number of at least 0")
     for name, value in sizes.items():
         if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= float(value) < 1e6:
-            raise ValueError(f"{name}={value!r} is not possible; give a number of at least 0")
+            raise ValueError(f"{name}={shown(value)} is not possible; give a number of at least 0")
 
 
 def gradient(log_p: Callable[[Tensor], Tensor], x: Tensor, mask: Tensor) -> Tensor:

@@ -45,15 +45,25 @@ def build_network(name: str | Callable[..., nn.Module], options: dict[str, Any],
     if isinstance(name, str):
         if name not in NETWORKS:
             raise ValueError(
-                f"network={name!r} is not known; give one of {', '.join(map(repr, NETWORKS))}, or a function"
+                f"network={name[:40]!r} is not known; give one of {', '.join(map(repr, NETWORKS))}, or a function"
             )
         factory: Callable[..., nn.Module] = NETWORKS[name]
     elif callable(name):
         factory = name
     else:
-        raise ValueError(f"network={name!r} is neither one of {', '.join(map(repr, NETWORKS))} nor a function")
-    takes = inspect.signature(factory).parameters
-    return factory(**sizes, **{k: v for k, v in options.items() if v is not None and k in takes})
+        known = ", ".join(map(repr, NETWORKS))
+        raise ValueError(f"network is a {type(name).__name__}, but one of {known} or a function is wanted; give one")
+    try:
+        takes = inspect.signature(factory).parameters
+        return factory(**sizes, **{k: v for k, v in options.items() if v is not None and k in takes})
+    except (TypeError, ValueError) as error:
+        if isinstance(name, str):
+            raise
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"network: the function given failed ({reason[:200]}), but it is called with states, letters, length and "
+            "conditions, and what else it takes; make it take them"
+        ) from error
 
 
 __all__ = [
