@@ -55,7 +55,7 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError, TypeError):
-        raise ValueError(f"device={device!r} cannot be used on this machine; give 'auto' or 'cpu'") from None
+        raise ValueError(f"device={str(device)[:40]!r} cannot be used on this machine; give 'auto' or 'cpu'") from None
     return chosen
 
 
