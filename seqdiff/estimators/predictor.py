@@ -272,16 +272,12 @@ class SequencePredictor(PredictorFiles, OfStrings):
         """
         span = self.target_.range_
         known = np.array([-3.0, 3.0]) if span is None else (span[:, 0] - self.target_.mean_) / self.target_.scale_
-        low, high = float(known[0]), float(known[1])
-        reach = max(high - low, 1.0)
+        low, high, reach = float(known[0]), float(known[1]), max(float(known[1] - known[0]), 1.0)
         within = np.clip(wanted, low - reach, high + reach)
         if (far := np.flatnonzero(within != wanted)).size:
             unit = lambda z: float(z * self.target_.scale_[0] + self.target_.mean_[0])  # noqa: E731
-            warnings.warn(
-                f"y={unit(wanted[far[0]]):g} is far from the values learned from, {unit(low):g} to {unit(high):g}; "
-                f"{unit(within[far[0]]):g} is wanted instead",
-                stacklevel=4,
-            )
+            learned = f"the values learned from, {unit(low):g} to {unit(high):g}; {unit(within[far[0]]):g}"
+            warnings.warn(f"y={unit(wanted[far[0]]):g} is far from {learned} is wanted instead", stacklevel=4)
         return within.astype(np.float32)
 
     def log_likelihood(self, x: Tensor, t: Tensor, mask: Tensor, wanted: Tensor) -> Tensor:
