@@ -1,7 +1,7 @@
 """The run folder, the same for every generator.
 
     <savepath>/<model_name>/
-        check/checkpoint.pt      resume state
+        check/checkpoint.pt      resume state; check/checkpoint.previous.pt is the one before, until the run is finished
         check/model.safetensors  what `seqdiff.load` reads
         samples/                 what `generate` wrote
         tb/                      TensorBoard
@@ -13,12 +13,14 @@ Every file is whole at every moment: it is written under a temporary name and re
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
 import pickle
 import shutil
-from collections.abc import Iterator
+import warnings
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +31,7 @@ from seqdiff.runtime import replacing, say
 
 logger = logging.getLogger(__name__)
 
+CHECKPOINT_VERSION = 1
 FREE_TO_CHANGE = {"verbose", "device", "savepath", "model_name", "check_every"}
 """Parameters that may differ when a run is resumed: they do not change what is learned."""
 
@@ -52,6 +55,10 @@ class Run:
         return self.path / "check" / "checkpoint.pt"
 
     @property
+    def previous(self) -> Path:
+        return self.path / "check" / "checkpoint.previous.pt"
+
+    @property
     def model(self) -> Path:
         return self.path / "check" / "model.safetensors"
 
@@ -65,9 +72,10 @@ class Run:
         """Return the contents of args.json, None where there are none or another program wrote them."""
         try:
             args = json.loads((self.path / "args.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, NotADirectoryError, json.JSONDecodeError, UnicodeDecodeError):
+        except (OSError, ValueError, RecursionError, MemoryError):  # a number of 5,000 digits is a ValueError
             return None
-        return args if isinstance(args, dict) and {"estimator", "parameters", "data"} <= args.keys() else None
+        ours = isinstance(args, dict) and {"estimator", "parameters", "data"} <= args.keys()
+        return args if ours and isinstance(args["parameters"], dict) else None
 
     def foreign(self) -> list[str]:
         """Return what a folder without our args.json holds that seqdiff did not put there."""
@@ -142,18 +150,52 @@ class Run:
         args = self.read_args()
         if args is not None:
             self.write_args({**args, "status": status})
+        if status == "finished":
+            self.previous.unlink(missing_ok=True)
 
     def save_checkpoint(self, state: dict[str, Any]) -> None:
+        """Write a checkpoint; until the run is finished the one before stays beside it, which doubles the disk use."""
         with replacing(self.checkpoint) as name:
             torch.save(state, name)
+            seal(name)
+            if self.checkpoint.is_file():
+                self.previous.unlink(missing_ok=True)
+                try:
+                    os.link(self.checkpoint, self.previous)  # a second name of the file that is about to be replaced
+                except OSError:  # a file system without such names
+                    with replacing(self.previous) as copied:
+                        shutil.copyfile(self.checkpoint, copied)
 
-    def load_checkpoint(self, device: torch.device) -> dict[str, Any]:
-        try:
-            return torch.load(self.checkpoint, map_location=device, weights_only=True)
-        except Exception:  # a damaged file can fail in any way
-            raise ValueError(
-                f"{self.checkpoint} cannot be read; delete {self.path} to start again, or choose another model_name"
-            ) from None
+    def load_checkpoint(self, device: torch.device, accept: Callable[[dict[str, Any]], None]) -> None:
+        """Give the last checkpoint to a function, which raises a ValueError if it cannot be gone on from.
+
+        Where it is damaged, the one before takes its place, with a warning.
+
+        Raises
+        ------
+        ValueError
+            If no checkpoint can be read, or a newer seqdiff wrote it.
+        """
+        reasons = []
+        for path in (self.checkpoint, self.previous):
+            try:
+                accept(read_checkpoint(path, device))
+            except NewerFormat:
+                raise
+            except Exception as error:  # a damaged file can fail in any way
+                reasons.append(str(error).partition("\n")[0] or type(error).__name__)
+                continue
+            if path == self.previous:
+                warnings.warn(
+                    f"{self.checkpoint} cannot be read ({reasons[0]}); going on from the checkpoint before it",
+                    stacklevel=2,
+                )
+                os.replace(self.previous, self.checkpoint)
+            return
+        raise ValueError(
+            f"{self.checkpoint} cannot be read ({reasons[0]}); delete {self.path} to start again, or choose another "
+            "model_name"
+        ) from None
 
     def write_metrics(self, part: str, history: dict[str, list[Any]]) -> None:
         """Write a dict of equally long lists as a pickle and as a tab-separated table."""
@@ -172,6 +214,52 @@ class Run:
             self._writer = SummaryWriter(str(self.path / "tb"), purge_step=purge)
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
+
+
+class NewerFormat(ValueError):
+    """Says that a newer seqdiff wrote a file."""
+
+
+SEAL = b"seqdiff blake2b "
+DIGITS = 32  # of the checksum
+
+
+def seal(path: Path) -> None:
+    """Put a checksum of all that stands before it at the end of a zip file, as its comment."""
+    content = bytearray(path.read_bytes())
+    if content[-22:-18] != b"PK\5\6":
+        return
+    content[-2:] = (len(SEAL) + DIGITS).to_bytes(2, "little")
+    content += SEAL
+    with open(path, "r+b") as file:
+        file.seek(len(content) - len(SEAL) - 2)
+        file.write(content[-len(SEAL) - 2 :] + _checksum(content))
+
+
+def _checksum(content: bytes | bytearray | memoryview) -> bytes:
+    return hashlib.blake2b(content, digest_size=DIGITS // 2).hexdigest().encode()
+
+
+def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
+    """Return what a checkpoint holds; older ones have no checksum.
+
+    Raises
+    ------
+    ValueError
+        If its checksum is not that of its bytes, or it is of a newer format; torch's errors if it is no checkpoint.
+    """
+    content = path.read_bytes()
+    if content[-22:-18] != b"PK\5\6" or content[-2:] != b"\0\0":
+        whole = memoryview(content)[:-DIGITS]
+        if not bytes(whole[-len(SEAL) :]) == SEAL or content[-DIGITS:] != _checksum(whole):
+            raise ValueError("it is damaged: its checksum is not that of its bytes")
+    state = torch.load(path, map_location=device, weights_only=True)
+    version = state.get("format_version") if isinstance(state, dict) else None
+    if not isinstance(version, int) or isinstance(version, bool):
+        raise ValueError("it is not a checkpoint that seqdiff wrote")
+    if version > CHECKPOINT_VERSION:
+        raise NewerFormat(f"{path} was written by a newer seqdiff; upgrade with pip install -U seqdiff")
+    return state
 
 
 def _is_temporary(path: Path) -> bool:
@@ -216,7 +304,7 @@ def open_run(
     ValueError
         If the folder holds something that would be lost or cannot be gone on with.
     """
-    root = Path(savepath)
+    root = Path(os.path.expanduser(savepath))
     if root.exists() and not root.is_dir():
         raise ValueError(
             f"savepath={str(savepath)!r} is a file, but a folder for the runs is wanted; give another name"
@@ -279,7 +367,7 @@ def _take(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, bool]:
 
 def _take_locked(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, bool]:
     old = run.read_args()
-    if old is None or not (run.finished or run.checkpoint.is_file()):
+    if old is None or not (run.finished or run.checkpoint.is_file() or run.previous.is_file()):
         run.start(args)
         return run, False
     if not resume:
@@ -299,7 +387,7 @@ def _take_locked(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, boo
             f"{run.path} cannot be resumed: its run learned from other data; give the same sequences, labels and "
             "validation, or choose another model_name"
         )
-    if not run.checkpoint.is_file():
+    if not (run.checkpoint.is_file() or run.previous.is_file()):
         gone = run.checkpoint.name
         raise ValueError(f"{run.path} holds a finished run whose {gone} is gone; choose another model_name")
     run.sweep()

@@ -228,7 +228,7 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
             trainer = Trainer(self.objective_, train, valid, self._settings(len(train)), run, save_model)
             self.history_, self.evaluations_ = trainer.history, trainer.evaluations
             if checkpoint and run is not None:
-                trainer.load_state_dict(run.load_checkpoint(device))
+                run.load_checkpoint(device, trainer.load_state_dict)
                 self.history_, self.evaluations_ = trainer.history, trainer.evaluations
             self._tell(notes, train, valid, run, trainer)
             self._train(trainer, objective)

@@ -5,12 +5,16 @@ Nothing in a file is run or imported: the class is looked up among seqdiff's own
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as to_bytes
 from torch import Tensor
@@ -97,7 +101,70 @@ def write_file(path: Path, header: dict[str, Any], state: dict[str, Tensor]) -> 
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
     with runtime.replacing(path) as name:
         # not save_file, whose files nobody else may read
-        name.write_bytes(to_bytes(tensors, metadata={"seqdiff": json.dumps(header)}))
+        text = json.dumps(header)
+        name.write_bytes(to_bytes(tensors, metadata={"seqdiff": text, "checksum": _checksum(text, tensors)}))
+
+
+def _checksum(text: str, tensors: dict[str, Tensor]) -> str:
+    digest = hashlib.blake2b(text.encode(), digest_size=16)
+    for name, tensor in sorted(tensors.items()):
+        digest.update(repr((name, tensor.dtype, tuple(tensor.shape))).encode())
+        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Return the tensors of a model file; older files have no checksum.
+
+    Raises
+    ------
+    ValueError
+        If the checksum is not that of header and tensors.
+    """
+    with safe_open(path, framework="pt") as file:
+        metadata = file.metadata() or {}
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
+    found = metadata.get("checksum")
+    strange = metadata.keys() - {"seqdiff", "checksum", "format"}  # a damaged key must not pass for an older file
+    if strange or (found is not None and found != _checksum(metadata["seqdiff"], tensors)):
+        cure = "give another copy of it"
+        if path.parent.name == "check":
+            cure += ", or fit again with resume=True, which writes it anew from the run's checkpoint"
+        raise ValueError(f"{path} is damaged: its checksum is not that of its contents; {cure}")
+    return tensors
+
+
+@contextlib.contextmanager
+def malformed(path: Any) -> Iterator[None]:
+    """Turn whatever a header that nobody wrote so leads to into one sentence."""
+    try:
+        yield
+    except ValueError as error:
+        if str(path) in str(error):
+            raise
+        raise ValueError(f"{path} is not as seqdiff writes it: {' '.join(str(error).split())}") from error
+    except Exception as error:
+        reason = " ".join(str(error).split())[:200]
+        raise ValueError(
+            f"{path} is not as seqdiff writes it ({type(error).__name__}: {reason}); give another copy of the file"
+        ) from error
+
+
+def check_sizes(path: Any, settings: dict[str, Any], tensors: dict[str, Tensor]) -> None:
+    """Raise a ValueError for a size that no tensor of the file has, before memory is asked for."""
+    if not isinstance(settings.get("network"), str):
+        return
+    largest = max((size for tensor in tensors.values() for size in tensor.shape), default=1)
+    largest = max(largest, 1024)  # no danger to the memory; that it does not fit is told later
+    limits = {"width": largest, "heads": largest, "local_heads": largest, "depth": max(256, len(tensors)),
+              "diffusion_steps": max(largest, 10_000), "local_size": 1_000_000}  # fmt: skip
+    for name, limit in limits.items():
+        value = settings.get(name)
+        if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= limit):
+            raise ValueError(
+                f"{path} is not as seqdiff writes it: {name}: got {value!r}, expected a whole number up to {limit}, as "
+                "its tensors are no larger; give another copy of the file"
+            )
 
 
 def known_classes() -> dict[str, type[SequenceGenerator]]:
@@ -150,7 +217,7 @@ def any_header(
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads((file.metadata() or {}).get("seqdiff", "null"))
-    except (SafetensorError, OSError, json.JSONDecodeError):
+    except (SafetensorError, OSError, ValueError, RecursionError, MemoryError):
         header = None
     if isinstance(header, dict) and isinstance(version := header.get("format_version"), int):
         if version > FORMAT_VERSION:
@@ -177,32 +244,39 @@ def read(path: str | os.PathLike[str], *, device: str = "auto", network: Any = N
         If the file is not a model of seqdiff's, or names a class that is not imported.
     """
     path, header = read_header(path)
-    classes = known_classes()
-    if header["class"] not in classes:
-        known = ", ".join(sorted(classes))
-        raise ValueError(f"{path} holds a {header['class']}, which is not among {known}; import its module first")
-    settings = {name: unplain(value) for name, value in header["parameters"].items()}
-    if unknown := settings.keys() - classes[header["class"]]().get_params(deep=False).keys():
-        names = ", ".join(sorted(unknown))
-        raise ValueError(f"{path} has parameters that this {header['class']} does not know ({names}); upgrade seqdiff")
-    if settings.get("network") == CALLABLE:
-        if network is None:
-            raise ValueError(f"{path} was trained with a network of your own; give it again: load(path, network=...)")
-        settings["network"] = network
-    model = classes[header["class"]](**settings)
-    model.alphabet_ = Alphabet.from_dict(header["alphabet"])
-    model.length_law_ = LengthLaw.from_dict(header["length_law"])
-    model.target_ = None if header["target"] is None else target_from_dict(header["target"])
-    model.n_train_, model.unlabelled_ = header["n_train"], bool(header.get("unlabelled", True))
-    run = path.parent.parent
-    model.run_dir_ = str(run) if path.parent.name == "check" and (run / "args.json").is_file() else None
-    objective = model._build()
-    with safe_open(path, framework="pt") as file:
-        state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-    try:
-        objective.load_state_dict(state)
-    except RuntimeError as error:
-        raise ValueError(f"{path} does not fit the network it names: {str(error).splitlines()[-1].strip()}") from None
+    state = read_tensors(path)
+    with malformed(path):
+        classes = known_classes()
+        if header["class"] not in classes:
+            known = ", ".join(sorted(classes))
+            raise ValueError(f"{path} holds a {header['class']}, which is not among {known}; import its module first")
+        settings = {name: unplain(value) for name, value in header["parameters"].items()}
+        if unknown := settings.keys() - classes[header["class"]]().get_params(deep=False).keys():
+            names = ", ".join(sorted(unknown))
+            raise ValueError(
+                f"{path} has parameters that this {header['class']} does not know ({names}); upgrade seqdiff"
+            )
+        if settings.get("network") == CALLABLE:
+            if network is None:
+                raise ValueError(
+                    f"{path} was trained with a network of your own; give it again: load(path, network=...)"
+                )
+            settings["network"] = network
+        check_sizes(path, settings, state)
+        model = classes[header["class"]](**settings)
+        model.alphabet_ = Alphabet.from_dict(header["alphabet"])
+        model.length_law_ = LengthLaw.from_dict(header["length_law"])
+        model.target_ = None if header["target"] is None else target_from_dict(header["target"])
+        model.n_train_, model.unlabelled_ = header["n_train"], bool(header.get("unlabelled", True))
+        run = path.parent.parent
+        model.run_dir_ = str(run) if path.parent.name == "check" and (run / "args.json").is_file() else None
+        objective = model._build()
+        try:
+            objective.load_state_dict(state)
+        except RuntimeError as error:
+            raise ValueError(
+                f"{path} does not fit the network it names: {str(error).splitlines()[-1].strip()}"
+            ) from None
     place = runtime.choose_device(device)
     model.objective_ = runtime.place(objective, place).requires_grad_(False).eval()
     return model

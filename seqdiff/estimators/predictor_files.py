@@ -13,7 +13,6 @@ import os
 from typing import Any
 
 import torch
-from safetensors import safe_open
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
@@ -91,26 +90,29 @@ class PredictorFiles:
         given, (path, header) = path, persistence.any_header(path, f"a file that {cls.__name__}.save wrote")
         if "noise" not in header:
             raise ValueError(f"{given} holds a {header['class']}, not a {cls.__name__}; read it with seqdiff.load")
-        known = persistence.subclasses(PredictorFiles)
-        if header["class"] not in known:
-            raise ValueError(f"{given} holds a {header['class']}, which is not imported; import its module first")
-        if not issubclass(known[header["class"]], cls):
-            raise ValueError(f"{given} holds a {header['class']}, not a {cls.__name__}; call {header['class']}.load")
-        settings = {name: persistence.unplain(value) for name, value in header["parameters"].items()}
-        if unknown := settings.keys() - known[header["class"]]().get_params(deep=False).keys():
-            names = ", ".join(sorted(unknown))
-            raise ValueError(f"{given} has parameters that are not known ({names}); upgrade seqdiff")
-        if settings.get("network") == persistence.CALLABLE:
-            if network is None:
-                raise ValueError(f"{given} has a network of your own; give it again: load(path, network=...)")
-            settings["network"] = network
-        model = known[header["class"]](**settings, noise_like=noise_like)
-        model.alphabet_ = Alphabet.from_dict(header["alphabet"])
-        model.length_law_ = LengthLaw.from_dict(header["length_law"])
-        model.target_ = target_from_dict(header["target"])
-        with safe_open(path, framework="pt") as file:
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
-        model._fill(given, header, tensors, device)
+        tensors = persistence.read_tensors(path)
+        with persistence.malformed(given):
+            known = persistence.subclasses(PredictorFiles)
+            if header["class"] not in known:
+                raise ValueError(f"{given} holds a {header['class']}, which is not imported; import its module first")
+            if not issubclass(known[header["class"]], cls):
+                raise ValueError(
+                    f"{given} holds a {header['class']}, not a {cls.__name__}; call {header['class']}.load"
+                )
+            settings = {name: persistence.unplain(value) for name, value in header["parameters"].items()}
+            if unknown := settings.keys() - known[header["class"]]().get_params(deep=False).keys():
+                names = ", ".join(sorted(unknown))
+                raise ValueError(f"{given} has parameters that are not known ({names}); upgrade seqdiff")
+            if settings.get("network") == persistence.CALLABLE:
+                if network is None:
+                    raise ValueError(f"{given} has a network of your own; give it again: load(path, network=...)")
+                settings["network"] = network
+            persistence.check_sizes(given, settings, tensors)
+            model = known[header["class"]](**settings, noise_like=noise_like)
+            model.alphabet_ = Alphabet.from_dict(header["alphabet"])
+            model.length_law_ = LengthLaw.from_dict(header["length_law"])
+            model.target_ = target_from_dict(header["target"])
+            model._fill(given, header, tensors, device)
         return model
 
     def _fill(self, path: Any, header: dict[str, Any], tensors: dict[str, Tensor], device: str) -> None:

@@ -23,6 +23,7 @@ from seqdiff.runs import Run
 from seqdiff.training.batches import Parts, at_most, call_cost, epoch_batches, validation_batches
 from seqdiff.training.ema import MovingAverage
 from seqdiff.training.objective import Batch, Objective, drop_labels
+from seqdiff.training.states import check_state
 
 logger = logging.getLogger(__name__)
 
@@ -162,7 +163,8 @@ class Trainer:
         return within % self.settings.update_freq != 0
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict`."""
+        """Go on from `state_dict`; a ValueError says what of it is not as it was written, and nothing is taken then."""
+        check_state(state, self)
         self.objective.load_state_dict(state["objective"])
         self.ema.module.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
