@@ -182,7 +182,8 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
         """
         parameters.check(self)
         parameters.check_switch("resume", resume)
-        if not (resume and hasattr(self, "fit_seed_")):
+        drawn = not isinstance(self.random_state, numbers.Integral)  # a seed that was given is compared with the run's
+        if not (resume and drawn and hasattr(self, "fit_seed_")):
             self._draw_seed()
         device = runtime.choose_device(self.device)
         runtime.autocast(device, self.precision)
