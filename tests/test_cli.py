@@ -30,7 +30,8 @@ from seqdiff.data import read_records
 from seqdiff.evaluation import bits_per_letter
 
 REPOSITORY = Path(__file__).resolve().parents[1]
-TINY = "--network conv --width 8 --depth 1 --epochs 2 --batch-size 64 --lr 2e-3 --diffusion-steps 10"
+TINY = "--model multinomial --network conv --width 8 --depth 1 --epochs 2 --batch-size 64 --lr 2e-3"
+TINY += " --diffusion-steps 10"
 
 
 def run(line: str) -> Result:
@@ -415,12 +416,12 @@ def test_values_reach_the_estimator(here: Path, monkeypatch: pytest.MonkeyPatch)
     given = dict(length=7, lr=1e-3, patience=None, savepath=None, random_state=4, model_name="new")
     extra = dict(X=Path("p.csv"), y=["strength", "group"], validation=0.25, resume=True)
     assert seen == {**MultinomialDiffusion().get_params(), **given, **extra}
-    fails("fit p.csv --y label --validation p.csv")
+    fails("fit p.csv --y label --validation p.csv --model multinomial")
     sequences, labels = seen["validation"]
     assert len(sequences) == 120 and set(labels) == {"weak", "strong"} and seen["y"] == "label"
-    fails("fit p.txt --validation p.txt")
+    fails("fit p.txt --validation p.txt --model multinomial")
     assert seen["validation"] == Path("p.txt") and seen["y"] is None and seen["resume"] is False
-    fails("fit p.txt --validation none")
+    fails("fit p.txt --validation none --model multinomial")
     assert seen["validation"] is None
 
 

@@ -141,6 +141,6 @@ def main(traceback: bool) -> None:
       seqdiff demo
     With your own sequences (one a line, FASTA, or a table):
       seqdiff info promoters.fasta
-      seqdiff fit promoters.fasta --network conv --lr 2e-3 --batch-size 128 --epochs 20
-      seqdiff generate runs/MultinomialDiffusion 1000 --out samples.fasta
+      seqdiff fit promoters.fasta
+      seqdiff generate runs/Autoregressive 1000 --out samples.fasta
     """

@@ -18,7 +18,7 @@ from seqdiff.demo import screen
 from seqdiff.demo.folder import claim
 from seqdiff.demo.plan import Plan
 from seqdiff.demo.screen import Report
-from seqdiff.estimators import MultinomialDiffusion
+from seqdiff.estimators import Autoregressive
 from seqdiff.estimators.parameters import check_number
 from seqdiff.evaluation import MarkovChain, PositionWeightMatrix, compare_table, plot_logo, summary
 from seqdiff.runtime import replacing
@@ -89,9 +89,9 @@ def run_demo(
         echo(f"Note: {note}.")
 
     name = claim(Path(savepath))
-    model = MultinomialDiffusion(
-        network="conv", width=plan.width, depth=plan.depth, alphabet=everything.alphabet,
-        epochs=plan.epochs(len(fit)), batch_size=plan.batch_size, lr=2e-3, lr_schedule="cosine",
+    model = Autoregressive(
+        width=plan.width, depth=plan.depth, alphabet=everything.alphabet,
+        epochs=plan.epochs(len(fit)), batch_size=plan.batch_size,
         warmup=min(50, plan.updates // 5), eval_every=max(1, plan.epochs(len(fit)) // 8), check_every=5,
         savepath=savepath, model_name=name, verbose=verbose,
     )  # fmt: skip
@@ -119,8 +119,15 @@ def run_demo(
         echo(line)
     if n is None and len(new) < 1000 and not quick:
         echo(f"Your sequences are long: {len(new)} were written instead of 1,000; seqdiff generate writes more.")
-    for line in screen.next_steps(report, data, time.monotonic() - started):
+    dropped = any("left out" in note for note in everything.notes)
+    settings = {
+        "--alphabet": None if alphabet == "auto" else str(alphabet),
+        "--sequence-column": sequence_column,
+        "--ambiguous": "drop" if dropped else None,
+    }
+    for line in screen.next_steps(report, data, time.monotonic() - started, settings):
         echo(line)
+    echo(screen.verdict(report, simulated))
     return report
 
 
@@ -163,7 +170,7 @@ def _hold_out(data: Dataset, plan: Plan) -> tuple[Dataset, Dataset, Dataset, lis
 
 
 def _score(
-    model: MultinomialDiffusion, known: list[str], test: Dataset, plan: Plan, simulated: bool
+    model: Autoregressive, known: list[str], test: Dataset, plan: Plan, simulated: bool
 ) -> tuple[int, pd.DataFrame | None, float]:
     """Return how many sequences were scored, the table of models, and the model's own Monte Carlo error."""
     log_length = model.length_law_.log_prob(test.lengths)
@@ -192,15 +199,11 @@ def _kmer(alphabet: Any, natural: Sequence[str], new: Sequence[str]) -> int:
 
 
 def _draw(natural: Sequence[str], new: Sequence[str], given: str, path: Path) -> None:
-    from matplotlib.figure import Figure
-
     columns = 200  # more letters than that are not legible
-    figure = Figure(figsize=(9, 4.4), dpi=150, layout="constrained")
-    axes = figure.subplots(2, 1)
-    for ax, name, sequences in zip(axes, (given, "new"), (natural, new), strict=True):
-        plot_logo([s[:columns] for s in sequences], ax=ax, title=f"{name} ({len(sequences):,} sequences)")
-    highest = max(ax.get_ylim()[1] for ax in axes)
-    for ax in axes:
-        ax.set_ylim(0, highest)
+    groups = {
+        f"{name} ({len(sequences):,} sequences)": [s[:columns] for s in sequences]
+        for name, sequences in ((given, natural), ("new", new))
+    }
+    figure: Any = plot_logo(groups).figure
     with replacing(path) as temporary:
-        figure.savefig(temporary, format="png")
+        figure.savefig(temporary, format="png", dpi=150)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import shlex
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 JUDGED = 50  # held-out sequences below which the figures say little
+RESEMBLES = 1.6  # ratio of divergences up to which new sequences count as like the given ones
 COLUMNS = 72  # of a logo in a terminal
 COLOURS = {"A": "green", "C": "blue", "G": "yellow", "T": "red", "U": "red"}
 
@@ -145,7 +147,8 @@ def figures(report: Report, simulated: bool, letter: str) -> list[str]:
     for name, row in report.bits.iterrows():
         text = f"  {name:<24}{row['bits']:8.4f}"
         if name == "the model":
-            text = click.style(text, bold=True) + f"   at most: a bound, known to +- {report.monte_carlo:.4f}"
+            noise = report.monte_carlo
+            text = click.style(text, bold=True) + (f"   at most: a bound, known to +- {noise:.4f}" if noise else "")
         elif np.isfinite(row["above_error"]):
             side = "above" if row["above"] >= 0 else "below"
             text += f"   {abs(row['above']):.4f} +- {row['above_error']:.4f} {side} the model"
@@ -191,13 +194,45 @@ def quality(samples: dict[str, float], k: int, nucleotides: bool, given: str) ->
     return lines
 
 
-def next_steps(report: Report, data: Any, seconds: float) -> list[str]:
-    source = data if isinstance(data, (str, os.PathLike)) else "my_sequences.fasta"
+def next_steps(report: Report, data: Any, seconds: float, settings: Mapping[str, str | None]) -> list[str]:
+    """Return commands that go on from a demo, to be typed as they stand; settings are those that `fit` needs too."""
+    own = isinstance(data, (str, os.PathLike))
+    source = shlex.quote(os.fspath(data)) if own else "my_sequences.fasta"
+    given = "".join(f" {name} {shlex.quote(value)}" for name, value in settings.items() if value is not None)
     return [
         "",
         f"Done in {seconds / 60:.1f} minutes. The new sequences: {report.sequences}; their logo: {report.logo}",
         "What next:",
-        f"  seqdiff generate {report.run_dir} 5000 --out more.fasta   writes more",
+        f"  seqdiff generate {shlex.quote(str(report.run_dir))} 5000 --out more.fasta   writes more",
         *(["  seqdiff demo --data my_sequences.fasta   does the same with your own sequences"] if data is None else []),
-        f"  seqdiff fit {source} --network conv --lr 2e-3 --batch-size 128 --epochs 30   learns them thoroughly",
+        f"  seqdiff fit {source}{given}   trains on {'all of them' if own else 'your own'}, as long as it pays",
     ]
+
+
+def verdict(report: Report, simulated: bool) -> str:
+    """Return what a biologist should conclude, in one sentence."""
+    samples = report.samples
+    bits = None if report.bits is None else report.bits["bits"].drop("the truth", errors="ignore")
+    if bits is None or report.held_out < JUDGED or samples["n"] < JUDGED:
+        found = "there are too few sequences to tell whether the new ones are any good"
+    elif samples["copied"] > 0.05:
+        found = (
+            f"{100 * samples['copied']:.0f}% of the new sequences are copies of the given ones, so the model has"
+            " memorised rather than learned: give more sequences"
+        )
+    elif bits["the model"] >= bits.drop("the model").min():
+        found = (
+            "the model knows no more than simple letter statistics, so do not use the new sequences yet: give more"
+            " sequences or train longer"
+        )
+    elif samples["kmer_js_ratio"] > RESEMBLES:
+        found = (
+            "the model has learned more than simple letter statistics, but the new sequences can still be told from the"
+            f" {'simulated' if simulated else 'given'} ones: train longer before you choose any for the bench"
+        )
+    else:
+        found = (
+            f"the new sequences resemble the {'simulated' if simulated else 'given'} ones without copying them: good"
+            " candidates to choose from for the bench, where only an experiment shows whether they work"
+        )
+    return click.style("Verdict:", bold=True) + f" {found}."

@@ -37,6 +37,7 @@ logger = logging.getLogger(__name__)
 # Where epochs are not given: a handful of sequences is learned by heart long before the first number is reached; there
 # is more to learn from more than the second, but not in proportion.
 MOST_EPOCHS, MANY = 400, 10_000
+FEW = 5  # sequences that a network can do nothing with but memorise
 
 
 class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
@@ -369,6 +370,9 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
         for note in notes:
             runtime.say(logger, note, self.verbose)
         held = "" if valid is None else f", {len(valid):,} held out for validation"
+        if len(train) <= FEW:
+            few = f"X: got {len(train)} sequence{'s' * (len(train) != 1)} to learn from, which can only be memorised"
+            runtime.say(logger, f"{few}; give at least hundreds for new sequences of the same kind", self.verbose)
         where = "nowhere" if run is None else str(run.path)
         size = sum(p.numel() for p in self.objective_.parameters())
         runtime.say(

@@ -42,6 +42,7 @@ class ScoringMixin:
     length_law_: Any
     target_: Any
     precision: str
+    verbose: int
     sequence_column: str | None
     _check_known: Any
 
@@ -124,7 +125,8 @@ class ScoringMixin:
         exact = self.objective_.process.bound == "exact"
         order = np.argsort(data.lengths, kind="stable") if exact else np.arange(len(data))
         bounds, variances = np.empty(len(data)), np.empty(len(data))
-        with runtime.autocast(device, self.precision, exact=True):
+        bar = runtime.progress(len(data), "sequence", self.verbose if len(data) > rows else 0)
+        with bar, runtime.autocast(device, self.precision, exact=True):
             for first in range(0, len(data), rows):
                 here = order[first : first + rows]
                 width = crop_width(int(data.lengths[here[-1]]), self.length_law_.max_length) if exact else None
@@ -139,6 +141,7 @@ class ScoringMixin:
                 else:
                     bound, variance = self.objective_.bound(part, times, streams())
                 bounds[here], variances[here] = bound.cpu().numpy(), variance.cpu().numpy()
+                bar.update(len(here))
         return bounds, variances
 
     @available_if(_has_bound)

@@ -101,25 +101,29 @@ def information(sequences: Sequence[str]) -> pd.DataFrame:
     return frequencies.mul(bits, axis=0)
 
 
-def plot_logo(sequences: Sequence[str], ax: Axes | None = None, title: str | None = None) -> Axes:
+def plot_logo(
+    sequences: Sequence[str] | Mapping[str, Sequence[str]], ax: Axes | None = None, title: str | None = None
+) -> Axes:
     """Draw the information content logo of sequences aligned at their first letter.
 
     Parameters
     ----------
-    sequences : sequence of str
-        Of one or of several lengths.
+    sequences : sequence of str, or mapping of str to sequence of str
+        Of one or of several lengths. A mapping of names to sets, `{"natural": ..., "generated": ...}`, is drawn as one
+        logo below the other, all to one scale.
     ax : Axes, optional
-        Where to draw. Default: a new Figure.
+        Where to draw one logo. Default: a new Figure.
     title : str, optional
 
     Returns
     -------
     Axes
+        The lowest of several.
 
     Raises
     ------
     ValueError
-        If there are no letters.
+        If there are no letters, or several logos shall be drawn into one Axes.
 
     Examples
     --------
@@ -129,6 +133,8 @@ def plot_logo(sequences: Sequence[str], ax: Axes | None = None, title: str | Non
     """
     import logomaker
 
+    if isinstance(sequences, Mapping):
+        return _several_logos(sequences, ax, title)
     heights = information(sequences)
     length = len(heights)
     ax = _axes(ax, min(max(0.18 * length, 4), 14), 2.2)
@@ -142,6 +148,25 @@ def plot_logo(sequences: Sequence[str], ax: Axes | None = None, title: str | Non
     if title:
         ax.set_title(as_written(title))
     return ax
+
+
+def _several_logos(groups: Mapping[str, Sequence[str]], ax: Axes | None, title: str | None) -> Axes:
+    from matplotlib.figure import Figure
+
+    if ax is not None or not groups:
+        raise ValueError(f"sequences: got {len(groups)} sets, expected at least one, and no ax beside several; omit ax")
+    longest = max(len(sequence) for sequences in groups.values() for sequence in sequences)
+    size = (min(max(0.18 * longest, 4), 14), 2.2 * len(groups))
+    figure = Figure(figsize=size, layout="constrained")
+    axes = figure.subplots(len(groups), 1, squeeze=False)[:, 0]
+    for below, (name, sequences) in zip(axes, groups.items(), strict=True):
+        plot_logo(sequences, ax=below, title=name)
+    highest = max(below.get_ylim()[1] for below in axes)
+    for below in axes:
+        below.set_ylim(0, highest)
+    if title:
+        figure.suptitle(as_written(title))
+    return axes[-1]
 
 
 def plot_gc(groups: Mapping[str, Sequence[str]], ax: Axes | None = None, title: str | None = None) -> Axes:

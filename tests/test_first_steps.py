@@ -1,0 +1,161 @@
+"""What a new user meets first: defaults that serve, commands that can be typed, a verdict, a README that works."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import pandas as pd
+import pytest
+from click.testing import CliRunner
+
+from seqdiff import Autoregressive, runtime
+from seqdiff.cli import main
+from seqdiff.cli.options import DEFAULT_MODEL, find_model
+from seqdiff.demo import Report
+from seqdiff.demo.screen import next_steps, verdict
+from seqdiff.evaluation import plot_logo
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
+SMALL: Any = {"width": 8, "depth": 1, "epochs": 1, "savepath": None}
+
+
+# ------------------------------------------------------------------------------------------------------------- defaults
+
+
+def test_the_default_model_is_the_best_of_the_readme() -> None:
+    """`seqdiff fit FILE` trains what the README's table recommends, with a small network."""
+    rows = re.findall(r"^\| `(\w+)\(\)` \| ([\d.]+)", README, re.M)
+    best = min(rows, key=lambda row: float(row[1]))[0]
+    model = find_model(DEFAULT_MODEL)
+    assert model.__name__ == best
+    assert model().network == "conv" and model().epochs is None
+
+
+@pytest.mark.parametrize(("n", "said"), [(1, True), (5, True), (8, False)])
+def test_so_few_can_only_be_memorised(n: int, said: bool, capsys: pytest.CaptureFixture[str]) -> None:
+    """A fit to a handful of sequences says what it is worth."""
+    x = ["".join(row) for row in np.random.default_rng(0).choice(list("ACGT"), (n, 12))]
+    Autoregressive(**SMALL).fit(x, validation=None)
+    assert ("memorised" in capsys.readouterr().err) == said
+
+
+def test_scoring_shows_progress(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Many sequences are scored under a bar, few without one."""
+    x = ["".join(row) for row in np.random.default_rng(0).choice(list("ACGT"), (40, 12))]
+    Path("x.txt").write_text("\n".join(x))
+    Autoregressive(**SMALL | {"verbose": 0}).fit(x).save("m.safetensors")
+    assert "sequence" not in CliRunner().invoke(main, ["score", "m.safetensors", "x.txt"]).stderr
+    monkeypatch.setattr(runtime, "rows_at_once", lambda device: 16)
+    shown = CliRunner().invoke(main, ["score", "m.safetensors", "x.txt"])
+    assert "40/40" in shown.stderr and "40/40" not in shown.stdout
+
+
+# ------------------------------------------------------------------------------------------------------------- the demo
+
+
+GOOD = Report(
+    run_dir=Path("my runs/demo"),
+    sequences=Path("my runs/demo/samples/sequences.fasta"),
+    logo=Path("logo.png"),
+    held_out=1000,
+    bits=pd.DataFrame({"bits": {"every letter alike": 2.0, "Markov chain, order 5": 1.94, "the model": 1.87}}),
+    monte_carlo=0.0,
+    samples={"n": 1000.0, "copied": 0.0, "kmer_js_ratio": 1.2},
+)
+
+
+def test_next_steps_can_be_typed() -> None:
+    """Paths with spaces are quoted; `fit` gets what the demo was given, and nothing that spoils small data."""
+    lines = next_steps(GOOD, "my data.fasta", 60.0, {"--alphabet": "dna", "--ambiguous": None})
+    (fit,) = (line for line in lines if "seqdiff fit" in line)
+    assert shlex.split(fit)[:5] == ["seqdiff", "fit", "my data.fasta", "--alphabet", "dna"] and "--epochs" not in fit
+    (generate,) = (line for line in lines if "seqdiff generate" in line)
+    assert shlex.split(generate)[2] == str(GOOD.run_dir)
+
+
+@pytest.mark.parametrize(
+    ("changes", "part"),
+    [
+        ({}, "good candidates"),
+        ({"held_out": 9}, "too few"),
+        ({"bits": None}, "too few"),
+        ({"samples": {"n": 1000.0, "copied": 0.5, "kmer_js_ratio": 1.0}}, "50% of the new sequences are copies"),
+        ({"samples": {"n": 1000.0, "copied": 0.0, "kmer_js_ratio": 3.0}}, "can still be told"),
+        ({"bits": pd.DataFrame({"bits": {"every letter alike": 2.0, "the model": 2.1, "the truth": 1.8}})}, "no more"),
+        ({"bits": pd.DataFrame({"bits": {"every letter alike": 2.0, "the model": 1.9, "the truth": 1.8}})}, "good"),
+    ],
+)
+def test_the_verdict_follows_from_the_figures(changes: dict[str, Any], part: str) -> None:
+    """One sentence."""
+    said = click.unstyle(verdict(replace(GOOD, **changes), simulated=False))
+    assert said.startswith("Verdict: ") and part in said and said.endswith(".") and "\n" not in said
+
+
+# -------------------------------------------------------------------------------------------------------------- figures
+
+
+def test_logos_to_compare_share_a_scale() -> None:
+    """A mapping is one logo below the other."""
+    lowest = plot_logo({"sure": ["ACGT"] * 50, "unsure": ["ACGT", "CAGT", "GTGT", "TGGT"] * 20}, title="both")
+    upper, lower = lowest.figure.axes
+    assert lower is lowest and upper.get_ylim() == lower.get_ylim() and upper.get_ylim()[1] > 1.9
+    assert (upper.get_title(), lower.get_title()) == ("sure", "unsure")
+    alone = plot_logo(["ACGT", "CAGT", "GTGT", "TGGT"] * 20)
+    with pytest.raises(ValueError, match="omit ax"):
+        plot_logo({"sure": ["ACGT"]}, ax=alone)
+
+
+# ----------------------------------------------------------------------------------------------------------- the README
+
+
+def test_what_the_readme_reads_it_has_made() -> None:
+    """Each file of the README's examples is written by the line that first names it; folders of runs by a fit."""
+    code = "\n".join(re.findall(r"```(?:python|sh)\n(.*?)```", README, re.S))
+    made: set[str] = set()
+    for line in code.splitlines():
+        line = line.partition("#")[0]
+        for name in re.findall(r"[\w./]+\.(?:txt|csv|fasta|safetensors)\b", line):
+            writes = re.search(r"write_text|to_csv|\.save\(|out=|--out ", line) is not None
+            assert writes or name in made or name == "my.fasta", f"{line!r} reads {name}, which no line before has made"
+            made.add(name)
+        if (run := re.search(r"--model-name (\w+)", line)) is not None:
+            made.add(f"runs/{run[1]}")
+        for name in re.findall(r"runs/(?!demo)\w+", line):
+            assert name in made, f"{line!r} reads {name}, which no line before has made"
+
+
+def test_notebooks_can_be_found_and_opened() -> None:
+    """The README names them, and the extra that it names brings Jupyter."""
+    assert "notebooks/" in README and '".[notebook]"' in README
+    extra = (REPOSITORY / "setup.cfg").read_text(encoding="utf-8").partition("\nnotebook =\n")[2].partition("\n#")[0]
+    assert "jupyterlab" in extra
+
+
+def test_an_editable_install_is_found_from_the_folder_above(tmp_path: Path) -> None:
+    """Where Python starts beside the clone, the package wins over the clone's folder of the same name."""
+    pytest.importorskip("setuptools", minversion="77")
+    clone = tmp_path / "seqdiff"
+    (clone / "seqdiff").mkdir(parents=True)
+    for name in ("setup.cfg", "pyproject.toml", "README.md", "LICENSE", "seqdiff/__init__.py"):
+        (clone / name).write_bytes((REPOSITORY / name).read_bytes())
+    build = f"from setuptools.build_meta import build_editable; print(build_editable({str(tmp_path)!r}))"
+    done = subprocess.run([sys.executable, "-c", build], cwd=clone, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    site, wheel = tmp_path / "site", tmp_path / done.stdout.split()[-1]
+    load = f"import zipfile, site; zipfile.ZipFile({str(wheel)!r}).extractall({str(site)!r})"
+    load += f"; site.addsitedir({str(site)!r}); import seqdiff; print(seqdiff.__file__)"
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    found = subprocess.run(
+        [sys.executable, "-c", load], cwd=tmp_path, env=environment, capture_output=True, text=True
+    )
+    assert found.stdout.strip() == str(clone / "seqdiff" / "__init__.py"), found.stderr
