@@ -36,7 +36,7 @@ class Plan:
             valid=max(1, min(int(0.1 * count), 512, max(16, 25_600 // length))),
             test=test,
             batch_size=max(4, min(batch_size, count // 8)),
-            updates=max(20, min(1000, 8_000_000 // (batch_size * length))),
+            updates=max(20, min(800, 8_000_000 // (batch_size * length))),
             times=int(np.clip(5_000_000 // (test * length), 10, 100)),
             n=n or max(20, min(1000, 10_000_000 // (steps * length))),
             steps=steps,
