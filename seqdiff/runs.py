@@ -13,6 +13,7 @@ Every file is whole at every moment: it is written under a temporary name and re
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import logging
@@ -49,6 +50,7 @@ class Run:
         self.path = Path(path)
         self._lock = filelock.FileLock(self.path / ".lock", timeout=0)
         self._writer: Any = None
+        self._quiet = False  # whether TensorBoard has failed
 
     @property
     def checkpoint(self) -> Path:
@@ -119,7 +121,8 @@ class Run:
 
     def release(self) -> None:
         if self._writer is not None:
-            self._writer.close()
+            with contextlib.suppress(Exception):  # on a full disk, or where its folder is gone
+                self._writer.close()
             self._writer = None
         self._lock.release()
 
@@ -207,13 +210,20 @@ class Run:
 
     def log_scalars(self, step: int, values: dict[str, float], resumed_at: int | None = None) -> None:
         """Add points to TensorBoard; after a resume it forgets those past the checkpoint."""
-        if self._writer is None:
-            from torch.utils.tensorboard import SummaryWriter  # slow to import, and only needed here
+        if self._quiet:
+            return
+        try:
+            if self._writer is None:
+                from torch.utils.tensorboard import SummaryWriter  # slow to import, and only needed here
 
-            purge = None if resumed_at is None else resumed_at + 1
-            self._writer = SummaryWriter(str(self.path / "tb"), purge_step=purge)
-        for name, value in values.items():
-            self._writer.add_scalar(name, value, step)
+                purge = None if resumed_at is None else resumed_at + 1
+                self._writer = SummaryWriter(str(self.path / "tb"), purge_step=purge)
+            for name, value in values.items():
+                self._writer.add_scalar(name, value, step)
+        except Exception as error:  # its files are for looking at: whatever it is, training goes on
+            self._quiet, self._writer = True, None
+            reason = " ".join(str(error).split())[:200] or type(error).__name__
+            warnings.warn(f"{self.path / 'tb'}: TensorBoard's files are no longer written ({reason})", stacklevel=2)
 
 
 class NewerFormat(ValueError):
@@ -377,7 +387,15 @@ def _take_locked(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, boo
         raise ValueError(
             f"{run.path} holds a run of {old['estimator']}, not of {args['estimator']}; choose another model_name"
         )
-    if names := differing(old["parameters"], args["parameters"]):
+    names = differing(old["parameters"], args["parameters"])
+    had, wanted = (a.get("epochs", a["parameters"].get("epochs")) for a in (old, args))
+    further = names == ["epochs"] and isinstance(had, int) and isinstance(wanted, int)
+    if further and wanted < had:
+        raise ValueError(
+            f"{run.path} cannot be resumed with {wanted} epochs: it is a run of {had}; give as many or more, or choose "
+            "another model_name"
+        )
+    if names and not further:
         raise ValueError(
             f"{run.path} cannot be resumed: its run had other values of {', '.join(names)}; "
             "give those (see its args.json) or choose another model_name"
@@ -391,4 +409,6 @@ def _take_locked(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, boo
         gone = run.checkpoint.name
         raise ValueError(f"{run.path} holds a finished run whose {gone} is gone; choose another model_name")
     run.sweep()
+    if further:
+        run.write_args(args)
     return run, True

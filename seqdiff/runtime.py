@@ -317,21 +317,18 @@ def _sweep(path: Path) -> None:
     """Remove temporary files that processes which are no more left beside a file."""
     with contextlib.suppress(OSError):
         for stale in path.parent.glob(f".{glob.escape(path.name[:200])}.*-????????.tmp"):
-            number = stale.name.removesuffix(".tmp").rsplit(".", 1)[-1].split("-")[0]
+            number = stale.suffixes[-2].split("-")[0][1:]
             if number.isdigit() and not _alive(int(number)):
                 stale.unlink(missing_ok=True)
 
 
 def _alive(number: int) -> bool:
     """Whether a process with this number may still run; where that cannot be told, yes."""
-    if os.name != "posix":
-        return True
     try:
-        os.kill(number, 0)
-    except ProcessLookupError:
-        return False
-    except OSError:
-        return True
+        if os.name == "posix":  # elsewhere it would end the process
+            os.kill(number, 0)
+    except OSError as error:
+        return not isinstance(error, ProcessLookupError)
     return True
 
 
@@ -340,6 +337,11 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary name beside `path` that takes its place at the end, or vanishes if something went wrong.
 
     Whoever reads `path` sees the old file or the whole new one, whenever the process is killed.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be written: a full disk, a folder that is gone or read-only.
 
     Examples
     --------
@@ -350,16 +352,31 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path = path.resolve() if path.is_symlink() else path  # a link stays, and what it points at is replaced
-    _sweep(path)
+    if path.parent.is_dir():
+        _sweep(path)
     temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
     try:
         yield temporary
         with open(temporary, "rb+") as file:
             os.fsync(file.fileno())
         os.replace(temporary, path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
+    except BaseException as error:
+        with contextlib.suppress(OSError):  # in a folder that is gone or read-only there is nothing to remove
+            temporary.unlink(missing_ok=True)
+        cure = "what was there is as it was: make room, or give a folder that you may write to"
+        if reason := _why_not_written(error, path):
+            raise ValueError(f"{path} cannot be written: {reason}; {cure}") from error
         raise
+
+
+def _why_not_written(error: BaseException, path: Path) -> str | None:
+    """Return what the system says of a failed write; None for errors that are something else's."""
+    if isinstance(error, (OSError, RuntimeError)) and not path.parent.is_dir():
+        return f"the folder {path.parent} is gone"
+    if isinstance(error, OSError):
+        return error.strerror or str(error)
+    said = str(error) if isinstance(error, RuntimeError) else ""  # by torch's archives, which do not say why
+    return "no space is left, it seems" if any(word in said for word in ("Writer", "iostream", "enforce")) else None
 
 
 def place(module: Module, device: torch.device) -> Module:

@@ -348,7 +348,7 @@ def test_the_lock_is_given_back(workdir, monkeypatch):
         ({"lr": 0.02}, ["lr"]),
         ({"lr": 0.02, "width": 16}, ["lr", "width"]),
         ({"random_state": 1}, ["random_state"]),
-        ({"epochs": 9}, ["epochs"]),
+        ({"epochs": 9, "lr": 0.02}, ["epochs", "lr"]),  # more epochs alone go on: test_disk.py
         ({"precision": "float32"}, ["precision"]),
     ],
 )

@@ -168,7 +168,8 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
             (n,) how much each sequence counts: in the loss, in frequencies, means and lengths; 0 as if it had not been
             given. "balanced": each class as much as any other.
         resume : bool
-            Go on with an interrupted run.
+            Resume an interrupted run; or give a run more epochs than it had, in which the learning rate is that of a
+            run of so many epochs from there on.
 
         Returns
         -------
@@ -355,6 +356,7 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
             "data": f"{runtime.seed_of(*digests):016x}",
             "source": source,
             "sequences": n,
+            "epochs": self._settings(n).epochs,
             "status": "running",
         }
         return open_run(

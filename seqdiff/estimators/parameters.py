@@ -40,6 +40,8 @@ _RULES: dict[str, tuple[type, float, float, bool]] = {
     "local_heads": (numbers.Integral, 0, 10_000, False),
     "local_size": (numbers.Integral, 1, 1_000_000, False),
 }
+RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(1, 10))}
+"""Names that Windows gives to devices, whatever their ending."""
 _CHOICES = {
     "lr_schedule": ("exponential", "cosine", "constant"),
     "target": ("auto", "class", "value", "signal"),
@@ -67,6 +69,15 @@ def check_values(estimator: Any) -> None:
         raise ValueError(f"verbose={shown(estimator.verbose)} is not possible; give 0 (silent) or 1")
 
 
+def _is_folder_name(name: Any) -> bool:
+    """Whether a name can be a folder's on any system, and shown in any terminal."""
+    if not isinstance(name, str) or not name.strip() or len(name.encode(errors="replace")) > 200:
+        return False
+    reserved = name.split(".")[0].rstrip().upper() in RESERVED
+    odd = set(name) & set('/\\:*?"<>|') or not name.isprintable() or name != name.strip() or name.endswith(".")
+    return not reserved and not odd
+
+
 def check_switch(name: str, value: Any) -> None:
     """Raise a ValueError unless the value is True or False."""
     if not isinstance(value, (bool, np.bool_)):
@@ -83,9 +94,7 @@ def check(estimator: Any) -> None:
     """
     check_values(estimator)
     name = estimator.model_name
-    if name is not None and (
-        not isinstance(name, str) or not name or name in (".", "..") or set(name) & set('/\\:*?"<>|')
-    ):
+    if name is not None and not _is_folder_name(name):
         raise ValueError(f"model_name={shown(name)} is not a folder's name; give letters, digits, '-' and '_', or None")
     if not (estimator.savepath is None or isinstance(estimator.savepath, (str, os.PathLike))):
         raise ValueError(
