@@ -327,15 +327,25 @@ def test_bound_stays_above_the_entropy_and_closes_with_steps(case, toy):
     assert gaps == sorted(gaps, reverse=True)
 
 
+def bound_of_twenty(case, toy: Toy) -> tuple[float, float]:
+    """Return `expected_bound` of `case.make(20)`, computed once for the tests that compare with it."""
+    if id(case) not in BOUNDS:
+        BOUNDS[id(case)] = expected_bound(case.make(20), toy, copies=1500)
+    return BOUNDS[id(case)]
+
+
+BOUNDS: dict[int, tuple[float, float]] = {}
+
+
 def test_fewer_times_estimate_the_same_bound(case, toy):
-    bound, error = expected_bound(case.make(20), toy, copies=1500)
+    bound, error = bound_of_twenty(case, toy)
     few, few_error = expected_bound(case.make(20), toy, copies=4000, seed=1, times=7)
     assert abs(few - bound) < 4 * math.hypot(error, few_error)
 
 
 def test_training_loss_is_unbiased(case, toy):
-    process = case.make(20)
-    bound, error = expected_bound(process, toy, copies=1500)
+    process = raw_input(case.make(20))
+    bound, error = bound_of_twenty(case, toy)
     if hasattr(process, "term_square"):  # as if some times had been found to matter much more than others
         process.term_square.copy_(torch.arange(20.0) ** 4)
         process.term_count.fill_(11)
@@ -366,8 +376,8 @@ def test_samples_follow_the_law(any_case, toy):
 
 
 def test_fewer_steps_than_levels_still_come_close(any_case, toy):
-    x = sample(any_case, any_case.make(any_case.steps), toy, 20_000, steps=any_case.sampler_steps // 2)
-    frequencies = torch.bincount(toy.index(x), minlength=27).double() / 20_000
+    x = sample(any_case, any_case.make(any_case.steps), toy, 10_000, steps=any_case.sampler_steps // 2)
+    frequencies = torch.bincount(toy.index(x), minlength=27).double() / 10_000
     assert 0.5 * float((frequencies - toy.p).abs().sum()) < 2 * any_case.distance
 
 
@@ -376,7 +386,7 @@ def test_a_seed_repeats_and_the_batch_size_does_not_matter(any_case, toy):
     first = sample(any_case, process, toy, 300)
     assert torch.equal(first, sample(any_case, process, toy, 300))
     assert not torch.equal(first, sample(any_case, process, toy, 300, seed=1))
-    assert torch.equal(first, sample(any_case, process, toy, 300, batch=1))
+    assert torch.equal(first, sample(any_case, process, toy, 300, batch=7))
     assert torch.equal(first[:7], sample(any_case, process, toy, 7))
 
 

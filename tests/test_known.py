@@ -133,7 +133,9 @@ def repeats() -> list[str]:
     return [w + w for w in ("".join(row) for row in rng.choice(list("ACGT"), (1000, 3)))]
 
 
-@pytest.mark.parametrize("cls", [MaskedDiffusion, SCUDModel, DirichletFM])
+@pytest.mark.parametrize(
+    "cls", [MaskedDiffusion, *(pytest.param(cls, marks=pytest.mark.slow) for cls in (SCUDModel, DirichletFM))]
+)
 def test_trained_networks_see_what_they_are_shown(cls, repeats):
     more = {"known_share": 0.5} if cls is DirichletFM else {}
     model = cls(**BLINK | {"width": 32, "depth": 2, "epochs": 20, "lr": 1e-2, "dropout": 0.0} | more).fit(repeats)

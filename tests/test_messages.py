@@ -76,6 +76,7 @@ def test_kmers_have_a_limit_that_is_told_at_once(name, k):
     assert len(str(e.value)) < 300
 
 
+@pytest.mark.slow
 def test_the_largest_kmers_are_made():
     assert len(words_of("dna", 8)[0]) == 65_536 == len(words_of("ab", np.int64(16))[0])
     assert len(Alphabet.kmers("dna", 4)) == 256
