@@ -214,12 +214,10 @@ class Run:
             return
         try:
             if self._writer is None:
-                from torch.utils.tensorboard import SummaryWriter  # slow to import, and only needed here
+                from seqdiff.training.events import EventFile  # slow to import, and only needed here
 
-                purge = None if resumed_at is None else resumed_at + 1
-                self._writer = SummaryWriter(str(self.path / "tb"), purge_step=purge)
-            for name, value in values.items():
-                self._writer.add_scalar(name, value, step)
+                self._writer = EventFile(self.path / "tb", None if resumed_at is None else resumed_at + 1)
+            self._writer.add(step, values)
         except Exception as error:  # its files are for looking at: whatever it is, training goes on
             self._quiet, self._writer = True, None
             reason = " ".join(str(error).split())[:200] or type(error).__name__
