@@ -155,7 +155,7 @@ def test_an_editable_install_is_found_from_the_folder_above(tmp_path: Path) -> N
     load = f"import zipfile, site; zipfile.ZipFile({str(wheel)!r}).extractall({str(site)!r})"
     load += f"; site.addsitedir({str(site)!r}); import seqdiff; print(seqdiff.__file__)"
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    found = subprocess.run(
-        [sys.executable, "-c", load], cwd=tmp_path, env=environment, capture_output=True, text=True
+    found = subprocess.run(  # -S: without the packages of this environment, where seqdiff itself may be installed so
+        [sys.executable, "-S", "-c", load], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert found.stdout.strip() == str(clone / "seqdiff" / "__init__.py"), found.stderr
