@@ -145,9 +145,7 @@ def copies(data: Dataset) -> np.ndarray:
     n, tokens, lengths = len(data), data.tokens, data.lengths
     rows = np.column_stack([lengths, np.where(np.arange(tokens.shape[1]) < lengths[:, None], tokens, 0)])
     if data.alphabet.complement is not None:
-        column = lengths[:, None] - 1 - np.arange(tokens.shape[1])
-        other = np.array(data.alphabet.complement)[np.take_along_axis(tokens, np.maximum(column, 0), axis=1)]
-        other = np.column_stack([lengths, np.where(column >= 0, other, 0)])
+        other = np.column_stack([lengths, _other_strand(data)])
         differs = rows != other
         first = differs.argmax(1)
         swap = differs.any(1) & (np.take_along_axis(rows > other, first[:, None], 1)[:, 0])
@@ -233,9 +231,7 @@ def cluster(data: Dataset, k: int) -> np.ndarray:
     n, tokens, lengths = len(data), data.tokens.astype(np.int64), data.lengths
     strands, rows, spans = tokens, np.arange(n), lengths
     if data.alphabet.complement is not None:
-        column = lengths[:, None] - 1 - np.arange(tokens.shape[1])  # position on the given strand; negative: padding
-        other = np.array(data.alphabet.complement)[np.take_along_axis(tokens, np.maximum(column, 0), axis=1)]
-        strands = np.concatenate([tokens, np.where(column >= 0, other, 0)])  # (2N, L)
+        strands = np.concatenate([tokens, _other_strand(data)])  # (2N, L)
         rows, spans = np.tile(rows, 2), np.tile(lengths, 2)
     edges = []
     if tokens.shape[1] >= k:
@@ -249,6 +245,14 @@ def cluster(data: Dataset, k: int) -> np.ndarray:
     a, b = np.concatenate(edges, axis=1) if edges else np.zeros((2, 0), dtype=np.int64)
     graph = coo_matrix((np.ones(len(a), dtype=bool), (a, b)), shape=(n, n))
     return connected_components(graph, directed=False)[1]
+
+
+def _other_strand(data: Dataset) -> np.ndarray:
+    """Tokens (N, L) of the reverse complements, zeros after their ends; for alphabets that have complements."""
+    tokens, lengths = data.tokens.astype(np.int64), data.lengths
+    column = lengths[:, None] - 1 - np.arange(tokens.shape[1])  # position on the given strand; negative: padding
+    other = np.array(data.alphabet.complement)[np.take_along_axis(tokens, np.maximum(column, 0), axis=1)]
+    return np.where(column >= 0, other, 0)
 
 
 def _words(tokens: np.ndarray, k: int, letters: int) -> np.ndarray:

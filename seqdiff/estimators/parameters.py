@@ -117,7 +117,7 @@ def check_number(name: str, value: Any, kind: type, low: float, high: float, non
     wanted = f"{whole} {limits}" + (" or None" if none else "")
     number = isinstance(value, kind) and not isinstance(value, (bool, np.bool_))
     if not number or not low <= value <= high:
-        raise ValueError(f"{name}={_short(value)} is not possible; give {wanted}")
+        raise ValueError(f"{name}={shown(value)} is not possible; give {wanted}")
 
 
 def check_seed(random_state: Any) -> int:
@@ -148,19 +148,12 @@ def check_seed(random_state: Any) -> int:
 MOST_SAMPLES, MOST_STEPS = 10_000_000, 100_000
 
 
-def _short(value: Any) -> str:
-    """Return a value as a message shows it: on one line, and never thousands of digits."""
-    if isinstance(value, numbers.Integral) and int(value).bit_length() > 60:
-        return f"{'-' * (int(value) < 0)}1e{int(value).bit_length() * 30103 // 100000} or so"
-    return shorten(" ".join(repr(value).split()), 60)
-
-
 def check_generate(n: Any, steps: Any, temperature: Any) -> None:
     """Raise a ValueError unless n, steps and temperature make sense."""
     check_number("n", n, numbers.Integral, 1, float("inf"))
     if n > MOST_SAMPLES:
         raise ValueError(
-            f"n={_short(n)} is not possible in one call, whose samples lie in memory; give at most {MOST_SAMPLES:,}, "
+            f"n={shown(n)} is not possible in one call, whose samples lie in memory; give at most {MOST_SAMPLES:,}, "
             "and call several times"
         )
     check_number("steps", steps, numbers.Integral, 1, MOST_STEPS, True)
