@@ -330,7 +330,7 @@ def test_bound_stays_above_the_entropy_and_closes_with_steps(case, toy):
 def bound_of_twenty(case, toy: Toy) -> tuple[float, float]:
     """Return `expected_bound` of `case.make(20)`, computed once for the tests that compare with it."""
     if id(case) not in BOUNDS:
-        BOUNDS[id(case)] = expected_bound(case.make(20), toy, copies=1500)
+        BOUNDS[id(case)] = expected_bound(case.make(20), toy, copies=800)
     return BOUNDS[id(case)]
 
 
@@ -339,7 +339,7 @@ BOUNDS: dict[int, tuple[float, float]] = {}
 
 def test_fewer_times_estimate_the_same_bound(case, toy):
     bound, error = bound_of_twenty(case, toy)
-    few, few_error = expected_bound(case.make(20), toy, copies=4000, seed=1, times=7)
+    few, few_error = expected_bound(case.make(20), toy, copies=2000, seed=1, times=7)
     assert abs(few - bound) < 4 * math.hypot(error, few_error)
 
 

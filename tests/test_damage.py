@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import json
 import random
 from pathlib import Path
@@ -118,34 +119,58 @@ def test_changed_checkpoints_are_refused_or_read(interrupted):
     assert "newer seqdiff" in sentence(lambda: run.load_checkpoint(device, lambda state: None))
 
 
-def test_changed_headers_are_refused_or_read(workdir):
-    """A seeded walk over the header: an entry at any depth becomes something else, or goes."""
+def changed(good, chance: np.random.Generator):
+    """Return a copy in which an entry at any depth is something else, or gone."""
+    changed = copy.deepcopy(good)
+    at = changed
+    while True:
+        keys = list(at) if isinstance(at, dict) else list(range(len(at)))
+        key = keys[chance.integers(len(keys))]
+        if not isinstance(at[key], (dict, list)) or not len(at[key]) or chance.random() > 0.6:
+            break
+        at = at[key]
+    if chance.random() < 0.2:
+        del at[key]
+    else:
+        at[key] = [*BAD, 10**12][chance.integers(len(BAD) + 1)]
+    return changed
+
+
+@pytest.mark.parametrize("n, seed", [(300, 0), pytest.param(4000, 1, marks=pytest.mark.slow)])
+def test_changed_headers_are_refused_or_read(workdir, n, seed):
+    """What is read can be used, or says that it cannot."""
     tiny().fit(X, ["a", "b"] * 24).save("m.safetensors")
     tensors = load_file("m.safetensors")
     with safe_open("m.safetensors", "pt") as file:
-        good = file.metadata()["seqdiff"]
-    refused, chance = 0, np.random.default_rng(0)
-    for _ in range(300):
-        header = json.loads(good)
-        at = header
-        while True:
-            keys = list(at) if isinstance(at, dict) else list(range(len(at)))
-            key = keys[chance.integers(len(keys))]
-            if isinstance(at[key], (dict, list)) and len(at[key]) and chance.random() < 0.6:
-                at = at[key]
-                continue
-            break
-        if chance.random() < 0.2:
-            del at[key]
-        else:
-            at[key] = [*BAD, 10**12][chance.integers(len(BAD) + 1)]
-        Path("x.safetensors").write_bytes(save(tensors, metadata={"seqdiff": json.dumps(header)}))
+        good = json.loads(file.metadata()["seqdiff"])
+    refused, chance = 0, np.random.default_rng(seed)
+    for _ in range(n):
+        header = json.dumps(changed(good, chance))
+        Path("x.safetensors").write_bytes(save(tensors, metadata={"seqdiff": header}))
         try:
-            seqdiff.load("x.safetensors")
-        except ValueError as error:
+            seqdiff.load("x.safetensors").generate(1, random_state=0)
+        except Exception as error:
+            assert isinstance(error, ValueError), (header, error)
             assert "\n" not in str(error)
             refused += 1
-    assert refused > 100
+    assert refused > n / 3
+
+
+@pytest.mark.slow
+def test_changes_deep_in_checkpoints_are_refused_or_read(interrupted):
+    run = Run("runs/m")
+    run.previous.unlink()
+    good, args = torch.load(run.checkpoint, weights_only=True), json.loads(Path("runs/m/args.json").read_text())
+    refused, chance = 0, np.random.default_rng(0)
+    for _ in range(1000):
+        torch.save(changed(good, chance), run.checkpoint)
+        try:
+            tiny(**SETTINGS).fit(X, resume=True)
+        except ValueError as error:
+            assert "\n" not in str(error) and "checkpoint.pt" in str(error)
+            refused += 1
+        run.write_args({**args, "status": "running"})
+    assert refused > 300
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a": ' + "9" * 5000 + "}", "parameters"])

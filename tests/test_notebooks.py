@@ -12,7 +12,7 @@ import pytest
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
-SMALL = {"N": 300, "EPOCHS": 1, "SAMPLES": 40}
+SMALL = {"N": 300, "EPOCHS": 1, "SAMPLES": 16}
 
 
 def read(path: Path) -> Any:

@@ -373,7 +373,9 @@ def test_kill_at_20_random_moments(workdir):
     }  # fmt: skip
     seed = int(os.environ.get("SEQDIFF_SEED", "0")) or random.randrange(2**31)
     moments, killed, kept, half = random.Random(seed), [], [0], 0
-    for kill in range(20):
+    # the first ten or so may all come before the first checkpoint: then more follow
+    while len(killed) < 20 or len(set(kept)) <= 10:
+        kill = len(killed)
         process = start(data, settings)
         told = [process.stdout.readline() for _ in range(moments.randrange(-5, 90))]
         time.sleep(moments.uniform(0.0, 0.1))
@@ -386,7 +388,6 @@ def test_kill_at_20_random_moments(workdir):
         half += len(list(Path("runs/m").rglob("*.tmp")))
         # what is lost is less than an epoch of 29 steps, all of it since the last checkpoint
         assert kept[-1] in (killed[-1] // 29 * 29, killed[-1] + 1), f"kill {kill + 1}; seed {seed}"
-    assert len(set(kept)) > 10, f"too few kills came after a checkpoint; seed {seed}"
     process = start(data, settings)
     first = int(process.stdout.readline())
     assert first == kept[-1] and process.communicate() and process.returncode == 0, f"seed {seed}"

@@ -130,9 +130,7 @@ def compare(
     if reference is not None and reference not in (names := [c.name for c in found]):
         raise ValueError(f"reference={shown(reference)} is none of the models {', '.join(names)}; name one of them")
     if any(c.name == reference and type(c.estimators[0]).bound_ is None for c in found):
-        raise ValueError(
-            f"reference={reference!r} has no likelihood to count bits from; name another model, or none"
-        )
+        raise ValueError(f"reference={reference!r} has no likelihood to count bits from; name another model, or none")
     if alphabet == "auto":  # what a model was told of its letters holds for all
         told = [c.estimators[0].alphabet for c in found]
         alphabet = next((a for a in told if not (isinstance(a, str) and a.lower() == "auto")), "auto")

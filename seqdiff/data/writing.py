@@ -98,7 +98,7 @@ def unreadable(path: Path, alphabet: Any) -> str | None:
     if breaks and "\r" in breaks:
         return "got letters with '\\r', which CSV does not give back; leave out out="
     if "'" in firsts and firsts & set(_FORMULA):
-        return "got letters \"'\" and one of = + - @, which CSV would take for a formula; give a name that ends in .txt"
+        return 'got letters "\'" and one of = + - @, which CSV would take for a formula; give a name that ends in .txt'
     return None
 
 

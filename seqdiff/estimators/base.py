@@ -21,6 +21,7 @@ from torch import Tensor
 
 from seqdiff import runtime
 from seqdiff.data import Dataset, LengthLaw, class_codes, hold_out, learn_target, prepare
+from seqdiff.data.letters import shown
 from seqdiff.estimators import parameters, persistence
 from seqdiff.estimators.editing import EditingMixin
 from seqdiff.estimators.encoding import conditions_of, encode_batch, letter_law, log_frequencies
@@ -270,8 +271,10 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
         if validation is None or validation is False:
             return data, None, (weight, None)
         if isinstance(validation, numbers.Real) and not isinstance(validation, (bool, np.bool_)):
-            if not 0 <= float(validation) < 1:
-                raise ValueError(f"validation={validation} is not a share; give one between 0 and 1, sequences or None")
+            if not 0 <= validation < 1:  # type: ignore[operator]
+                raise ValueError(
+                    f"validation={shown(validation)} is not a share; give one between 0 and 1, sequences or None"
+                )
             if len(data) < 2 or validation == 0:
                 return data, None, (weight, None)
             classes = [] if data.y is None else class_codes(learn_target(data.y, self.target), data.y)
@@ -302,9 +305,7 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
     ) -> None:
         """Set what the model file holds beside the weights of the network: alphabet, lengths, labels."""
         self.alphabet_ = train.alphabet
-        self.target_ = (
-            None if train.y is None else learn_target(train.y, self.target, self._seed(), weights[0])
-        )
+        self.target_ = None if train.y is None else learn_target(train.y, self.target, self._seed(), weights[0])
         parts = [train] if valid is None else [train, valid]
         each = None
         if weights[0] is not None:  # held-out sequences that were given without weights count like the average

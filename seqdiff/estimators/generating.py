@@ -369,7 +369,7 @@ def as_guides(guidance: Any) -> list[Guidance]:
     for guide in guides:
         if not isinstance(guide, Guidance):
             cure = "ClassifierFree(2.0)"
-            given = shorten(printable(' '.join(str(guide).split())))
+            given = shorten(printable(" ".join(str(guide).split())))
             if isinstance(guide, type) and issubclass(guide, Guidance):
                 given, cure = guide.__name__, f"one that was made, {guide.__name__}(...)"
             elif isinstance(guide, numbers.Real) and not isinstance(guide, bool):

@@ -97,9 +97,7 @@ def check(estimator: Any) -> None:
     if name is not None and not _is_folder_name(name):
         raise ValueError(f"model_name={shown(name)} is not a folder's name; give letters, digits, '-' and '_', or None")
     if not (estimator.savepath is None or isinstance(estimator.savepath, (str, os.PathLike))):
-        raise ValueError(
-            f"savepath={shown(estimator.savepath)} is no path; give a folder's, or None to write nothing"
-        )
+        raise ValueError(f"savepath={shown(estimator.savepath)} is no path; give a folder's, or None to write nothing")
 
 
 def _known(name: str, value: Any) -> bool:

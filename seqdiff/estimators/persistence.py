@@ -22,6 +22,7 @@ from torch import Tensor
 from seqdiff import runtime
 from seqdiff.data import Alphabet, LengthLaw, target_from_dict
 from seqdiff.data.writing import check_writable
+from seqdiff.estimators.parameters import check_values
 
 if TYPE_CHECKING:
     from seqdiff.estimators.base import SequenceGenerator
@@ -264,6 +265,7 @@ def read(path: str | os.PathLike[str], *, device: str = "auto", network: Any = N
             settings["network"] = network
         check_sizes(path, settings, state)
         model = classes[header["class"]](**settings)
+        check_values(model)
         model.alphabet_ = Alphabet.from_dict(header["alphabet"])
         model.length_law_ = LengthLaw.from_dict(header["length_law"])
         model.target_ = None if header["target"] is None else target_from_dict(header["target"])

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from seqdiff import runtime
 from seqdiff.data import Alphabet, LengthLaw, target_from_dict
 from seqdiff.estimators import persistence
+from seqdiff.estimators.parameters import check_values
 from seqdiff.processes import Autoregressive, Clean, Process
 
 SEQUENCES, LONGEST = 16, 64  # of what is compared
@@ -109,6 +110,7 @@ class PredictorFiles:
                 settings["network"] = network
             persistence.check_sizes(given, settings, tensors)
             model = known[header["class"]](**settings, noise_like=noise_like)
+            check_values(model)
             model.alphabet_ = Alphabet.from_dict(header["alphabet"])
             model.length_law_ = LengthLaw.from_dict(header["length_law"])
             model.target_ = target_from_dict(header["target"])

@@ -46,9 +46,7 @@ class FUDGE(Towards):
     def __init__(self, classifier: Any, y: Any, gamma: Any = 1.0, top_k: int | None = None) -> None:
         super().__init__(classifier, y, gamma)
         if top_k is not None and (not isinstance(top_k, numbers.Integral) or isinstance(top_k, bool) or top_k < 1):
-            raise ValueError(
-                f"top_k={shown(top_k)} is not possible; give a whole number of at least 1, or None"
-            )
+            raise ValueError(f"top_k={shown(top_k)} is not possible; give a whole number of at least 1, or None")
         self.top_k = top_k
 
     def bind(self, model: Any, n: int, cond: Cond) -> Towards:

@@ -14,9 +14,7 @@ from torch import Tensor
 from seqdiff.runtime import Generators, uniform, waits
 
 
-def poisson(
-    rate: Tensor, length: int, generator: Generators, *, least: int = 0, most: float | None = None
-) -> Tensor:
+def poisson(rate: Tensor, length: int, generator: Generators, *, least: int = 0, most: float | None = None) -> Tensor:
     """Return Poisson counts (B, length), int64, of the rates (B,), given that they are not below `least`.
 
     A device has to be waited for to learn how far they may reach, unless a bound of the rates is given as `most`.
