@@ -66,6 +66,7 @@ class MarkovChain:
         start = torch.full((self.length - 1, 1, self.letters), 1 / self.letters, dtype=torch.float64)
         return torch.cat([self.moves, start], 1)  # nothing follows the start symbol but the first letter
 
+    @torch.no_grad()
     def samples(self, process, allowed: torch.Tensor, particles: int, n: int, steps=None, seed: int = 0):
         """Return n samples (n, L) under a template, allowed letters (L, K), with so many particles for each."""
         objective = SimpleNamespace(process=process, network=None, parameters=lambda: iter([torch.zeros(1)]))

@@ -99,7 +99,8 @@ def test_templates_over_every_generator(name, template):
 def test_more_particles_come_closer():
     for name in ("uniform", "autoregressive"):
         one, four, sixteen, many = (ratio(name, "AC????TGACCA", k, 2000) for k in (1, 4, 16, 64))
-        assert one > four > sixteen > many - 0.1, name
+        # ratios have a standard deviation of about 0.03 themselves
+        assert one > four + 0.5 and four > sixteen - 0.1 and sixteen > many - 0.1, name
 
 
 def test_first_hitting_calls_the_network_for_free_letters_only():
