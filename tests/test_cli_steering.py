@@ -151,7 +151,7 @@ def test_several_guides_and_words(here: Path) -> None:
     guides = [ClassifierFree(2.0), ClassifierBased(loaded("c", model), "many", 2.0)]
     wanted = model.generate(20, y="many", guidance=guides, forbid=["BsaI", "CCC", 3], random_state=3, steps=4)
     line = f"generate runs/masked 20 --y many {SHORT} --guidance cfg:2 --guidance cbg:c.safetensors:many:2"
-    found = run(f"{line} --forbid BsaI --forbid CCC --forbid 3").stdout.split()
+    found = run(f"{line} --forbid BsaI,CCC --forbid 3").stdout.split()
     assert found == wanted and not any(re.search(r"(.)\1\1", s) for s in found)
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
+import operator
+
 import numpy as np
 import pytest
 import torch
@@ -14,7 +17,7 @@ import seqdiff
 from seqdiff import MaskedDiffusion, SequenceClassifier
 from seqdiff.comparison.parts import make_parts
 from seqdiff.data import LengthLaw, Target, class_codes, cluster_split, hold_out, learn_target, prepare, random_split
-from seqdiff.data.split import copies
+from seqdiff.data.split import copies, families
 from seqdiff.estimators.parameters import Weights
 
 OTHER = str.maketrans("ACGT", "TGCA")
@@ -62,6 +65,44 @@ def test_parts_to_compare_by_keep_copies_together_and_learn_every_class():
         assert set(parts.train.y) == set(y)
         sides = [{min(s, strand(s)) for s in part.sequences} for part in (parts.train, parts.valid, parts.test)]
         assert len(parts.test) and sum(map(len, sides)) == len(set.union(*sides))
+
+
+def mutated(x: str, n: int, rng: np.random.Generator, letters: str = "ACGT") -> str:
+    """Return a sequence with another letter at n places."""
+    at = rng.choice(len(x), n, replace=False).tolist()
+    return "".join(rng.choice([c for c in letters if c != x[i]]) if i in at else x[i] for i in range(len(x)))
+
+
+@pytest.mark.parametrize("alphabet", ["dna", "protein"])
+def test_families_are_chains_of_near_copies(alphabet):
+    """Against all pairs, compared letter by letter on either strand."""
+    rng = np.random.default_rng(2)
+    for _ in range(10):
+        x = [s for k in (12, 20, 29, 45) for s in sequences(6, k, seed=int(rng.integers(1 << 30)))]
+        x += [mutated(s, int(rng.integers(0, len(s) // 7 + 2)), rng) for s in x for _ in range(2)]
+        x += [strand(s) for s in x[::5]]
+        family, _ = families(prepare(x, alphabet=alphabet), len(x))
+        slow = list(range(len(x)))
+        for i, j in itertools.combinations(range(len(x)), 2):
+            strands = {x[j], strand(x[j])} if alphabet == "dna" else {x[j]}
+            allowed = len(x[i]) // 10 if len(x[i]) >= 20 else 0
+            if any(len(s) == len(x[i]) and sum(map(operator.ne, s, x[i])) <= allowed for s in strands):
+                a, b = sorted((slow[i], slow[j]))
+                slow = [a if f == b else f for f in slow]
+        assert family.tolist() == slow
+
+
+def test_near_copies_stay_on_one_side_where_they_fit():
+    rng = np.random.default_rng(3)
+    x = [mutated(s, 3, rng) for s in sequences(40, 60) for _ in range(5)]
+    data = prepare(x)
+    train, valid, notes = hold_out(data, 0.1, 0)
+    assert len(valid) == 20 and not {i // 5 for i in train} & {i // 5 for i in valid}
+    assert "200 of 200 sequences are near copies, of which one letter in ten or fewer differs" in notes[-1]
+    parts = make_parts(x, split="random", validation=0.1, test=0.1)
+    assert "near copies" in parts.notes[-1]
+    family, notes = families(data, 4)  # no side has room for five
+    assert family.tolist() == list(range(200)) and "too large for one side" in notes[-1]
 
 
 def test_without_copies_and_rare_classes_the_split_is_random_split():

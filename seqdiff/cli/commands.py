@@ -156,8 +156,8 @@ def _meaning(estimator: SequenceGenerator) -> str:
 )  # fmt: skip
 @click.option(
     "--forbid", metavar="WORD", multiple=True,
-    help="What no sequence may hold; may be given several times: letters, a restriction enzyme, or a number for runs of"
-    " one letter.",
+    help="What no sequence may hold: letters, a restriction enzyme, or a number for runs of one letter; several with"
+    " commas, or given several times.",
 )  # fmt: skip
 @click.option("--steps", type=int, help="Steps to write a sequence in; fewer are faster and less exact.")
 @click.option("--temperature", type=float, default=1.0, help="Below 1 the likelier letters are preferred.")
@@ -185,7 +185,7 @@ def generate(
       seqdiff generate runs/demo 1000 --out samples.fasta
       seqdiff generate runs/demo 20 > samples.txt
       seqdiff generate runs/chip 20 --y factor=ctcf --y strength=9.5
-      seqdiff generate runs/chip 20 --y factor=ctcf --guidance cfg:2 --forbid BsaI --forbid 6
+      seqdiff generate runs/chip 20 --y factor=ctcf --guidance cfg:2 --forbid BsaI,EcoRI,6
       seqdiff generate runs/demo 20 --guidance cbg:classifier.safetensors:strong:2
     """
     writer = load(model, device=device)
@@ -196,7 +196,7 @@ def generate(
         y=condition(writer, y),
         template=template,
         guidance=read_guides(guidance, writer) or None,
-        forbid=list(forbid) or None,
+        forbid=_words(forbid, writer.alphabet_.letters) or None,
         steps=steps,
         temperature=temperature,
         length=length,
@@ -207,6 +207,13 @@ def generate(
     click.echo(
         f"{len(sequences):,} sequences{'' if out is None else f' in {out}'}; seed {writer.seed_}", err=out is None
     )
+
+
+def _words(texts: tuple[str, ...], letters: tuple[str, ...]) -> list[str]:
+    """Return the words of comma lists; where the comma is a letter it parts nothing."""
+    if any("," in letter for letter in letters):
+        return list(texts)
+    return [word for text in texts for word in (part.strip() for part in text.split(",")) if word]
 
 
 def condition(model: SequenceGenerator, texts: tuple[str, ...]) -> Any:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from seqdiff.data import Dataset, class_codes, cluster_split, learn_target, prepare, read_records
-from seqdiff.data.split import copies, deal
+from seqdiff.data.split import deal, families
 
 SIDES = ("train", "valid", "test")
 
@@ -147,16 +147,13 @@ def _sides(
 def _random_sides(
     data: Dataset, shares: dict[str, float], random_state: int, classes: list[np.ndarray]
 ) -> tuple[np.ndarray, list[str]]:
-    """Return the sides, copies of a sequence on the same one, and notes."""
+    """Return the sides, families of sequences on the same one, and notes."""
     n = len(data)
     counts: list[int] = []
     for share in shares.values():
         counts.append(min(max(1, round(share * n)), n - 1 - sum(counts)) if share else 0)
-    copy_of = copies(data)
-    sides = np.array([*shares, "train"])[deal(copy_of, counts, random_state, classes)]
-    several = int((np.bincount(copy_of)[copy_of] > 1).sum())
-    note = f"{several:,} of {n:,} sequences are copies of one another: copies stay on one side of the split"
-    return sides, [note] if several else []
+    family, notes = families(data, max(counts))
+    return np.array([*shares, "train"])[deal(family, counts, random_state, classes)], notes
 
 
 def _named_sides(labels: np.ndarray, data: Dataset, name: str) -> np.ndarray:

@@ -49,10 +49,10 @@ def random_split(n: int, fraction: float, random_state: int) -> tuple[np.ndarray
 def hold_out(
     data: Dataset, fraction: float, random_state: int, classes: Sequence[np.ndarray] = ()
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Rows to train on and rows to validate on: at random, copies on one side, and every class in training.
+    """Rows to train on and rows to validate on: at random, families on one side, and every class in training.
 
-    Rows are shuffled; going through them, a sequence with all its copies (dna, rna: on either strand) is held out while
-    the share allows. Without copies and without classes that would be held out whole, this is `random_split`.
+    Rows are shuffled; going through them, a sequence with all its `families` is held out while the share allows.
+    Without copies, near copies and classes that would be held out whole, this is `random_split`.
 
     Parameters
     ----------
@@ -82,18 +82,82 @@ def hold_out(
     _share("the validation fraction", fraction)
     n = len(data)
     count = 0 if fraction == 0 or n < 2 else min(max(1, round(n * fraction)), n - 1)
-    copy_of = copies(data)
-    size = np.bincount(copy_of, minlength=n)
-    held = deal(copy_of, [count], random_state, classes) == 0
+    family, notes = families(data, count)
+    held = deal(family, [count], random_state, classes) == 0
+    if count and notes and not held.any():
+        notes = [f"{notes[0].split(':')[0]}, too many to hold some out: nothing is validated; give validation= other "
+                 "sequences"]  # fmt: skip
+    return np.flatnonzero(~held), np.flatnonzero(held), notes
+
+
+def families(data: Dataset, largest: int) -> tuple[np.ndarray, list[str]]:
+    """Return the first row of each row's family, which stays on one side of a split; shape (N,).
+
+    A family are the copies of a sequence (dna, rna: on either strand) and its near copies: sequences of equal length,
+    of at least 20 letters, of which at most one in ten differs, and the near copies of those. Near copies of more than
+    `largest` rows fit no side: there copies alone are a family. Where the data have over 20 million letters, near
+    copies are not looked for.
+
+    Parameters
+    ----------
+    data : Dataset
+    largest : int
+        Rows of the largest side that takes families.
+
+    Returns
+    -------
+    family : ndarray (N,)
+    notes : list of str
+        What a user should know.
+    """
+    n, copy_of = len(data), copies(data)
     notes = []
-    if count and (several := int((size[copy_of] > 1).sum())):
+    if not largest:
+        return copy_of, notes
+    if several := int((np.bincount(copy_of)[copy_of] > 1).sum()):
         strands = " (or of its other strand)" if data.alphabet.complement is not None else ""
         found = f"{several:,} of {n:,} sequences are copies of one another{strands}"
-        if held.any():
-            notes.append(f"{found}: copies stay on one side of the split")
-        else:
-            notes.append(f"{found}, too many to hold some out: nothing is validated; give validation= other sequences")
-    return np.flatnonzero(~held), np.flatnonzero(held), notes
+        notes.append(f"{found}: copies stay on one side of the split")
+    if data.tokens.size > 20_000_000:
+        return copy_of, notes
+    near = _components(n, np.concatenate([[np.arange(n), copy_of], near_copies(data)], axis=1))
+    _, first, which, size = np.unique(near, return_index=True, return_inverse=True, return_counts=True)
+    members, merged = size[which], first[which] != copy_of
+    merged = np.isin(which, which[merged])  # whole families that have more than copies
+    fits = members <= largest
+    if stay := int((merged & fits).sum()):
+        notes.append(f"{stay:,} of {n:,} sequences are near copies, of which one letter in ten or fewer differs: they "
+                     "stay on one side of the split")  # fmt: skip
+    if large := int((merged & ~fits).sum()):
+        notes.append(f"{large:,} of {n:,} sequences are near copies in families too large for one side: they are split "
+                     "at random, and held-out figures flatter what learns by heart")  # fmt: skip
+    return np.where(fits, first[which], copy_of), notes
+
+
+def near_copies(data: Dataset) -> np.ndarray:
+    """Return edges (2, E) between near copies (see `families`): by chains of them all that are found are joined.
+
+    Of l letters at most d = l // 10 differ, so that one of d + 1 pieces is equal in both: rows are compared with the
+    next 16 that have a piece in common.
+    """
+    strands, rows, spans = _both_strands(data)
+    edges = [np.zeros((2, 0), dtype=np.int64)]
+    for length in np.unique(spans[spans >= 20]).tolist():
+        these = np.flatnonzero(spans == length)
+        tokens, differ = strands[these, :length], length // 10
+        ends = np.linspace(0, length, differ + 2).astype(int)
+        for start, stop in zip(ends[:-1], ends[1:], strict=True):
+            codes = _words(tokens[:, start:stop], stop - start, len(data.alphabet))[:, 0]
+            order = np.argsort(codes, kind="stable")
+            for further in range(1, 17):
+                a, b = order[:-further], order[further:]
+                same = codes[a] == codes[b]
+                if not same.any():
+                    break
+                a, b = a[same], b[same]
+                near = (tokens[a] != tokens[b]).sum(1) <= differ
+                edges.append(rows[these[np.stack([a[near], b[near]])]])
+    return np.concatenate(edges, axis=1)
 
 
 def deal(
@@ -104,7 +168,7 @@ def deal(
     Parameters
     ----------
     copy_of : ndarray (N,)
-        As of `copies`.
+        As of `families`.
     counts : sequence of int
     random_state : int
     classes : sequence of arrays (N,)
@@ -225,16 +289,9 @@ def cluster_split(
 
 def cluster(data: Dataset, k: int) -> np.ndarray:
     """The cluster number of each sequence, shape (N,): connected components of "shares a k-mer on either strand"."""
-    from scipy.sparse import coo_matrix
-    from scipy.sparse.csgraph import connected_components
-
-    n, tokens, lengths = len(data), data.tokens.astype(np.int64), data.lengths
-    strands, rows, spans = tokens, np.arange(n), lengths
-    if data.alphabet.complement is not None:
-        strands = np.concatenate([tokens, _other_strand(data)])  # (2N, L)
-        rows, spans = np.tile(rows, 2), np.tile(lengths, 2)
-    edges = []
-    if tokens.shape[1] >= k:
+    strands, rows, spans = _both_strands(data)
+    edges = [np.zeros((2, 0), dtype=np.int64)]
+    if strands.shape[1] >= k:
         codes = _words(strands, k, len(data.alphabet))  # (2N, L - k + 1)
         real = np.arange(codes.shape[1]) <= (spans - k)[:, None]
         edges.append(_equal_neighbours(codes[real], np.repeat(rows, real.sum(1))))
@@ -242,9 +299,24 @@ def cluster(data: Dataset, k: int) -> np.ndarray:
     if len(short):  # whole sequences, with their lengths: zeros pad them, and 0 is a letter
         _, code = np.unique(np.column_stack([spans[short], strands[short][:, :k]]), axis=0, return_inverse=True)
         edges.append(_equal_neighbours(code.ravel(), rows[short]))
-    a, b = np.concatenate(edges, axis=1) if edges else np.zeros((2, 0), dtype=np.int64)
-    graph = coo_matrix((np.ones(len(a), dtype=bool), (a, b)), shape=(n, n))
+    return _components(len(data), np.concatenate(edges, axis=1))
+
+
+def _components(n: int, edges: np.ndarray) -> np.ndarray:
+    """Return the number of the component of each of n rows, shape (N,), that edges (2, E) join."""
+    from scipy.sparse import coo_matrix
+    from scipy.sparse.csgraph import connected_components
+
+    graph = coo_matrix((np.ones(edges.shape[1], dtype=bool), tuple(edges)), shape=(n, n))
     return connected_components(graph, directed=False)[1]
+
+
+def _both_strands(data: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return tokens, the rows that they are of, and lengths: of both strands where the alphabet has complements."""
+    tokens, rows, lengths = data.tokens.astype(np.int64), np.arange(len(data)), data.lengths
+    if data.alphabet.complement is None:
+        return tokens, rows, lengths
+    return np.concatenate([tokens, _other_strand(data)]), np.tile(rows, 2), np.tile(lengths, 2)
 
 
 def _other_strand(data: Dataset) -> np.ndarray:
