@@ -111,7 +111,7 @@ def families(data: Dataset, largest: int) -> tuple[np.ndarray, list[str]]:
         What a user should know.
     """
     n, copy_of = len(data), copies(data)
-    notes = []
+    notes: list[str] = []
     if not largest:
         return copy_of, notes
     if several := int((np.bincount(copy_of)[copy_of] > 1).sum()):
