@@ -9,6 +9,7 @@ import shlex
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -199,6 +200,15 @@ def test_info(here: Path) -> None:
     assert "median" in run("info protein.fasta").stdout
     assert "--alphabet '#()1=CNOc'" in run("info smiles.txt").stdout
     assert "--ambiguous drop" in run("info ambiguous.txt").stdout
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
+def test_info_reads_a_pipe_once(here: Path) -> None:
+    os.mkfifo("pipe")
+    writer = threading.Thread(target=Path("pipe").write_text, args=("ACGT\nACNT\nAAAA\n",), daemon=True)
+    writer.start()
+    told = run("info pipe").stdout
+    assert "sequences:  3" in told and "--ambiguous drop" in told
 
 
 def test_resume_goes_on_to_the_same_model(workdir: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -136,7 +136,7 @@ def _of_data(path: Path, sequence_column: str | None) -> Iterator[tuple[str, str
             f"none of dna, rna, protein; its {len(letters)} letters are {letters} (fit wants --alphabet {letters!r})"
         )
     else:
-        data = prepare(path, alphabet=alphabet, ambiguous="drop", sequence_column=sequence_column)
+        data = prepare(records, alphabet=alphabet, ambiguous="drop")  # a pipe is read once
         notes, sequences, guess = data.notes, data.sequences, f"{alphabet.name} (guessed)"
     lengths = np.array([len(sequence) for sequence in sequences])
     yield "file", str(path)
