@@ -259,9 +259,9 @@ def test_euler_is_as_far_off_as_is_known(steps, expected):
 @pytest.mark.parametrize("p", [FOUR, TWENTY], ids=["4", "20"])
 def test_samples_follow_the_letters_frequencies(p):
     process = DirichletFlow(len(p))
-    state = run(process, independent(process, p), everywhere(300_000))
+    state = run(process, independent(process, p), everywhere(120_000))
     assert process.steps == 50
-    q = torch.bincount(process.decode(state).flatten(), minlength=len(p)).double() / 300_000
+    q = torch.bincount(process.decode(state).flatten(), minlength=len(p)).double() / 120_000
     assert float(torch.xlogy(q, q / p).sum()) < 0.001
     # the state itself does not reach a vertex
     assert abs(float(state.x.amax(-1).mean()) - {4: 0.73, 20: 0.30}[len(p)]) < 0.01

@@ -57,7 +57,7 @@ def test_exactly_so_many_letters_differ(name, count):
 def test_a_seed_repeats_and_the_batch_size_does_not_matter(name, monkeypatch):
     model = fitted(name)
 
-    def edits(seed, n=140):  # several chunks of noise
+    def edits(seed, n=90):  # several chunks of noise
         return [
             model.infill(THREE, PICTURE, n=n, random_state=seed, steps=2),
             model.mutate(THREE, 2, n=n, random_state=seed, steps=2),
