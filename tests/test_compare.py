@@ -209,7 +209,8 @@ def test_the_split_is_one_for_all(X: list[str]) -> None:
     assert (len(proteins.train), len(proteins.valid), len(proteins.test)) == (40, 5, 5)
     few = make_parts([a + "CGTA" * 6 for a in "ACG"] * 20, test=0.4)  # overlapping, and copies: one sequence of three
     assert len(few.test) == 20 and not set(few.test.sequences) & set(few.train.sequences)
-    assert "at random" in few.notes[-2] and "copies stay on one side" in few.notes[-1]
+    assert "at random" in few.notes[-3] and "copies stay on one side" in few.notes[-2]
+    assert "60 of 60 sequences are near copies in families too large" in few.notes[-1]
     with pytest.raises(ValueError, match="left to judge by as copies stay on one side"):
         make_parts(["ACGT" * 6] * 40)
     frame = pd.DataFrame({"seq": X, "part": (["test", "train", "train", "valid"] * 50)})
