@@ -121,8 +121,7 @@ def test_changed_checkpoints_are_refused_or_read(interrupted):
 
 def changed(good, chance: np.random.Generator):
     """Return a copy in which an entry at any depth is something else, or gone."""
-    changed = copy.deepcopy(good)
-    at = changed
+    whole = at = copy.deepcopy(good)
     while True:
         keys = list(at) if isinstance(at, dict) else list(range(len(at)))
         key = keys[chance.integers(len(keys))]
@@ -133,7 +132,7 @@ def changed(good, chance: np.random.Generator):
         del at[key]
     else:
         at[key] = [*BAD, 10**12][chance.integers(len(BAD) + 1)]
-    return changed
+    return whole
 
 
 @pytest.mark.parametrize("n, seed", [(300, 0), pytest.param(4000, 1, marks=pytest.mark.slow)])

@@ -74,18 +74,8 @@ def calls(rng: np.random.Generator, workdir: pathlib.Path):
         given = {"guides": {"free": ClassifierFree}, "gammas": [1], "n": 2, "y": "few", "verbose": 0, "steps": 2}
         return arguments, lambda: seqdiff.sweep(model, **given | arguments)
     keys = {
-        "generate": [
-            "n",
-            "out",
-            "y",
-            "template",
-            "guidance",
-            "forbid",
-            "steps",
-            "temperature",
-            "length",
-            "random_state",
-        ],
+        "generate": ["n", "out", "y", "template", "guidance", "forbid", "steps", "temperature", "length"]
+        + ["random_state"],
         "infill": ["sequences", "mask", "n", "y", "guidance", "forbid", "steps", "temperature", "random_state"],
         "mutate": ["sequences", "n_mutations", "n", "positions", "y", "guidance", "forbid"],
         "score_samples": ["X", "y", "times", "random_state"],

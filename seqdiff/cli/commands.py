@@ -13,7 +13,7 @@ import click
 import numpy as np
 
 from seqdiff.cli.guiding import FORMS, read_guides
-from seqdiff.cli.options import DEFAULT_MODEL, EstimatorCommand, find_model, in_shell, models
+from seqdiff.cli.options import DEFAULT_MODEL, EstimatorCommand, comma_list, find_model, in_shell, models
 from seqdiff.data import Targets, prepare, read_records
 from seqdiff.data.letters import NUMBER
 from seqdiff.data.target import EMPIRICAL
@@ -213,7 +213,7 @@ def _words(texts: tuple[str, ...], letters: tuple[str, ...]) -> list[str]:
     """Return the words of comma lists; where the comma is a letter it parts nothing."""
     if any("," in letter for letter in letters):
         return list(texts)
-    return [word for text in texts for word in (part.strip() for part in text.split(",")) if word]
+    return [word for text in texts for word in comma_list(text)]
 
 
 def condition(model: SequenceGenerator, texts: tuple[str, ...]) -> Any:

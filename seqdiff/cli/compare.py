@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from seqdiff.cli.options import COMMON, Value, kebab, kind_of
+from seqdiff.cli.options import COMMON, Value, comma_list, kebab, kind_of
 from seqdiff.estimators import SequenceGenerator
 
 # Settings that every estimator has and that make sense for all of them at once.
@@ -80,7 +80,7 @@ def compare(ctx: click.Context, data: str, models: str | None, **options: Any) -
         options[name] = _part(options[name], labels, column)
     if options["savepath"].lower() == "none":
         options["savepath"] = None
-    names = None if models is None else [name.strip() for name in models.split(",") if name.strip()]
+    names = None if models is None else comma_list(models)
     try:
         table = run(names, Path(data), labels, **options, **settings)
     except ValueError as error:

@@ -118,6 +118,11 @@ def parameter_help(cls: type) -> dict[str, tuple[str, str]]:
     return found
 
 
+def comma_list(text: str) -> list[str]:
+    """Return what stands between commas, without blanks."""
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 class Value(click.ParamType):
     """A whole number, a number or text, and `none` where the parameter may be None."""
 

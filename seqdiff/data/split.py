@@ -122,9 +122,8 @@ def families(data: Dataset, largest: int) -> tuple[np.ndarray, list[str]]:
         return copy_of, notes
     near = _components(n, np.concatenate([[np.arange(n), copy_of], near_copies(data)], axis=1))
     _, first, which, size = np.unique(near, return_index=True, return_inverse=True, return_counts=True)
-    members, merged = size[which], first[which] != copy_of
-    merged = np.isin(which, which[merged])  # whole families that have more than copies
-    fits = members <= largest
+    merged = np.isin(which, which[first[which] != copy_of])  # whole families that have more than copies
+    fits = size[which] <= largest
     if stay := int((merged & fits).sum()):
         notes.append(f"{stay:,} of {n:,} sequences are near copies, of which one letter in ten or fewer differs: they "
                      "stay on one side of the split")  # fmt: skip
@@ -161,13 +160,13 @@ def near_copies(data: Dataset) -> np.ndarray:
 
 
 def deal(
-    copy_of: np.ndarray, counts: Sequence[int], random_state: int, classes: Sequence[np.ndarray] = ()
+    family: np.ndarray, counts: Sequence[int], random_state: int, classes: Sequence[np.ndarray] = ()
 ) -> np.ndarray:
-    """Deal shuffled rows to sides of at most `counts` rows, copies together; what is left goes to training, side -1.
+    """Deal shuffled rows to sides of at most `counts` rows, families together; what is left trains, side -1.
 
     Parameters
     ----------
-    copy_of : ndarray (N,)
+    family : ndarray (N,)
         As of `families`.
     counts : sequence of int
     random_state : int
@@ -179,21 +178,21 @@ def deal(
     ndarray (N,) of int
         The side of each row.
     """
-    n = len(copy_of)
+    n = len(family)
     shuffled = np.random.default_rng(random_state).permutation(n)
-    side, size = np.full(n, -1), np.bincount(copy_of, minlength=n)
+    side, size = np.full(n, -1), np.bincount(family, minlength=n)
     if (size <= 1).all():
         for i, (start, count) in enumerate(zip(np.cumsum([0, *counts]), counts, strict=False)):
             side[shuffled[start : start + count]] = i
     else:
         side_of, room = np.full(n, -1), list(counts)
-        for first in dict.fromkeys(copy_of[shuffled].tolist()):
+        for first in dict.fromkeys(family[shuffled].tolist()):
             for i, left in enumerate(room):
                 if size[first] <= left:
                     side_of[first], room[i] = i, left - int(size[first])
                     break
-        side = side_of[copy_of]
-    _learn_every_class(side, copy_of, classes)
+        side = side_of[family]
+    _learn_every_class(side, family, classes)
     return side
 
 
@@ -313,7 +312,7 @@ def _components(n: int, edges: np.ndarray) -> np.ndarray:
 
 def _both_strands(data: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return tokens, the rows that they are of, and lengths: of both strands where the alphabet has complements."""
-    tokens, rows, lengths = data.tokens.astype(np.int64), np.arange(len(data)), data.lengths
+    tokens, rows, lengths = data.tokens, np.arange(len(data)), data.lengths
     if data.alphabet.complement is None:
         return tokens, rows, lengths
     return np.concatenate([tokens, _other_strand(data)]), np.tile(rows, 2), np.tile(lengths, 2)
@@ -321,10 +320,12 @@ def _both_strands(data: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def _other_strand(data: Dataset) -> np.ndarray:
     """Tokens (N, L) of the reverse complements, zeros after their ends; for alphabets that have complements."""
-    tokens, lengths = data.tokens.astype(np.int64), data.lengths
+    tokens, lengths = data.tokens, data.lengths
     column = lengths[:, None] - 1 - np.arange(tokens.shape[1])  # position on the given strand; negative: padding
-    other = np.array(data.alphabet.complement)[np.take_along_axis(tokens, np.maximum(column, 0), axis=1)]
-    return np.where(column >= 0, other, 0)
+    other = np.array(data.alphabet.complement, dtype=tokens.dtype)[
+        np.take_along_axis(tokens, np.maximum(column, 0), axis=1)
+    ]
+    return np.where(column >= 0, other, tokens.dtype.type(0))
 
 
 def _words(tokens: np.ndarray, k: int, letters: int) -> np.ndarray:

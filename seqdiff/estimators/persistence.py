@@ -168,6 +168,14 @@ def check_sizes(path: Any, settings: dict[str, Any], tensors: dict[str, Tensor])
             )
 
 
+def unfitted(path: Any, cls: Any, settings: dict[str, Any], tensors: dict[str, Tensor], **more: Any) -> Any:
+    """Return the estimator with a header's settings and what else its class takes, all of them checked."""
+    check_sizes(path, settings, tensors)
+    model = cls(**settings, **more)
+    check_values(model)
+    return model
+
+
 def known_classes() -> dict[str, type[SequenceGenerator]]:
     """Return the estimators that a file may name: seqdiff's and their subclasses that are already imported."""
     from seqdiff.estimators.base import SequenceGenerator
@@ -263,9 +271,7 @@ def read(path: str | os.PathLike[str], *, device: str = "auto", network: Any = N
                     f"{path} was trained with a network of your own; give it again: load(path, network=...)"
                 )
             settings["network"] = network
-        check_sizes(path, settings, state)
-        model = classes[header["class"]](**settings)
-        check_values(model)
+        model = unfitted(path, classes[header["class"]], settings, state)
         model.alphabet_ = Alphabet.from_dict(header["alphabet"])
         model.length_law_ = LengthLaw.from_dict(header["length_law"])
         model.target_ = None if header["target"] is None else target_from_dict(header["target"])

@@ -19,7 +19,6 @@ from torch import Tensor, nn
 from seqdiff import runtime
 from seqdiff.data import Alphabet, LengthLaw, target_from_dict
 from seqdiff.estimators import persistence
-from seqdiff.estimators.parameters import check_values
 from seqdiff.processes import Autoregressive, Clean, Process
 
 SEQUENCES, LONGEST = 16, 64  # of what is compared
@@ -108,9 +107,7 @@ class PredictorFiles:
                 if network is None:
                     raise ValueError(f"{given} has a network of your own; give it again: load(path, network=...)")
                 settings["network"] = network
-            persistence.check_sizes(given, settings, tensors)
-            model = known[header["class"]](**settings, noise_like=noise_like)
-            check_values(model)
+            model = persistence.unfitted(given, known[header["class"]], settings, tensors, noise_like=noise_like)
             model.alphabet_ = Alphabet.from_dict(header["alphabet"])
             model.length_law_ = LengthLaw.from_dict(header["length_law"])
             model.target_ = target_from_dict(header["target"])
