@@ -21,6 +21,7 @@ def test_stored_models_sample_and_score_as_they_did(name):
     found, wanted = make.measured(name), STORED[name]
     assert found.keys() == wanted.keys()
     assert found["samples"] == wanted["samples"]
+    assert found["steered"] == wanted["steered"]
     if "scores" in wanted:
         np.testing.assert_allclose(found["scores"], wanted["scores"], rtol=1e-5, atol=1e-5)
 

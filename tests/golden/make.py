@@ -22,6 +22,7 @@ import numpy as np
 
 import seqdiff
 from seqdiff import SequenceClassifier
+from seqdiff.guidance import ClassifierFree, LookAhead, Reward
 
 HERE = Path(__file__).resolve().parent
 TINY: dict[str, Any] = {
@@ -73,8 +74,33 @@ def measured(name: str) -> dict[str, Any]:
     y = ["few", "many"] * 4 if name.endswith("-dna") else None
     X = dna()[0][:8] if name.endswith("-dna") else protein()[:8]
     found: dict[str, Any] = {"samples": model.generate(8, y=y, random_state=7)}
+    found["steered"] = steered(model, name)
     if hasattr(model, "score_samples"):
         found["scores"] = model.score_samples(X, y, random_state=3).tolist()
+    return found
+
+
+def steered(model: Any, name: str) -> dict[str, list[str]]:
+    """Return four samples under each guide that needs no classifier, and edits of two sequences."""
+    few_a = Reward(lambda sequences: [-s.count("A") for s in sequences], 2.0, particles=4)
+    if name.endswith("-protein"):
+        made = {"template": {"template": "MKXXXX[AV]"}, "length": {"length": 7}, "forbid": {"forbid": ["KK", "AL"]}}
+        original, position = protein()[:2], [2, 3]
+    else:
+        free = ClassifierFree(2.0)
+        made = {
+            "template": {"template": "ACNNNWNNNT", "guidance": LookAhead(4)},
+            "forbid": {"forbid": ["GGG", "GC"], "temperature": 0.8},
+            "classifier-free": {"guidance": free},
+            "together": {"guidance": [free, LookAhead(1)], "template": "NNNNNNNNGT", "forbid": "GGG"},
+        }
+        if not name.startswith("distilled"):
+            made |= {"reward": {"guidance": few_a}, "all": {**made["together"], "guidance": [free, few_a]}}
+        original, position = dna()[0][:2], [1, 5]
+    y = "few" if name.endswith("-dna") else None
+    found = {case: model.generate(4, y=y, random_state=11, **options) for case, options in made.items()}
+    found["infill"] = model.infill(original, position, n=2, y=y, random_state=11)
+    found["mutate"] = model.mutate(original, 2, n=2, y=y, random_state=11)
     return found
 
 
