@@ -483,7 +483,7 @@ def test_a_network_that_sees_what_comes_is_refused():
         Estimator(**{**SMALL, "network": lambda states, letters, length, conditions, fixed_length: None}).fit(
             sequences(16)
         )
-    with pytest.raises(ValueError, match="network='convv' is not known"):
+    with pytest.raises(ValueError, match="network: got 'convv'"):
         Estimator(**{**SMALL, "network": "convv"}).fit(sequences(16))
 
 

@@ -11,12 +11,13 @@ from torch import Tensor, nn
 import seqdiff
 from seqdiff import runtime
 from seqdiff.data import prepare
+from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.estimators.encoding import encode_batch
-from seqdiff.estimators.persistence import known_classes
+from seqdiff.estimators.persistence import subclasses
 from seqdiff.training import Batch, Settings, Trainer
 from seqdiff.training.batches import crop_width, cut, epoch_batches, validation_batches
 
-ESTIMATORS = sorted(name for name, cls in known_classes().items() if cls.__module__.startswith("seqdiff."))
+ESTIMATORS = {cls.__name__: cls for cls in subclasses(SequenceGenerator) if cls.__module__.startswith("seqdiff.")}
 
 
 def lengths_of(n: int, longest: int = 90, seed: int = 0) -> Tensor:
@@ -109,7 +110,7 @@ def test_a_narrower_batch_has_the_same_losses(name, network, monkeypatch):
     X = mixed_lengths(40, longest)
     y = np.random.default_rng(0).normal(size=(40, longest, 1))
     settings = {k: v for k, v in SMALL.items() if k != "diffusion_steps"} | {"width": 16, "epochs": 1, "batch_size": 20}
-    model = known_classes()[name](**settings | {"network": network})
+    model = ESTIMATORS[name](**settings | {"network": network})
     known = model.get_params()
     model.set_params(**{k: v for k, v in {"heads": 2, "local_heads": 1}.items() if k in known})
     try:

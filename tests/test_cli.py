@@ -29,6 +29,7 @@ from seqdiff.cli import main
 from seqdiff.cli.options import in_shell, models, options_of
 from seqdiff.data import read_records
 from seqdiff.evaluation import bits_per_letter
+from seqdiff.parameters import Choice
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 TINY = "--model multinomial --network conv --width 8 --depth 1 --epochs 2 --batch-size 64 --lr 2e-3"
@@ -290,14 +291,14 @@ WRONG = [
     ("fit p.csv --y nothing", "given as y"),
     ("fit p.txt --y label", "is no table"),
     ("fit p.csv --sequence-column nothing", "--sequence-column"),
-    ("fit p.txt --epochs 0", "--epochs 0 is not possible"),
-    ("fit p.txt --lr-schedule linear", "'linear' is not known"),
+    ("fit p.txt --epochs 0", "--epochs: got 0"),
+    ("fit p.txt --lr-schedule linear", "--lr-schedule: got 'linear'"),
     ("fit p.txt --network nothing", "nothing"),
     ("fit p.txt --length 49", "--length 49"),
     ("fit p.txt --validation 3", "between 0 and 1"),
     ("fit p.txt --validation nowhere.txt", "nowhere.txt: there is no such file"),
     ("fit p.txt --model-name plain", "choose another --model-name"),
-    ("fit p.txt --model-name a/b", "is not a folder's name"),
+    ("fit p.txt --model-name a/b", "--model-name: got 'a/b'"),
     ("fit p.txt --savepath p.txt", "is a file"),
     ("fit p.txt --device nothing", "--device"),
     ("generate nowhere 3", "nowhere does not exist"),
@@ -308,8 +309,8 @@ WRONG = [
     ("generate runs/plain 3 --out nowhere/new.txt", "no folder"),
     ("generate runs/plain 3 --template NNN", "3 positions"),
     ("generate runs/plain 3 --length 10", "50 letters"),
-    ("generate runs/plain 3 --temperature 0", "--temperature 0.0 is not possible"),
-    ("generate runs/plain 3 --steps 0", "--steps 0 is not possible"),
+    ("generate runs/plain 3 --temperature 0", "--temperature: got 0.0"),
+    ("generate runs/plain 3 --steps 0", "--steps: got 0"),
     ("generate runs/plain 3 --y weak", "without labels"),
     ("generate runs/labelled 3 --y middling", "'middling'"),
     ("generate runs/valued 3 --y much", "a number per sequence"),
@@ -325,7 +326,7 @@ WRONG = [
     ("score runs/plain protein.fasta", "record 'p0'"),
     ("score runs/plain p.txt --out scores.txt", ".csv"),
     ("score runs/plain p.csv --y label", "without labels"),
-    ("score runs/plain p.txt --times 0", "--times 0 is not possible"),
+    ("score runs/plain p.txt --times 0", "--times: got 0"),
     ("info nowhere", "there is no such file"),
     ("info .", "is not a run folder"),
     ("demo --data nowhere.txt", "there is no such file"),
@@ -439,15 +440,9 @@ def test_a_new_estimator_appears_by_itself(here: Path, monkeypatch: pytest.Monke
     """A subclass written elsewhere has its name, its options and their help."""
 
     class ToyDiffusion2(MultinomialDiffusion):
-        """Toy.
+        """Toy."""
 
-        Parameters
-        ----------
-        sharpness : {"low", "high"}
-            How sharp it is.
-        mirrored : bool
-            Whether both strands count.
-        """
+        parameters = {"sharpness": Choice(("low", "high")).doc("How sharp it is.")}
 
         def __init__(self, *, sharpness: str = "low", mirrored: bool = False, **common: Any) -> None:
             super().__init__(**common)

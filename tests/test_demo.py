@@ -108,7 +108,7 @@ def test_too_little_or_nothing(workdir: Path) -> None:
     for data, sentence in (("few.txt", "few.txt holds 9 sequences"), ("none.txt", "there is no such file")):
         with pytest.raises(ValueError, match=sentence):
             quick(data)
-    with pytest.raises(ValueError, match="n=0"):
+    with pytest.raises(ValueError, match="n: got 0"):
         quick(n=0)
     assert not Path("runs").exists()
 

@@ -479,10 +479,10 @@ def test_proteins_and_a_saved_model(workdir):
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
-        ({"path": "bent"}, "path='bent' is not known; give one of 'dirichlet', 'linear'"),
-        ({"solver": None}, "solver=None is not known; give one of 'euler', 'heun'"),
-        ({"t_max": 0}, "t_max=0 is not possible; give a number from 0.001 to 1000"),
-        ({"sampling_steps": 2.5}, "sampling_steps=2.5 is not possible; give a whole number of at least 1"),
+        ({"path": "bent"}, "path: got 'bent', expected 'dirichlet' or 'linear'"),
+        ({"solver": None}, "solver: got None, expected 'euler' or 'heun'"),
+        ({"t_max": 0}, "t_max: got 0, expected a number from 0.001 to 1000"),
+        ({"sampling_steps": 2.5}, "sampling_steps: got 2.5, expected a whole number of at least 1"),
     ],
 )
 def test_wrong_parameters_are_named(wrong, said):

@@ -29,6 +29,8 @@ def examples(module: ModuleType) -> list[doctest.DocTest]:
         if not inspect.isclass(cls) or cls.__module__ != module.__name__:
             continue
         for attribute, value in vars(cls).items():
+            if inspect.isclass(value) and value.__module__ != module.__name__:
+                continue
             full, text = f"{module.__name__}.{name}.{attribute}", getattr(value, "__doc__", None)
             if full not in found and isinstance(text, str) and text is not type(value).__doc__:
                 parser = doctest.DocTestParser()

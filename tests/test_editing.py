@@ -135,7 +135,7 @@ def test_lengths_may_differ(make):
         assert set(differing(given[i // 10], variant)) <= {k for k, c in enumerate(masks[i // 10]) if c == "N"}
     refuses(lambda: model.infill(given, [0, 4]), "position 4", "sequences[0]", "3 letters")
     refuses(lambda: model.infill(given, "N" * 10), "10 characters", "sequences[0]", "3 letters")
-    refuses(lambda: model.mutate(given, 4), "n_mutations=4", "sequences[0] has 3 letters")
+    refuses(lambda: model.mutate(given, 4), "n_mutations: got 4", "sequences[0] has 3 letters")
 
 
 def test_letters_of_several_characters_are_one_position():
@@ -219,11 +219,11 @@ WRONG = [
     ({"sequences": "nowhere.fasta"}, ["nowhere.fasta", "no such file"]),
     ({"sequences": []}, ["empty"]),
     ({"sequences": 5}, ["int"]),
-    ({"n": 0}, ["n=0"]),
-    ({"n": 1.5}, ["n=1.5"]),
-    ({"steps": 0}, ["steps=0"]),
-    ({"temperature": 0}, ["temperature=0"]),
-    ({"random_state": -1}, ["random_state=-1"]),
+    ({"n": 0}, ["n: got 0"]),
+    ({"n": 1.5}, ["n: got 1.5"]),
+    ({"steps": 0}, ["steps: got 0"]),
+    ({"temperature": 0}, ["temperature: got 0"]),
+    ({"random_state": -1}, ["random_state: got -1"]),
     ({"y": "middling"}, ["'middling'"]),
     ({"guidance": "more"}, ["guidance"]),
     ({"forbid": "AXZ"}, ["forbid", "'X'"]),
@@ -266,11 +266,11 @@ def test_wrong_masks_are_refused(mask, words):
 
 @pytest.mark.parametrize("count", [0, 11, 1.0, "1", True, None])
 def test_wrong_numbers_of_mutations_are_refused(count):
-    refuses(lambda: fitted("distilled").mutate(THREE, count), f"n_mutations={count!r}")
+    refuses(lambda: fitted("distilled").mutate(THREE, count), f"n_mutations: got {count!r}")
 
 
 def test_positions_must_suffice():
-    refuses(lambda: fitted("distilled").mutate(THREE, 3, positions=[1, 2]), "n_mutations=3", "2 positions")
+    refuses(lambda: fitted("distilled").mutate(THREE, 3, positions=[1, 2]), "n_mutations: got 3", "2 positions")
 
 
 @pytest.mark.parametrize("alphabet", ["dna overlapping 3-mers", "words"])

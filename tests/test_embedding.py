@@ -553,10 +553,10 @@ def test_labels_and_proteins():
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"schedule": "quadratic"}, "give one of 'sqrt', 'linear', 'cosine'"),
-        ({"loss": "mse"}, "give one of 'bound', 'paper'"),
-        ({"eta": 2.0}, "give a number from 0 to 1"),
-        ({"dim": 0}, "give a whole number of at least 1"),
+        ({"schedule": "quadratic"}, "expected 'sqrt', 'cosine' or 'linear'"),
+        ({"loss": "mse"}, "expected 'bound' or 'paper'"),
+        ({"eta": 2.0}, "expected a number from 0 to 1"),
+        ({"dim": 0}, "expected a whole number of at least 1"),
         ({"embeddings": "blosum62"}, "is for proteins, but the alphabet is dna"),
         ({"embeddings": "word2vec"}, "give 'blosum62', a table or None"),
         ({"embeddings": np.eye(5)}, "4 letters (ACGT)"),

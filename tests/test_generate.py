@@ -97,24 +97,24 @@ def test_wrong_templates_are_refused(model, template, words):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"n": 0}, ["n=0"]),
-        ({"n": -3}, ["n=-3"]),
-        ({"n": 2.0}, ["n=2.0"]),
-        ({"n": "10"}, ["n='10'"]),
-        ({"n": None}, ["n=None"]),
-        ({"n": True}, ["n=True"]),
-        ({"steps": 0}, ["steps=0"]),
-        ({"steps": 2.5}, ["steps=2.5"]),
-        ({"temperature": 0}, ["temperature=0"]),
-        ({"temperature": -1.0}, ["temperature=-1.0"]),
-        ({"temperature": float("nan")}, ["temperature=nan"]),
+        ({"n": 0}, ["n: got 0"]),
+        ({"n": -3}, ["n: got -3"]),
+        ({"n": 2.0}, ["n: got 2.0"]),
+        ({"n": "10"}, ["n: got '10'"]),
+        ({"n": None}, ["n: got None"]),
+        ({"n": True}, ["n: got True"]),
+        ({"steps": 0}, ["steps: got 0"]),
+        ({"steps": 2.5}, ["steps: got 2.5"]),
+        ({"temperature": 0}, ["temperature: got 0"]),
+        ({"temperature": -1.0}, ["temperature: got -1.0"]),
+        ({"temperature": float("nan")}, ["temperature: got nan"]),
         ({"length": 9}, ["length=9", "10 letters"]),
         ({"length": 11}, ["length=11"]),
         ({"length": "10"}, ["length='10'"]),
         ({"length": [10, 10]}, ["3"]),
         ({"length": 9, "template": "N" * 10}, ["length=9", "template"]),
-        ({"random_state": -1}, ["random_state=-1"]),
-        ({"random_state": "today"}, ["random_state='today'"]),
+        ({"random_state": -1}, ["random_state: got -1"]),
+        ({"random_state": "today"}, ["random_state: got 'today'"]),
         ({"guidance": "more"}, ["guidance"]),
         ({"guidance": [3]}, ["guidance", "3"]),
         ({"y": "a"}, ["without labels"]),
@@ -219,7 +219,7 @@ def test_trajectory_yields_every_state(model):
     last = model.alphabet_.decode(states[-1].x.numpy())
     assert last == model.generate(3, random_state=0)
     assert len(list(model.trajectory(2, steps=4))) == 5
-    refuses(lambda: next(model.trajectory(257)), "n=257")
+    refuses(lambda: next(model.trajectory(257)), "n: got 257")
 
 
 # -- files ------------------------------------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ from seqdiff.data import (
     random_split,
     resolve_alphabet,
 )
-from seqdiff.data.letters import printable, shown, words_of
+from seqdiff.data.letters import words_of
+from seqdiff.errors import printable, shown
 
 X = ["ACGTACGTACGT", "ACGGACGTACGT"]
 

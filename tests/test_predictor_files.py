@@ -146,7 +146,7 @@ def header_of(path):
     ("change", "words"),
     [
         ({"format_version": 2}, ["newer seqdiff"]),
-        ({"class": "NoClassifier"}, ["NoClassifier", "not imported"]),
+        ({"class": "NoClassifier"}, ["NoClassifier", "import its module first"]),
         ({"parameters": {"wit": 3}}, ["wit", "upgrade"]),
         ({"parameters": {"width": 9, "depth": 1, "epochs": 2}}, ["does not fit"]),
     ],

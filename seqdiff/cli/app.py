@@ -17,6 +17,7 @@ from typing import Any
 import click
 
 from seqdiff import __version__
+from seqdiff.errors import InputError
 
 COMMANDS = {
     "demo": ("commands", "Learn promoters, write new ones, and see how good they are."),
@@ -52,7 +53,11 @@ class FriendlyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        return getattr(import_module(f"seqdiff.cli.{COMMANDS[cmd_name][0]}"), cmd_name)
+        command = getattr(import_module(f"seqdiff.cli.{COMMANDS[cmd_name][0]}"), cmd_name)
+        from seqdiff.estimators.classes import import_outside
+
+        import_outside(ctx.params.get("modules") or ())
+        return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):
@@ -84,6 +89,8 @@ def sentence(error: BaseException) -> str:
     """Return what to tell a person of an error."""
     from seqdiff.cli.options import in_shell
 
+    if isinstance(error, InputError):
+        return error.in_shell()
     if _memory_is_full(error):
         return "the memory is full; a smaller --batch-size, --width or --depth needs less"
     if isinstance(error, OSError) and not isinstance(error, ValueError) and error.strerror:
@@ -132,8 +139,12 @@ def plain_messages() -> Iterator[None]:
     epilog="seqdiff COMMAND --help says more about a command.",
 )
 @click.version_option(__version__, prog_name="seqdiff")
+@click.option(
+    "--import", "modules", metavar="MODULE", multiple=True, show_default=False,
+    help="Import a Python module with estimators of your own; may be given several times.",
+)  # fmt: skip
 @click.option("--traceback", is_flag=True, show_default=False, help="Show where an error arose, for a bug report.")
-def main(traceback: bool) -> None:
+def main(modules: tuple[str, ...], traceback: bool) -> None:
     """Learn DNA, RNA, protein or other sequences from your data and write new ones.
 
     \b

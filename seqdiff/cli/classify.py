@@ -2,36 +2,18 @@
 
 from __future__ import annotations
 
-import inspect
 import shlex
 from pathlib import Path
 from typing import Any
 
 import click
 
-from seqdiff.cli.options import COMMON, Value, kebab, kind_of
+from seqdiff.cli.options import options_of
 from seqdiff.data import Target, read_records
 from seqdiff.estimators import SequenceClassifier, SequenceRegressor, load
 from seqdiff.processes import Autoregressive
 
-SETTINGS = (
-    "network", "width", "depth", "dropout", "epochs", "batch_size", "lr", "weight_decay", "alphabet", "ambiguous",
-    "sequence_column", "random_state", "device",
-)  # fmt: skip
-
-
-def setting_options() -> list[click.Option]:
-    """Return an option for each setting of a classifier that can be said in a shell."""
-    signature = inspect.signature(SequenceClassifier).parameters
-    return [
-        click.Option(
-            [f"--{kebab(name)}", name],
-            type=Value(*kind_of(signature[name])),
-            default=signature[name].default,
-            help=COMMON[name],
-        )
-        for name in SETTINGS
-    ]
+OWN = ("noise_like", "hidden", "verbose")  # which the command says in its own way
 
 
 @click.command()
@@ -51,7 +33,7 @@ def setting_options() -> list[click.Option]:
     help="How to read the labels; auto takes decimal numbers for values.",
 )  # fmt: skip
 @click.option("--validation", metavar="SHARE", type=float, default=0.1, help="Share of the sequences to hold out.")
-@click.option("--verbose", type=int, default=1, help=COMMON["verbose"])
+@click.option("--verbose", type=int, default=1, help="0 hides progress bars and messages.")
 def classify(
     data: str,
     y: str,
@@ -89,7 +71,7 @@ def classify(
         click.echo(line)
 
 
-classify.params += setting_options()
+classify.params += options_of(SequenceClassifier, dict.fromkeys(OWN))
 
 
 def _fitted(predictor: Any, out: str, generator: str | None) -> list[str]:

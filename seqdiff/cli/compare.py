@@ -9,24 +9,20 @@ from typing import Any
 
 import click
 
-from seqdiff.cli.options import COMMON, Value, comma_list, kebab, kind_of
+from seqdiff.cli.options import comma_list, option_of
+from seqdiff.comparison import compare as run
+from seqdiff.comparison import markdown
+from seqdiff.comparison.table import caption
 from seqdiff.estimators import SequenceGenerator
+from seqdiff.estimators.classes import kebab
 
-# Settings that every estimator has and that make sense for all of them at once.
-SHARED = (
-    "network", "width", "depth", "dropout", "epochs", "batch_size", "lr", "lr_schedule", "lr_decay", "warmup",
-    "weight_decay", "update_freq", "ema", "patience", "eval_every", "label_dropout", "target", "device", "precision",
-)  # fmt: skip
 OWN = ("models", "split", "test", "seeds", "samples", "reference", "k", "random_state")
-
-
-def shared_options() -> list[click.Option]:
-    """Return an option for each of the settings that all models share; none of them has a default of its own."""
-    signature = inspect.signature(SequenceGenerator).parameters
-    return [
-        click.Option([f"--{kebab(name)}", name], type=Value(*kind_of(signature[name])), help=COMMON[name])
-        for name in SHARED
-    ]
+# Parameters of every estimator that are not compare's own: where one is given, it holds for all models.
+SHARED = [
+    name
+    for name in inspect.signature(SequenceGenerator).parameters
+    if name not in inspect.signature(run).parameters and name not in ("model_name", "check_every")
+]
 
 
 @click.command(
@@ -49,11 +45,7 @@ def shared_options() -> list[click.Option]:
 @click.option("--reference", metavar="NAME", help="The model to compare with, as the table names it; else the best.")
 @click.option("--seed", "random_state", type=int, default=0, help="Seed of the split, the samples and the scores.")
 @click.option("--alphabet", default="auto", help="dna, rna, protein or the letters themselves.")
-@click.option("--length", type=int, help=COMMON["length"])
-@click.option("--ambiguous", default="error", help=COMMON["ambiguous"])
-@click.option("--sequence-column", metavar="COLUMN", help=COMMON["sequence_column"])
 @click.option("--savepath", metavar="FOLDER", default="runs", help="Where the folder compare goes; none saves nothing.")
-@click.option("--verbose", type=int, default=1, help=COMMON["verbose"])
 @click.pass_context
 def compare(ctx: click.Context, data: str, models: str | None, **options: Any) -> None:
     """Fit several models to the sequences in DATA and say how good each is.
@@ -66,10 +58,6 @@ def compare(ctx: click.Context, data: str, models: str | None, **options: Any) -
       seqdiff compare promoters.fasta
       seqdiff compare promoters.csv --models masked-diffusion,autoregressive --epochs 20 --seeds 3
     """
-    from seqdiff.comparison import compare as run
-    from seqdiff.comparison import markdown
-    from seqdiff.comparison.table import caption
-
     given = click.core.ParameterSource.COMMANDLINE
     settings = {name: options.pop(name) for name in SHARED}
     settings = {name: value for name, value in settings.items() if ctx.get_parameter_source(name) is given}
@@ -91,7 +79,8 @@ def compare(ctx: click.Context, data: str, models: str | None, **options: Any) -
         click.echo(f"folder: {table.attrs['folder']}")
 
 
-compare.params += shared_options()
+compare.params += [option_of(SequenceGenerator, name, None) for name in SHARED]
+compare.params += [option_of(SequenceGenerator, n) for n in ("length", "ambiguous", "sequence_column", "verbose")]
 
 
 def _part(text: str, labels: Any, sequence_column: str | None) -> Any:

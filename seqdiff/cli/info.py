@@ -11,8 +11,8 @@ import click
 import numpy as np
 from safetensors import safe_open
 
-from seqdiff.cli.options import kebab
 from seqdiff.data import Alphabet, LengthLaw, Target, Targets, prepare, read_records, resolve_alphabet, target_from_dict
+from seqdiff.estimators.classes import kebab
 from seqdiff.estimators.persistence import any_header
 from seqdiff.evaluation import gc_content
 from seqdiff.runs import Run

@@ -1,72 +1,24 @@
-"""From an estimator's signature and docstring to options of a command: a new parameter or estimator appears by itself.
+"""From the parameters of an estimator to options of a command: a new parameter or estimator appears by itself.
 
-`--kebab-case` names are made from the signature, types from annotations and defaults, help from the "Parameters"
-section of the class's numpydoc docstring.
+`--kebab-case` names, types, choices and help are those of the class's `parameters`, defaults those of its signature.
 """
 
 from __future__ import annotations
 
 import inspect
+import json
 import re
 from collections.abc import Mapping
 from typing import Any
 
 import click
 
+from seqdiff.errors import NOTHING, InputError
 from seqdiff.estimators import SequenceGenerator
-from seqdiff.estimators.persistence import known_classes
+from seqdiff.estimators.classes import find_learner, kebab, learners
+from seqdiff.parameters import doc_text, kind_text, parameters_of
 
 DEFAULT_MODEL = "autoregressive"  # the best of README's table, and the cheapest
-
-# What to say of the parameters that every estimator has, where its own docstring does not say more.
-COMMON = {
-    "length": "Letters that each sequence must have; none takes what the data has.",
-    "alphabet": "The letters: auto, dna, rna, protein, or all of them in one word.",
-    "network": "The neural network.",
-    "width": "Size of the network; none means its own.",
-    "depth": "Layers of the network; none means its own.",
-    "dropout": "Share of the network left out at random in training, against learning by heart.",
-    "epochs": "How often to go through all sequences; none lets the model choose.",
-    "batch_size": "Sequences that one training step looks at.",
-    "lr": "Learning rate: how large the training steps are.",
-    "lr_schedule": "How it falls: exponential, cosine or constant.",
-    "lr_decay": "Factor of the learning rate after each epoch, where --lr-schedule is exponential.",
-    "warmup": "Steps in which the learning rate rises to --lr.",
-    "weight_decay": "Pulls the weights towards zero, against learning by heart.",
-    "update_freq": "Batches that make one update of the weights.",
-    "ema": "How long a memory the running average of the weights has, which is what is kept.",
-    "patience": "Stop after so many epochs without a better validation figure.",
-    "eval_every": "Epochs from one validation to the next.",
-    "check_every": "Epochs from one checkpoint to the next.",
-    "label_dropout": "Share of the labels hidden in training, so that the model can do without them too.",
-    "ambiguous": "Sequences with letters such as N: error, or drop to leave them out.",
-    "sequence_column": "The column of a table that holds the sequences.",
-    "target": "How to read the labels of --y: auto, class, value or signal.",
-    "savepath": "Where the run's folder goes; none saves nothing.",
-    "model_name": "Name of the run's folder.",
-    "random_state": "Seed: the same one gives the same model.",
-    "device": "auto takes a GPU where there is one; or cpu, cuda, mps.",
-    "precision": "Numbers to train with: auto, float32 or bfloat16.",
-    "verbose": "0 hides progress bars and messages.",
-}
-
-
-def kebab(name: str) -> str:
-    """Return a class name as it is typed in a shell.
-
-    Examples
-    --------
-    >>> kebab("MultinomialDiffusion"), kebab("SCUD"), kebab("DirichletFM"), kebab("batch_size")
-    ('multinomial-diffusion', 'scud', 'dirichlet-fm', 'batch-size')
-    """
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).replace("_", "-").lower()
-
-
-def models() -> dict[str, type[SequenceGenerator]]:
-    """Return the estimators that learn from sequences by the names they have in a shell, in alphabetical order."""
-    classes = known_classes().items()
-    found = {kebab(name): cls for name, cls in classes if not (name.startswith("_") or cls.taught)}
-    return dict(sorted(found.items()))
 
 
 def find_model(name: str) -> type[SequenceGenerator]:
@@ -77,45 +29,17 @@ def find_model(name: str) -> type[SequenceGenerator]:
     click.BadParameter
         If there is none of that name.
     """
-    known = models()
-    wanted = name.lower() if name.islower() or name.isupper() else kebab(name)
-    wanted = wanted.replace("_", "-")
-    for candidate, cls in known.items():
-        if wanted in (candidate, candidate.removesuffix("-diffusion")):
-            return cls
-    raise click.BadParameter(f"{name!r} is not among the models {', '.join(known)}.", param_hint="'--model'")
+    try:
+        return find_learner(name, "--model")
+    except InputError:
+        raise click.BadParameter(
+            f"{name!r} is not among the models {', '.join(models())}.", param_hint="'--model'"
+        ) from None
 
 
-def parameter_help(cls: type) -> dict[str, tuple[str, str]]:
-    """Return (type, description) of each parameter that the "Parameters" section of a class's docstring names.
-
-    Examples
-    --------
-    >>> class Model:
-    ...     '''Learn.
-    ...
-    ...     Parameters
-    ...     ----------
-    ...     width, depth : int, optional
-    ...         Size of the network;
-    ...         larger is slower.
-    ...     lr : float
-    ...     '''
-    >>> parameter_help(Model)["depth"], parameter_help(Model)["lr"]
-    (('int, optional', 'Size of the network; larger is slower.'), ('float', ''))
-    """
-    found: dict[str, tuple[str, str]] = {}
-    for base in reversed(cls.__mro__):
-        section = re.search(
-            r"^Parameters\n-+\n(.*?)(?=^\S[^\n]*\n-{3,}$|\Z)", inspect.cleandoc(base.__doc__ or ""), re.M | re.S
-        )
-        if section is None or base.__module__ == "builtins":
-            continue
-        for entry in re.finditer(r"^(\S[^\n:]*?)(?: : ?([^\n]*))?\n((?:(?:[ \t][^\n]*)?\n)*)", section[1] + "\n", re.M):
-            text = " ".join(entry[3].split()).replace("`", "").replace('"', "")
-            for name in entry[1].split(","):
-                found[name.strip().lstrip("*")] = ((entry[2] or "").strip(), text)
-    return found
+def models() -> dict[str, type[SequenceGenerator]]:
+    """Return the estimators that learn from sequences by the names they have in a shell, in alphabetical order."""
+    return dict(sorted((kebab(name), cls) for name, cls in learners().items()))
 
 
 def comma_list(text: str) -> list[str]:
@@ -124,74 +48,59 @@ def comma_list(text: str) -> list[str]:
 
 
 class Value(click.ParamType):
-    """A whole number, a number or text, and `none` where the parameter may be None."""
+    """What a `Parameter` is in a shell: a whole number, a number, JSON or text, and `none` where it may be None."""
 
     def __init__(self, kind: type, optional: bool) -> None:
         self.kind, self.optional = kind, optional
-        self.name = {int: "integer", float: "number"}.get(kind, "text")
+        self.name = {int: "integer", float: "number", dict: "json"}.get(kind, "text")
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
-        if not isinstance(value, str) or self.kind is str:
-            return None if self.optional and isinstance(value, str) and value.lower() == "none" else value
+        if not isinstance(value, str):
+            return value
         if self.optional and value.lower() == "none":
             return None
+        if self.kind is str:
+            return value
         try:
-            return self.kind(value)
+            return json.loads(value) if self.kind is dict else self.kind(value)
         except ValueError:
-            wanted = {int: "a whole number", float: "a number"}[self.kind] + (" or none" if self.optional else "")
-            self.fail(f"{value!r} is not {wanted}.", param, ctx)
+            wanted = {int: "a whole number", float: "a number", dict: """JSON, such as {"kernel": 5}"""}[self.kind]
+            self.fail(f"{value!r} is not {wanted}{' or none' if self.optional else ''}.", param, ctx)
 
 
-def kind_of(parameter: inspect.Parameter) -> tuple[type, bool]:
-    """Return the type of a parameter's values and whether None is one of them.
-
-    Examples
-    --------
-    >>> def f(length: "int | None" = None, lr: float = 1e-4, network: "Any" = "conv", tries=3): ...
-    >>> [kind_of(p) for p in inspect.signature(f).parameters.values()]  # doctest: +NORMALIZE_WHITESPACE
-    [(<class 'int'>, True), (<class 'float'>, False), (<class 'str'>, False), (<class 'int'>, False)]
-    """
-    annotation = parameter.annotation
-    text = getattr(annotation, "__name__", "") if isinstance(annotation, type) else str(annotation)
-    optional = parameter.default is None or re.search(r"\bNone\b|\bOptional\b", text) is not None
-    if re.search(r"\bstr\b", text):
-        return str, optional
-    for kind in (float, int, bool):
-        if re.search(rf"\b{kind.__name__}\b", text):
-            return kind, optional
-    return (type(parameter.default) if isinstance(parameter.default, (bool, int, float)) else str), optional
+def option_of(cls: type, name: str, default: Any = NOTHING) -> click.Option:
+    """Return the option for a parameter of a class, with its default or another one; no text shows the latter."""
+    parameter = parameters_of(cls)[name]
+    own = inspect.signature(cls).parameters[name].default
+    text = re.sub(r"`+(?:\"(.*?)\"|(\w+))`+", lambda m: _named(cls, m), doc_text(cls, parameter))
+    text = re.sub(r"\bNone\b", "none", text).replace("`", "").replace('"', "")
+    if choices := re.match(r"\{(.*?)\}", kind_text(parameter, own)):
+        text = f"{text} One of: {choices[1].replace(chr(34), '')}.".strip()
+    flag = f"--{kebab(name)}"
+    if parameter.shell_type is bool:
+        return click.Option([f"{flag}/--no-{kebab(name)}", name], default=own, help=text)
+    if default is NOTHING and own is not None:
+        text = f"{text}  [default: {own:g}]" if isinstance(own, float) else f"{text}  [default: {own}]"
+    value = own if default is NOTHING else default
+    kind = Value(parameter.shell_type, parameter.optional or own is None)
+    return click.Option([flag, name], type=kind, default=value, show_default=False, help=text)
 
 
-def options_of(cls: type[SequenceGenerator], taken: Mapping[str, Any] | None = None) -> list[click.Option]:
+def _named(cls: type, match: re.Match[str]) -> str:
+    """Return a word that a docstring quotes as a shell has it: another parameter as its option."""
+    if match[2] in parameters_of(cls):
+        return f"--{kebab(match[2])}"
+    return match[1] or match[2]
+
+
+def options_of(cls: type, taken: Mapping[str, Any] | None = None) -> list[click.Option]:
     """Return one option for each parameter of an estimator, but for those in `taken`."""
-    texts = parameter_help(cls)
-    options = []
-    described: dict[str, str] = {}
-    for name, parameter in inspect.signature(cls).parameters.items():
-        if parameter.kind in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL) or name in (taken or {}):
-            continue
-        kind, optional = kind_of(parameter)
-        default = None if parameter.default is parameter.empty else parameter.default
-        documented, text = texts.get(name, ("", ""))
-        choices = re.search(r"\{(.*?)\}", documented)
-        if not text and name in COMMON:
-            text, choices = COMMON[name], None
-        text = re.sub(r"\bNone\b", "none", text)
-        first = described.setdefault(text, name)
-        if text and first != name:  # one description of several parameters stands once
-            text = f"See --{kebab(first)}."
-        if choices:
-            text = f"{text} One of: {choices[1].replace(chr(34), '')}.".strip()
-        flag = f"--{kebab(name)}"
-        if kind is bool:
-            options.append(click.Option([f"{flag}/--no-{kebab(name)}", name], default=default, help=text))
-            continue
-        if default is not None:
-            text = f"{text}  [default: {default:g}]" if isinstance(default, float) else f"{text}  [default: {default}]"
-        options.append(
-            click.Option([flag, name], type=Value(kind, optional), default=default, show_default=False, help=text)
-        )
-    return options
+    known = parameters_of(cls)
+    return [
+        option_of(cls, name)
+        for name in inspect.signature(cls).parameters
+        if name in known and name not in (taken or {})
+    ]
 
 
 def in_shell(message: str) -> str:

@@ -11,8 +11,8 @@ import numpy as np
 
 from seqdiff.cli.commands import condition
 from seqdiff.cli.guiding import CLASSIFIERS, label_of, predictor_header, read_guides
-from seqdiff.cli.options import COMMON
-from seqdiff.estimators import load
+from seqdiff.cli.options import option_of
+from seqdiff.estimators import SequenceGenerator, load
 from seqdiff.estimators.predictor import SequencePredictor
 from seqdiff.runtime import replacing
 
@@ -40,8 +40,6 @@ SHOWN = ["guide", "gamma", "seed", "made", "condition", "kmer_js", "kmer_js_rati
 @click.option("--template", metavar="TEXT", help="Letters that are fixed, as in generate.")
 @click.option("--steps", type=int, help="Steps to write a sequence in.")
 @click.option("--out", "-o", metavar="FILE", help="A .csv file; without it sweep.csv in the run's folder.")
-@click.option("--device", default="auto", help=COMMON["device"])
-@click.option("--verbose", type=int, default=1, help=COMMON["verbose"])
 def sweep(
     model: str,
     gammas: str,
@@ -90,6 +88,9 @@ def sweep(
         with replacing(picture) as name:
             plot_sweep(table).savefig(name, format="png")
         click.echo(f"picture: {picture}")
+
+
+sweep.params += [option_of(SequenceGenerator, name) for name in ("device", "verbose")]
 
 
 def _maker(text: str, model: Any) -> Callable[[float], Any]:

@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 from sklearn.base import clone
 
-from seqdiff.data.letters import shown
-from seqdiff.estimators import SequenceGenerator, parameters
-from seqdiff.estimators.persistence import known_classes
+from seqdiff.errors import InputError, of_kind, shown
+from seqdiff.estimators import SequenceGenerator
+from seqdiff.estimators.classes import find_learner
+from seqdiff.estimators.parameters import check_seed
+from seqdiff.parameters import check_parameters
 
 DEFAULT = ("MaskedDiffusion", "UniformDiffusion", "ClassicalDiffusion", "SCUD", "Autoregressive")
 """The discrete family, as far as there is one; `MultinomialDiffusion` is made for a GPU and not among them."""
@@ -65,7 +67,7 @@ def contestants(
     (['MaskedDiffusion', 'Autoregressive', 'Autoregressive-2'], [0, 1])
     """
     if models is None:
-        models = [name for name in DEFAULT if name in known_classes()]
+        models = list(DEFAULT)
     if isinstance(models, (str, SequenceGenerator, type)):
         models = [models]
     try:
@@ -83,9 +85,9 @@ def contestants(
             known = model.get_params(deep=False)
             model.set_params(**{name: value for name, value in settings.items() if name in known})
         try:
-            parameters.check(model)
-        except ValueError as error:
-            raise ValueError(f"{type(model).__name__}: {error}") from None
+            check_parameters(model)
+        except InputError as error:
+            raise error.of(type(model).__name__) from None
         name = _free(model.model_name or type(model).__name__, names)
         names.add(name)
         found.append(Contestant(name, [clone(model).set_params(random_state=s) for s in _seeds(seeds, model)]))
@@ -94,19 +96,12 @@ def contestants(
 
 def _find(model: Any, i: int) -> SequenceGenerator:
     """Return a new estimator for a name or a class, an estimator as it is."""
-    if isinstance(model, SequenceGenerator) and not model.taught:
-        return model
-    classes = {name: cls for name, cls in known_classes().items() if not cls.taught}
-    if isinstance(model, type) and issubclass(model, SequenceGenerator) and not model.taught:
-        return model()
+    cls = model if isinstance(model, type) else type(model)
+    if issubclass(cls, SequenceGenerator) and not cls.taught:
+        return model() if isinstance(model, type) else model
     if isinstance(model, str):
-        plain = {name.lower().removesuffix("diffusion"): cls for name, cls in classes.items()}
-        cls = plain.get(model.strip().replace("-", "").replace("_", "").lower().removesuffix("diffusion"))
-        if cls is not None:
-            return cls()
-    found = repr(model) if isinstance(model, str) else f"a {type(model).__name__}"
-    known = ", ".join(sorted(name for name in classes if not name.startswith("_")))
-    raise ValueError(f"models[{i}] is {found}, not an estimator of seqdiff's; give one, or one of the names {known}")
+        return find_learner(model, f"models[{i}]")()
+    raise InputError(f"models[{i}]", of_kind(model), "an estimator, or the name of one", "give one")
 
 
 def _check_settings(settings: Mapping[str, Any], models: list[SequenceGenerator]) -> None:
@@ -130,7 +125,7 @@ def _free(name: str, taken: set[str]) -> str:
 
 def _seeds(seeds: Any, model: SequenceGenerator) -> list[int]:
     if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool) and seeds >= 1:
-        first = parameters.check_seed(model.random_state)
+        first = check_seed(model.random_state)
         return [first + i for i in range(int(seeds))]
     wanted = [] if isinstance(seeds, (numbers.Number, str)) or seeds is None else list(seeds)
     whole = [isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s >= 0 for s in wanted]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import numbers
 import os
 import warnings
 from pathlib import Path
@@ -16,10 +15,11 @@ from seqdiff.comparison.contestants import Contestant, contestants
 from seqdiff.comparison.judge import Judge, Result
 from seqdiff.comparison.parts import make_parts
 from seqdiff.comparison.table import NATURAL, caption, make_table, markdown
-from seqdiff.data.letters import shown
 from seqdiff.data.writing import write_sequences
+from seqdiff.errors import shown
 from seqdiff.estimators import SequenceGenerator
-from seqdiff.estimators.parameters import check_number, check_seed
+from seqdiff.estimators.parameters import check_seed
+from seqdiff.parameters import Whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -122,9 +122,9 @@ def compare(
     """
     if X is None:
         raise ValueError("compare was given no sequences; call compare(models, X), with None for the usual models")
-    check_number("samples", samples, numbers.Integral, 0, float("inf"))
+    Whole(0).check("samples", samples)
     for name, value in (("steps", steps), ("times", times), ("k", k)):
-        check_number(name, value, numbers.Integral, 1, float("inf"), True)
+        Whole(1).check(name, value, optional=True)
     seed = check_seed(random_state)
     found = contestants(models, settings, seeds, _reserved())
     if reference is not None and reference not in (names := [c.name for c in found]):

@@ -19,9 +19,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from seqdiff import runtime
 from seqdiff.data import Forbidden, prepare
-from seqdiff.data.letters import shown
-from seqdiff.estimators.parameters import check_number, check_seed
+from seqdiff.errors import shown
+from seqdiff.estimators.parameters import check_seed
 from seqdiff.evaluation import copied_fraction, diversity, kmer_size, summary
+from seqdiff.parameters import Real, Whole
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -106,8 +107,8 @@ def sweep(
     [['free', 1.0, 4], ['free', 2.0, 4]]
     """
     check_is_fitted(model, "objective_")
-    check_number("n", n, numbers.Integral, 1, float("inf"))
-    check_number("k", k, numbers.Integral, 1, float("inf"), True)
+    Whole(1).check("n", n)
+    Whole(1).check("k", k, optional=True)
     strengths, numbers_of_seeds = _checked(guides, gammas, seeds, arguments)
     reading = {"alphabet": model.alphabet_, "sequence_column": model.sequence_column}
     known = None if natural is None else prepare(natural, **reading)
@@ -217,9 +218,9 @@ def _checked(guides: Any, gammas: Any, seeds: Any, arguments: dict[str, Any]) ->
     if not several or not len(gammas):
         raise ValueError(f"gammas={shown(gammas)} is not possible; give a list of numbers")
     for gamma in gammas:
-        check_number("gamma", gamma, numbers.Real, -1e9, 1e9)
+        Real(-1e9, 1e9).check("gamma", gamma)
     if isinstance(seeds, numbers.Integral):
-        check_number("seeds", seeds, numbers.Integral, 1, 1e6)
+        Whole(1, 1e6).check("seeds", seeds)
         seeds = range(int(seeds))
     if isinstance(seeds, str) or np.ndim(seeds) == 0 or not len(seeds):
         raise ValueError(f"seeds={shown(seeds)} is not possible; give a list of whole numbers, or how many")

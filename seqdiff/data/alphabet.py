@@ -25,11 +25,11 @@ from seqdiff.data.letters import (
     base_of,
     check_name,
     code_table,
-    shown,
     unknown,
     upper,
     words_of,
 )
+from seqdiff.errors import shown
 
 
 class Alphabet:

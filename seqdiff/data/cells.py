@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 
 from seqdiff.data.labels import as_labels, is_missing, join_columns, named_columns, whole_with_gaps
-from seqdiff.data.letters import NUMBER, shown
+from seqdiff.data.letters import NUMBER
+from seqdiff.errors import shown
 
 WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 CODE = re.compile(r"[0-9]+[eE][0-9]+")  # a number, but as well a well of a plate

@@ -14,11 +14,12 @@ import numpy as np
 from seqdiff.data.alphabet import Alphabet
 from seqdiff.data.alphabets import is_learned, resolve_alphabet
 from seqdiff.data.labels import only_column
-from seqdiff.data.letters import GAPS, base_of, shown, unknown
+from seqdiff.data.letters import GAPS, base_of, unknown
 from seqdiff.data.reading import Records, read_records
 from seqdiff.data.target import Target
 from seqdiff.data.targets import Targets
 from seqdiff.data.told import describe, kind_to_read
+from seqdiff.errors import shown
 
 
 @dataclass(frozen=True, eq=False)

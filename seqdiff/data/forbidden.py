@@ -11,8 +11,9 @@ import numpy as np
 
 from seqdiff.data.alphabet import Alphabet
 from seqdiff.data.alphabets import DNA, PROTEIN, RNA
-from seqdiff.data.letters import NUCLEOTIDE_CODES, base_of, shorten, shown
+from seqdiff.data.letters import NUCLEOTIDE_CODES, base_of
 from seqdiff.data.records import is_sequence_object
+from seqdiff.errors import shorten, shown
 
 LONGEST_RUN = 10_000
 FEWEST_FIXED = 3

@@ -30,7 +30,7 @@ from typing import Any
 
 import numpy as np
 
-from seqdiff.data.letters import shown
+from seqdiff.errors import shown
 
 
 def as_labels(y: Any) -> np.ndarray:

@@ -11,9 +11,10 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 from itertools import product
-from typing import Any
 
 import numpy as np
+
+from seqdiff.errors import shorten, shown
 
 NUCLEOTIDE_CODES = {
     "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC",
@@ -45,37 +46,6 @@ class AlphabetError(ValueError):
 
 NUMBER = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
 """A decimal number: no underscores, no zeros before it, no infinity, nothing else that Python's float takes."""
-
-
-def shorten(text: str, limit: int = 40) -> str:
-    """The text, or its beginning and dots: messages stay readable whatever they quote."""
-    return text if len(text) <= limit else text[: limit - 3] + "..."
-
-
-def printable(text: str) -> str:
-    r"""The text on one line, with an escape for each character that a terminal cannot print.
-
-    >>> printable("a\nb\u202e")
-    'a\\nb\\u202e'
-    """
-    return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
-
-
-def shown(value: Any, limit: int = 60) -> str:
-    r"""A value as a message quotes it: as Python writes it, on one line, printable and not long.
-
-    Strings are cut before they are quoted, so that both marks stand.
-
-    >>> shown("x" * 100, 12), shown(np.eye(2)), shown("a\tb")
-    ("'xxxxxxxxx...'", 'array([[1., 0.], [0., 1.]])', "'a\\tb'")
-    """
-    if isinstance(value, str):
-        return repr(shorten(str(value), limit))
-    try:
-        text = repr(value[:limit] if isinstance(value, (list, tuple)) else value)
-    except Exception:  # whatever a foreign object's repr raises, whole numbers of more than 4300 digits among it
-        text = f"a value of type {type(value).__name__}"
-    return shorten(printable(" ".join(text.split())), limit)
 
 
 def upper(sequence: str) -> str:

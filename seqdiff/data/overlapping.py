@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from seqdiff.data.alphabet import Alphabet
-from seqdiff.data.letters import shown, words_of
+from seqdiff.data.letters import words_of
+from seqdiff.errors import shown
 
 
 class OverlappingKmers(Alphabet):

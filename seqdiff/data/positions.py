@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from seqdiff.data.letters import shown
+from seqdiff.errors import shown
 
 KEPT = "-"
 """What stands in a picture where nothing is named."""

@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 
 from seqdiff.data.files import read_text
-from seqdiff.data.letters import printable, shorten, shown
 from seqdiff.data.records import Records, check_labels, is_sequence_object, to_strings
 from seqdiff.data.tables import COLUMN_NAMES, TABLES, from_frame, read_parquet, read_table
+from seqdiff.errors import printable, shorten, shown
 
 FASTA = (".fa", ".fasta", ".fna", ".faa", ".ffn", ".fas", ".fsa", ".frn")
 PARQUET = (".parquet", ".pq")

@@ -11,7 +11,7 @@ import numpy as np
 
 from seqdiff.data.cells import read_labels
 from seqdiff.data.labels import is_missing
-from seqdiff.data.letters import shown
+from seqdiff.errors import shown
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from seqdiff.data.dataset import Dataset, prepare
-from seqdiff.data.letters import shown
+from seqdiff.errors import shown
 
 
 def random_split(n: int, fraction: float, random_state: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,9 +11,10 @@ import numpy as np
 
 from seqdiff.data.cells import read_cells, read_labels
 from seqdiff.data.labels import join_columns
-from seqdiff.data.letters import LETTERS, NUMBER, guess_alphabet, printable, shorten, shown
+from seqdiff.data.letters import LETTERS, NUMBER, guess_alphabet
 from seqdiff.data.records import Records, check_labels, to_strings
 from seqdiff.data.writing import without_apostrophe
+from seqdiff.errors import printable, shorten, shown
 
 TABLES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
 COLUMN_NAMES = (

@@ -16,7 +16,8 @@ from typing import Any
 import numpy as np
 
 from seqdiff.data.labels import _objects, _plain, as_labels, is_missing, only_column
-from seqdiff.data.letters import NUMBER, shown
+from seqdiff.data.letters import NUMBER
+from seqdiff.errors import shown
 
 KINDS = ("class", "value", "signal")
 EMPIRICAL = "empirical"

@@ -16,8 +16,8 @@ from typing import Any
 import numpy as np
 
 from seqdiff.data.labels import as_labels, is_missing, is_rows, join_columns, named_columns, only_column
-from seqdiff.data.letters import shorten, shown
 from seqdiff.data.target import Target, sample_rows
+from seqdiff.errors import shorten, shown
 
 Kind = str | Mapping[str, str]
 

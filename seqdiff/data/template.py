@@ -9,7 +9,7 @@ import numpy as np
 
 from seqdiff.data.alphabet import Alphabet
 from seqdiff.data.lengths import LengthLaw
-from seqdiff.data.letters import shown
+from seqdiff.errors import shown
 
 
 def parse_template(template: Any, alphabet: Alphabet, law: LengthLaw, length: int | None = None) -> np.ndarray:

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 
 from seqdiff.data.labels import is_missing, only_column
-from seqdiff.data.letters import shorten, shown
 from seqdiff.data.target import Target, kind_of
 from seqdiff.data.targets import Targets
+from seqdiff.errors import shorten, shown
 
 LISTED = 8
 """Classes that are told by name."""

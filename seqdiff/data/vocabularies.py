@@ -20,7 +20,7 @@ from itertools import chain
 from typing import Any
 
 from seqdiff.data.alphabet import Alphabet
-from seqdiff.data.letters import shown
+from seqdiff.errors import shown
 
 GOES_ON = "##"
 MOST_LETTERS = 65_536

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from seqdiff.data.letters import shorten
+from seqdiff.errors import shorten
 from seqdiff.runtime import replacing
 
 _FASTA = (".fasta", ".fa", ".fna", ".faa")

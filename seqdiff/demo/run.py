@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -19,8 +18,8 @@ from seqdiff.demo.folder import claim
 from seqdiff.demo.plan import Plan
 from seqdiff.demo.screen import Report
 from seqdiff.estimators import Autoregressive
-from seqdiff.estimators.parameters import check_number
 from seqdiff.evaluation import MarkovChain, PositionWeightMatrix, compare_table, plot_logo, summary
+from seqdiff.parameters import Whole
 from seqdiff.runtime import replacing
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def run_demo(
     ('runs/demo/samples/promoters.fasta', 100)
     """
     started = time.monotonic()
-    check_number("n", n, numbers.Integral, 1, float("inf"), True)
+    Whole(1).check("n", n, optional=True)
     simulated = data is None
     everything, plan = _load(data, n, quick, alphabet, sequence_column)
     everything, notes = _at_most(everything, plan)

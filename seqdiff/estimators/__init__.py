@@ -8,10 +8,11 @@ from seqdiff.estimators.distilled import DistilledFM
 from seqdiff.estimators.embedding import EmbeddingDiffusion
 from seqdiff.estimators.masked import MaskedDiffusion
 from seqdiff.estimators.multinomial import MultinomialDiffusion
-from seqdiff.estimators.persistence import read as load
 from seqdiff.estimators.predictor import SequenceClassifier, SequenceRegressor
 from seqdiff.estimators.scud import SCUD
 from seqdiff.estimators.uniform import UniformDiffusion
+
+load = SequenceGenerator.load
 
 __all__ = [
     "SCUD",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,9 +12,11 @@ from torch import Tensor
 
 from seqdiff import processes
 from seqdiff.data import Dataset
-from seqdiff.data.letters import shown
+from seqdiff.errors import shown
 from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.estimators.parameters import NETWORK
 from seqdiff.networks import NETWORKS
+from seqdiff.parameters import Real, Whole
 
 
 class Autoregressive(SequenceGenerator):
@@ -29,41 +32,10 @@ class Autoregressive(SequenceGenerator):
     all sequences: `steps` of `generate`, `times` and `random_state` of `score_samples` are accepted and not used. A
     signal (`y` of shape (n, L, C)) is seen from left to right too.
 
-    Parameters
-    ----------
-    network : {"conv", "transformer", "bytenet"} or callable
-        The neural network; in a paper's size ``"transformer-tiny"``, ``"transformer-small"``,
-        ``"transformer-medium"`` or ``"bytenet-carp"``. A function's network must be causal; it is called with
-        ``causal=True``.
-    width, depth : optional
-        Size of the network; None means the network's own (conv: 64, 6; transformer: 128, 4; bytenet: 128, 8).
-    heads : int, optional
-        Attention heads of the transformer; None means its own (4, or the paper's).
-    dropout : float
-        Share of the channels left out in training: such models overfit sooner than diffusions do.
-    token_dropout : float
-        Share of the letters read that are hidden in training (word dropout, Bowman et al. 2016, arXiv 1511.06349): what
-        was learned by heart of a prefix is of no use then. 0.1 helps where the validation figure turns round early, and
-        harms where there is more to learn than time.
-    length : int, optional
-        Letters of each sequence; None takes what the data has, which may vary.
-    alphabet : str or Alphabet
-        ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"`` or the letters themselves.
-    epochs : int, optional
-        None: as many as make about 2,000 batches, and sqrt(n/10,000) times as many for n above 10,000
-        sequences; at most 400 epochs.
-    batch_size : int
-    patience : int, optional
-        Stop after so many epochs without a better validation likelihood; the best weights are kept in any case.
-    lr : float
-        Learning rate.
-    **common
-        Other parameters are those of `MultinomialDiffusion`.
-
     Attributes
     ----------
     bound_ : str
-        ``"exact"``: `score_samples` returns log-likelihoods. Other attributes are those of `MultinomialDiffusion`.
+        ``"exact"``: `score_samples` returns log-likelihoods.
 
     Examples
     --------
@@ -74,19 +46,35 @@ class Autoregressive(SequenceGenerator):
     3
     """
 
-    bound_ = processes.Autoregressive.bound
+    process_class = processes.Autoregressive
+    parameters = {
+        "network": replace(NETWORK["network"], kind='{"conv", "transformer", "bytenet"} or callable').doc(
+            f"{NETWORK['network'].text} It must be causal: a callable is called with ``causal=True``."
+        ),
+        "dropout": NETWORK["dropout"].doc(
+            """Share of the network's channels left out at random in training: such models overfit sooner than
+            diffusions do. None is the network's own: conv 0.03, transformer and bytenet 0.1."""
+        ),
+        "heads": Whole(1, 10_000).doc(
+            """Attention heads of the transformer. None is its own number: 4, or the paper's."""
+        ),
+        "token_dropout": Real(0, 0.999).doc(
+            """Share of the letters read that are hidden in training (word dropout, Bowman et al. 2016, arXiv
+            1511.06349), against memorising prefixes. 0.1 helps where the validation bound turns round early, and harms
+            where there is more to learn than time."""
+        ),
+    }
+    defaults = {"dropout": 0.2}
     batches = 2000
 
     def __init__(
         self,
         *,
-        network: Any = "conv",
         heads: int | None = None,
-        dropout: float | None = 0.2,
         token_dropout: float = 0.0,
         **common: Any,
     ) -> None:
-        super().__init__(network=network, dropout=dropout, **common)
+        super().__init__(**common)
         self.heads = heads
         self.token_dropout = token_dropout
 

@@ -6,11 +6,10 @@ stands here and in the modules beside it.
 
 from __future__ import annotations
 
-import inspect
 import logging
 import numbers
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -21,14 +20,16 @@ from torch import Tensor
 
 from seqdiff import runtime
 from seqdiff.data import Dataset, LengthLaw, class_codes, hold_out, learn_target, prepare
-from seqdiff.data.letters import shown
-from seqdiff.estimators import parameters, persistence
+from seqdiff.errors import shown
+from seqdiff.estimators import persistence
 from seqdiff.estimators.editing import EditingMixin
 from seqdiff.estimators.encoding import conditions_of, encode_batch, letter_law, log_frequencies
 from seqdiff.estimators.generating import GeneratingMixin
+from seqdiff.estimators.parameters import ATTRIBUTES, GENERATOR, Weights
 from seqdiff.estimators.scoring import ScoringMixin
 from seqdiff.estimators.strings import OfStrings
 from seqdiff.networks import Network, build_network
+from seqdiff.parameters import Parameter, Switch, check_parameters, complete, document
 from seqdiff.processes import Process
 from seqdiff.runs import Run, open_run
 from seqdiff.training import Batch, Objective, Settings, Trainer
@@ -42,12 +43,18 @@ FEW = 5  # sequences that a network can do nothing with but memorise
 
 
 class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
-    """Base of the generators; see `MultinomialDiffusion` for one with its parameters documented.
+    """Base of the generators.
 
-    Subclasses name their own parameters in `__init__` and pass the others on as ``**common``; the signature that
-    scikit-learn, `help` and tab completion see is completed here.
+    A subclass has `process_class`, `_make_process`, and a dict `parameters` of those that it adds in `__init__`, which
+    passes the others on as ``**common``. Its signature and the "Parameters" of its docstring are completed here.
     """
 
+    parameters: ClassVar[Mapping[str, Parameter]] = GENERATOR
+    """What each parameter may be, and what it is for; those of a subclass are added to its bases'."""
+    defaults: ClassVar[Mapping[str, Any]] = {}
+    """Defaults of a subclass in place of those of its bases."""
+    process_class: ClassVar[type[Process] | None] = None
+    """The class of the process, whose kind of bound is `bound_`."""
     bound_: ClassVar[str | None] = None
     batches: ClassVar[int] = 3000
     """What `epochs=None` makes of up to 10,000 sequences: epochs of about so many batches in all."""
@@ -65,6 +72,7 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
         width: int | None = None,
         depth: int | None = None,
         dropout: float | None = None,
+        network_options: Mapping[str, Any] | None = None,
         epochs: int | None = None,
         batch_size: int = 128,
         lr: float = 3e-3,
@@ -94,6 +102,7 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
         self.width = width
         self.depth = depth
         self.dropout = dropout
+        self.network_options = network_options
         self.epochs = epochs
         self.batch_size = batch_size
         self.lr = lr
@@ -119,11 +128,10 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        if "__init__" in cls.__dict__:
-            own = inspect.signature(cls.__init__).parameters
-            common = inspect.signature(super(cls, cls).__init__).parameters
-            merged = {name: p for name, p in (*common.items(), *own.items()) if p.kind is not p.VAR_KEYWORD}
-            cls.__init__.__signature__ = inspect.Signature([merged.pop("self"), *merged.values()])  # type: ignore[attr-defined]
+        complete(cls)
+        document(cls, ATTRIBUTES)
+        if cls.process_class is not None and "bound_" not in cls.__dict__:
+            cls.bound_ = cls.process_class.bound
 
     # -- what a subclass gives ----------------------------------------------------------------------------------------
 
@@ -131,6 +139,7 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
         raise NotImplementedError
 
     def _network_options(self) -> dict[str, Any]:
+        """Return the options of the network; None is its own default, and what it does not have is not given to it."""
         return {"width": self.width, "depth": self.depth, "dropout": self.dropout}
 
     def _first_guess(self, train: Dataset, weight: np.ndarray | None) -> Tensor:
@@ -183,14 +192,14 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
         KeyboardInterrupt
             After Ctrl-C, with a checkpoint written; what was learned so far can be used.
         """
-        parameters.check(self)
-        parameters.check_switch("resume", resume)
+        check_parameters(self)
+        Switch().check("resume", resume)
         drawn = not isinstance(self.random_state, numbers.Integral)  # a seed that was given is compared with the run's
         if not (resume and drawn and hasattr(self, "fit_seed_")):
             self._draw_seed()
         device = runtime.choose_device(self.device)
         runtime.autocast(device, self.precision)
-        weights_of = parameters.Weights(sample_weight)
+        weights_of = Weights(sample_weight)
         data = self._read(X, y, weights_of.chosen)
         weight = weights_of.of(data, self.target)
         train, valid, weights = self._split(data, weight, validation)
@@ -325,6 +334,7 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
             network = build_network(
                 self.network,
                 self._network_options(),
+                self.network_options,
                 states=process.states,
                 letters=process.outputs,
                 length=self.length_law_.max_length,
@@ -410,7 +420,7 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
         ValueError
             If the file holds a model of another class.
         """
-        model = persistence.read(path, device=device, network=network)
+        model = persistence.read(SequenceGenerator, path, device=device, network=network)
         if not isinstance(model, cls):
             raise ValueError(f"{path} holds a {type(model).__name__}, not a {cls.__name__}; use seqdiff.load")
         return model

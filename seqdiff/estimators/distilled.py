@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import logging
-import numbers
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
@@ -17,12 +16,13 @@ from torch import Tensor
 from seqdiff import runtime
 from seqdiff.data import prepare
 from seqdiff.data.labels import as_labels
-from seqdiff.data.letters import shown
+from seqdiff.errors import shown
 from seqdiff.estimators import parameters
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.estimators.encoding import encode_condition
 from seqdiff.estimators.generating import Order
 from seqdiff.evaluation import kmer_js, kmer_size
+from seqdiff.parameters import Real, Whole, check_parameters
 from seqdiff.processes.dirichlet import SimplexFlow
 from seqdiff.processes.distilled import DistilledFlow
 from seqdiff.sampling import in_batches
@@ -40,20 +40,6 @@ class DistilledFM(SequenceGenerator):
     teacher's training (`label_dropout`) both go without. Templates work: the prediction is masked before the likeliest
     letters are taken. As it takes the likeliest, `temperature` changes nothing, nor does `steps`.
 
-    Parameters
-    ----------
-    pairs : int
-        Pairs to draw from the teacher, which costs as much as generating so many sequences. Their noise is kept in
-        memory, 4 bytes for each letter of each position.
-    teacher_steps : int, optional
-        Calls that the teacher makes for each; None: as many as by default.
-    network, width, depth, dropout, batch_size, lr : optional
-        As in `DirichletFM`. A network of the teacher's size starts with its weights.
-    epochs : int, optional
-        None: as many as make about 3,000 batches, at most 400.
-    **common
-        Other parameters are those of `MultinomialDiffusion`.
-
     Attributes
     ----------
     quality_ : dict
@@ -61,7 +47,7 @@ class DistilledFM(SequenceGenerator):
         divergence (bits, k in `k`) of the letters of both from natural sequences, or from other letters of the teacher
         where none were given; `n`, how many sequences. It is not kept in a model file.
     bound_ : None
-        There is no likelihood. Other attributes are those of `MultinomialDiffusion`.
+        There is no likelihood.
 
     Examples
     --------
@@ -74,6 +60,14 @@ class DistilledFM(SequenceGenerator):
     """
 
     taught: ClassVar[bool] = True
+    process_class = DistilledFlow
+    parameters = {
+        "pairs": Whole(2).doc(
+            """Pairs to draw from the teacher, which costs as much as generating so many sequences. Their noise is kept
+            in memory, 4 bytes for each letter of each position."""
+        ),
+        "teacher_steps": Whole(1).doc("Calls that the teacher makes for each pair. None: as many as by default."),
+    }
 
     def __init__(self, *, pairs: int = 20_000, teacher_steps: int | None = None, **common: Any) -> None:
         super().__init__(**common)
@@ -132,11 +126,9 @@ class DistilledFM(SequenceGenerator):
                 f"a DistilledFM learns from a fitted DirichletFM, but was given {found}; give such a model"
             )
         teacher = X
-        parameters.check(self)
+        check_parameters(self)
         self._draw_seed()
-        parameters.check_number("pairs", self.pairs, numbers.Integral, 2, float("inf"))
-        parameters.check_number("teacher_steps", self.teacher_steps, numbers.Integral, 1, float("inf"), True)
-        parameters.check_number("validation", validation, numbers.Real, 0, 0.9)
+        Real(0, 0.9).check("validation", validation)
         if sample_weight is not None:
             raise ValueError("sample_weight has no rows to weigh, as pairs are drawn from the teacher; leave it out")
         if natural is not None:

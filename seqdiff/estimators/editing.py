@@ -6,7 +6,6 @@ wanted all but the present letter are allowed. So whatever goes with templates g
 
 from __future__ import annotations
 
-import numbers
 import os
 import re
 from pathlib import Path
@@ -21,8 +20,10 @@ from seqdiff.data import AlphabetError, Forbidden, Records, parse_positions, rea
 from seqdiff.data.overlapping import OverlappingKmers
 from seqdiff.data.vocabularies import PieceAlphabet, WordAlphabet
 from seqdiff.data.writing import check_output
+from seqdiff.errors import InputError, argument, shown
 from seqdiff.estimators import parameters
 from seqdiff.estimators.generating import PARTICLES, Order
+from seqdiff.parameters import Whole
 
 DRAWS = 100
 """How often positions to mutate are drawn anew while the letters that stay hold a forbidden word."""
@@ -241,7 +242,7 @@ class EditingMixin:
         [2, 2, 2]
         """
         originals, seed, words, out = self._to_change(sequences, n, steps, temperature, random_state, out, forbid)
-        parameters.check_number("n_mutations", n_mutations, numbers.Integral, 1, float("inf"))
+        Whole(1).check("n_mutations", n_mutations)
         width = originals.tokens.shape[1]
         if positions is None:
             possible = np.arange(width) < originals.lengths[:, None]
@@ -251,10 +252,8 @@ class EditingMixin:
         if len(few):
             i = int(few[0])
             where = "letters" if positions is None else "positions that may change"
-            raise ValueError(
-                f"n_mutations={n_mutations} is not possible: {originals.place(i)} has {possible[i].sum()} {where}; "
-                "give a smaller number"
-            )
+            wanted = f"a smaller number, as {originals.place(i)} has {possible[i].sum()} {where}"
+            raise InputError(argument("n_mutations"), shown(n_mutations), wanted, "give one")
         rows = np.repeat(np.arange(len(originals)), n)
         allowed = self._mutations(originals, rows, possible, int(n_mutations), words, seed)
         order = self._changed(originals, rows, allowed, n, y, guidance, words, steps, temperature, seed)

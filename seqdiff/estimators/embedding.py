@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import numpy as np
@@ -10,9 +9,9 @@ import torch
 from torch import Tensor
 
 from seqdiff import runtime
-from seqdiff.data.letters import shorten, shown
-from seqdiff.estimators import parameters
+from seqdiff.errors import shorten, shown
 from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.parameters import Choice, Parameter, Real, Switch, Whole
 from seqdiff.processes.diffusion_lm import DiffusionLM
 from seqdiff.processes.embedding import Embedding
 from seqdiff.processes.gaussian import SCHEDULES
@@ -27,57 +26,12 @@ class EmbeddingDiffusion(SequenceGenerator):
     Each letter is a vector; vectors are noised by Gaussians, step by step, and the network learns which letters they
     were. The vectors are learned with the network, or given.
 
-    Parameters
-    ----------
-    dim : int, optional
-        D, the dimension of the vectors; None takes that of `embeddings`, else 16, or one less than there are letters
-        where that is smaller: enough for all to be equally far from one another.
-    embeddings : {None, "blosum62"} or array
-        Vectors (K, D) to start from, in the order of the alphabet: ``"blosum62"`` the eigenvectors of BLOSUM62 (for
-        proteins), None vectors that are all as far from one another as can be. Their mean and scale do not matter.
-    learn_embeddings : bool
-        Whether training moves them.
-    schedule : {"sqrt", "cosine", "linear"}
-        How the noise grows with time.
-    diffusion_steps : int
-        T, the steps of noise: more make the bound tighter and training no slower. `generate` takes 100 of them, or as
-        many as it is told, which is another, close model; T + 1 is the one that is scored.
-    loss : {"bound", "paper"}
-        What to train on: the variational bound that `score_samples` reports, or the paper's loss, which counts every
-        level of noise alike and is none.
-    clamp : bool
-        Whether samples move to the nearest embedding at each step (the paper's clamping trick): likelier letters, but
-        not the law that was learned.
-    eta : float
-        Noise of the sampler, from 1 (the model that is scored) to 0 (none but at the start and in the last letters, as
-        in DDIM).
-    self_conditioning : bool
-        Whether the network is shown its last prediction, too (arXiv 2208.04202). Scoring takes two calls a level then,
-        generating one as before.
-    network : {"conv", "transformer", "bytenet", "linear-transformer"} or callable
-        The neural network; in a paper's size ``"transformer-tiny"``, ``"transformer-small"``,
-        ``"transformer-medium"`` or ``"bytenet-carp"``.
-    width, depth, dropout : optional
-        Size of the network; None means the network's own (conv: 64, 6, 0.03).
-    length : int, optional
-        Letters of each sequence; None takes what the data has, which may vary.
-    alphabet : str or Alphabet
-        ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"``, ``"words"``, ``"bpe"`` or the letters themselves.
-    epochs : int, optional
-        None: as many as make about 3,000 batches, and sqrt(n/10,000) times as many for n above 10,000
-        sequences; at most 400 epochs.
-    batch_size : int
-    lr : float
-        Learning rate.
-    **common
-        Other parameters are those of `MultinomialDiffusion`.
-
     Attributes
     ----------
     embeddings_ : ndarray
         (K, D) the vectors as the model uses them: their mean is 0 and their mean square 1.
     bound_ : str
-        ``"elbo"``: `score_samples` returns lower bounds. Other attributes are those of `MultinomialDiffusion`.
+        ``"elbo"``: `score_samples` returns lower bounds.
 
     Examples
     --------
@@ -88,7 +42,40 @@ class EmbeddingDiffusion(SequenceGenerator):
     (3, (4, 3))
     """
 
-    bound_ = Embedding.bound
+    process_class = Embedding
+    parameters = {
+        "dim": Whole(1).doc(
+            """D, the dimension of the vectors. None takes that of `embeddings`, else 16, or one less than there are
+            letters where that is smaller: enough for all to be equally far from one another."""
+        ),
+        "embeddings": Parameter(kind='{"blosum62"} or array').doc(
+            """Vectors (K, D) to start from, in the order of the alphabet; `"blosum62"` are the eigenvectors of
+            BLOSUM62 (for proteins), None vectors that are all as far from one another as can be. Their mean and scale
+            do not matter."""
+        ),
+        "learn_embeddings": Switch().doc("Whether training moves the vectors."),
+        "schedule": Choice(("sqrt", "cosine", "linear")).doc("How the noise grows with time."),
+        "diffusion_steps": Whole(1, 1_000_000).doc(
+            """T, the steps of noise: more make the bound tighter and training no slower. `generate` takes 100 of them,
+            or as many as it is told, which is another, close model; T + 1 is the one that is scored."""
+        ),
+        "loss": Choice(tuple(LOSSES)).doc(
+            """What to train on: the variational bound that `score_samples` reports, or the paper's loss, which counts
+            every level of noise alike and is none."""
+        ),
+        "clamp": Switch().doc(
+            """Whether samples move to the nearest embedding at each step (the paper's clamping trick): likelier
+            letters, but not the distribution that was learned."""
+        ),
+        "eta": Real(0, 1).doc(
+            """Noise of the sampler, from 1 (the model that is scored) to 0 (none but at the start and in the last
+            letters, as in DDIM)."""
+        ),
+        "self_conditioning": Switch().doc(
+            """Whether the network is shown its last prediction, too (arXiv 2208.04202). Scoring takes two calls a
+            level then, generating one as before."""
+        ),
+    }
 
     def __init__(
         self,
@@ -123,12 +110,6 @@ class EmbeddingDiffusion(SequenceGenerator):
         return process.embeddings.detach().cpu().numpy()
 
     def _make_process(self) -> Embedding:
-        parameters.check_number("dim", self.dim, numbers.Integral, 1, float("inf"), True)
-        parameters.check_number("eta", self.eta, numbers.Real, 0, 1)
-        for name, known in (("schedule", SCHEDULES), ("loss", LOSSES)):
-            value = getattr(self, name)
-            if not isinstance(value, str) or value not in known:
-                raise ValueError(f"{name}={shown(value)} is not known; give one of {', '.join(map(repr, known))}")
         return LOSSES[self.loss](
             self._table(),
             SCHEDULES[self.schedule](self.diffusion_steps),

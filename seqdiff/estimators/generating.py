@@ -19,11 +19,12 @@ from torch.nn import functional as F
 
 from seqdiff import runtime
 from seqdiff.data import Forbidden, parse_template
-from seqdiff.data.letters import printable, shorten
 from seqdiff.data.writing import check_output, write_sequences
+from seqdiff.errors import printable, shorten
 from seqdiff.estimators import parameters
 from seqdiff.estimators.encoding import encode_condition
 from seqdiff.guidance import Avoid, Chain, Guidance, LookAhead
+from seqdiff.parameters import Whole
 from seqdiff.processes import State
 from seqdiff.sampling import in_batches, trajectory
 
@@ -227,10 +228,10 @@ class GeneratingMixin:
         Where a guide makes each of several rows, of so many fewer, and one row of each is shown.
         """
         check_is_fitted(self, "objective_")
-        parameters.check_number("n", n, numbers.Integral, 1, runtime.CHUNK)
+        Whole(1, runtime.CHUNK).check("n", n)
         seed = parameters.check_seed(random_state)
         order = self._order(n, y, template, guidance, None, steps, temperature, length, seed)
-        parameters.check_number("n", n, numbers.Integral, 1, runtime.CHUNK // order.guide.copies)
+        Whole(1, runtime.CHUNK // order.guide.copies).check("n", n)
         return next(self._run(order, torch.arange(n, device=order.lengths.device), seed))
 
     def _order(self, n, y, template, guidance, words, steps, temperature, length, seed) -> Order:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import numbers
 from functools import partial
 from typing import Any
 
-from seqdiff.data.letters import shown
-from seqdiff.estimators import parameters
+from seqdiff.errors import InputError, argument, shown
 from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.parameters import Choice, Real, Switch, Whole
 from seqdiff.processes.masked import ConfidentFirst, FirstHitting, MarginFirst, Masked
 
+FIRST_HITTING = argument("sampler", "first-hitting")
 _PROCESSES = {
     ("ancestral", "random"): Masked,
     ("first-hitting", "random"): FirstHitting,
@@ -22,45 +22,10 @@ _PROCESSES = {
 class MaskedDiffusion(SequenceGenerator):
     """Masked diffusion (MDLM, Sahoo et al. 2024, arXiv 2406.07524): letters vanish behind masks and come back.
 
-    Parameters
-    ----------
-    diffusion_steps : int, optional
-        T of the bound that is trained and scored; None is continuous time, which is tighter.
-    time_conditioning : bool
-        Whether the network is told the time, which it can tell from the masks.
-    sampler : {"first-hitting", "ancestral"}
-        ``"first-hitting"`` (arXiv 2409.02908) is exact with one network call per letter, and writes several letters a
-        call where `generate` is given fewer steps; ``"ancestral"`` goes through times (100 by default, or T) and is
-        exact in the limit of many.
-    order : {"random", "confidence", "margin"}
-        Which letter first-hitting sampling writes next: any, or the one the network is surest of (by the largest
-        probability, or by its distance from the second). Only ``"random"`` follows the model's law.
-    remasking : float
-        For the ancestral sampler: share (0 to 1) of the largest possible chance with which written letters are
-        masked again (ReMDM, arXiv 2503.00307, rescaled), so that mistakes can be undone.
-    network : {"conv", "transformer", "bytenet", "linear-transformer"} or callable
-        The neural network; in a paper's size ``"transformer-tiny"``, ``"transformer-small"``,
-        ``"transformer-medium"`` or ``"bytenet-carp"``.
-    width, depth, dropout : optional
-        Size of the network; None means the network's own (conv: 64, 6, 0.03; transformer: 128, 4, 0.1; bytenet: 128,
-        8, 0.1; linear-transformer: 512, 12, 0).
-    length : int, optional
-        Letters of each sequence; None takes what the data has, which may vary.
-    alphabet : str or Alphabet
-        ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"`` or the letters themselves.
-    epochs : int, optional
-        None: as many as make about 3,000 batches, and sqrt(n/10,000) times as many for n above 10,000
-        sequences; at most 400 epochs.
-    batch_size : int
-    lr : float
-        Learning rate.
-    **common
-        Other parameters are those of `MultinomialDiffusion`.
-
     Attributes
     ----------
     bound_ : str
-        ``"elbo"``: `score_samples` returns lower bounds. Other attributes are those of `MultinomialDiffusion`.
+        ``"elbo"``: `score_samples` returns lower bounds.
 
     Examples
     --------
@@ -71,7 +36,29 @@ class MaskedDiffusion(SequenceGenerator):
     3
     """
 
-    bound_ = Masked.bound
+    process_class = Masked
+    parameters = {
+        "diffusion_steps": Whole(1, 1_000_000).doc(
+            """T of the bound that is trained and scored. None is continuous time, which is tighter."""
+        ),
+        "time_conditioning": Switch().doc(
+            """Whether the network is told the time, which it can tell from the masks."""
+        ),
+        "sampler": Choice(("first-hitting", "ancestral")).doc(
+            """`"first-hitting"` (arXiv 2409.02908) is exact with one network call per letter, and writes several
+            letters a call where `generate` is given fewer steps. `"ancestral"` goes through times (100 by default, or
+            T) and is exact in the limit of many."""
+        ),
+        "order": Choice(("random", "confidence", "margin")).doc(
+            """Which letter first-hitting sampling writes next: any, or the one that the network is surest of, by the
+            largest probability or by its distance from the second. Only `"random"` samples the model's
+            distribution."""
+        ),
+        "remasking": Real(0, 1).doc(
+            """For the ancestral sampler: share of the largest possible probability with which written letters are
+            masked again (ReMDM, arXiv 2503.00307, rescaled), so that mistakes can be undone."""
+        ),
+    }
 
     def __init__(
         self,
@@ -91,16 +78,18 @@ class MaskedDiffusion(SequenceGenerator):
         self.remasking = remasking
 
     def _make_process(self) -> Masked:
-        parameters.check_number("remasking", self.remasking, numbers.Real, 0, 1)
-        chosen = (self.sampler, self.order)
-        make: Any = _PROCESSES.get(chosen) if all(isinstance(name, str) for name in chosen) else None
+        make: Any = _PROCESSES.get((self.sampler, self.order))
         if make is None:
-            known = "; ".join(f"sampler={sampler!r}, order={order!r}" for sampler, order in _PROCESSES)
-            raise ValueError(
-                f"sampler={shown(self.sampler)} with order={shown(self.order)} is not possible; give one of: {known}"
-            )
+            wanted = f"'random' with {argument('sampler', self.sampler)}"
+            raise InputError(argument("order"), shown(self.order), wanted, f"give that, or {FIRST_HITTING}")
         if make is Masked:
             make = partial(make, remasking=float(self.remasking))
         elif self.remasking:
-            raise ValueError(f"remasking={self.remasking} needs sampler='ancestral'; give that, or remasking=0")
+            wanted = f"0 with {FIRST_HITTING}"
+            raise InputError(
+                argument("remasking"),
+                shown(self.remasking),
+                wanted,
+                f"give that, or {argument('sampler', 'ancestral')}",
+            )
         return make(len(self.alphabet_), self.diffusion_steps, bool(self.time_conditioning))

@@ -1,10 +1,7 @@
-"""Checks of parameters and arguments: one sentence that says what was found, what was wanted and the cure."""
+"""The parameters that all generators and predictors share, and checks of the arguments of `generate`."""
 
 from __future__ import annotations
 
-import inspect
-import numbers
-import os
 import warnings
 from collections.abc import Mapping
 from typing import Any
@@ -13,109 +10,95 @@ import numpy as np
 
 from seqdiff import runtime
 from seqdiff.data import Dataset, LengthLaw, class_codes, learn_target
-from seqdiff.data.letters import shorten, shown
 from seqdiff.data.target import EMPIRICAL
+from seqdiff.errors import InputError, argument, shorten, shown
+from seqdiff.parameters import Choice, ColumnChoice, FolderName, Options, Parameter, PathName, Real, Seed, Whole
+from seqdiff.training import Settings
 
-# name: (type, smallest, largest, whether None is meant to be possible)
-_RULES: dict[str, tuple[type, float, float, bool]] = {
-    "length": (numbers.Integral, 1, float("inf"), True),
-    "width": (numbers.Integral, 1, 100_000, True),
-    "depth": (numbers.Integral, 1, 10_000, True),
-    "dropout": (numbers.Real, 0, 0.999, True),
-    "token_dropout": (numbers.Real, 0, 0.999, False),
-    "epochs": (numbers.Integral, 1, 10_000_000, False),
-    "batch_size": (numbers.Integral, 1, 10_000_000, False),
-    "lr": (numbers.Real, 1e-12, 1e3, False),
-    "lr_decay": (numbers.Real, 1e-12, 1, False),
-    "warmup": (numbers.Integral, 0, float("inf"), False),
-    "weight_decay": (numbers.Real, 0, float("inf"), False),
-    "update_freq": (numbers.Integral, 1, float("inf"), False),
-    "ema": (numbers.Real, 0, 0.999999, False),
-    "patience": (numbers.Integral, 1, float("inf"), True),
-    "eval_every": (numbers.Integral, 1, float("inf"), False),
-    "check_every": (numbers.Integral, 1, float("inf"), False),
-    "label_dropout": (numbers.Real, 0, 1, False),
-    "diffusion_steps": (numbers.Integral, 1, 1_000_000, False),
-    "heads": (numbers.Integral, 1, 10_000, False),
-    "local_heads": (numbers.Integral, 0, 10_000, False),
-    "local_size": (numbers.Integral, 1, 1_000_000, False),
+DATA: dict[str, Parameter] = {
+    "length": Whole(1).doc("Letters of each sequence. None takes what the data has, which may vary."),
+    "alphabet": Parameter(kind='{"auto", "dna", "rna", "protein", "words", "bpe", "smiles"}, str or Alphabet').doc(
+        """The letters, or all of them in one string. `"auto"` recognises DNA, RNA and proteins."""
+    ),
+    "ambiguous": Choice(("error", "drop")).doc(
+        """What to do with sequences that hold IUPAC ambiguity codes such as N: refuse or drop them."""
+    ),
+    "sequence_column": Parameter(kind="str").doc("The column of a table that holds the sequences."),
 }
-RESERVED = {"CON", "PRN", "AUX", "NUL", *(f"{port}{i}" for port in ("COM", "LPT") for i in range(1, 10))}
-"""Names that Windows gives to devices, whatever their ending."""
-_CHOICES = {
-    "lr_schedule": ("exponential", "cosine", "constant"),
-    "target": ("auto", "class", "value", "signal"),
-    "ambiguous": ("error", "drop"),
-    "precision": ("auto", "float32", "bfloat16"),
+"""How data is read, of generators and predictors alike."""
+
+NETWORK: dict[str, Parameter] = {
+    "network": Parameter(kind='{"conv", "transformer", "bytenet", "linear-transformer"} or callable').doc(
+        """The neural network; in the size of a paper `"transformer-tiny"`, `"transformer-small"`,
+        `"transformer-medium"`, `"bytenet-carp"` or `"conv-dirichlet"`. A callable is called with ``states, letters,
+        length, conditions, fixed_length`` and what it takes of the options."""
+    ),
+    "width": Whole(1, 100_000).doc(
+        """Channels of the network. None is the network's own number: conv 64, transformer 128, bytenet 128,
+        linear-transformer 512."""
+    ),
+    "depth": Whole(1, 10_000).doc(
+        """Blocks of the network. None is the network's own number: conv 6, transformer 4, bytenet 8,
+        linear-transformer 12."""
+    ),
+    "dropout": Real(0, 0.999, optional=True).doc(
+        """Share of the network's channels left out at random in training, against overfitting. None is the network's
+        own: conv 0.03, transformer and bytenet 0.1, linear-transformer 0."""
+    ),
+    "network_options": Options().doc(
+        """Further options of the network by name, such as ``{"kernel": 5}``: conv has `kernel` and `dilations`,
+        transformer `heads` and `context_width`, bytenet `kernel` and `context_width`, linear-transformer `heads`,
+        `local_heads` and `local_size`."""
+    ),
+}  # fmt: skip
+"""The network, of generators and predictors alike."""
+
+RUN: dict[str, Parameter] = {
+    "random_state": Seed().doc(
+        """Seed of weights, batches and noise. What None or a generator of numbers came to is kept in `fit_seed_`."""
+    ),
+    "device": Parameter(kind="str").doc('`"auto"` takes a GPU where there is one; or `"cpu"`, `"cuda"`, `"mps"`.'),
+    "verbose": Settings.parameters()["verbose"],
 }
-_SWITCHES = ("clamp", "hidden", "learn_embeddings", "logistic", "self_conditioning", "time_conditioning")
+"""Where and how it runs, of generators and predictors alike."""
 
+GENERATOR: dict[str, Parameter] = {
+    **DATA,
+    **NETWORK,
+    **Settings.parameters(),
+    "target": ColumnChoice(
+        ("auto", "class", "value", "signal"), kind='{"auto", "class", "value", "signal"} or dict by column'
+    ).doc("""How to read the labels y: as classes, values or a signal along each sequence."""),
+    "savepath": PathName(optional=True).doc("Folder of the run folders. None writes nothing."),
+    "model_name": FolderName().doc(
+        """Name of the run's folder. None is the name of the class, numbered where it is taken."""
+    ),
+    **RUN,
+}
+"""The parameters of every generator."""
 
-def check_values(estimator: Any) -> None:
-    """Raise a ValueError for the first parameter whose value is not as it should be, whatever the estimator."""
-    signature = inspect.signature(type(estimator)).parameters
-    for name, value in estimator.get_params(deep=False).items():
-        if name in _RULES:
-            kind, low, high, none = _RULES[name]
-            check_number(name, value, kind, low, high, none or signature[name].default is None)
-        elif name in _CHOICES and not _known(name, value):
-            wanted = ", ".join(map(repr, _CHOICES[name]))
-            raise ValueError(f"{name}={shown(value)} is not known; give one of {wanted}")
-        elif name in _SWITCHES:
-            check_switch(name, value)
-    if not isinstance(estimator.random_state, (np.random.RandomState, np.random.Generator)):
-        check_seed(estimator.random_state)
-    if not isinstance(estimator.verbose, (numbers.Integral, bool, np.bool_)):
-        raise ValueError(f"verbose={shown(estimator.verbose)} is not possible; give 0 (silent) or 1")
-
-
-def _is_folder_name(name: Any) -> bool:
-    """Whether a name can be a folder's on any system, and shown in any terminal."""
-    if not isinstance(name, str) or not name.strip() or len(name.encode(errors="replace")) > 200:
-        return False
-    reserved = name.split(".")[0].rstrip().upper() in RESERVED
-    odd = set(name) & set('/\\:*?"<>|') or not name.isprintable() or name != name.strip() or name.endswith(".")
-    return not reserved and not odd
-
-
-def check_switch(name: str, value: Any) -> None:
-    """Raise a ValueError unless the value is True or False."""
-    if not isinstance(value, (bool, np.bool_)):
-        raise ValueError(f"{name}={shown(value)} is not possible; give True or False")
-
-
-def check(estimator: Any) -> None:
-    """Check a generator's parameters.
-
-    Raises
-    ------
-    ValueError
-        For the first one that is not as it should be.
-    """
-    check_values(estimator)
-    name = estimator.model_name
-    if name is not None and not _is_folder_name(name):
-        raise ValueError(f"model_name={shown(name)} is not a folder's name; give letters, digits, '-' and '_', or None")
-    if not (estimator.savepath is None or isinstance(estimator.savepath, (str, os.PathLike))):
-        raise ValueError(f"savepath={shown(estimator.savepath)} is no path; give a folder's, or None to write nothing")
-
-
-def _known(name: str, value: Any) -> bool:
-    if name == "target" and isinstance(value, dict):  # by column
-        return all(isinstance(kind, str) and kind in _CHOICES[name] for kind in value.values())
-    return isinstance(value, str) and value in _CHOICES[name]
-
-
-def check_number(name: str, value: Any, kind: type, low: float, high: float, none: bool = False) -> None:
-    """Raise a ValueError unless the value is of the kind and within low..high."""
-    if value is None and none:
-        return
-    whole = "a whole number" if kind is numbers.Integral else "a number"
-    limits = f"of at least {low:g}" if high > 1e18 else f"from {low:g} to {high:g}"
-    wanted = f"{whole} {limits}" + (" or None" if none else "")
-    number = isinstance(value, kind) and not isinstance(value, (bool, np.bool_))
-    if not number or not low <= value <= high:
-        raise ValueError(f"{name}={shown(value)} is not possible; give {wanted}")
+ATTRIBUTES = """
+alphabet_ : Alphabet
+length_law_ : LengthLaw
+    Distribution of the lengths of the training data.
+target_ : Target, Targets or None
+    How labels are read.
+objective_ : Objective
+    Process and network.
+run_dir_ : str or None
+    The run folder.
+history_, evaluations_ : dict of lists
+    Loss of each epoch, and validation bounds.
+fit_seed_ : int
+    Seed of the fit.
+seed_ : int
+    Seed of the last `generate`.
+labels_ : ndarray or None
+    Labels of the samples of the last `generate`.
+made_ : ndarray
+    Numbers of the samples that the last `generate` returned, of those asked for.
+"""
+"""The fitted attributes of every generator, as docstrings list them."""
 
 
 def check_seed(random_state: Any) -> int:
@@ -134,12 +117,7 @@ def check_seed(random_state: Any) -> int:
         return int(random_state.randint(2**31))
     if isinstance(random_state, np.random.Generator):
         return int(random_state.integers(2**31))
-    whole = isinstance(random_state, numbers.Integral) and not isinstance(random_state, (bool, np.bool_))
-    if not whole or not 0 <= random_state < 2**63:
-        raise ValueError(
-            f"random_state={shown(random_state)} is not possible; give a whole number from 0 to 2**63 - 1, "
-            "None, a RandomState or a Generator of NumPy's"
-        )
+    Seed().check("random_state", random_state)
     return int(random_state)
 
 
@@ -148,14 +126,12 @@ MOST_SAMPLES, MOST_STEPS = 10_000_000, 100_000
 
 def check_generate(n: Any, steps: Any, temperature: Any) -> None:
     """Raise a ValueError unless n, steps and temperature make sense."""
-    check_number("n", n, numbers.Integral, 1, float("inf"))
+    Whole(1).check("n", n)
     if n > MOST_SAMPLES:
-        raise ValueError(
-            f"n={shown(n)} is not possible in one call, whose samples lie in memory; give at most {MOST_SAMPLES:,}, "
-            "and call several times"
-        )
-    check_number("steps", steps, numbers.Integral, 1, MOST_STEPS, True)
-    check_number("temperature", temperature, numbers.Real, 1e-6, 1e6)
+        wanted = f"at most {MOST_SAMPLES:,} in one call, whose samples lie in memory"
+        raise InputError(argument("n"), shown(n), wanted, "call several times")
+    Whole(1, MOST_STEPS).check("steps", steps, optional=True)
+    Real(1e-6, 1e6).check("temperature", temperature)
 
 
 def check_lengths(length: Any, n: int, law: LengthLaw, seed: int, labels: Any = None) -> np.ndarray:

@@ -11,7 +11,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,10 +22,8 @@ from torch import Tensor
 from seqdiff import runtime
 from seqdiff.data import Alphabet, LengthLaw, target_from_dict
 from seqdiff.data.writing import check_writable
-from seqdiff.estimators.parameters import check_values
-
-if TYPE_CHECKING:
-    from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.errors import InputError
+from seqdiff.parameters import check_parameters
 
 FORMAT_VERSION = 1
 CALLABLE = "<a function>"
@@ -66,11 +64,12 @@ def unplain(value: Any) -> Any:
     return value
 
 
-def write(estimator: SequenceGenerator, state: dict[str, Tensor], path: Path) -> None:
+def write(estimator: Any, state: dict[str, Tensor], path: Path) -> None:
     """Write weights and header to `path`, whole or not at all."""
     header = {
         "format_version": FORMAT_VERSION,
         "class": type(estimator).__name__,
+        "module": type(estimator).__module__,
         "parameters": plain_parameters(estimator),
         "alphabet": estimator.alphabet_.to_dict(),
         "length_law": estimator.length_law_.to_dict(),
@@ -159,8 +158,12 @@ def check_sizes(path: Any, settings: dict[str, Any], tensors: dict[str, Tensor])
     largest = max(largest, 1024)  # no danger to the memory; that it does not fit is told later
     limits = {"width": largest, "heads": largest, "local_heads": largest, "depth": max(256, len(tensors)),
               "diffusion_steps": max(largest, 10_000), "local_size": 1_000_000}  # fmt: skip
-    for name, limit in limits.items():
-        value = settings.get(name)
+    options = settings.get("network_options")
+    named = {**(options if isinstance(options, dict) else {}), **{n: settings[n] for n in limits if n in settings}}
+    for name, value in named.items():
+        limit = limits.get(name, largest)
+        if name not in limits and not isinstance(value, int):
+            continue
         if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= limit):
             raise ValueError(
                 f"{path} is not as seqdiff writes it: {name}: got {value!r}, expected a whole number up to {limit}, as "
@@ -172,26 +175,49 @@ def unfitted(path: Any, cls: Any, settings: dict[str, Any], tensors: dict[str, T
     """Return the estimator with a header's settings and what else its class takes, all of them checked."""
     check_sizes(path, settings, tensors)
     model = cls(**settings, **more)
-    check_values(model)
+    check_parameters(model)
     return model
 
 
-def known_classes() -> dict[str, type[SequenceGenerator]]:
-    """Return the estimators that a file may name: seqdiff's and their subclasses that are already imported."""
-    from seqdiff.estimators.base import SequenceGenerator
-
-    return subclasses(SequenceGenerator)
-
-
-def subclasses(root: type) -> dict[str, Any]:
-    """Return all that are imported, by name."""
-    found: dict[str, type] = {}
+def subclasses(root: type) -> list[Any]:
+    """Return all subclasses that are imported, seqdiff's own first."""
+    found: dict[type, None] = {}
     waiting: list[type] = list(root.__subclasses__())
     while waiting:
         cls = waiting.pop()
-        found.setdefault(cls.__name__, cls)
+        found[cls] = None
         waiting += cls.__subclasses__()
-    return found
+    return sorted(found, key=lambda cls: not is_own(cls.__module__))
+
+
+def is_own(module: str) -> bool:
+    """Return whether a module is one of seqdiff's."""
+    return module.partition(".")[0] == "seqdiff"
+
+
+def find_class(root: type, header: dict[str, Any], path: Any) -> Any:
+    """Return the class that a file names, by module and name; only what is imported is found.
+
+    seqdiff's own classes may have moved since, and older files do not name the module: then the name alone counts.
+
+    Raises
+    ------
+    InputError
+        If it is not imported.
+    """
+    name, module = header["class"], header.get("module")
+    named = [cls for cls in subclasses(root) if cls.__name__ == name]
+    if module is None:
+        found = named
+    elif is_own(module):
+        found = [cls for cls in named if is_own(cls.__module__)]
+    else:
+        found = [cls for cls in named if cls.__module__ == module]
+    if found:
+        return found[0]
+    known = ", ".join(sorted({cls.__name__ for cls in subclasses(root)}))
+    where = "" if module is None else f" of the module {module}"
+    raise InputError(str(path), f"a {name}{where}", f"one of the imported classes {known}", "import its module first")
 
 
 def read_header(path: str | os.PathLike[str]) -> tuple[Path, dict[str, Any]]:
@@ -236,11 +262,13 @@ def any_header(
     raise ValueError(f"{given} is not a model that seqdiff wrote; give {wanted}")
 
 
-def read(path: str | os.PathLike[str], *, device: str = "auto", network: Any = None) -> SequenceGenerator:
+def read(root: Any, path: str | os.PathLike[str], *, device: str = "auto", network: Any = None) -> Any:
     """Return the fitted estimator of a model file or run folder.
 
     Parameters
     ----------
+    root : type
+        Its class is a subclass of this one.
     path : path
     device : str
         Where to put it; the device it was trained on does not matter.
@@ -255,12 +283,9 @@ def read(path: str | os.PathLike[str], *, device: str = "auto", network: Any = N
     path, header = read_header(path)
     state = read_tensors(path)
     with malformed(path):
-        classes = known_classes()
-        if header["class"] not in classes:
-            known = ", ".join(sorted(classes))
-            raise ValueError(f"{path} holds a {header['class']}, which is not among {known}; import its module first")
+        cls = find_class(root, header, path)
         settings = {name: unplain(value) for name, value in header["parameters"].items()}
-        if unknown := settings.keys() - classes[header["class"]]().get_params(deep=False).keys():
+        if unknown := settings.keys() - cls().get_params(deep=False).keys():
             names = ", ".join(sorted(unknown))
             raise ValueError(
                 f"{path} has parameters that this {header['class']} does not know ({names}); upgrade seqdiff"
@@ -271,7 +296,7 @@ def read(path: str | os.PathLike[str], *, device: str = "auto", network: Any = N
                     f"{path} was trained with a network of your own; give it again: load(path, network=...)"
                 )
             settings["network"] = network
-        model = unfitted(path, classes[header["class"]], settings, state)
+        model = unfitted(path, cls, settings, state)
         model.alphabet_ = Alphabet.from_dict(header["alphabet"])
         model.length_law_ = LengthLaw.from_dict(header["length_law"])
         model.target_ = None if header["target"] is None else target_from_dict(header["target"])

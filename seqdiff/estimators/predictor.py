@@ -12,6 +12,7 @@ import logging
 import numbers
 import os
 import warnings
+from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -22,13 +23,14 @@ from torch import Tensor, nn
 
 from seqdiff import runtime
 from seqdiff.data import Dataset, LengthLaw, class_codes, hold_out, prepare
-from seqdiff.data.letters import shown
 from seqdiff.data.target import Target
-from seqdiff.estimators import parameters
+from seqdiff.errors import shown
 from seqdiff.estimators.encoding import encode_batch
+from seqdiff.estimators.parameters import DATA, NETWORK, RUN
 from seqdiff.estimators.predictor_files import PredictorFiles
 from seqdiff.estimators.strings import OfStrings
 from seqdiff.networks import Conditions, Network, build_network
+from seqdiff.parameters import Parameter, Switch, check_parameters, document
 from seqdiff.processes import Autoregressive, Clean, Process
 from seqdiff.training import Batch, Settings, Trainer
 from seqdiff.training.predicting import (
@@ -44,7 +46,7 @@ from seqdiff.training.predicting import (
 
 logger = logging.getLogger(__name__)
 
-BATCHES = 1000  # that `epochs=None` makes of any data
+TRAINING = Settings.parameters()
 READERS = {(False, False): Reader, (True, False): PrefixReader, (False, True): HiddenReader,
            (True, True): HiddenPrefixReader}  # fmt: skip
 """By whether the generator writes letter by letter, and whether its hidden states are read."""
@@ -53,6 +55,22 @@ READERS = {(False, False): Reader, (True, False): PrefixReader, (False, True): H
 class SequencePredictor(PredictorFiles, OfStrings):
     """What `SequenceClassifier` and `SequenceRegressor` share."""
 
+    parameters: ClassVar[Mapping[str, Parameter]] = {
+        "noise_like": Parameter(kind="generator").doc(
+            """A fitted generator, which is not changed: learn from its noise, to guide it. None learns from clean
+            sequences."""
+        ),
+        "hidden": Switch().doc(
+            """Whether to read that generator's last hidden states, as `PPLM` and `NOS` want it, instead of its noised
+            sequences."""
+        ),
+        **{name: DATA[name] for name in ("alphabet", "ambiguous", "sequence_column")},
+        **NETWORK,
+        **{name: TRAINING[name] for name in ("batch_size", "lr", "weight_decay")},
+        "epochs": TRAINING["epochs"].doc("None: as many as make about {batches} batches, at most 400."),
+        **RUN,
+    }
+    batches: ClassVar[int] = 1000
     kind: ClassVar[str]
     reader_: Reader
     head_: Any
@@ -68,6 +86,7 @@ class SequencePredictor(PredictorFiles, OfStrings):
         width: int = 32,
         depth: int = 2,
         dropout: float | None = None,
+        network_options: Mapping[str, Any] | None = None,
         epochs: int | None = None,
         batch_size: int = 64,
         lr: float = 3e-3,
@@ -85,6 +104,7 @@ class SequencePredictor(PredictorFiles, OfStrings):
         self.width = width
         self.depth = depth
         self.dropout = dropout
+        self.network_options = network_options
         self.epochs = epochs
         self.batch_size = batch_size
         self.lr = lr
@@ -94,6 +114,10 @@ class SequencePredictor(PredictorFiles, OfStrings):
         self.random_state = random_state
         self.device = device
         self.verbose = verbose
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        document(cls)
 
     def __sklearn_clone__(self) -> Any:
         """Return an unfitted copy with the same generator: what a clone would take from it is that it is fitted."""
@@ -128,7 +152,7 @@ class SequencePredictor(PredictorFiles, OfStrings):
         ValueError
             If a parameter or the data is not as it should be.
         """
-        parameters.check_values(self)
+        check_parameters(self)
         self._draw_seed()
         if not isinstance(validation, (numbers.Real, type(None))):
             raise ValueError(f"validation is a {type(validation).__name__}; give a share of the rows, or None")
@@ -224,6 +248,7 @@ class SequencePredictor(PredictorFiles, OfStrings):
                     self.network,
                     {"width": self.width, "depth": self.depth, "dropout": self.dropout}
                     | ({"causal": True} if writes else {}),
+                    self.network_options,
                     states=shown_states(process),
                     letters=law.outputs,
                     length=self.length_law_.max_length,
@@ -234,7 +259,7 @@ class SequencePredictor(PredictorFiles, OfStrings):
 
     def _settings(self, n: int) -> Settings:
         return Settings(
-            epochs=self.epochs or min(max(1, round(BATCHES * self.batch_size / n)), 400),
+            epochs=self.epochs or min(max(1, round(self.batches * self.batch_size / n)), 400),
             batch_size=self.batch_size,
             lr=self.lr,
             lr_schedule="cosine",
@@ -328,27 +353,8 @@ def _device_of(generator: Any) -> torch.device:
     return next(generator.objective_.parameters()).device
 
 
-COMMON = """noise_like : generator, optional
-        A fitted generator, which is not changed: learn from its noise, to guide it. None learns from clean sequences.
-    hidden : bool
-        Whether to read that generator's last hidden states, as `PPLM` and `NOS` want it, instead of its noised
-        sequences.
-    alphabet, ambiguous, sequence_column, device
-        As of the generators.
-    network : str or callable
-        As of the generators; ``width``, ``depth`` and ``dropout`` are its sizes.
-    epochs : int, optional
-        None: as many as make about 1,000 batches, at most 400.
-    batch_size, lr, weight_decay, random_state, verbose
-        As of the generators."""
-
-
 class SequenceClassifier(ClassifierMixin, SequencePredictor):
-    __doc__ = f"""Tell the classes of sequences.
-
-    Parameters
-    ----------
-    {COMMON}
+    """Tell the classes of sequences.
 
     Attributes
     ----------
@@ -385,13 +391,9 @@ class SequenceClassifier(ClassifierMixin, SequencePredictor):
 
 
 class SequenceRegressor(RegressorMixin, SequencePredictor):
-    __doc__ = f"""Predict a number of sequences, and how far off the prediction may be.
+    """Predict a number of sequences, and how far off the prediction may be.
 
     What a guide takes from it is the normal law around the prediction, as wide as the prediction's own errors.
-
-    Parameters
-    ----------
-    {COMMON}
 
     Attributes
     ----------

@@ -41,6 +41,7 @@ class PredictorFiles:
         header = {
             "format_version": persistence.FORMAT_VERSION,
             "class": type(self).__name__,
+            "module": type(self).__module__,
             "parameters": persistence.plain_parameters(self, leave_out="noise_like"),
             "alphabet": self.alphabet_.to_dict(),
             "length_law": self.length_law_.to_dict(),
@@ -92,22 +93,20 @@ class PredictorFiles:
             raise ValueError(f"{given} holds a {header['class']}, not a {cls.__name__}; read it with seqdiff.load")
         tensors = persistence.read_tensors(path)
         with persistence.malformed(given):
-            known = persistence.subclasses(PredictorFiles)
-            if header["class"] not in known:
-                raise ValueError(f"{given} holds a {header['class']}, which is not imported; import its module first")
-            if not issubclass(known[header["class"]], cls):
+            found = persistence.find_class(PredictorFiles, header, given)
+            if not issubclass(found, cls):
                 raise ValueError(
                     f"{given} holds a {header['class']}, not a {cls.__name__}; call {header['class']}.load"
                 )
             settings = {name: persistence.unplain(value) for name, value in header["parameters"].items()}
-            if unknown := settings.keys() - known[header["class"]]().get_params(deep=False).keys():
+            if unknown := settings.keys() - found().get_params(deep=False).keys():
                 names = ", ".join(sorted(unknown))
                 raise ValueError(f"{given} has parameters that are not known ({names}); upgrade seqdiff")
             if settings.get("network") == persistence.CALLABLE:
                 if network is None:
                     raise ValueError(f"{given} has a network of your own; give it again: load(path, network=...)")
                 settings["network"] = network
-            model = persistence.unfitted(given, known[header["class"]], settings, tensors, noise_like=noise_like)
+            model = persistence.unfitted(given, found, settings, tensors, noise_like=noise_like)
             model.alphabet_ = Alphabet.from_dict(header["alphabet"])
             model.length_law_ = LengthLaw.from_dict(header["length_law"])
             model.target_ = target_from_dict(header["target"])

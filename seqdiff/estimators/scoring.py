@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 from typing import Any
 
 import numpy as np
@@ -14,6 +13,7 @@ from seqdiff import runtime
 from seqdiff.data import Dataset, prepare
 from seqdiff.estimators import parameters
 from seqdiff.estimators.encoding import encode_batch
+from seqdiff.parameters import Whole
 from seqdiff.training.batches import crop_width
 
 
@@ -82,7 +82,7 @@ class ScoringMixin:
             If the sequences cannot be read or have letters the model does not know.
         """
         check_is_fitted(self, "objective_")
-        parameters.check_number("times", times, numbers.Integral, 1, parameters.MOST_STEPS, True)
+        Whole(1, parameters.MOST_STEPS).check("times", times, optional=True)
         data = prepare(
             X,
             y,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.parameters import Whole
 from seqdiff.processes import Multinomial, Process, Uniform
 from seqdiff.processes.uniform import linear_keep
 
@@ -15,63 +16,10 @@ class UniformDiffusion(SequenceGenerator):
     Letters turn into random ones and are corrected step by step; unlike in masked diffusion each may be corrected
     again and again, which guidance makes use of. The network is told the time.
 
-    Parameters
-    ----------
-    diffusion_steps : int, optional
-        None is continuous time, whose bound is the tighter one; a number T is the same process in T steps.
-    network : {"conv", "transformer", "bytenet", "linear-transformer"} or callable
-        The neural network; in a paper's size ``"transformer-tiny"``, ``"transformer-small"``,
-        ``"transformer-medium"`` or ``"bytenet-carp"``.
-    width, depth, dropout : optional
-        Size of the network; None means the network's own (conv: 64, 6, 0.03; transformer: 128, 4, 0.1; bytenet: 128,
-        8, 0.1; linear-transformer: 512, 12, 0).
-    length : int, optional
-        Letters of each sequence; None takes what the data has, which may vary.
-    alphabet : str or Alphabet
-        ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"`` or the letters themselves.
-    epochs : int, optional
-        None: as many as make about 3,000 batches, and sqrt(n/10,000) times as many for n above 10,000
-        sequences; at most 400 epochs.
-    batch_size : int
-    lr : float
-        Learning rate.
-    lr_schedule : {"cosine", "exponential", "constant"}
-        ``"exponential"`` multiplies it by `lr_decay` after each epoch.
-    lr_decay : float
-    warmup : int
-        Updates in which the learning rate rises to `lr`.
-    weight_decay : float
-    update_freq : int
-        Batches whose gradients make one update of the weights.
-    ema : float
-        Decay of the running average of the weights that is validated, saved and sampled from.
-    patience : int, optional
-        Stop after so many epochs without a better validation bound.
-    eval_every, check_every : int
-        Epochs between validations, and between checkpoints.
-    label_dropout : float
-        Share of labels hidden in training, so that the model also learns p(x).
-    ambiguous : {"error", "drop"}
-        What to do with sequences that hold IUPAC ambiguity codes.
-    sequence_column : str, optional
-        The column of a table that holds the sequences.
-    target : {"auto", "class", "value", "signal"}
-        How to read y.
-    savepath : path or None
-        Folder of the run folders; None writes nothing.
-    model_name : str, optional
-        Name of the run's folder.
-    random_state : int
-    device : str
-        ``"auto"`` takes a GPU where there is one.
-    precision : {"auto", "float32", "bfloat16"}
-    verbose : int
-        0 is silent.
-
     Attributes
     ----------
     bound_ : str
-        ``"elbo"``: `score_samples` returns lower bounds; the others are those of `MultinomialDiffusion`.
+        ``"elbo"``: `score_samples` returns lower bounds.
 
     Examples
     --------
@@ -82,7 +30,12 @@ class UniformDiffusion(SequenceGenerator):
     3
     """
 
-    bound_ = Uniform.bound
+    process_class = Uniform
+    parameters = {
+        "diffusion_steps": Whole(1, 1_000_000).doc(
+            """None is continuous time, whose bound is tighter; a number T is the same process in T steps."""
+        )
+    }
 
     def __init__(self, *, diffusion_steps: int | None = None, **common: Any) -> None:
         super().__init__(**common)

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from seqdiff.data.letters import shorten
+from seqdiff.errors import shorten
 
 Cond = dict[str, Tensor] | None
 Predict = Callable[[Cond], Tensor]

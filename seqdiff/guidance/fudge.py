@@ -13,7 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqdiff.data.letters import shown
+from seqdiff.errors import shown
 from seqdiff.guidance.base import Cond, Predict
 from seqdiff.guidance.towards import Towards
 from seqdiff.processes import Autoregressive

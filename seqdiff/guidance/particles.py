@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqdiff.data.letters import shown
+from seqdiff.errors import shown
 from seqdiff.guidance.base import Guidance
 from seqdiff.runtime import CHUNK, Generators, uniform
 

@@ -26,7 +26,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqdiff.data.letters import shown
+from seqdiff.errors import shown
 from seqdiff.guidance.base import Cond, Guidance
 from seqdiff.guidance.particles import Particles, draw, probabilities, resampled
 from seqdiff.processes import Autoregressive, Process, SimplexFlow

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqdiff.data.letters import shorten, shown
+from seqdiff.errors import shorten, shown
 from seqdiff.guidance.base import Cond, Strong
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 from torch import nn
 
+from seqdiff.errors import InputError, argument, listed, shown
 from seqdiff.networks.bytenet import ByteNet
 from seqdiff.networks.convnet import ConvNet
 from seqdiff.networks.layers import Conditions, Network
@@ -25,45 +26,55 @@ NETWORKS: dict[str, Callable[..., Network]] = {
 }
 
 
-def build_network(name: str | Callable[..., nn.Module], options: dict[str, Any], **sizes: Any) -> nn.Module:
+def build_network(
+    name: str | Callable[..., nn.Module],
+    options: Mapping[str, Any],
+    wanted: Mapping[str, Any] | None = None,
+    **sizes: Any,
+) -> nn.Module:
     """Return a network.
 
     Parameters
     ----------
     name : str or callable
         A name of `NETWORKS`, or a function called with `sizes` and the options it takes.
-    options : dict
-        Settings; None means the default of the network or preset, and what a network does not have is not passed on.
+    options : mapping
+        Options that networks may have: None means the default of the network or preset, and what a network does not
+        have is not passed on.
+    wanted : mapping, optional
+        Options that this network must have, ``network_options`` of the estimators.
     **sizes
         ``states, letters, length, conditions, fixed_length`` of `Network`.
 
     Raises
     ------
-    ValueError
-        If it is neither a known name nor callable.
+    InputError
+        If it is neither a known name nor callable, or has no such option.
     """
-    if isinstance(name, str):
-        if name not in NETWORKS:
-            raise ValueError(
-                f"network={name[:40]!r} is not known; give one of {', '.join(map(repr, NETWORKS))}, or a function"
-            )
-        factory: Callable[..., nn.Module] = NETWORKS[name]
-    elif callable(name):
-        factory = name
-    else:
-        known = ", ".join(map(repr, NETWORKS))
-        raise ValueError(f"network is a {type(name).__name__}, but one of {known} or a function is wanted; give one")
+    if not callable(name) and not (isinstance(name, str) and name in NETWORKS):
+        raise InputError(argument("network"), shown(name), f"{listed(NETWORKS)}, or a function", "give one of these")
+    factory: Callable[..., nn.Module] = name if callable(name) else NETWORKS[name]
+    takes, given = inspect.signature(factory).parameters, dict(wanted or {})
+    free = any(p.kind is p.VAR_KEYWORD for p in takes.values())
+    own = [option for option in takes if option not in sizes and takes[option].kind is not takes[option].VAR_KEYWORD]
+    for option in given:
+        if not free and option not in own:
+            found = f"{shown(option)} for the network {shown(name)}"
+            raise InputError(argument("network_options"), found, listed(own), "leave it out, or give one of these")
+    given = {k: v for k, v in options.items() if v is not None and k in takes} | given
     try:
-        takes = inspect.signature(factory).parameters
-        return factory(**sizes, **{k: v for k, v in options.items() if v is not None and k in takes})
+        return factory(**sizes, **given)
     except (TypeError, ValueError) as error:
-        if isinstance(name, str):
+        if isinstance(name, str) and not (wanted and isinstance(error, TypeError)):
             raise
-        reason = " ".join(str(error).split())
-        raise ValueError(
-            f"network: the function given failed ({reason[:200]}), but it is called with states, letters, length and "
-            "conditions, and what else it takes; make it take them"
-        ) from error
+        reason = " ".join(str(error).split())[:200]
+        if isinstance(name, str):
+            found = f"values that fail ({reason})"
+            raise InputError(argument("network_options"), found, "what the network takes", "correct them") from None
+        raise InputError(
+            argument("network"), f"a function that failed ({reason})",
+            "one that takes states, letters, length, conditions and fixed_length", "make it take them",
+        ) from error  # fmt: skip
 
 
 __all__ = [

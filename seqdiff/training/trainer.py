@@ -11,7 +11,7 @@ import math
 import time
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from seqdiff import runtime
+from seqdiff.parameters import Choice, Parameter, Real, Verbosity, Whole
 from seqdiff.runs import Run
 from seqdiff.training.batches import Parts, at_most, call_cost, epoch_batches, validation_batches
 from seqdiff.training.ema import MovingAverage
@@ -33,27 +34,69 @@ VALIDATION_TIMES = 20
 COLUMNS = ("epoch", "step", "loss", "bits_per_letter", "lr", "seconds")  # of the history, before the parts of the loss
 
 
+def setting(default: Any, parameter: Parameter) -> Any:
+    """Return a field of `Settings`: its default, what it may be and what it is for."""
+    return field(default=default, metadata={"parameter": parameter})
+
+
 @dataclass(frozen=True)
 class Settings:
-    """How to train; the estimators' docstrings say what each setting means."""
+    """How to train. Fields with a `Parameter` are parameters of the estimators, which have defaults of their own."""
 
-    epochs: int
-    batch_size: int
-    lr: float
-    lr_schedule: str = "exponential"
-    lr_decay: float = 0.99
-    warmup: int = 0
-    weight_decay: float = 0.0
+    epochs: int = setting(
+        1,
+        Whole(1, 10_000_000).doc(
+            """How often to go through all sequences. None: as many as make about {batches} batches, and sqrt(n/10,000)
+            times as many for n above 10,000 sequences; at most 400."""
+        ),
+    )
+    batch_size: int = setting(128, Whole(1, 10_000_000).doc("Sequences in one training step."))
+    lr: float = setting(3e-3, Real(1e-12, 1e3).doc("Learning rate."))
+    lr_schedule: str = setting(
+        "exponential",
+        Choice(("cosine", "exponential", "constant")).doc(
+            """How the learning rate falls: `"exponential"` multiplies it by `lr_decay` after each epoch."""
+        ),
+    )
+    lr_decay: float = setting(0.99, Real(1e-12, 1).doc("Factor of the learning rate after each epoch, if exponential."))
+    warmup: int = setting(0, Whole(0).doc("Updates in which the learning rate rises to `lr`."))
+    weight_decay: float = setting(
+        0.0, Real(0).doc("""Pull of the weights towards zero (AdamW), against overfitting.""")
+    )
+    ema: float = setting(
+        0.999,
+        Real(0, 0.999999).doc(
+            """Decay of the running average of the weights, which is validated, saved and sampled from."""
+        ),
+    )
+    update_freq: int = setting(1, Whole(1).doc("Batches whose gradients make one update of the weights."))
+    patience: int | None = setting(
+        None, Whole(1, optional=True).doc("Stop after so many epochs without a better validation bound.")
+    )
+    eval_every: int = setting(1, Whole(1).doc("Epochs from one validation to the next."))
+    check_every: int = setting(20, Whole(1).doc("Epochs from one checkpoint to the next."))
+    label_dropout: float = setting(
+        0.1,
+        Real(0, 1).doc(
+            """Share of the labels hidden in training, so that the model also learns p(x), which classifier-free
+            guidance needs."""
+        ),
+    )
+    precision: str = setting(
+        "auto",
+        Choice(("auto", "float32", "bfloat16")).doc(
+            """Numbers to train with; `"auto"` takes bfloat16 on a GPU that has it."""
+        ),
+    )
+    verbose: int = setting(1, Verbosity().doc("0 hides progress bars and messages."))
     clip: float | None = 1.0
-    ema: float = 0.999
-    update_freq: int = 1
-    patience: int | None = None
-    eval_every: int = 1
-    check_every: int = 20
-    label_dropout: float = 0.1
-    precision: str = "auto"
+    """Largest norm of the gradient."""
     seed: int = 0
-    verbose: int = 1
+
+    @classmethod
+    def parameters(cls) -> dict[str, Parameter]:
+        """Return what the estimators say of the fields that are parameters of theirs."""
+        return {f.name: f.metadata["parameter"] for f in fields(cls) if "parameter" in f.metadata}
 
     def learning_rate(self, update: int, epoch: int, updates: int) -> float:
         """Return the learning rate of the update: linear warm-up, then decay per epoch or half a cosine."""
