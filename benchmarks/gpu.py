@@ -407,11 +407,10 @@ def bits(model: Any, data: Any) -> float:
     import torch
 
     from seqdiff import runtime
-    from seqdiff.estimators.encoding import encode_batch
 
     prepared = model._read(*data)
     device = next(model.objective_.parameters()).device
-    batch = encode_batch(prepared, model.length_law_.max_length, device, model.target_)
+    batch = model.fitted().vocabulary.batch(prepared, device)
     generator = runtime.generator_for(device, 0, "bits")
     with torch.no_grad(), runtime.autocast(device, "float32", exact=True):
         total, _ = model.objective_.bound(batch.take(slice(None)), 20, generator)

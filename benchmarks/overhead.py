@@ -18,8 +18,8 @@ from common import cpu_seconds, machine
 
 from seqdiff import runtime
 from seqdiff.networks import Conditions, build_network
-from seqdiff.processes import Multinomial
-from seqdiff.training import Batch, Objective, Settings, Trainer
+from seqdiff.processes import Batch, Multinomial
+from seqdiff.training import Objective, Settings, Trainer
 
 LENGTH, LETTERS, ROWS = 50, 4, 9600
 

@@ -1,56 +1,109 @@
-"""The one reverse loop. It yields states; progress bars, pictures and early stops belong to whoever reads it."""
+"""The one reverse loop. It yields states; progress bars, plots and early stops belong to whoever reads it."""
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from seqdiff.guidance.base import Guidance
-from seqdiff.processes.base import Cond, Denoiser, Process, State
+from seqdiff import runtime
+from seqdiff.guidance.base import Chain, Guidance, Hook, ReachedContext, StepContext
+from seqdiff.processes.base import Cond, Process, State, same_tensors
 from seqdiff.runtime import Generators
 
 
-def in_batches(denoiser: Denoiser, batch_size: int) -> Denoiser:
-    """Return the denoiser called on at most `batch_size` rows at a time: memory is bounded, the answer the same."""
+class Denoiser:
+    """A network as a sampler asks it: under autocast, on so many rows at a time, its hidden states moved or not.
 
-    def call(x: Tensor, t: Tensor, cond: Cond = None, mask: Tensor | None = None) -> Tensor:
-        if len(x) <= batch_size:
-            return denoiser(x, t, cond, mask)
-        parts = []
-        for i in range(0, len(x), batch_size):
-            rows = slice(i, i + batch_size)
-            part = None if cond is None else {k: v[rows] for k, v in cond.items()}
-            parts.append(denoiser(x[rows], t[rows], part, None if mask is None else mask[rows]))
-        return torch.cat(parts)
+    Parameters
+    ----------
+    network : callable
+        ``network(x, t, cond, mask) -> logits (B, L, K)``. To have hidden states moved it must be a `Network`.
+    rows : int, optional
+        At most so many rows at a time: memory is bounded, the answer the same. None: all.
+    precision : {"auto", "float32", "bfloat16"}
 
-    if hasattr(denoiser, "advance"):
-        call.advance = _advance_in_batches(denoiser.advance, batch_size)  # type: ignore[attr-defined]
-    return call
+    Examples
+    --------
+    >>> counted = Denoiser(lambda x, t, cond=None, mask=None: torch.full((len(x), 1, 1), len(x)), rows=2)
+    >>> counted(torch.zeros(3, 1), torch.zeros(3)).flatten().tolist()
+    [2, 2, 1]
+    """
+
+    LIMIT = 2  # hidden states remembered: with a condition and without
+
+    def __init__(self, network: Callable[..., Tensor], rows: int | None = None, precision: str = "float32") -> None:
+        self.network, self.rows, self.precision = network, rows, precision
+        self.shift: Tensor | None = None
+        self.remembered: list[tuple[dict[str, Tensor], Tensor]] = []
+
+    def __call__(self, x: Tensor, t: Tensor, cond: Cond = None, mask: Tensor | None = None) -> Tensor:
+        if self.rows is None or len(x) <= self.rows:
+            with runtime.autocast(x.device, self.precision):
+                if self.shift is None:
+                    return self.network(x, t, cond, mask)
+                return self._moved(x, t, cond, mask, self.shift)
+        parts = [slice(i, i + self.rows) for i in range(0, len(x), self.rows)]
+        return torch.cat([self.take(p)(x[p], t[p], _taken(cond, p), None if mask is None else mask[p]) for p in parts])
+
+    @property
+    def advance(self) -> Callable[..., Any] | None:
+        """How to read one letter at a time, where the network can (`processes.autoregressive.Advance`)."""
+        return self._advance if self.shift is None and hasattr(self.network, "advance") else None
+
+    def _advance(self, x: Tensor, i: int, cond: Cond = None, cache: dict[str, Tensor] | None = None) -> Any:
+        network: Any = self.network
+        if self.rows is None or len(x) <= self.rows:
+            with runtime.autocast(x.device, self.precision):
+                return network.advance(x, i, cond, cache)
+        parts = [slice(first, first + self.rows) for first in range(0, len(x), self.rows)]
+        found = [self._advance(x[p], i, _taken(cond, p), _taken(cache, p)) for p in parts]
+        return torch.cat([f[0] for f in found]), {k: torch.cat([f[1][k] for f in found]) for k in found[0][1]}
+
+    def shifted(self, shift: Tensor) -> Denoiser:
+        """Return the denoiser with hidden states h moved to h + r shift, r their root mean square; shift (B, L, W)."""
+        moved = copy.copy(self)  # what is remembered is shared
+        moved.shift = shift
+        return moved
+
+    def take(self, rows: Tensor | slice) -> Denoiser:
+        """Return the denoiser of some of the rows."""
+        return self if self.shift is None else self.shifted(self.shift[rows])
+
+    def _moved(self, x: Tensor, t: Tensor, cond: Cond, mask: Tensor | None, shift: Tensor) -> Tensor:
+        network: Any = self.network
+        hidden = self._hidden(x, t, cond, mask)
+        with runtime.full_precision(x.device):
+            hidden = hidden.float()
+            size = hidden.square().mean(-1, keepdim=True).sqrt()
+            return network.head(hidden + size * shift)
+
+    def _hidden(self, x: Tensor, t: Tensor, cond: Cond, mask: Tensor | None) -> Tensor:
+        """Return the network's hidden states, made once for what is asked about several times in a row."""
+        asked = {"x_t": x, "time": t, **({} if mask is None else {"real": mask}), **(cond or {})}
+        for known, hidden in self.remembered:
+            if same_tensors(known, asked):
+                return hidden
+        network: Any = self.network
+        with torch.no_grad():
+            hidden = network.hidden(x, t, cond, mask)
+        # copies, as a sampler may write into its state
+        self.remembered[:] = [({k: v.clone() for k, v in asked.items()}, hidden), *self.remembered][: self.LIMIT]
+        return hidden
 
 
-def _advance_in_batches(advance: Callable[..., Any], batch_size: int) -> Callable[..., Any]:
-    """Return `Autoregressive`'s way to ask a network for one letter at a time, on at most `batch_size` rows each."""
-
-    def call(x: Tensor, i: int, cond: Cond = None, cache: dict[str, Tensor] | None = None) -> Any:
-        if len(x) <= batch_size:
-            return advance(x, i, cond, cache)
-        parts = []
-        for first in range(0, len(x), batch_size):
-            rows = slice(first, first + batch_size)
-            part, past = (None if d is None else {k: v[rows] for k, v in d.items()} for d in (cond, cache))
-            parts.append(advance(x[rows], i, part, past))
-        return torch.cat([p[0] for p in parts]), {k: torch.cat([p[1][k] for p in parts]) for k in parts[0][1]}
-
-    return call
+def _taken(tensors: dict[str, Tensor] | None, rows: slice) -> dict[str, Tensor] | None:
+    return None if tensors is None else {k: v[rows] for k, v in tensors.items()}
 
 
 def trajectory(
-    process: Process,
-    denoiser: Denoiser,
+    process: Process[Any],
+    denoiser: Callable[..., Tensor],
     mask: Tensor,
     generator: Generators,
     *,
@@ -58,14 +111,14 @@ def trajectory(
     guidance: Guidance | None = None,
     steps: int | None = None,
     temperature: float = 1.0,
-) -> Iterator[State]:
+) -> Iterator[Any]:
     """Yield states from noise to data; `process.decode` of the last one is the sample.
 
     Parameters
     ----------
     process : Process
     denoiser : callable
-        ``denoiser(x, t, cond, mask) -> logits (B, L, K)``.
+        ``denoiser(x, t, cond, mask) -> logits (B, L, K)``; with a `Denoiser` guides may move hidden states.
     mask : Tensor
         Booleans (B, L): how many sequences, and which positions each of them has.
     generator : torch.Generator or sequence of them
@@ -73,6 +126,7 @@ def trajectory(
     cond : dict, optional
         Conditions, B rows each.
     guidance : Guidance, optional
+        Bound, and of these rows (`Guidance.bind`, `Guidance.take`).
     steps : int, optional
         Levels to visit; None takes the process's own number.
     temperature : float
@@ -87,46 +141,47 @@ def trajectory(
     >>> len(states), process.decode(states[-1]).shape
     (11, torch.Size([2, 5]))
     """
-    guidance = guidance or Guidance()
-    state = guidance.start(process, process.prior(mask, generator))
+    chain = guidance if isinstance(guidance, Chain) else Chain([] if guidance is None else [guidance])
+
+    def predict(context: StepContext) -> Tensor:
+        asked = denoiser if context.shift is None else denoiser.shifted(context.shift)  # type: ignore[attr-defined]
+        return process.predict(asked, context.state, context.cond, temperature)
+
+    clean = chain.around("clean", predict)
+    kernel = chain.around("kernel", lambda context: process.kernel(clean(context), context.state, context.target))
+    state = chain.start(process, process.prior(mask, generator))
     yield state
     levels = list(process.levels(state, steps))
-    walk = Walk(process, denoiser, cond, temperature, generator)
     for i, level in enumerate(levels):
-        guide = guidance.at(1.0 if i + 1 == len(levels) else i / (len(levels) - 1))
-        state = walk.step(state, level, guide)
-        state = guide.after(state, Moment(walk, state, levels[i + 1 :], guide), generator)
+        progress = 1.0 if i + 1 == len(levels) else i / (len(levels) - 1)
+        context = StepContext(process, state, None, cond, progress, generator)
+        step = partial(_step, context, kernel)
+        state = step(state, level)
+        left = levels[i + 1 :]
+        reached = replace(context, state=state, target=level)
+        state = chain.after(
+            ReachedContext(
+                process, state, level, cond, progress, generator,
+                predict=partial(clean, reached), finish=partial(_finish, step, state, left),
+            )
+        )  # fmt: skip
         yield state
 
 
-@dataclass(frozen=True)
-class Walk:
-    """What is the same at every step."""
+def _step(context: StepContext, kernel: Hook, state: Any, level: Any) -> Any:
+    """Return the state at the next level."""
+    process, generator = context.process, context.generator
+    target = process.aim(state, level, generator)
+    guided = kernel(replace(context, state=state, target=target))
+    check_kernel(guided, state)
+    return process.step(state, target, guided, generator)
 
-    process: Process
-    denoiser: Denoiser
-    cond: Cond
-    temperature: float
-    generator: Generators
 
-    def clean(self, state: State, guide: Guidance, cond: Cond) -> Tensor:
-        """Return the guided log p(x0 | x_t)."""
-
-        def predict(c: Cond) -> Tensor:
-            return self.process.predict(self.denoiser, state, c, self.temperature)
-
-        return guide.clean(predict, state, cond, self.generator)
-
-    def step(self, state: State, level: Any, guide: Guidance) -> State:
-        """Return the state at the next level."""
-        target = self.process.aim(state, level, self.generator)
-
-        def kernel(c: Cond) -> Tensor:
-            return self.process.kernel(self.clean(state, guide, c), state, target)
-
-        guided = guide.kernel(kernel, state, self.cond, target, self.generator)
-        check_kernel(guided, state)
-        return self.process.step(state, target, guided, self.generator)
+def _finish(step: Callable[[Any, Any], Any], state: Any, left: list[Any]) -> Any:
+    """Return one of the states that this one may end as."""
+    for level in left:
+        state = step(state, level)
+    return state
 
 
 def check_kernel(kernel: Tensor, state: State) -> None:
@@ -140,24 +195,3 @@ def check_kernel(kernel: Tensor, state: State) -> None:
             "sampling stopped: got letter probabilities that are not finite numbers, expected finite ones; the model's "
             "weights are damaged, or y or the strength of a guide is far too large: give smaller ones, or another model"
         )
-
-
-@dataclass(frozen=True)
-class Moment:
-    """What a guide may ask of a state on its way."""
-
-    walk: Walk
-    state: State
-    left: list[Any]
-    guide: Guidance
-
-    def predict(self) -> Tensor:
-        """Return log p(x0 | x_t), (B, L, K), of this state, guided."""
-        return self.walk.clean(self.state, self.guide, self.walk.cond)
-
-    def finish(self) -> State:
-        """Return one of the states that this one may end as."""
-        state = self.state
-        for level in self.left:
-            state = self.walk.step(state, level, self.guide)
-        return state

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import itertools
-from types import SimpleNamespace
 
 import torch
-from toy import raw_input
+from toy import bare_model, raw_input
 
 from seqdiff.data import DNA
 from seqdiff.guidance import Chain as Guides
@@ -69,8 +68,7 @@ class MarkovChain:
     @torch.no_grad()
     def samples(self, process, allowed: torch.Tensor, particles: int, n: int, steps=None, seed: int = 0):
         """Return n samples (n, L) under a template, allowed letters (L, K), with so many particles for each."""
-        objective = SimpleNamespace(process=process, network=None, parameters=lambda: iter([torch.zeros(1)]))
-        model = SimpleNamespace(objective_=objective, alphabet_=DNA, target_=None)
+        model = bare_model(process, DNA)
         denoiser = self.denoiser(process)
         guide = Guides([LookAhead(particles).template(process, allowed)]).bind(model, n, None)
         rows = n * guide.copies

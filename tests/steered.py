@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
-
 import torch
-from toy import Toy, raw_input
+from toy import Toy, bare_model, raw_input
 
 from seqdiff.data import Alphabet
 from seqdiff.processes import Autoregressive, Embedding, SimplexFlow, State
 from seqdiff.runtime import chunk_generators
-from seqdiff.sampling import in_batches, trajectory
+from seqdiff.sampling import Denoiser, trajectory
 
 
 class Labelled(Toy):
@@ -108,10 +106,7 @@ def model_of(toy: Labelled, process):
     """Return what guides are bound to: as much of a fitted estimator as they look at."""
     if not isinstance(process, Autoregressive):
         raw_input(process)
-    objective = SimpleNamespace(process=process, network=None, parameters=lambda: iter([torch.zeros(1)]))
-    return SimpleNamespace(
-        objective_=objective, alphabet_=Alphabet("ABC"), target_="labels", knows_no_label=lambda: True
-    )
+    return bare_model(process, Alphabet("ABC"), "labels")
 
 
 def samples(toy: Labelled, process, guide=None, n: int = 20_000, label: int | None = None, steps=None, at_once=None):
@@ -127,7 +122,7 @@ def samples(toy: Labelled, process, guide=None, n: int = 20_000, label: int | No
         sample = torch.arange(rows) // guide.copies
         guide = guide.take(sample)
         cond = None if cond is None else {k: v[sample] for k, v in cond.items()}
-    denoiser = in_batches(toy.conditional_denoiser(process), at_once or rows)
+    denoiser = Denoiser(toy.conditional_denoiser(process), at_once or rows)
     for state in trajectory(
         process, denoiser, toy.mask(rows), chunk_generators(rows, "cpu", 0), cond=cond, guidance=guide, steps=steps
     ):

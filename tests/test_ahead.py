@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 import torch
 from steered import Labelled, distance, model_of, next_letter
@@ -160,14 +162,14 @@ def test_what_seems_impossible_on_the_way_still_counts_a_little():
     """exp(-5) of the least of the others; in the end nothing."""
     reward = torch.tensor([[0.0, 3.0, -float("inf"), 3.0]], dtype=torch.float64).expand(20_000, 4)
     for last, share in ((False, torch.tensor([0.0, 3.0, -5.0, 3.0])), (True, torch.tensor([0.0, 3.0, -1e9, 3.0]))):
-        memory = {"reward": 0.0, "log_weight": 0.0}
+        memory = SimpleNamespace(reward=0.0, log_weight=0.0)
         chosen = feynman_kac(memory, reward, last, torch.Generator().manual_seed(0))
         if last:
             found = torch.bincount(chosen.flatten(), minlength=4).double() / chosen.numel()
             assert torch.allclose(found, torch.softmax(share.double(), -1), atol=0.01)
         else:  # even enough: the rows stay as they are, and keep their weights
             assert (chosen == torch.arange(4)).all()
-            assert torch.allclose(memory["log_weight"], share.double())
+            assert torch.allclose(memory.log_weight, share.double())
 
 
 def test_weights_last_until_rows_are_chosen_anew():

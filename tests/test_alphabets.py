@@ -27,7 +27,7 @@ from seqdiff.data import (
     prepare,
     resolve_alphabet,
 )
-from seqdiff.estimators.encoding import encode_batch
+from seqdiff.model import Vocabulary
 
 MOLECULES = ["CC(=O)Oc1ccccc1", "C[C@@H](N)C(=O)O", "Brc1cc[nH]c1Cl", "C%12CCCC%12", "[Na+].[Cl-]", "N#CC=C\\F", "CS"]
 
@@ -229,7 +229,7 @@ def test_every_alphabet_through_a_model(kind, tmp_path):
 @pytest.mark.parametrize("letters", [300, 70_000])
 def test_tokens_of_any_size_are_numbers_that_torch_can_compute_with(letters):
     data = prepare(["\u4e00\u4e01"], alphabet=[chr(0x10000 + i) for i in range(letters - 2)] + ["\u4e00", "\u4e01"])
-    x0 = encode_batch(data, 2, torch.device("cpu")).x0
+    x0 = Vocabulary(data.alphabet, LengthLaw.fit(data.lengths)).batch(data, torch.device("cpu")).x0
     assert torch.where(x0 > letters - 2, x0, 0)[[0]].tolist() == [[0, letters - 1]]
 
 

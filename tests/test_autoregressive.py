@@ -16,9 +16,9 @@ from seqdiff import Autoregressive as Estimator
 from seqdiff.data import LengthLaw
 from seqdiff.guidance import Guidance, Template
 from seqdiff.networks import Conditions, build_network
-from seqdiff.processes import Autoregressive
+from seqdiff.processes import Autoregressive, Batch
 from seqdiff.runtime import autocasting, chunk_generators
-from seqdiff.sampling import in_batches, trajectory
+from seqdiff.sampling import Denoiser, trajectory
 
 K, L = 3, 3
 
@@ -92,10 +92,10 @@ def distance(index: torch.Tensor, p: torch.Tensor) -> float:
 
 def test_the_bound_is_the_probability_itself(toy, words):
     process, denoiser = of_toy(toy)
-    (term,) = process.bound_terms(denoiser, toy.x, None, toy.mask(27), 7, seeded())
+    (term,) = process.bound_terms(denoiser, Batch.of(toy.x, toy.mask(27)), 7, seeded())
     assert torch.allclose(term, -toy.p.log(), atol=1e-12)
     process, denoiser = of_words(words)
-    (term,) = process.bound_terms(denoiser, words.x, None, words.mask, None, seeded())
+    (term,) = process.bound_terms(denoiser, Batch.of(words.x, words.mask), None, seeded())
     assert torch.allclose(term, -words.p.log(), atol=1e-12)
     assert float((words.p * term).sum()) == pytest.approx(words.entropy)
     assert process.bound == "exact" and process.models_length
@@ -109,12 +109,12 @@ def test_probabilities_of_any_network_add_up_to_one(words, width):
     sizes = {"states": 4, "letters": 4, "length": width, "conditions": Conditions(), "fixed_length": False}
     network = randomised(build_network("conv", {"width": 8, "depth": 1, "causal": True}, **sizes)).double()
     with torch.no_grad():
-        short = float((-process.loss(network, words.x, None, words.mask, seeded())).exp().sum())
+        short = float((-process.loss(network, Batch.of(words.x, words.mask), seeded())).exp().sum())
         if width == 4:
             x = torch.tensor(list(itertools.product(range(K), repeat=4)))
             whole = torch.ones(81, 4, dtype=torch.bool)
             assert short < 0.999
-            short += float((-process.loss(network, x, None, whole, seeded())).exp().sum())
+            short += float((-process.loss(network, Batch.of(x, whole), seeded())).exp().sum())
     assert short == pytest.approx(1, abs=1e-9)
 
 
@@ -124,9 +124,9 @@ def test_a_signal_gets_a_place_for_the_end_too(words):
     network = randomised(build_network("conv", {"width": 8, "depth": 1, "causal": True}, **sizes))
     cond = {"signal": torch.randn(39, 3, 2, generator=seeded()), "keep": torch.ones(39, dtype=torch.bool)}
     wide = {**cond, "signal": nn.functional.pad(cond["signal"], (0, 0, 0, 1))}
-    a = process.loss(network, words.x, cond, words.mask, seeded())
+    a = process.loss(network, Batch.of(words.x, words.mask, cond), seeded())
     padded = nn.functional.pad(words.x, (0, 1), value=2), nn.functional.pad(words.mask, (0, 1))
-    assert torch.allclose(a, process.loss(network, padded[0], wide, padded[1], seeded()), atol=1e-6)
+    assert torch.allclose(a, process.loss(network, Batch.of(padded[0], padded[1], wide), seeded()), atol=1e-6)
 
 
 @pytest.mark.parametrize("network", ["conv", "transformer", "bytenet"])
@@ -140,7 +140,7 @@ def test_gradients_reach_every_parameter(network, ends):
         nn.init.normal_(parameter, std=0.1)
     cond = {"label": torch.arange(64) % 2, "keep": torch.arange(64) % 3 > 0}
     x0, mask = torch.randint(0, 3, (64, 8), generator=seeded()), torch.arange(8) < 1 + torch.arange(64)[:, None] % 8
-    process.loss(net, x0, cond, mask, seeded()).mean().backward()
+    process.loss(net, Batch.of(x0, mask, cond), seeded()).mean().backward()
     silent = [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert silent == []
 
@@ -153,7 +153,7 @@ def test_what_stands_beyond_the_end_does_not_matter(network):
     mask = torch.arange(11) < torch.randint(1, 12, (32, 1), generator=seeded())
     scrambled = torch.where(mask, x0, 2 - x0)
     with torch.no_grad():
-        losses = [process.loss(net, x, None, mask, seeded()) for x in (x0, scrambled)]
+        losses = [process.loss(net, Batch.of(x, mask), seeded()) for x in (x0, scrambled)]
     assert torch.allclose(*losses, atol=1e-6)
 
 
@@ -220,7 +220,7 @@ def test_a_seed_repeats_and_the_batch_size_does_not_matter(words):
 
     def sample(n, seed=0, batch=10**6):
         mask = torch.zeros(n, L, dtype=torch.bool)
-        final = last(process, in_batches(denoiser, batch), mask, chunk_generators(n, "cpu", seed))
+        final = last(process, Denoiser(denoiser, batch), mask, chunk_generators(n, "cpu", seed))
         return torch.where(final.mask, final.x, -1)
 
     first = sample(300)
@@ -304,7 +304,7 @@ def test_cached_samples_are_those_of_full_evaluation(name):
     cond = condition(n, 20)
     finals = [
         last(process, denoiser, mask, chunk_generators(n, "cpu", 1), cond=cond)
-        for denoiser in (whole(net), net, in_batches(net, 7), in_batches(autocasting(net, mask.device, "float32"), 400))
+        for denoiser in (whole(net), net, Denoiser(net, 7), Denoiser(autocasting(net, mask.device, "float32"), 400))
     ]
     assert len(finals[0].mask.sum(-1).unique()) > 3
     for final in finals[1:]:
@@ -331,10 +331,10 @@ class Counting(nn.Module):
 class Contrast(Guidance):
     """Ask twice with the condition, once without: what classifier-free guidance does."""
 
-    def clean(self, predict, state, cond, generator):
-        null = {**cond, "keep": torch.zeros_like(cond["keep"])}
-        mixed = 1.5 * predict(cond) - 0.5 * predict(null)
-        assert torch.equal(predict(cond), predict(cond))
+    def clean(self, predict, context):
+        null = context.given({**context.cond, "keep": torch.zeros_like(context.cond["keep"])})
+        mixed = 1.5 * predict(context) - 0.5 * predict(null)
+        assert torch.equal(predict(context), predict(context))
         return torch.log_softmax(torch.nan_to_num(mixed, nan=-1e9), -1)
 
 
@@ -363,11 +363,12 @@ class Meddling(Guidance):
         self.process, self.denoiser, self.cond = process, denoiser, cond
         self.seen: list[torch.Tensor] = []
 
-    def clean(self, predict, state, cond, generator):
-        self.seen.append(predict(cond)[:, int(state.t[0])])
-        return predict(cond)
+    def clean(self, predict, context):
+        self.seen.append(predict(context)[:, int(context.state.t[0])])
+        return predict(context)
 
-    def after(self, state, predict, generator):
+    def after(self, context):
+        state = context.state
         i = int(state.t[0])
         if i == 5:
             part = state.take(slice(0, 4))  # goes on with other letters: must not disturb the rest
@@ -377,7 +378,7 @@ class Meddling(Guidance):
         if i == 13:
             x = state.x.clone()
             x[:, 11] = (x[:, 11] + 1) % K
-            return state._replace(x=x)
+            return state.replace(x=x)
         return state
 
 
@@ -497,8 +498,8 @@ def test_token_dropout_hides_letters_from_the_reader_but_not_from_the_likelihood
         seen.append(inputs)
         return opinion.expand(len(inputs), -1, -1)
 
-    trained = process.loss(denoiser, x0, None, mask, seeded(3))
-    judged = next(process.bound_terms(denoiser, x0, None, mask, None, seeded(3)))
+    trained = process.loss(denoiser, Batch.of(x0, mask), seeded(3))
+    judged = next(process.bound_terms(denoiser, Batch.of(x0, mask), None, seeded(3)))
     assert torch.equal(trained, judged)  # of one who reads nothing: all letters and the end are predicted all the same
     hidden = seen[0] != seen[1]
     assert (seen[0][hidden] == K).all() and not hidden[:, 0].any()
@@ -509,5 +510,5 @@ def test_token_dropout_hides_letters_from_the_reader_but_not_from_the_likelihood
 def test_token_dropout_of_zero_draws_nothing(toy):
     process, denoiser = of_toy(toy)
     generator = seeded(5)
-    process.loss(denoiser, toy.x, None, torch.ones_like(toy.x, dtype=torch.bool), generator)
+    process.loss(denoiser, Batch.of(toy.x, torch.ones_like(toy.x, dtype=torch.bool)), generator)
     assert torch.equal(generator.get_state(), seeded(5).get_state())

@@ -12,9 +12,9 @@ import seqdiff
 from seqdiff import runtime
 from seqdiff.data import prepare
 from seqdiff.estimators.base import SequenceGenerator
-from seqdiff.estimators.encoding import encode_batch
-from seqdiff.estimators.persistence import subclasses
-from seqdiff.training import Batch, Settings, Trainer
+from seqdiff.estimators.loading import subclasses
+from seqdiff.processes import Batch
+from seqdiff.training import Settings, Trainer
 from seqdiff.training.batches import crop_width, cut, epoch_batches, validation_batches
 
 ESTIMATORS = {cls.__name__: cls for cls in subclasses(SequenceGenerator) if cls.__module__.startswith("seqdiff.")}
@@ -122,7 +122,7 @@ def test_a_narrower_batch_has_the_same_losses(name, network, monkeypatch):
             p.add_(0.2 * torch.randn(p.shape, generator=torch.Generator().manual_seed(0)))
     data = prepare(X, y, alphabet="dna")
     data = data.take(data.lengths <= 20)
-    everything = encode_batch(data, longest, torch.device("cpu"), model.target_)
+    everything = model.model_.vocabulary.batch(data, torch.device("cpu"))
     draw = runtime._draw
 
     def at_full_width(function, shape, generator, device, dtype):

@@ -7,6 +7,8 @@ import torch
 from test_contract import CASES, seeded
 from toy import Toy, raw_input
 
+from seqdiff.processes import Batch
+
 
 @pytest.mark.parametrize("name", CASES)
 def test_a_slightly_wrong_denoiser_gives_all_sequences_at_most_one(name):
@@ -17,7 +19,7 @@ def test_a_slightly_wrong_denoiser_gives_all_sequences_at_most_one(name):
     x0 = toy.x.repeat(copies, 1)
     with torch.no_grad():
         terms = process.bound_terms(
-            lambda *args: 0.9 * exact(*args) + bias, x0, None, toy.mask(len(x0)), None, seeded(1)
+            lambda *args: 0.9 * exact(*args) + bias, Batch.of(x0, toy.mask(len(x0))), None, seeded(1)
         )
         bound = sum(terms).double().reshape(copies, -1)
     mass = (-bound.mean(0)).exp()

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from seqdiff import Autoregressive, MaskedDiffusion, MultinomialDiffusion
 from seqdiff.networks import NETWORKS, PRESETS, ByteNet, Conditions, Network, build_network
 from seqdiff.networks.bytenet import ByteNetBlock, doubling_dilations
-from seqdiff.processes import Multinomial
+from seqdiff.processes import Batch, Multinomial
 
 LENGTH = 40
 
@@ -188,7 +188,7 @@ def test_it_learns_and_every_weight_takes_part():
     x0 = (torch.randint(4, (256, 1), generator=seeded()) + torch.arange(length)) % 4  # each letter follows the last
     optimizer, losses = torch.optim.Adam(net.parameters(), 1e-2), []
     for step in range(40):
-        loss = (process.loss(net, x0, None, mask, seeded(step)) / mask.sum(-1)).mean()
+        loss = (process.loss(net, Batch.of(x0, mask), seeded(step)) / mask.sum(-1)).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -279,10 +279,10 @@ def test_estimators_leave_the_heads_of_a_preset_alone(estimator, name):
     build = {"states": 4, "letters": 4, "length": 8, "conditions": Conditions(), "fixed_length": True}
     with torch.device("meta"):
         model = estimator(network=name, depth=1)
-        assert build_network(name, model._network_options(), **build).heads == heads
+        assert build_network(name, model.network_settings(), **build).heads == heads
         if "heads" in model.get_params():
             model.set_params(heads=2)
-            assert build_network(name, model._network_options(), **build).heads == 2
+            assert build_network(name, model.network_settings(), **build).heads == 2
 
 
 def test_a_preset_is_trained_and_loaded_by_its_name(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from seqdiff import ClassicalDiffusion
-from seqdiff.processes import Classical, Masked, State, Uniform
+from seqdiff.processes import Batch, Classical, Masked, Uniform
 from seqdiff.processes.rates import make_forward
 from seqdiff.processes.schedules import Schedule, make_schedule
 
@@ -62,9 +62,9 @@ def test_absorbing_rates_are_mdlm(schedule, t):
 def test_absorbing_steps_are_those_of_masked_diffusion():
     w, x0, _ = random_case(4)
     x = torch.where(torch.arange(5) % 2 == 0, 4, x0)
-    state = State(x, times(0.5), torch.ones_like(x, dtype=torch.bool))
     kernels = []
     for process in (Classical(make_forward("absorbing", "ACGT")), Masked(4)):
+        state = process.state_class(x, times(0.5), torch.ones_like(x, dtype=torch.bool))
         log_p0 = process.predict(lambda *a: w.log(), state, None)
         kernels.append(process.posterior(log_p0, state, 0.125).exp())
     assert torch.allclose(*kernels, atol=1e-12)
@@ -111,7 +111,7 @@ def test_bound_of_an_independent_law_is_above_its_entropy_by_the_loss_at_the_end
     copies = 6000 // len(letters)
     x0 = torch.arange(len(letters)).repeat(copies)[:, None]
     mask = torch.ones(len(x0), 1, dtype=torch.bool)
-    terms = process.bound_terms(lambda x, *a: log_p.expand(*x.shape, -1), x0, None, mask, None, seeded())
+    terms = process.bound_terms(lambda x, *a: log_p.expand(*x.shape, -1), Batch.of(x0, mask), None, seeded())
     bound = sum(terms).reshape(copies, -1)
     error = float((p * (bound.var(0) / copies).sqrt()).norm())
     end = p @ process.noise.transition(torch.tensor([process.schedule.largest], dtype=torch.float64))[0]
@@ -133,10 +133,10 @@ def test_padding_counts_for_nothing():
     expected = process.letter_kl[0] + process.letter_kl[3]
     assert torch.allclose(process.prior_kl(x0, mask), expected)
     # and it enters the bound and the loss once
-    process.term = lambda denoiser, x0, *rest: torch.zeros(len(x0), dtype=torch.float64)
+    process.term = lambda denoiser, batch, *rest: torch.zeros(len(batch), dtype=torch.float64)
     process.guess = lambda *rest: None
-    assert torch.allclose(sum(process.bound_terms(None, x0, None, mask, 7, seeded())), expected)
-    assert torch.allclose(process.loss(None, x0, None, mask, seeded()), expected)
+    assert torch.allclose(sum(process.bound_terms(None, Batch.of(x0, mask), 7, seeded())), expected)
+    assert torch.allclose(process.loss(None, Batch.of(x0, mask), seeded()), expected)
 
 
 OWN = [[-1.0, 1.0, 0.0, 0.0], [0.0, -1.0, 1.0, 0.0], [0.0, 0.0, -1.0, 1.0], [1.0, 0.0, 0.0, -1.0]]
@@ -200,4 +200,4 @@ def test_what_independent_letters_lose_is_known(rates):
                 )
                 for b in range(3)
             )
-            assert abs(total - float(process.known(x0[:1], torch.ones(1, 1, dtype=torch.bool)))) < 1e-6
+            assert abs(total - float(process.known(Batch(x0[:1], torch.ones(1))))) < 1e-6

@@ -19,6 +19,7 @@ from seqdiff.guidance import Chain, Guidance, Template
 from seqdiff.networks import Conditions, build_network
 from seqdiff.processes import (
     SCUD,
+    Batch,
     CategoricalProcess,
     Classical,
     DirichletFlow,
@@ -36,7 +37,7 @@ from seqdiff.processes.gaussian import cosine_schedule
 from seqdiff.processes.rates import make_forward
 from seqdiff.processes.schedules import make_schedule
 from seqdiff.runtime import chunk_generators
-from seqdiff.sampling import in_batches, trajectory
+from seqdiff.sampling import Denoiser, trajectory
 
 
 @dataclass
@@ -246,7 +247,7 @@ def all_states(case: Case, process: CategoricalProcess, t: float) -> tuple[State
     x0, x = torch.meshgrid(torch.arange(process.letters), torch.arange(process.states), indexing="ij")
     times = torch.full((x.numel(), 1), t) if case.marginal else torch.full((x.numel(),), t)
     one_hot = torch.eye(process.letters, dtype=torch.float64).log()[x0.reshape(-1, 1)]
-    return State(x.reshape(-1, 1), times, torch.ones(x.numel(), 1, dtype=torch.bool)), one_hot
+    return process.state_class(x.reshape(-1, 1), times, torch.ones(x.numel(), 1, dtype=torch.bool)), one_hot
 
 
 def test_forward_is_the_product_of_its_steps(letters_case):
@@ -306,7 +307,7 @@ def expected_bound(process, toy: Toy, copies: int, seed: int = 0, times: int | N
     x0 = toy.x.repeat(copies, 1)
     denoiser = toy.context_denoiser(raw_input(process))
     with torch.no_grad():
-        total = sum(process.bound_terms(denoiser, x0, None, toy.mask(len(x0)), times, seeded(seed)))
+        total = sum(process.bound_terms(denoiser, Batch.of(x0, toy.mask(len(x0))), times, seeded(seed)))
     per_sequence = total.double().reshape(copies, -1)
     # whatever the law of the model is, e^-bound is at most that, and so adds up to at most 1
     mass, spread = (-per_sequence.mean(0)).exp(), per_sequence.var(0) / copies
@@ -351,7 +352,7 @@ def test_training_loss_is_unbiased(case, toy):
         process.term_count.fill_(11)
     denoiser, n = toy.context_denoiser(process.eval()), 6000
     with torch.no_grad():
-        losses = process.loss(denoiser, toy.x.repeat(n, 1), None, toy.mask(27 * n), seeded(99)).reshape(-1, 27)
+        losses = process.loss(denoiser, Batch.of(toy.x.repeat(n, 1), toy.mask(27 * n)), seeded(99)).reshape(-1, 27)
     mean, spread = (losses.mean(0) * toy.p).sum(), (losses.var(0) / n * toy.p**2).sum().sqrt()
     assert abs(float(mean) - bound) < 4 * math.hypot(error, float(spread))
 
@@ -359,7 +360,7 @@ def test_training_loss_is_unbiased(case, toy):
 def sample(
     case: Case | Flow, process, toy: Toy, n: int, *, seed: int = 0, steps=None, batch: int = 10**6, guidance=None
 ) -> torch.Tensor:
-    denoiser = in_batches(case.denoiser(process, toy), batch)
+    denoiser = Denoiser(case.denoiser(process, toy), batch)
     states = trajectory(
         process, denoiser, toy.mask(n), chunk_generators(n, "cpu", seed), steps=steps, guidance=guidance
     )
@@ -393,9 +394,9 @@ def test_a_seed_repeats_and_the_batch_size_does_not_matter(any_case, toy):
 class Numbers(Guidance):
     """See that every kernel is a law: of nan, sampling would make the first letter without a word."""
 
-    def kernel(self, kernel, state, cond, target, generator):
-        log_p = kernel(cond)
-        assert torch.allclose(log_p.exp().sum(-1)[state.mask], torch.ones((), dtype=log_p.dtype), atol=1e-5)
+    def kernel(self, kernel, context):
+        log_p = kernel(context)
+        assert torch.allclose(log_p.exp().sum(-1)[context.state.mask], torch.ones((), dtype=log_p.dtype), atol=1e-5)
         return log_p
 
 
@@ -423,7 +424,7 @@ def test_gradients_reach_every_parameter(any_case, network):
     keep = torch.arange(64) % 2 == 0
     cond = {"label": torch.arange(64) % 2, "keep": keep}
     x0 = torch.randint(0, 3, (64, 8), generator=seeded())
-    process.loss(net, x0, cond, torch.ones(64, 8, dtype=torch.bool), seeded()).mean().backward()
+    process.loss(net, Batch.of(x0, torch.ones(64, 8, dtype=torch.bool), cond), seeded()).mean().backward()
     silent = [
         n
         for n, p in [*net.named_parameters(), *process.named_parameters()]
@@ -445,5 +446,5 @@ def test_what_stands_beyond_the_end_does_not_matter(any_case, network):
     mask = torch.arange(11) < torch.randint(1, 12, (32, 1), generator=seeded())
     scrambled = torch.where(mask, x0, 2 - x0)
     with torch.no_grad():
-        losses = [process.eval().loss(net, x, None, mask, seeded()) for x in (x0, scrambled)]
+        losses = [process.eval().loss(net, Batch.of(x, mask), seeded()) for x in (x0, scrambled)]
     assert torch.allclose(*losses, atol=1e-5)

@@ -15,7 +15,7 @@ from tiny import mixed_lengths, sequences
 
 from seqdiff import DirichletFM, load
 from seqdiff.guidance import Template
-from seqdiff.processes import State
+from seqdiff.processes import Batch, State
 from seqdiff.processes.dirichlet import DirichletFlow, LinearFlow, SimplexFlow, euler, heun
 from seqdiff.processes.simplex_field import field, field_tables, look_up
 from seqdiff.runtime import chunk_generators
@@ -211,8 +211,8 @@ def test_the_loss_is_the_cross_entropy_over_the_times_of_training():
     x0 = (torch.arange(n) % 10 >= 7).long()[:, None].expand(n, 2).clone()
     mask = torch.tensor([True, False]).expand(n, 2)  # the second letter is beyond the end
     for found in (
-        process.loss(independent(process, double(p)), x0, None, mask, seeded()),
-        sum(process.bound_terms(independent(process, double(p)), x0, None, mask, 3, seeded())),
+        process.loss(independent(process, double(p)), Batch.of(x0, mask), seeded()),
+        sum(process.bound_terms(independent(process, double(p)), Batch.of(x0, mask), 3, seeded())),
     ):
         assert found.shape == (n,)
         assert abs(float(found.double().mean()) - expected) < 5 * float(found.double().std()) / math.sqrt(n)
@@ -222,7 +222,9 @@ def test_validation_takes_a_time_from_every_stratum(monkeypatch):
     process, seen = LinearFlow(3), []
     monkeypatch.setattr(process, "quantile", lambda u: seen.append(u) or u)
     x0, mask = torch.zeros(200, 1, dtype=torch.int64), torch.ones(200, 1, dtype=torch.bool)
-    assert len([*process.bound_terms(independent(process, double([0.5, 0.3, 0.2])), x0, None, mask, 4, seeded())]) == 4
+    assert (
+        len([*process.bound_terms(independent(process, double([0.5, 0.3, 0.2])), Batch.of(x0, mask), 4, seeded())]) == 4
+    )
     for i, u in enumerate(seen):
         assert (4 * u >= i).all() and (4 * u < i + 1).all() and float(u.std()) > 0.05
 
@@ -233,7 +235,7 @@ def test_every_row_of_a_batch_sees_early_and_late_times(monkeypatch):
     monkeypatch.setattr(process, "quantile", lambda u: seen.append(u) or u)
     x0, mask = torch.zeros(32, 1, dtype=torch.int64), torch.ones(32, 1, dtype=torch.bool)
     for seed in range(50):
-        process.loss(independent(process, double([0.5, 0.3, 0.2])), x0, None, mask, seeded(seed))
+        process.loss(independent(process, double([0.5, 0.3, 0.2])), Batch.of(x0, mask), seeded(seed))
     u = torch.stack(seen)  # (50, 32)
     assert float(u.amin(0).max()) < 0.3 and float(u.amax(0).min()) > 0.7
     counts = torch.stack([torch.bincount((8 * row).long(), minlength=8) for row in u])
@@ -317,7 +319,7 @@ def test_no_state_leaves_the_simplex(letters, solver):
             x = torch.rand(8, 30, letters, generator=g) ** 20
             x[0], x[1] = torch.eye(letters)[0], torch.nn.functional.one_hot(torch.arange(30) % letters, letters).float()
             x = x / x.sum(-1, keepdim=True)
-            state = State(x, torch.zeros(8), torch.ones(8, 30, dtype=torch.bool), {})
+            state = process.state_class(x, torch.zeros(8), torch.ones(8, 30, dtype=torch.bool))
             for level in process.levels(state, steps):
                 logits = 50 * torch.randn(8, 30, letters, generator=g)
                 logits[..., 0] = -torch.inf
@@ -351,7 +353,7 @@ def test_templates_pull_the_points_to_their_letters(steps):
 
 def test_temperature_sharpens_what_the_context_says():
     process = DirichletFlow(4)
-    state = process.prior(everywhere(100), seeded())._replace(t=torch.full((1,), 3.0))
+    state = process.prior(everywhere(100), seeded()).replace(t=torch.full((1,), 3.0))
     logits = torch.randn(1, 100, 4, generator=seeded(1))
     found = process.predict(lambda x, t, cond=None, mask=None: logits, state, None, 0.5)
     assert torch.allclose(found, torch.log_softmax(2 * logits + 3 * state.x.log(), -1), atol=1e-5)

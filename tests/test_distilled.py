@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -18,13 +19,12 @@ from seqdiff import DirichletFM, DistilledFM, MaskedDiffusion
 from seqdiff.cli.options import models
 from seqdiff.comparison.contestants import contestants
 from seqdiff.networks import Conditions, build_network
-from seqdiff.processes import State
+from seqdiff.processes import Batch
 from seqdiff.processes.dirichlet import SimplexFlow
 from seqdiff.processes.distilled import DistilledFlow
 from seqdiff.runs import Run
 from seqdiff.runtime import chunk_generators, generator_for
 from seqdiff.sampling import trajectory
-from seqdiff.training import Batch
 
 SMALL = {"width": 16, "depth": 1, "batch_size": 100, "savepath": None, "verbose": 0, "ema": 0.9, "dropout": 0.0}
 SMALL["precision"] = "float32"  # which is faster where the network is so small
@@ -112,45 +112,44 @@ def test_classes_are_drawn_as_they_occur_and_told_to_the_student(labelled):
 
 def test_pairs_are_the_teachers_own(labelled):
     """Their letters follow from their noise and labels; as many go without a label as in the teacher's training."""
-    pairs = DistilledFM(pairs=600, teacher_steps=7, verbose=0)._draw_pairs(labelled, None)
+    pairs = DistilledFM(pairs=600, teacher_steps=7, verbose=0)._draw_pairs(labelled.fitted(), None)
     cond, process = pairs.cond, labelled.objective_.process
     assert abs(float((~cond["keep"]).double().mean()) - 0.2) < 0.06
     assert abs(float(cond["label"].double().mean()) - 0.25) < 0.06
-    state = process.prior(pairs.mask, generator_for("cpu", 0))._replace(x=cond["noise"])
-    told = {k: v for k, v in cond.items() if k != "noise"}
+    state = process.prior(pairs.mask, generator_for("cpu", 0)).replace(x=pairs.noise)
     with torch.no_grad():
         for level in process.levels(state, 7):
-            kernel = process.predict(labelled.objective_.network, state, told)
+            kernel = process.predict(labelled.objective_.network, state, cond)
             state = process.step(state, level, kernel, generator_for("cpu", 0))
     assert float((process.decode(state) == pairs.x0).double().mean()) > 0.99  # but for bfloat16
     start = next(iter(labelled.trajectory(200, random_state=0))).x
-    assert not (start == cond["noise"][:200]).any()  # what is generated with the same seed is no training example
-    given = DistilledFM(pairs=60, verbose=0)._draw_pairs(labelled, ["gt"])
+    assert not (start == pairs.noise[:200]).any()  # what is generated with the same seed is no training example
+    given = DistilledFM(pairs=60, verbose=0)._draw_pairs(labelled.fitted(), ["gt"])
     assert (given.cond["label"] == 1).all()
-    both = DistilledFM(pairs=400, teacher_steps=2, verbose=0)._draw_pairs(labelled, ["gt", "ac"])
+    both = DistilledFM(pairs=400, teacher_steps=2, verbose=0)._draw_pairs(labelled.fitted(), ["gt", "ac"])
     assert abs(float(both.cond["label"].double().mean()) - 0.5) < 0.1
 
 
 def test_signals_end_where_sequences_do():
     x = mixed_lengths(40)
     teacher = DirichletFM(**SMALL, epochs=1).fit(x, np.random.default_rng(0).normal(size=(40, 10, 2)))
-    pairs = DistilledFM(pairs=50, teacher_steps=2, verbose=0)._draw_pairs(teacher, np.ones((1, 10, 2)))
+    pairs = DistilledFM(pairs=50, teacher_steps=2, verbose=0)._draw_pairs(teacher.fitted(), np.ones((1, 10, 2)))
     signal = pairs.cond["signal"]
     assert not signal[~pairs.mask].any() and signal[pairs.mask].all() and not pairs.mask.all()
 
 
 def test_what_is_held_out_is_not_trained_on(plain, monkeypatch):
     seen = []
-    monkeypatch.setattr(DistilledFM, "_optimise", lambda self, objective, train, valid, *_: seen.extend([train, valid]))
+    monkeypatch.setattr(DistilledFM, "_optimise", lambda self, model, train, valid, *_: seen.extend([train, valid]))
     monkeypatch.setattr(DistilledFM, "_judge", lambda *_: {})
     plain.distill(40, steps=2)
-    starts = [{tuple(row.flatten().tolist()) for row in batch.cond["noise"]} for batch in seen]
+    starts = [{tuple(row.flatten().tolist()) for row in batch.noise} for batch in seen]
     assert [len(s) for s in starts] == [36, 4] and not starts[0] & starts[1]
 
 
 def test_labels_of_several_columns_are_given_as_in_fit():
     x, y = sequences(40, 4), {"a": ["u", "v"] * 20, "b": np.arange(40) / 10}
-    teacher = DirichletFM(**SMALL, epochs=1).fit(x, y)
+    teacher = DirichletFM(**SMALL, epochs=1).fit(x, y).fitted()
     draw = DistilledFM(pairs=30, teacher_steps=2, verbose=0)._draw_pairs
     named = draw(teacher, {"a": ["v", "v"], "b": [1.0, 2.0]}).cond
     assert (named["label"] == 1).all() and len(named["value"].unique()) == 2
@@ -179,9 +178,9 @@ def test_sequences_of_several_lengths():
     made = student.generate(300, random_state=0)
     assert len({len(s) for s in made}) > 3
     assert all(len(s) == 5 for s in student.generate(9, length=5))
-    pairs = student._draw_pairs(DirichletFM(**SMALL, epochs=1).fit(data), None)
+    pairs = student._draw_pairs(DirichletFM(**SMALL, epochs=1).fit(data).fitted(), None)
     beyond = torch.where(pairs.mask, pairs.x0, 3 - pairs.x0)  # what stands there is no letter
-    other = Batch(beyond, pairs.lengths, pairs.cond)
+    other = replace(pairs, x0=beyond)
     assert student._judge(pairs, pairs, None)["agreement"] == student._judge(other, pairs, None)["agreement"]
 
 
@@ -194,22 +193,23 @@ def test_gradients_reach_every_parameter_and_padding_does_not_matter():
         torch.nn.init.normal_(parameter, std=0.1)
     x0, mask = torch.randint(3, (64, 9)), torch.arange(9) < torch.randint(1, 10, (64, 1))
     noise = process.prior(mask, generator_for("cpu", 0)).x
-    cond = {"label": torch.arange(64) % 2, "keep": torch.arange(64) % 3 > 0, "noise": noise}
-    loss = process.loss(net, x0, cond, mask, generator_for("cpu", 0))
-    said = process.predict(net, State(noise, torch.zeros(64), mask), cond)  # no more is said than the network says
+    cond = {"label": torch.arange(64) % 2, "keep": torch.arange(64) % 3 > 0}
+    loss = process.loss(net, Batch.of(x0, mask, cond, noise), generator_for("cpu", 0))
+    said = process.predict(
+        net, process.state_class(noise, torch.zeros(64), mask), cond
+    )  # no more is said than the network says
     assert torch.allclose(said, torch.log_softmax(net(noise, torch.zeros(64), cond, mask), -1))
     loss.mean().backward()
     assert [n for n, p in net.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0] == []
     other = torch.where(mask, x0, 2 - x0)
-    assert torch.equal(process.loss(net, other, cond, mask, generator_for("cpu", 0)), loss)
-    narrow = {**cond, "noise": noise[:, :5]}
+    assert torch.equal(process.loss(net, Batch.of(other, mask, cond, noise), generator_for("cpu", 0)), loss)
     short = mask & (torch.arange(9) < 5)
     assert torch.allclose(
-        process.loss(net, x0[:, :5], cond, short[:, :5], generator_for("cpu", 0)),
-        process.loss(net, x0[:, :5], narrow, short[:, :5], generator_for("cpu", 0)),
+        process.loss(net, Batch.of(x0[:, :5], short[:, :5], cond, noise), generator_for("cpu", 0)),
+        process.loss(net, Batch.of(x0[:, :5], short[:, :5], cond, noise[:, :5]), generator_for("cpu", 0)),
     )
     with pytest.raises(ValueError, match="noise"):
-        process.loss(net, x0, None, mask, generator_for("cpu", 0))
+        process.loss(net, Batch.of(x0, mask), generator_for("cpu", 0))
 
 
 # -- files and words --------------------------------------------------------------------------------------------------
@@ -263,7 +263,7 @@ def test_it_is_an_estimator_that_takes_a_teacher(plain):
     student = clone(DistilledFM(pairs=30, teacher_steps=2, epochs=1, **SMALL))
     assert student.fit(plain).generate(2, random_state=0) == student.fit(plain).generate(2, random_state=0)
     for wrong in (["ACGT"], "runs/x", student, MaskedDiffusion(**SMALL, epochs=1).fit(["ACGT", "AAAA"])):
-        with pytest.raises(ValueError, match="learns from a fitted DirichletFM"):
+        with pytest.raises(ValueError, match="expected a fitted DirichletFM"):
             clone(student).fit(wrong)
     with pytest.raises(NotFittedError):
         DirichletFM().distill()

@@ -20,7 +20,7 @@ from seqdiff.processes.embedding import ROUND, Embedding
 from seqdiff.processes.gaussian import SCHEDULES
 from seqdiff.processes.vectors import blosum62_embeddings, even_embeddings
 from seqdiff.runtime import autocast, chunk_generators
-from seqdiff.sampling import in_batches, trajectory
+from seqdiff.sampling import Denoiser, trajectory
 from seqdiff.training.ema import MovingAverage
 from seqdiff.training.objective import Batch, Objective
 
@@ -166,7 +166,7 @@ def test_the_profile_is_how_often_independent_letters_want_each_level():
     mask, known = torch.ones_like(x0, dtype=torch.bool), lambda x, t, cond=None, mask=None: p.log().expand(len(x), 1, 3)
     for t in (0, 1, 5, 15, 25):
         with torch.no_grad():
-            lost = process.term(known, x0, torch.full((n,), t), None, mask, seeded(t))
+            lost = process.term(known, Batch.of(x0, mask), torch.full((n,), t), seeded(t))
         each = lost[torch.randperm(n, generator=seeded(t))].view(-1, 50).mean(1)
         assert float(process.profile[t]) == pytest.approx(
             float(each.square().mean().sqrt()), rel=0.35
@@ -193,7 +193,7 @@ def bounds(process, toy: Toy, copies: int, times=None, seed: int = 0) -> tuple[t
     """Return the mean bound of each sequence (N,) with the exact network, and its standard error."""
     x0 = toy.x.repeat(copies, 1)
     with torch.no_grad():
-        terms = process.bound_terms(exact_denoiser(process, toy), x0, None, toy.mask(len(x0)), times, seeded(seed))
+        terms = process.bound_terms(exact_denoiser(process, toy), Batch.of(x0, toy.mask(len(x0))), times, seeded(seed))
         total = torch.stack([*terms]).sum(0).reshape(copies, -1)
     return total.mean(0), total.std(0) / copies**0.5
 
@@ -227,8 +227,8 @@ def test_training_loss_is_unbiased_and_the_sum_of_its_parts(pair):
     x0 = pair.x.repeat(n, 1)
     denoiser, mask = exact_denoiser(process, pair), pair.mask(len(x0))
     with torch.no_grad():
-        loss = process.loss(denoiser, x0, None, mask, seeded(9))
-        parts = process.parts(denoiser, x0, None, mask, seeded(9))
+        loss = process.loss(denoiser, Batch.of(x0, mask), seeded(9))
+        parts = process.parts(denoiser, Batch.of(x0, mask), seeded(9))
     assert parts.keys() == {"denoising", "rounding", "end"}
     assert torch.allclose(loss, sum(parts.values()))
     assert all(float(part.mean()) > 0 for part in parts.values())
@@ -251,9 +251,9 @@ def test_the_papers_loss_trains_but_the_bound_is_scored(toy):
     paper, own = make(30, cls=DiffusionLM), make(30)
     x0, mask = toy.x.repeat(50, 1), toy.mask(1350)
     with torch.no_grad():
-        parts = paper.parts(exact_denoiser(paper, toy), x0, None, mask, seeded())
+        parts = paper.parts(exact_denoiser(paper, toy), Batch.of(x0, mask), seeded())
         assert parts.keys() == {"denoising", "rounding", "end"}
-        scored = [[*p.bound_terms(exact_denoiser(p, toy), x0, None, mask, 5, seeded())] for p in (paper, own)]
+        scored = [[*p.bound_terms(exact_denoiser(p, toy), Batch.of(x0, mask), 5, seeded())] for p in (paper, own)]
     assert torch.equal(*map(torch.stack, scored))
     # in the mean: abar_T |x_0|^2 / D, and the rounding of what no context says anything about
     e, s2 = own.embeddings.detach(), 1 - own.abar[1]
@@ -261,13 +261,13 @@ def test_the_papers_loss_trains_but_the_bound_is_scored(toy):
     assert float(parts["end"].mean()) == pytest.approx(float(expected.mean()), rel=0.02)
     alone = lambda x, t, cond=None, mask=None: torch.zeros(len(x), 3, 3)  # noqa: E731
     with torch.no_grad():
-        rounding = own.term(alone, x0, torch.zeros(len(x0), dtype=torch.int64), None, mask, seeded(1))
+        rounding = own.term(alone, Batch.of(x0, mask), torch.zeros(len(x0), dtype=torch.int64), seeded(1))
     assert float(parts["rounding"].mean()) == pytest.approx(float(rounding.mean()), rel=0.1)
     # with e_hat always right it is the rounding and the end that are left
     right = make(30, cls=DiffusionLM)
     truth = 1e4 * torch.nn.functional.one_hot(x0, 3).double()
     with torch.no_grad():
-        parts = right.parts(lambda x, t, cond=None, mask=None: truth, x0, None, mask, seeded())
+        parts = right.parts(lambda x, t, cond=None, mask=None: truth, Batch.of(x0, mask), seeded())
     assert float(parts["denoising"].abs().max()) < 1e-12
 
 
@@ -275,7 +275,7 @@ def test_the_papers_loss_trains_but_the_bound_is_scored(toy):
 
 
 def sample(process, toy: Toy, n: int, *, seed=0, steps=None, batch=10**6, guidance=None) -> torch.Tensor:
-    denoiser = in_batches(exact_denoiser(process, toy), batch)
+    denoiser = Denoiser(exact_denoiser(process, toy), batch)
     generators = chunk_generators(n, "cpu", seed)
     with torch.no_grad():
         for state in trajectory(process, denoiser, toy.mask(n), generators, steps=steps, guidance=guidance):
@@ -380,7 +380,7 @@ def test_gradients_reach_every_parameter(name, cls, self_conditioning):
     cond = {"label": torch.arange(64) % 2, "keep": torch.arange(64) % 4 < 2}
     x0 = torch.randint(0, 3, (64, 8), generator=seeded())
     with autocast(torch.device("cpu"), "bfloat16"):  # a first pass must not take the second one's gradients away
-        loss = process.loss(net, x0, cond, torch.ones(64, 8, dtype=torch.bool), seeded())
+        loss = process.loss(net, Batch.of(x0, torch.ones(64, 8, dtype=torch.bool), cond), seeded())
     loss.mean().backward()
     named = [*net.named_parameters(), *process.named_parameters()]
     assert "table" in dict(named)
@@ -390,7 +390,7 @@ def test_gradients_reach_every_parameter(name, cls, self_conditioning):
 def test_every_part_of_the_loss_teaches_the_embeddings(toy):
     process = make(20)
     net = network(process, length=3)
-    parts = process.parts(net, toy.x.repeat(50, 1), None, toy.mask(1350), seeded())
+    parts = process.parts(net, Batch.of(toy.x.repeat(50, 1), toy.mask(1350)), seeded())
     for part in parts.values():
         (gradient,) = torch.autograd.grad(part.sum(), process.table, retain_graph=True)
         assert float(gradient.abs().sum()) > 0
@@ -410,9 +410,9 @@ def test_what_stands_beyond_the_end_does_not_matter(cls, self_conditioning):
         found = []
         for x in (x0, torch.where(mask, x0, 2 - x0)):
             process.zero_grad()
-            loss = process.train().loss(denoiser, x, None, mask, seeded())
+            loss = process.train().loss(denoiser, Batch.of(x, mask), seeded())
             loss.sum().backward()
-            bound = torch.stack([*process.bound_terms(denoiser, x, None, mask, 5, seeded())]).detach()
+            bound = torch.stack([*process.bound_terms(denoiser, Batch.of(x, mask), 5, seeded())]).detach()
             found.append((loss.detach(), bound, process.table.grad.clone()))
         for one, other in zip(*found, strict=True):
             assert torch.allclose(one, other, rtol=1e-5, atol=1e-6)
@@ -428,7 +428,7 @@ def test_letters_that_no_real_position_has_are_not_learned_from_padding():
     net = network(process, length=6, fixed=False)
     x0 = torch.tensor([[1, 2, 1, 0, 0, 0], [2, 2, 1, 1, 0, 0]])
     mask = torch.arange(6) < torch.tensor([[3], [4]])
-    cut = [process.loss(net, x, None, m, seeded()) for x, m in ((x0, mask), (torch.where(mask, x0, 1), mask))]
+    cut = [process.loss(net, Batch.of(x, m), seeded()) for x, m in ((x0, mask), (torch.where(mask, x0, 1), mask))]
     assert torch.allclose(*cut)
 
 
@@ -441,7 +441,7 @@ def test_self_conditioning_scores_with_an_estimate_of_the_same_noised_vectors():
         return torch.zeros(*x.shape[:2], 3)
 
     x0, mask = torch.randint(0, 3, (4, 5), generator=seeded()), torch.ones(4, 5, dtype=torch.bool)
-    [*process.bound_terms(denoiser, x0, None, mask, 3, seeded())]
+    [*process.bound_terms(denoiser, Batch.of(x0, mask), 3, seeded())]
     assert len(seen) == 6
     for first, second in zip(seen[::2], seen[1::2], strict=True):
         assert torch.equal(first[..., :2], second[..., :2])
@@ -461,7 +461,7 @@ def test_self_conditioning_is_trained_with_and_without(cls):
         return torch.zeros(*x.shape[:2], 3)
 
     mask = torch.arange(5) < torch.randint(1, 6, (400, 1), generator=seeded())
-    process.loss(denoiser, torch.zeros(400, 5, dtype=torch.int64), None, mask, seeded())
+    process.loss(denoiser, Batch.of(torch.zeros(400, 5, dtype=torch.int64), mask), seeded())
     estimate = seen[-1][..., 2:]
     assert abs(float((estimate != 0).any(-1).any(-1).double().mean()) - 0.5) < 0.1
     assert not estimate[~mask].any()  # as in sampling
@@ -471,7 +471,7 @@ def test_self_conditioning_shows_the_mean_though_the_sampler_aims_at_an_embeddin
     process = make(20, self_conditioning=True, clamp=True)
     state = process.prior(torch.ones(4, 3, dtype=torch.bool), seeded())
     kernel = torch.log_softmax(torch.randn(4, 3, 3, generator=seeded(1), dtype=torch.float64), -1)
-    shown = process.step(state, 12, kernel, seeded()).extra["estimate"]
+    shown = process.step(state, 12, kernel, seeded()).estimate
     assert torch.allclose(shown, kernel.exp() @ process.embeddings)
     assert not torch.allclose(shown, process.aimed(kernel))
 

@@ -11,10 +11,10 @@ import torch
 from guided import MAKERS
 from tiny import SMALL, mixed_lengths, sequences
 
-from seqdiff import Autoregressive, MaskedDiffusion, UniformDiffusion, processes
+from seqdiff import Autoregressive, MaskedDiffusion, UniformDiffusion
 from seqdiff.data import DNA, PROTEIN, RNA, Alphabet, Forbidden, resolve_alphabet
 from seqdiff.data.template import parse_template
-from seqdiff.estimators import generating
+from seqdiff.estimators import requests
 from seqdiff.guidance import Avoid, ClassifierFree, Guidance, Reward
 
 COMPLEMENT = str.maketrans("ACGT", "TGCA")
@@ -113,13 +113,12 @@ def test_completing_is_what_the_words_say():
     """Against trying every letter at every place of random half-written sequences; N is held by what is not written."""
     words = {"ACG": "ACG|CGT", "RAT": "[AG]AT|AT[CT]", "TNC": "T[ACGT?]C|G[ACGT?]A", "AAA": "AAA|TTT"}
     guide, letters = Avoid(Forbidden(list(words), DNA).patterns), "ACGT"
-    guide.process = processes.Autoregressive(4, 7)
     holds = re.compile("|".join(words.values())).search
     g = torch.Generator().manual_seed(0)
     x = torch.randint(4, (100, 7), generator=g)
     known = torch.rand(100, 7, generator=g) < 0.6
     real = (torch.arange(7) < torch.randint(4, 8, (100, 1), generator=g)) | known
-    blocked = guide.completing(x, known, real)
+    blocked = guide.completing(x, known, real, 4)
     assert blocked.any() and not blocked[known].any()
     for row in range(100):
         marks = [
@@ -152,7 +151,7 @@ def models():
 @pytest.mark.parametrize("word", ["AC", "CANA", "ACN"])
 def test_what_is_written_for_good_never_completes_a_word(models, monkeypatch, name, template, word):
     """With nothing made anew: were words written, these would be missing."""
-    monkeypatch.setattr(generating, "TRIES", 0)
+    monkeypatch.setattr(requests, "TRIES", 0)
     model, forbidden = models(name), Forbidden(word, DNA)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -206,7 +205,7 @@ def test_k_mers_are_made_anew():
 
 
 def test_what_cannot_be_made_is_left_out_and_said(models, monkeypatch, tmp_path):
-    monkeypatch.setattr(generating, "TRIES", 1)
+    monkeypatch.setattr(requests, "TRIES", 1)
     model = models("uniform")
     with pytest.warns(UserWarning, match="held a forbidden word after 1 more tries each") as caught:
         samples = model.generate(40, forbid=["AA", "CC", "GTC"], steps=10, random_state=0, out=tmp_path / "x.txt")
@@ -221,7 +220,7 @@ def test_what_cannot_be_made_is_left_out_and_said(models, monkeypatch, tmp_path)
 
 def test_conditions_stay_with_what_is_made(models, monkeypatch):
     """Sample i is made for y[i], also when only some are made anew: the reward sees to it that letters say which."""
-    monkeypatch.setattr(generating, "TRIES", 3)
+    monkeypatch.setattr(requests, "TRIES", 3)
     X = ["A" * 4 + x for x in sequences(60, 4, "AC")] + ["T" * 4 + x for x in sequences(60, 4, "TG")]
     y = np.array(["a"] * 60 + ["t"] * 60)
     model = UniformDiffusion(width=16, depth=1, epochs=30, lr=1e-2, batch_size=32, savepath=None, verbose=0).fit(X, y)
@@ -242,8 +241,8 @@ class FirstLetters(Guidance):
         part.rows = rows
         return part
 
-    def clean(self, predict, state, cond, generator):
-        log_p0 = predict(cond).clone()
+    def clean(self, predict, context):
+        log_p0 = predict(context).clone()
         first = torch.nn.functional.one_hot(self.rows % 4, log_p0.shape[-1]).bool()
         log_p0[:, 0] = torch.where(first, 0.0, -torch.inf).to(log_p0.dtype)
         return log_p0

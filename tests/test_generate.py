@@ -12,8 +12,8 @@ from tiny import mixed_lengths, sequences, tiny
 
 from seqdiff import runtime
 from seqdiff.data import read_records
-from seqdiff.estimators import generating
 from seqdiff.guidance import Guidance
+from seqdiff.model import SequenceModel
 
 IUPAC = {"A": "A", "C": "C", "G": "G", "T": "T", "N": "ACGT", "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "H": "ACT"}
 
@@ -108,9 +108,9 @@ def test_wrong_templates_are_refused(model, template, words):
         ({"temperature": 0}, ["temperature: got 0"]),
         ({"temperature": -1.0}, ["temperature: got -1.0"]),
         ({"temperature": float("nan")}, ["temperature: got nan"]),
-        ({"length": 9}, ["length=9", "10 letters"]),
-        ({"length": 11}, ["length=11"]),
-        ({"length": "10"}, ["length='10'"]),
+        ({"length": 9}, ["length: got 9", "10 letters"]),
+        ({"length": 11}, ["length: got 11"]),
+        ({"length": "10"}, ["length: got '10'"]),
         ({"length": [10, 10]}, ["3"]),
         ({"length": 9, "template": "N" * 10}, ["length=9", "template"]),
         ({"random_state": -1}, ["random_state: got -1"]),
@@ -130,7 +130,7 @@ def test_wrong_arguments_are_refused_before_any_work(model, arguments, words, ve
         raise AssertionError("work began")
 
     Path("folder.fasta").mkdir()
-    monkeypatch.setattr(generating, "trajectory", no_work)
+    monkeypatch.setattr(SequenceModel, "sample", no_work)
     monkeypatch.setattr(model, "verbose", verbose)
     refuses(lambda: model.generate(**{"n": 3} | arguments), *words)
     assert [p.name for p in workdir.iterdir()] == ["folder.fasta"]
@@ -180,7 +180,7 @@ def test_more_steps_than_there_are_is_all_of_them(model):
 @pytest.mark.parametrize(("steps", "calls"), [(1, 1), (4, 4), (None, 10)])
 def test_a_step_is_one_call_of_the_network(model, steps, calls, monkeypatch):
     count = []
-    monkeypatch.setattr(generating, "in_batches", lambda net, rows: lambda *a: count.append(1) or net(*a))
+    monkeypatch.setattr(SequenceModel, "denoiser", lambda self: lambda *a: count.append(1) or self.network(*a))
     model.generate(20, steps=steps)
     assert len(count) == calls
 
@@ -202,8 +202,8 @@ class Only(Guidance):
     def __init__(self, letter):
         self.letter = letter
 
-    def clean(self, predict, state, cond, generator):
-        log_p0 = predict(cond).clone()
+    def clean(self, predict, context):
+        log_p0 = predict(context).clone()
         log_p0[..., [i for i in range(4) if i != self.letter]] = -1e9
         return log_p0
 

@@ -60,8 +60,8 @@ def test_what_the_law_would_lose_is_known_alike_in_both_ways(name):
     mask = torch.ones(27, 3, dtype=torch.bool)
     mask[:9, 2] = False
     law = process.law.expand(27, 3, 3)
-    known = process.known(toy.x, mask)
-    assert torch.allclose(process.known(toy.x, mask, law), known, atol=1e-9)
+    known = process.known(Batch.of(toy.x, mask))
+    assert torch.allclose(process.known(Batch.of(toy.x, mask), law), known, atol=1e-9)
     if "short" in name:  # else the end is as good as noise, and says nothing of how well it is measured
         assert (known < (-process.law.log())[toy.x].where(mask, 0.0).sum(-1) - 1e-3).all()
 
@@ -74,9 +74,9 @@ def test_estimates_have_the_same_mean_whatever_is_guessed(name):
     u = (torch.arange(n) + torch.rand(n, generator=seeded(1))).double() / n
     strange = torch.tensor([[0.2, 0.2, 0.6], [0.98, 0.01, 0.01], [0.3, 0.6, 0.1]], dtype=torch.float64).expand(n, 3, 3)
     found = {
-        key: mean_and_error(process.term(wrong, x0, u, None, mask, seeded(seed), guess))
+        key: mean_and_error(process.term(wrong, Batch.of(x0, mask), u, seeded(seed), guess))
         for seed, (key, guess) in enumerate(
-            {"law": None, "strange": strange, "own": process.guess(wrong, x0, None, mask, seeded(5))}.items()
+            {"law": None, "strange": strange, "own": process.guess(wrong, Batch.of(x0, mask), seeded(5))}.items()
         )
     }
     (law, error), *others = found.values()
@@ -95,7 +95,7 @@ def test_nothing_scatters_where_the_guess_is_the_prediction(name):
 
     batch = Batch(toy.x, torch.full((27,), 3))
     total, variance = Objective(process, Function(independent)).bound(batch, None, seeded())
-    expected = process.known(toy.x, batch.mask, w.expand(27, 3, 3)) + process.prior_kl(toy.x, batch.mask)
+    expected = process.known(batch, w.expand(27, 3, 3)) + process.prior_kl(toy.x, batch.mask)
     assert torch.allclose(total, expected, atol=1e-4) and (variance < 1e-8).all()
 
 

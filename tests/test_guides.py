@@ -8,8 +8,7 @@ import torch
 from guided import LENGTH, MAKERS, PAIRS, STEPS, VECTORS, Models, labelled, share_of_a
 from tiny import SMALL, sequences
 
-from seqdiff import MaskedDiffusion, SequenceClassifier
-from seqdiff.estimators import generating
+from seqdiff import MaskedDiffusion, SequenceClassifier, runtime
 from seqdiff.guidance import (
     FUDGE,
     NOS,
@@ -20,9 +19,11 @@ from seqdiff.guidance import (
     LatentClassifier,
     LookAhead,
     Reward,
-    classifier_based,
+    StepContext,
+    classifier,
 )
-from seqdiff.sampling import in_batches
+from seqdiff.model import SequenceModel
+from seqdiff.sampling import Denoiser
 
 BY_REWARD = ("svdd", "feynman-kac")
 PULLED = [(name, kind) for name, kind in PAIRS if kind not in BY_REWARD]
@@ -104,8 +105,8 @@ def test_samples_do_not_depend_on_which_are_made_together(models, monkeypatch, n
     else:
         assert (ten[::2], ten[1::2]) == (among[0][:5], among[1][:5])
         assert models.generate(kind, name, 3, "A", much)[::2] == ten[:4:2]
-    monkeypatch.setattr(generating, "in_batches", lambda network, rows: in_batches(network, 1))
-    monkeypatch.setattr(classifier_based, "AT_ONCE", 7)
+    monkeypatch.setattr(SequenceModel, "denoiser", lambda self: Denoiser(self.network, 1))
+    monkeypatch.setattr(classifier, "AT_ONCE", 7)
     four = wanted if kind in BY_REWARD else wanted[:4]
     assert models.generate(kind, name, 4, four, much) == ten[:4]
     assert models.generate(kind, name, 4, four, much, random_state=1) != ten[:4]
@@ -117,7 +118,7 @@ def test_samples_do_not_depend_on_how_many_are_made_at_once(models, monkeypatch,
     n = 80 if kind in BY_REWARD else 300
     settings = {"guidance": models.guide(kind, name, "A", 1.0), "steps": STEPS, "random_state": 0}
     one_by_one = models.generator(name).generate(n, **settings)
-    monkeypatch.setattr(generating.runtime, "rows_at_once", lambda device: 512)
+    monkeypatch.setattr(runtime, "rows_at_once", lambda device: 512)
     assert models.generator(name).generate(n, **settings) == one_by_one
 
 
@@ -222,16 +223,18 @@ def test_hidden_states_move_by_adagrad(models, name, kind, wanted, gamma):
     """Written out sequence by sequence, towards what the letters that come of it would be to the network."""
     model, wanted, values = models.generator(name), list(wanted), not isinstance(wanted, str)
     process, network = model.objective_.process, model.objective_.network
-    guide = models.guide(kind, name, wanted, gamma, values).bind(model, 3, None).take(torch.arange(3))
-    head, law, labels = guide.head, guide.classifier.law_, guide.classifier.encode(wanted)
+    guide = models.guide(kind, name, wanted, gamma, values).bind(model.fitted(), 3, None).take(torch.arange(3))
+    head, law, labels = guide.head, guide.classifier.reader_.law, guide.classifier.encode(wanted)
     x, mask = torch.randint(4, (3, LENGTH), generator=torch.Generator().manual_seed(0)), torch.ones(3, LENGTH) == 1
     if kind == "nos":
         state = process.corrupt(x, torch.full((3,), 0.5, dtype=torch.float64), mask, torch.Generator().manual_seed(1))
     else:
-        state = process.prior(mask, torch.Generator())._replace(x=x, t=torch.full((3,), 2))
-    predict = lambda cond: process.predict(guide.wrap(network), state, cond)  # noqa: E731
+        state = process.prior(mask, torch.Generator()).replace(x=x, t=torch.full((3,), 2))
+    asked = Denoiser(network)
+    predict = lambda c: process.predict(asked if c.shift is None else asked.shifted(c.shift), c.state, c.cond)  # noqa: E731
+    context = StepContext(process, state, None, None, 0.0, None)
     with torch.no_grad():
-        plain, found = process.predict(network, state, None), guide.clean(predict, state, None, None)
+        plain, found = process.predict(network, state, None), guide.clean(predict, context)
     for row in range(3):
         one = state.take(torch.tensor([row]))
         shown = (process.inputs(one.x), torch.zeros(1)) if kind == "pplm" else process.network_input(one)
@@ -283,73 +286,73 @@ def test_nos_and_pplm_act_beside_another_of_their_kind(models):
     ("make", "message"),
     [
         (lambda m: m.generator("masked").generate(2, guidance=m.guide("fudge", "autoregressive", "A", 1.0)),
-         "FUDGE steers Autoregressive alone, but this is MaskedDiffusion; give ClassifierBased"),
+         "got FUDGE for MaskedDiffusion, expected a guide that can steer it; give ClassifierBased"),
         (lambda m: m.generator("masked").generate(2, guidance=m.guide("pplm", "autoregressive", "A", 1.0)),
-         "PPLM cannot steer MaskedDiffusion; give NOS"),
+         "got PPLM for MaskedDiffusion, expected a guide that can steer it; give NOS"),
         (lambda m: m.generator("autoregressive").generate(2, guidance=m.guide("nos", "masked", "A", 1.0)),
-         "NOS cannot steer Autoregressive; give PPLM"),
+         "got NOS for Autoregressive, expected a guide that can steer it; give PPLM"),
         (lambda m: m.generator("autoregressive").generate(2, guidance=m.guide("exact", "masked", "A", 1.0)),
-         "ClassifierBased steers what is noised, but Autoregressive writes letter by letter; give FUDGE"),
+         "got ClassifierBased for Autoregressive, expected a guide that can steer it; give FUDGE"),
         (lambda m: m.generator("dirichlet").generate(2, guidance=m.guide("latent", "embedding", "A", 1.0)),
-         "LatentClassifier moves noised vectors, which DirichletFM has not; give ClassifierBased"),
+         "got LatentClassifier for DirichletFM, expected a guide that can steer it; give ClassifierBased"),
         (lambda m: m.generator("uniform").generate(2, guidance=m.guide("exact", "masked", "A", 1.0)),
-         "learned from the noise of Masked, but this UniformDiffusion has the noise of Uniform; fit it"),
+         "classifier: got one of the noise of Masked, expected one of the noise of Uniform"),
         (lambda m: m.generator("masked").generate(2, guidance=m.guide("nos", "uniform", "A", 1.0)),
-         "NOS needs the hidden states of this very model; fit the classifier with it"),
+         "classifier: got one of another model, expected one of the hidden states of this very model"),
         (lambda m: m.generator("masked").generate(2, guidance=ClassifierBased(m.clean, "A")),
-         "ClassifierBased follows a classifier that has learned from no noise, but this MaskedDiffusion has"),
+         "classifier: got one of no noise, expected one of the noise of Masked"),
         (lambda m: m.generator("autoregressive").generate(2, guidance=FUDGE(m.clean, "A")),
-         "FUDGE follows a classifier that has learned from no noise, but this Autoregressive has the noise of"),
-        (lambda m: m.generator("masked").generate(2, guidance=ClassifierFree()), "y was not given; give y=... as"),
+         "classifier: got one of no noise, expected one of the noise of Autoregressive"),
+        (lambda m: m.generator("masked").generate(2, guidance=ClassifierFree()), "y: got None, expected a condition"),
         (lambda m: m.plain.generate(2, guidance=ClassifierFree()), "one was fitted without; fit(X, y)"),
         (lambda m: m.generator("masked").generate(2, guidance=[Reward(share_of_a), Reward(share_of_a)]),
-         "guidance holds Reward and Reward, which each choose among rows of a sample; give one of them"),
+         "guidance: got Reward and Reward, expected one guide that chooses among the rows"),
         (lambda m: m.generator("autoregressive").generate(
             2, guidance=[LookAhead(), Reward(share_of_a)], template="NNNNNA"),
-         "guidance holds Reward and LookAhead, which each choose among rows"),
+         "guidance: got Reward and LookAhead, expected one guide"),
         (lambda m: m.generator("autoregressive").generate(
-            2, guidance=[LookAhead(4), LookAhead(8)], template="NNNNNA"), "guidance holds 2 LookAhead"),
-        (lambda m: m.generator("autoregressive").generate(2, guidance=LookAhead()), "no template to look forward to"),
-        (lambda m: m.generator("masked").generate(2, y="A", guidance=2.0), "are wanted; give ClassifierFree(2.0)"),
+            2, guidance=[LookAhead(4), LookAhead(8)], template="NNNNNA"), "guidance: got 2 LookAhead"),
+        (lambda m: m.generator("autoregressive").generate(2, guidance=LookAhead()), "template: got None, expected a"),
+        (lambda m: m.generator("masked").generate(2, y="A", guidance=2.0), "guidance: got 2.0, expected objects of"),
         (lambda m: m.generator("masked").generate(2, guidance=share_of_a),
-         "guidance holds share_of_a, but objects of seqdiff.guidance are wanted; give Reward(function)"),
-        (lambda m: ClassifierFree(lambda progress: None), "gamma is None at progress 0; make the function"),
+         "guidance: got share_of_a, expected objects of seqdiff.guidance; give Reward(function)"),
+        (lambda m: ClassifierFree(lambda progress: None), "gamma: got None at progress 0, expected finite numbers"),
         (lambda m: m.generator("masked").generate(2, y="A", guidance=ClassifierFree(lambda p: np.nan if p else 1)),
-         "gamma is nan at progress"),
+         "gamma: got nan at progress"),
         (lambda m: m.generator("masked").generate(2, guidance=Reward(lambda s: None)), "returned nothing; return one"),
-        (lambda m: m.generator("masked").generate(2, guidance="free"), "guidance holds free, but objects of"),
+        (lambda m: m.generator("masked").generate(2, guidance="free"), "guidance: got free, expected objects of"),
         (lambda m: m.generator("masked").generate(2, guidance=ClassifierFree),
-         "are wanted; give one that was made, ClassifierFree(...)"),
+         "expected objects of seqdiff.guidance; give one that was made, ClassifierFree(...)"),
         (lambda m: m.generator("masked").trajectory(200, guidance=Reward(share_of_a, particles=4)), "from 1 to 64"),
         (lambda m: m.generator("masked").generate(2, guidance=Reward(lambda s: [0.0])),
          "the reward <lambda> returned shape (1,) for "),
         (lambda m: m.generator("masked").generate(2, guidance=Reward(lambda s: s)), "something else than numbers"),
         (lambda m: m.generator("masked").generate(2, guidance=Reward(lambda s: [np.nan] * len(s))), "nan or inf"),
         (lambda m: m.generator("masked").generate(2, guidance=Reward(lambda s: [np.inf] * len(s))), "nan or inf"),
-        (lambda m: Reward("count"), "fn='count' is not possible"),
-        (lambda m: Reward([]), "fn=[] is not possible"),
-        (lambda m: Reward(share_of_a, weights=[1, 2]), "weights holds 2 numbers for 1 functions"),
-        (lambda m: Reward(share_of_a, np.nan), "strength=nan is not possible"),
-        (lambda m: Reward(share_of_a, particles=3), "particles=3 is not possible; give a power of two"),
-        (lambda m: Reward(share_of_a, particles=512), "particles=512 is not possible; give a power of two"),
-        (lambda m: LookAhead(3), "particles=3 is not possible; give a power of two"),
-        (lambda m: Reward(share_of_a, method="best"), "method='best' is not known; give one of 'feynman-kac', 'svdd'"),
-        (lambda m: Reward(share_of_a, checks=0), "checks=0 is not possible"),
-        (lambda m: ClassifierFree("much"), "gamma='much' is not possible"),
-        (lambda m: FUDGE(m.classifier("autoregressive"), "A", top_k=0), "top_k=0 is not possible"),
-        (lambda m: FUDGE(m.classifier("autoregressive"), "A", gamma=None), "gamma=None is not possible"),
-        (lambda m: PPLM(m.classifier("autoregressive"), "A"), "PPLM needs a classifier of hidden states; give a Seq"),
-        (lambda m: NOS(m.classifier("masked", True), "A", lr=-1), "lr=-1 is not possible"),
-        (lambda m: NOS(m.classifier("masked", True), "A", kl=-1), "kl=-1 is not possible"),
-        (lambda m: NOS(m.classifier("masked", True), "A", steps=0.5), "steps=0.5 is not possible"),
-        (lambda m: ClassifierBased(m.generator("masked"), "A"), "given a MaskedDiffusion; give a SequenceClassifier"),
+        (lambda m: Reward("count"), "fn: got 'count'"),
+        (lambda m: Reward([]), "fn: got []"),
+        (lambda m: Reward(share_of_a, weights=[1, 2]), "weights: got 2 numbers, expected one for each of 1 functions"),
+        (lambda m: Reward(share_of_a, np.nan), "strength: got nan"),
+        (lambda m: Reward(share_of_a, particles=3), "particles: got 3, expected a power of two"),
+        (lambda m: Reward(share_of_a, particles=512), "particles: got 512, expected a power of two"),
+        (lambda m: LookAhead(3), "particles: got 3, expected a power of two"),
+        (lambda m: Reward(share_of_a, method="best"), "method: got 'best', expected 'feynman-kac' or 'svdd'"),
+        (lambda m: Reward(share_of_a, checks=0), "checks: got 0"),
+        (lambda m: ClassifierFree("much"), "gamma: got 'much'"),
+        (lambda m: FUDGE(m.classifier("autoregressive"), "A", top_k=0), "top_k: got 0"),
+        (lambda m: FUDGE(m.classifier("autoregressive"), "A", gamma=None), "gamma: got None"),
+        (lambda m: PPLM(m.classifier("autoregressive"), "A"), "expected one of hidden states for PPLM; fit it with"),
+        (lambda m: NOS(m.classifier("masked", True), "A", lr=-1), "lr: got -1"),
+        (lambda m: NOS(m.classifier("masked", True), "A", kl=-1), "kl: got -1"),
+        (lambda m: NOS(m.classifier("masked", True), "A", steps=0.5), "steps: got 0.5"),
+        (lambda m: ClassifierBased(m.generator("masked"), "A"), "classifier: got a MaskedDiffusion"),
         (lambda m: ClassifierBased(SequenceClassifier(), "A"), "not fitted"),
-        (lambda m: ClassifierBased(m.classifier("masked", True), "A").bind(m.generator("masked"), 2, None),
-         "ClassifierBased needs a classifier of noised sequences, not of hidden states; fit it without hidden"),
+        (lambda m: ClassifierBased(m.classifier("masked", True), "A").bind(m.generator("masked").fitted(), 2, None),
+         "classifier: got one of hidden states, expected one of noised sequences"),
         (lambda m: ClassifierBased(m.regressor("masked"), "A"), "'A'"),
         (lambda m: m.generator("masked").generate(3, guidance=m.guide("exact", "masked", ["A", "T"], 1.0)),
-         "has y for 2 sequences, but 3 are wanted; give one for all, or one for each"),
-        (lambda m: LatentClassifier("embedding", "A"), "was given 'embedding'; give a SequenceClassifier"),
+         "y: got 2 for ClassifierBased, expected one, or 3"),
+        (lambda m: LatentClassifier("embedding", "A"), "classifier: got 'embedding'"),
     ],
 )  # fmt: skip
 def test_errors_come_before_anything_is_made(models, tmp_path, make, message):

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from types import SimpleNamespace
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from tiny import SMALL, mixed_lengths, sequences
-from toy import Toy, raw_input
+from toy import Toy, bare_model, raw_input
 
 from seqdiff import EmbeddingDiffusion, MaskedDiffusion, SequenceClassifier
-from seqdiff.guidance import Chain, ClassifierBased, Guidance, LatentClassifier
-from seqdiff.processes import Embedding, State
+from seqdiff.data import Alphabet
+from seqdiff.guidance import Chain, ClassifierBased, Guidance, LatentClassifier, ReachedContext
+from seqdiff.processes import Batch, Embedding, State
 from seqdiff.processes.gaussian import cosine_schedule
 from seqdiff.runtime import chunk_generators
-from seqdiff.sampling import in_batches, trajectory
-from seqdiff.training import Batch
+from seqdiff.sampling import Denoiser, trajectory
 
 TABLE = torch.tensor([[0.3, 1.0], [-1.2, 0.4], [0.5, -0.9]])
 
@@ -46,8 +46,12 @@ def log_p(classifier, process: Embedding, state: State, label: int) -> torch.Ten
 
 def bound_to(guide: LatentClassifier, process: Embedding, n: int) -> LatentClassifier:
     """Return the guide for n samples of a process, as `generate` makes it."""
-    objective = SimpleNamespace(process=process, parameters=lambda: iter([torch.zeros(1)]))
-    return guide.bind(SimpleNamespace(objective_=objective), n, None).take(torch.arange(n))
+    return guide.bind(bare_model(process, Alphabet("ABC")), n, None).take(torch.arange(n))
+
+
+def after(guide: Guidance, process: Embedding, state: State) -> State:
+    """Return what a guide makes of a state that a step has reached."""
+    return guide.after(ReachedContext(process, state, None, None, 0.0, None))
 
 
 @pytest.fixture(scope="module")
@@ -95,9 +99,9 @@ def test_each_sequence_goes_its_own_way(exact, toy):
     state = noised(exact, toy, 24)
     wanted = np.array(["same", "differ"] * 12)
     guide = bound_to(LatentClassifier(exact, wanted, strength=2.0), exact.process, 24)
-    together = guide.after(state, None, None)
+    together = after(guide, exact.process, state)
     rows = [torch.tensor([i]) for i in range(24)]
-    alone = torch.cat([guide.take(row).after(state.take(row), None, None).x for row in rows])
+    alone = torch.cat([after(guide.take(row), exact.process, state.take(row)).x for row in rows])
     assert torch.allclose(together.x, alone, rtol=0, atol=1e-12)
     gained = torch.stack(
         [log_p(exact, exact.process, together, i) - log_p(exact, exact.process, state, i) for i in (0, 1)]
@@ -112,10 +116,11 @@ class OneByOne(Guidance):
     def __init__(self, guide: LatentClassifier) -> None:
         self.guide = guide
 
-    def after(self, state, moment, generator):
+    def after(self, context):
+        state = context.state
         rows = [torch.tensor([i]) for i in range(len(state.x))]
-        moved = [self.guide.take(row).after(state.take(row), moment, None).x for row in rows]
-        return state._replace(x=torch.cat(moved))
+        moved = [self.guide.take(row).after(replace(context, state=state.take(row))).x for row in rows]
+        return state.replace(x=torch.cat(moved))
 
 
 @pytest.mark.parametrize("y", ["same", ["same", "differ"] * 32])
@@ -124,7 +129,7 @@ def test_the_batch_size_does_not_matter_to_what_is_steered(exact, toy, y):
     denoiser = toy.context_denoiser(raw_input(exact.process))
 
     def sample(batch: int, guidance: Guidance | None) -> torch.Tensor:
-        inner = in_batches(denoiser, batch)
+        inner = Denoiser(denoiser, batch)
         *_, last = trajectory(exact.process, inner, toy.mask(64), chunk_generators(64, "cpu", 4), guidance=guidance)
         return exact.process.decode(last)
 
@@ -141,10 +146,10 @@ def test_steps_are_adagrads(exact, toy):
     adagrad = torch.optim.Adagrad([u], lr=0.2, initial_accumulator_value=1.0, eps=0.0)
     for _ in range(4):
         adagrad.zero_grad()
-        (-1.5 * log_p(exact, exact.process, state._replace(x=state.x + scale * u), 1).sum()).backward()
+        (-1.5 * log_p(exact, exact.process, state.replace(x=state.x + scale * u), 1).sum()).backward()
         adagrad.step()
     guide = bound_to(LatentClassifier(exact, "same", strength=1.5, steps=4, lr=0.2), exact.process, 9)
-    ours = guide.after(state, None, None).x
+    ours = after(guide, exact.process, state).x
     assert torch.allclose(ours, state.x + scale * u.detach(), atol=1e-12)
     assert float((ours - state.x).abs().max()) > 0.01
 
@@ -153,12 +158,12 @@ def test_padding_and_what_is_written_stay(exact, toy):
     state = noised(exact, toy, 9)
     mask = state.mask.clone()
     mask[:, 2] = False
-    padded = State(torch.where(mask[..., None], state.x, 0), state.t, mask)
+    padded = state.replace(x=torch.where(mask[..., None], state.x, 0), mask=mask)
     guide = bound_to(LatentClassifier(exact, "same", strength=5.0), exact.process, 9)
-    moved = guide.after(padded, None, None).x
+    moved = after(guide, exact.process, padded).x
     assert not moved[:, 2].any()
-    written = state._replace(extra={"letters": toy.x[:9]})
-    assert guide.after(written, None, None) is written
+    written = state.replace(letters=toy.x[:9])
+    assert after(guide, exact.process, written) is written
 
 
 # -- a classifier that is trained -------------------------------------------------------------------------------------
@@ -255,9 +260,8 @@ def test_every_time_is_as_likely_and_validation_goes_through_them(labelled, monk
 @pytest.mark.parametrize(
     ("cls", "letters", "message"),
     [
-        (MaskedDiffusion, "ACGT", "LatentClassifier moves noised vectors, which MaskedDiffusion has not; give Classif"),
-        (EmbeddingDiffusion, "ACG", "LatentClassifier follows a classifier of the letters ACGT, but this generator "
-                                    "writes ACG; fit it with noise_like=model"),
+        (MaskedDiffusion, "ACGT", "got LatentClassifier for MaskedDiffusion, expected a guide that can steer it; give"),
+        (EmbeddingDiffusion, "ACG", "classifier: got one of the letters ACGT, expected one of ACG"),
     ],
 )  # fmt: skip
 def test_another_model_is_refused(labelled, cls, letters, message):
@@ -273,17 +277,16 @@ def test_another_model_is_refused(labelled, cls, letters, message):
         (lambda m, c: LatentClassifier(c, "G"), "'G'"),
         (lambda m, c: LatentClassifier(c, ["A", None]), "y has a missing label; say what is wanted of each sequence"),
         (lambda m, c: LatentClassifier(c, None), "y has a missing label; say what is wanted of each sequence"),
-        (lambda m, c: LatentClassifier(c, "A", steps=1.5), "steps=1.5 is not possible"),
-        (lambda m, c: LatentClassifier(c, "A", strength="much"), "strength='much' is not possible"),
-        (lambda m, c: LatentClassifier(c, "A", strength=True), "strength=True is not possible"),
-        (lambda m, c: LatentClassifier(c, "A", strength=float("nan")), "strength=nan is not possible"),
-        (lambda m, c: LatentClassifier(c, "A", lr=-1.0), "lr=-1.0 is not possible"),
-        (lambda m, c: LatentClassifier(None, "A"), "LatentClassifier needs a classifier of noised sequences, but was "
-                                                   "given None"),
-        (lambda m, c: m.generate(5, guidance=LatentClassifier(c, ["A", "T"])), "y for 2 sequences, but 5 are wanted"),
-        (lambda m, c: m.generate(5, guidance=LatentClassifier(c, ["A"])), "y for 1 sequences, but 5 are wanted"),
-        (lambda m, c: m.generate(256, guidance=LatentClassifier(c, ["A"] * 300)), "y for 300 sequences, but 256"),
-        (lambda m, c: m.trajectory(2, guidance=Chain([LatentClassifier(c, ["A"])])), "y for 1 sequences, but 2"),
+        (lambda m, c: LatentClassifier(c, "A", steps=1.5), "steps: got 1.5"),
+        (lambda m, c: LatentClassifier(c, "A", strength="much"), "strength: got 'much'"),
+        (lambda m, c: LatentClassifier(c, "A", strength=True), "strength: got True"),
+        (lambda m, c: LatentClassifier(c, "A", strength=float("nan")), "strength: got nan"),
+        (lambda m, c: LatentClassifier(c, "A", lr=-1.0), "lr: got -1.0"),
+        (lambda m, c: LatentClassifier(None, "A"), "classifier: got None, expected a classifier of noised sequences"),
+        (lambda m, c: m.generate(5, guidance=LatentClassifier(c, ["A", "T"])), "y: got 2 for LatentClassifier,"),
+        (lambda m, c: m.generate(5, guidance=LatentClassifier(c, ["A"])), "y: got 1 for LatentClassifier, expected"),
+        (lambda m, c: m.generate(256, guidance=LatentClassifier(c, ["A"] * 300)), "y: got 300 for LatentClassifier,"),
+        (lambda m, c: m.trajectory(2, guidance=Chain([LatentClassifier(c, ["A"])])), "y: got 1 for LatentClassifier,"),
     ],
 )  # fmt: skip
 def test_errors_name_the_cure(labelled, make, message):

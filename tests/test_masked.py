@@ -12,10 +12,10 @@ from toy import Toy, raw_input
 
 from seqdiff import MaskedDiffusion
 from seqdiff.guidance import Template
-from seqdiff.processes import FirstHitting, Masked, State
+from seqdiff.processes import Batch, FirstHitting, Masked, State
 from seqdiff.processes.masked import ConfidentFirst, MarginFirst
 from seqdiff.runtime import chunk_generators
-from seqdiff.sampling import in_batches, trajectory
+from seqdiff.sampling import Denoiser, trajectory
 
 SAMPLERS = {
     "ancestral": Masked,
@@ -93,9 +93,9 @@ def test_the_estimates_mean_the_integral_over_time(steps):
     process = Masked(3, steps, time_conditioning=True)
     x0, mask = rows.repeat(copies, 1), (torch.arange(4) < lengths[:, None]).repeat(copies, 1)
     estimates = [
-        process.loss(denoiser, x0, None, mask, g),
-        sum(process.bound_terms(denoiser, x0, None, mask, None, g)),
-        sum(process.bound_terms(denoiser, x0, None, mask, 3, g)),
+        process.loss(denoiser, Batch.of(x0, mask), g),
+        sum(process.bound_terms(denoiser, Batch.of(x0, mask), None, g)),
+        sum(process.bound_terms(denoiser, Batch.of(x0, mask), 3, g)),
     ]
     for estimate in estimates:
         estimate = estimate.reshape(copies, 3)
@@ -125,8 +125,8 @@ def test_a_uniform_prediction_costs_the_same_in_every_draw():
     x0 = torch.zeros(4, 9).long()
     process, expected = Masked(4), mask.sum(-1) * math.log(4)
     for seed in range(20):
-        assert torch.allclose(process.loss(uninformed, x0, None, mask, seeded(seed)), expected)
-        bound = sum(process.bound_terms(uninformed, x0, None, mask, None, seeded(seed)))
+        assert torch.allclose(process.loss(uninformed, Batch.of(x0, mask), seeded(seed)), expected)
+        bound = sum(process.bound_terms(uninformed, Batch.of(x0, mask), None, seeded(seed)))
         assert torch.allclose(bound, expected)
     assert not any((x[~mask] == 4).any() for x in seen)
 
@@ -141,7 +141,7 @@ def test_a_batch_has_every_number_of_masks_and_every_row_any():
 
     x0, mask = torch.zeros(8, 8).long(), torch.ones(8, 8, dtype=torch.bool)
     for seed in range(400):
-        Masked(4).loss(count, x0, None, mask, seeded(seed))
+        Masked(4).loss(count, Batch.of(x0, mask), seeded(seed))
     counts = torch.stack(counts)
     assert torch.equal(counts.sort(-1).values, torch.arange(1, 9).expand(400, 8))
     for row in (0, 7):
@@ -153,7 +153,7 @@ def test_float32_losses_are_finite_next_to_the_data():
     logits = torch.tensor([100.0, -100.0, 0.0, 0.0])
     for process in (Masked(4), Masked(4, 10**6)):
         x0, mask = torch.ones(1000, 3).long(), torch.ones(1000, 3, dtype=torch.bool)
-        lowest = process.term(lambda x, *a: logits.expand(*x.shape, 4), x0, torch.zeros(1000), None, mask, seeded())
+        lowest = process.term(lambda x, *a: logits.expand(*x.shape, 4), Batch.of(x0, mask), torch.zeros(1000), seeded())
         assert lowest.isfinite().all()
 
 
@@ -175,7 +175,7 @@ def test_samples_do_not_depend_on_the_batch_size_or_on_other_rows(name):
     mask = torch.arange(4) < (torch.arange(300)[:, None] + 3) % 4 + 1
     for steps in (None, 2):
         x, _ = draw(process, denoiser, mask, steps=steps)
-        assert torch.equal(x, draw(process, in_batches(denoiser, 7), mask, steps=steps)[0])
+        assert torch.equal(x, draw(process, Denoiser(denoiser, 7), mask, steps=steps)[0])
         assert torch.equal(x[:7], draw(process, denoiser, mask[:7], steps=steps)[0])
         assert not torch.equal(x, draw(process, denoiser, mask, steps=steps, seed=1)[0])
 
@@ -246,7 +246,7 @@ def test_the_time_told_is_that_of_the_next_letter(length):
     n = 4000
     mask = (torch.arange(4) < length).expand(n, 4)
     draw(FirstHitting(3, None, True), listen, mask)
-    Masked(3, None, True).loss(listen, torch.zeros(n, 4).long(), None, mask, seeded())
+    Masked(3, None, True).loss(listen, Batch.of(torch.zeros(n, 4).long(), mask), seeded())
     for masks, t in told[:-1] + [(told[-1][0][told[-1][0] == k], told[-1][1][told[-1][0] == k]) for k in (1, length)]:
         k = int(masks.max())
         assert (masks == k).all()
@@ -286,7 +286,7 @@ def test_remasking_keeps_the_law_of_every_time():
     one_hot = torch.tensor([0.0, -math.inf, -math.inf], dtype=torch.float64).expand(4, 1, 3)
     for remasking, (s, t) in itertools.product((0.0, 0.1, 1.0), ((0.0, 0.4), (0.3, 0.9), (0.7, 0.8), (0.6, 1.0))):
         process = Masked(3, remasking=remasking)
-        state = State(x, torch.full((4,), t, dtype=torch.float64), torch.ones(4, 1, dtype=torch.bool))
+        state = process.state_class(x, torch.full((4,), t).double(), torch.ones(4, 1, dtype=torch.bool))
         kernel = process.posterior(one_hot, state, s).exp()[:, 0]
         before = torch.tensor([1 - t, 0.0, 0.0, t], dtype=torch.float64)
         assert torch.allclose(before @ kernel, torch.tensor([1 - s, 0.0, 0.0, s], dtype=torch.float64), atol=1e-12)

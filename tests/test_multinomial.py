@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from seqdiff.processes import Multinomial, State
+from seqdiff.processes import Batch, Multinomial, State
 from seqdiff.processes.multinomial import cosine_keep
 
 
@@ -49,7 +49,7 @@ def test_prior_kl_is_the_sum_over_letters():
     expected = (q * np.log(q * 4)).sum() * np.array([2, 1])
     assert np.allclose(process.prior_kl(mask).numpy(), expected, rtol=1e-10)
     process.term = lambda denoiser, x0, *rest: torch.zeros(len(x0), dtype=torch.float64)
-    terms = list(process.bound_terms(None, torch.zeros(2, 3).long(), None, mask, None, torch.Generator()))
+    terms = list(process.bound_terms(None, Batch.of(torch.zeros(2, 3).long(), mask), None, torch.Generator()))
     assert len(terms) == 3
     assert np.allclose(sum(terms).numpy(), expected, rtol=1e-10)
 
@@ -82,7 +82,7 @@ def test_history_is_a_running_mean_of_squared_terms():
 def test_scoring_does_not_touch_the_history():
     process = Multinomial(4, 3).eval()
     x0, mask = torch.zeros(8, 2).long(), torch.ones(8, 2, dtype=torch.bool)
-    process.loss(lambda x, *a: torch.zeros(*x.shape, 4), x0, None, mask, torch.Generator().manual_seed(0))
+    process.loss(lambda x, *a: torch.zeros(*x.shape, 4), Batch.of(x0, mask), torch.Generator().manual_seed(0))
     assert process.term_count.sum() == 0
 
 

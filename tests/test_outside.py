@@ -7,20 +7,42 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 from click.testing import CliRunner
 from safetensors import safe_open
 from tiny import sequences
 from torch import nn
+from torch.nn import functional as F
+from toy import Toy, raw_input
 
 import seqdiff
+from seqdiff import SequenceClassifier
 from seqdiff.cli import main
+from seqdiff.guidance import (
+    FUDGE,
+    NOS,
+    ClassifierBased,
+    ClassifierFree,
+    Guidance,
+    LatentClassifier,
+    LookAhead,
+    Reward,
+)
+from seqdiff.model import Vocabulary
 from seqdiff.networks import Network
+from seqdiff.networks.layers import InputAdapter
 from seqdiff.parameters import Real, parameters_of
-from seqdiff.processes import Masked
+from seqdiff.processes import Batch, CategoricalProcess, State
+from seqdiff.processes.base import like, masked_sum
+from seqdiff.processes.categorical import sample_categorical
+from seqdiff.runtime import chunk_generators, uniform
+from seqdiff.sampling import trajectory
 
 TINY: dict[str, Any] = {"width": 8, "depth": 1, "epochs": 1, "savepath": None, "verbose": 0}
 X = sequences(64)
+LABELS = ["few" if s.count("A") < 3 else "many" for s in X]
 
 
 class Lookup(Network):
@@ -28,7 +50,7 @@ class Lookup(Network):
 
     def __init__(self, states, letters, length, conditions, fixed_length, width: int = 8, scale: float = 1.0) -> None:
         super().__init__(states, letters, length, conditions, fixed_length)
-        self.embed, self.out, self.scale = nn.Embedding(states, width), nn.Linear(width, letters), scale
+        self.embed, self.out, self.scale = InputAdapter(states, width), nn.Linear(width, letters), scale
 
     def hidden(self, x, t, cond=None, mask=None):
         return self.scale * self.embed(x)
@@ -37,15 +59,71 @@ class Lookup(Network):
         return self.out(hidden)
 
 
+class Noisy(CategoricalProcess):
+    """Letters become random ones in T steps: q(x_t | x_0) = a_t x_0 + (1 - a_t)/K with a_t = 1 - t/T."""
+
+    def __init__(self, letters: int, steps: int = 8) -> None:
+        super().__init__(letters)
+        self.steps = steps
+
+    def noise(self, x: torch.Tensor, kept: torch.Tensor) -> torch.Tensor:
+        """Return log q(. | x) where a letter is kept with probabilities (B,), (B, L, K)."""
+        kept = kept.double()[:, None, None]
+        return (kept * F.one_hot(x, self.letters) + (1 - kept) / self.letters).log()
+
+    def corrupt(self, x0, t, mask, generator):
+        return State(sample_categorical(self.noise(x0, 1 - t / self.steps), generator), t, mask)
+
+    def noise_times(self, u):
+        return (u * (self.steps + 1)).long().clamp_max(self.steps)
+
+    def log_evidence(self, state, dtype):
+        return self.noise(state.x, 1 - state.t / self.steps).to(dtype)
+
+    def network_input(self, state):
+        return state.x, state.t / self.steps
+
+    def posterior(self, log_p0, state, target):
+        s = like(target, state.t)
+        kept_s, kept_t = 1 - s / self.steps, 1 - state.t / self.steps
+        w = (log_p0.double() - self.noise(state.x, kept_t)).exp()  # p(x_0 | x_t) / q(x_t | x_0)
+        mixed = kept_s[:, None, None] * w + (1 - kept_s[:, None, None]) / self.letters * w.sum(-1, keepdim=True)
+        return torch.log_softmax(mixed.log() + self.noise(state.x, kept_t / kept_s), -1).to(log_p0.dtype)
+
+    def prior(self, mask, generator):
+        x = sample_categorical(torch.zeros(*mask.shape, self.letters), generator)
+        return State(x, torch.full(mask.shape[:1], self.steps), mask)
+
+    def levels(self, state, steps):
+        yield from range(self.steps - 1, -1, -1)
+
+    def term(self, denoiser, batch, t, generator):
+        state = self.corrupt(batch.x0, t, batch.mask, generator)
+        truth = F.one_hot(batch.x0, self.letters).double().log()
+        p, q = (
+            self.posterior(truth, state, t - 1),
+            self.posterior(self.predict(denoiser, state, batch.cond), state, t - 1),
+        )
+        return masked_sum((p.exp() * (p.clamp_min(-1e9) - q.clamp_min(-1e9))).sum(-1), batch.mask)
+
+    def loss(self, denoiser, batch, generator):
+        t = 1 + (uniform((len(batch),), generator, batch.x0.device) * self.steps).long()
+        return self.steps * self.term(denoiser, batch, t, generator)
+
+    def bound_terms(self, denoiser, batch, times, generator):
+        for t in range(1, self.steps + 1):
+            yield self.term(denoiser, batch, torch.full((len(batch),), t), generator)
+
+
 class Sharp(seqdiff.SequenceGenerator):
-    """Masked diffusion with a sharpness.
+    """Diffusion by an outside process, with a sharpness.
 
     Attributes
     ----------
     bound_ : str
     """
 
-    process_class = Masked
+    process_class = Noisy
     parameters = {"sharpness": Real(0, 1).doc("How sharp it is.")}
     defaults = {"lr": 0.25}
 
@@ -53,8 +131,88 @@ class Sharp(seqdiff.SequenceGenerator):
         super().__init__(**common)
         self.sharpness = sharpness
 
-    def _make_process(self) -> Masked:
-        return Masked(len(self.alphabet_))
+    def make_process(self, vocabulary: Vocabulary) -> Noisy:
+        return Noisy(len(vocabulary.alphabet), 4 + round(8 * self.sharpness))
+
+
+class NoA(Guidance):
+    """Never write an A where something else is possible."""
+
+    def clean(self, predict, context):
+        log_p0 = predict(context).clone()
+        log_p0[..., 0] -= 30
+        return torch.log_softmax(log_p0, -1)
+
+
+def test_an_outside_process_is_as_exact_as_the_contract_asks():
+    """With the exact denoiser its bound is not below the entropy, and its samples follow the distribution."""
+    toy, process = Toy(), Noisy(3, 200)
+    denoiser, n = toy.context_denoiser(raw_input(process)), 40
+    batch = Batch.of(toy.x.repeat(n, 1), toy.mask(27 * n))
+    bound = sum(process.bound_terms(denoiser, batch, None, torch.Generator().manual_seed(0)))
+    assert toy.entropy - 0.02 < float((bound.reshape(n, 27).mean(0) * toy.p).sum()) < toy.entropy + 0.1
+    *_, last = trajectory(process, denoiser, toy.mask(20_000), chunk_generators(20_000, "cpu", 0))
+    found = torch.bincount(toy.index(last.x), minlength=27) / 20_000
+    assert 0.5 * float((found - toy.p).abs().sum()) < 0.03
+
+
+@pytest.fixture(scope="module")
+def sharp() -> Any:
+    settings = TINY | {"epochs": 6, "lr": 0.02, "network": Lookup, "network_options": {"scale": 2.0}}
+    return Sharp(sharpness=0.5, **settings).fit(X, LABELS)
+
+
+def guides(model: Any) -> dict[str, tuple[Any, Any]]:
+    """Return every guide of the package, and y where it wants one."""
+    quick = {"width": 8, "depth": 1, "epochs": 1}
+    noised = SequenceClassifier(noise_like=model, **quick).fit(X, LABELS)
+    hidden = SequenceClassifier(noise_like=model, hidden=True, **quick).fit(X, LABELS)
+    count = lambda sequences: [s.count("A") for s in sequences]  # noqa: E731
+    return {
+        "free": (ClassifierFree(2.0), "few"),
+        "first order": (ClassifierBased(noised, "few"), None),
+        "exact": (ClassifierBased(noised, "few", exact=True), None),
+        "nos": (NOS(hidden, "few", steps=2), None),
+        "feynman-kac": (Reward(count, 2.0, particles=4), None),
+        "svdd": (Reward(count, 2.0, particles=4, method="svdd"), None),
+        "outside": (NoA(), None),
+        "together": ([ClassifierFree(2.0), NOS(hidden, "few", steps=1), ClassifierBased(noised, "few"), NoA()], "few"),
+    }
+
+
+def test_every_guide_steers_an_outside_model(sharp):
+    """With nothing registered; templates, forbidden motifs and edits go with all of them."""
+    for name, (guide, y) in guides(sharp).items():
+        made = sharp.generate(8, y=y, guidance=guide, template="CNNNNNNNNT", forbid="GGG", random_state=0)
+        assert made and all(s[0] == "C" and s[-1] == "T" and "GGG" not in s for s in made), name
+        assert made == sharp.generate(8, y=y, guidance=guide, template="CNNNNNNNNT", forbid="GGG", random_state=0)
+        assert all(s[:2] == X[0][:2] for s in sharp.infill(X[0], [2, 3], n=2, y=y, guidance=guide)), name
+    assert "A" not in "".join(sharp.generate(20, guidance=NoA(), random_state=0))
+    ahead = sharp.generate(8, template="NNNNNNNNAC", guidance=LookAhead(4), random_state=0)
+    assert all(s.endswith("AC") for s in ahead)
+    assert all(sum(a != b for a, b in zip(s, X[0], strict=True)) == 2 for s in sharp.mutate(X[0], 2, n=3))
+    many = Reward(lambda sequences: [s.count("A") for s in sequences], 5.0, particles=16)
+    rich = "".join(sharp.generate(20, guidance=many, random_state=0)).count("A")
+    assert rich > "".join(sharp.generate(20, random_state=0)).count("A")
+
+
+def test_guides_that_cannot_steer_it_say_so(sharp):
+    classifier = SequenceClassifier(noise_like=sharp, width=8, depth=1, epochs=1).fit(X, LABELS)
+    for guide in (FUDGE, LatentClassifier):
+        with pytest.raises(ValueError, match=f"got {guide.__name__} for Sharp, expected a guide that can steer it"):
+            sharp.generate(2, guidance=guide(classifier, "few"))
+
+
+def test_it_is_scored_saved_loaded_and_compared(sharp, tmp_path):
+    scores = sharp.score_samples(X[:6], LABELS[:6])
+    assert np.isfinite(scores).all() and sharp.bound_ == "elbo"
+    sharp.save(tmp_path / "m.safetensors")
+    loaded = seqdiff.load(tmp_path / "m.safetensors", network=Lookup)
+    assert type(loaded) is Sharp and loaded.network_options == {"scale": 2.0}
+    np.testing.assert_array_equal(loaded.score_samples(X[:6], LABELS[:6]), scores)
+    assert loaded.generate(5, y="few", random_state=0) == sharp.generate(5, y="few", random_state=0)
+    table = seqdiff.compare([Sharp, "sharp"], X, samples=20, **TINY)
+    assert table.loc[["Sharp", "Sharp-2"], "status"].tolist() == ["done", "done"]
 
 
 def test_a_parameter_is_checked_and_documented():

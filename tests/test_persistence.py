@@ -217,12 +217,12 @@ class OneShot(Process):
     def predict(self, denoiser, state, cond, temperature=1.0):
         return torch.log_softmax(denoiser(state.x, state.t, cond, state.mask).float() / temperature, -1)
 
-    def loss(self, denoiser, x0, cond, mask, generator):
-        log_p = self.predict(denoiser, self.prior(mask, generator), cond)
-        return masked_sum(-log_p.gather(-1, x0[..., None]).squeeze(-1), mask)
+    def loss(self, denoiser, batch, generator):
+        log_p = self.predict(denoiser, self.prior(batch.mask, generator), batch.cond)
+        return masked_sum(-log_p.gather(-1, batch.x0[..., None]).squeeze(-1), batch.mask)
 
-    def bound_terms(self, denoiser, x0, cond, mask, times, generator):
-        yield self.loss(denoiser, x0, cond, mask, generator)
+    def bound_terms(self, denoiser, batch, times, generator):
+        yield self.loss(denoiser, batch, generator)
 
     def levels(self, state, steps):
         yield 0
@@ -239,8 +239,8 @@ class OneShotGenerator(SequenceGenerator):
         self.page = page
         self.betas = betas
 
-    def _make_process(self):
-        return OneShot(len(self.alphabet_), self.page)
+    def make_process(self, vocabulary):
+        return OneShot(len(vocabulary.alphabet), self.page)
 
 
 def test_a_generator_from_outside_the_package(workdir):

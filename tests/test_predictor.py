@@ -23,8 +23,7 @@ from seqdiff import (
     UniformDiffusion,
 )
 from seqdiff.networks import ConvNet
-from seqdiff.processes import State
-from seqdiff.training import Batch
+from seqdiff.processes import Batch, State
 
 MAKERS = {
     "multinomial": (MultinomialDiffusion, {"diffusion_steps": 10}),
@@ -332,13 +331,13 @@ class NoHidden(torch.nn.Module):
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda m: SequenceClassifier(hidden=True).fit(X8, AB), "noise_like is None; give the model"),
-        (lambda m: SequenceClassifier(noise_like="masked").fit(X8, AB), "noise_like is 'masked'; give a fitted gen"),
+        (lambda m: SequenceClassifier(hidden=True).fit(X8, AB), "noise_like: got None"),
+        (lambda m: SequenceClassifier(noise_like="masked").fit(X8, AB), "noise_like: got 'masked', expected a fit"),
         (lambda m: SequenceClassifier(noise_like=tiny()).fit(X8, AB), "a MultinomialDiffusion that is not fitted"),
         (lambda m: SequenceClassifier(noise_like=SequenceClassifier(**QUICK).fit(X8, AB)).fit(X8, AB),
-         "noise_like is a SequenceClassifier, which writes no sequences; give a fitted generator, or None"),
+         "noise_like: got a SequenceClassifier, expected a fitted generator"),
         (lambda m: SequenceClassifier(noise_like=tiny(network=NoHidden, epochs=1).fit(X8), hidden=True).fit(X8, AB),
-         "hidden=True needs a network with hidden states; give a model with one of seqdiff's"),
+         "noise_like: got a model with a network of your own"),
         (lambda m: SequenceClassifier().fit(X8, None), "y is missing; give a label for each sequence"),
         (lambda m: SequenceClassifier().fit(X8, ["a"] * 20), "every label is 'a'; give two classes or more"),
         (lambda m: SequenceClassifier().fit(X8, ["a"] + [None] * 19), "every label is 'a'; give two classes or more"),

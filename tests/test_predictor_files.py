@@ -98,14 +98,14 @@ def test_another_generator_is_refused(files):
         return lambda: SequenceClassifier.load(files / f"{name}.safetensors", noise_like=generator)
 
     refuses(load(None), "noised.safetensors", "noise_like=model")
-    refuses(load("masked"), "noise_like is 'masked'")
+    refuses(load("masked"), "noise_like: got 'masked'")
     refuses(load(MaskedDiffusion()), "not fitted")
     refuses(load(fitted("uniform")), "FirstHitting", "Uniform")
-    refuses(load(MaskedDiffusion(**BLINK, alphabet="TGCA").fit(X)), "dna letters", "custom")
-    refuses(load(MaskedDiffusion(**BLINK).fit([s[:8] for s in X])), "up to 10 letters", "up to 8")
+    refuses(load(MaskedDiffusion(**BLINK, alphabet="TGCA").fit(X)), "of custom letters", "of dna")
+    refuses(load(MaskedDiffusion(**BLINK).fit([s[:8] for s in X])), "up to 10", "up to 8 letters")
     retrained = MaskedDiffusion(**BLINK, random_state=1).fit(X)
     load(retrained)()  # its noise is the same
-    refuses(load(retrained, "hidden"), "hidden states", "other weights")
+    refuses(load(retrained, "hidden"), "other weights")
 
 
 def test_other_noise_of_the_same_kind_is_refused(tmp_path):
@@ -118,7 +118,7 @@ def test_other_noise_of_the_same_kind_is_refused(tmp_path):
         one.fit(X), other.fit(X)
         SequenceClassifier(noise_like=one, **QUICK).fit(X, LABELS).save(path)
         SequenceClassifier.load(path, noise_like=one)
-        refuses(lambda g=other: SequenceClassifier.load(path, noise_like=g), "other settings")
+        refuses(lambda g=other: SequenceClassifier.load(path, noise_like=g), "with other noise")
 
 
 def test_files_of_another_kind_are_refused(files, tmp_path):
@@ -132,7 +132,7 @@ def test_files_of_another_kind_are_refused(files, tmp_path):
     clean = tmp_path / "clean.safetensors"
     SequenceClassifier(**QUICK).fit(X, LABELS).save(clean)
     refuses(lambda: seqdiff.load(clean), "SequenceClassifier.load(path)")
-    refuses(lambda: SequenceClassifier.load(clean, noise_like=fitted("masked")), "leave noise_like out")
+    refuses(lambda: SequenceClassifier.load(clean, noise_like=fitted("masked")), "leave it out")
     shown = CliRunner().invoke(main, ["info", str(path)]).stdout
     assert "SequenceClassifier" in shown and "few, many" in shown and "FirstHitting" in shown
 

@@ -10,7 +10,7 @@ import torch
 from tiny import SMALL, sequences
 
 from seqdiff import UniformDiffusion, runtime
-from seqdiff.estimators.scoring import shared
+from seqdiff.estimators.base import shared
 from seqdiff.processes import Uniform
 from seqdiff.runtime import CHUNK, ChosenRows, chunk_generators, uniform
 from seqdiff.training.objective import MOST, Batch, Objective, repeats
@@ -25,14 +25,14 @@ class Lottery(Uniform):
         super().__init__(4)
         self.size, self.chance, self.asked = size, chance, 0
 
-    def guess(self, denoiser, x0, cond, mask, generator):
+    def guess(self, denoiser, batch, generator):
         return self.size
 
-    def bound_terms(self, denoiser, x0, cond, mask, times, generator, guess=None):
-        self.asked += len(x0) * times
+    def bound_terms(self, denoiser, batch, times, generator, guess=None):
+        self.asked += len(batch) * times
         guess = self.size if guess is None else guess
         for _ in range(times):
-            yield guess * (uniform((len(x0),), generator, "cpu") < self.chance) / self.chance / times
+            yield guess * (uniform((len(batch),), generator, "cpu") < self.chance) / self.chance / times
 
 
 def streams(*names: int) -> list[torch.Generator]:

@@ -13,7 +13,7 @@ from toy import Toy, raw_input
 
 from seqdiff import SCUD as Estimator
 from seqdiff.guidance import Template
-from seqdiff.processes import SCUD, Classical, State
+from seqdiff.processes import SCUD, Batch, Classical, State
 from seqdiff.processes.powers import Powers
 from seqdiff.processes.rates import make_forward
 from seqdiff.processes.schedules import SCHEDULES, LogLinear, Schedule, make_schedule
@@ -95,7 +95,7 @@ def test_training_estimates_the_integral_up_to_the_end_and_no_further(gamma):
     w = torch.tensor([0.1, 0.2, 0.7], dtype=torch.float64).log()  # a wrong prediction, so that much is lost
     wrong = lambda x, t, cond=None, mask=None: w.expand(*x.shape, 3)  # noqa: E731
     x0 = toy.x.repeat(copies, 1)
-    loss = process.loss(wrong, x0, None, toy.mask(len(x0)), seeded()) - process.prior_kl(x0, toy.mask(len(x0)))
+    loss = process.loss(wrong, Batch.of(x0, toy.mask(len(x0))), seeded()) - process.prior_kl(x0, toy.mask(len(x0)))
     loss = loss.reshape(copies, 9)
     found, error = float((loss.mean(0) * toy.p).sum()), float((loss.var(0) / copies * toy.p**2).sum().sqrt())
     expected = integral(process, toy, largest, most=20, denoiser=wrong)
@@ -110,7 +110,7 @@ def test_what_independent_letters_lose_is_known(gamma):
     law = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
     process.fit_schedule(law)
     expected = integral(process, toy, largest, 15, lambda x, t, cond=None, mask=None: law.log().expand(*x.shape, 3))
-    assert abs(float((process.known(toy.x, toy.mask(9)) * toy.p).sum()) - expected) < 1e-8
+    assert abs(float((process.known(Batch.of(toy.x, toy.mask(9))) * toy.p).sum()) - expected) < 1e-8
 
 
 def test_the_prior_has_as_many_events_as_the_schedule_says():
@@ -203,12 +203,12 @@ def test_knowing_the_letter_costs_nothing_and_time_is_not_asked():
     assert (process.event_kl(torch.nn.functional.one_hot(x0, 4).double(), x0, state) == 0).all()
     seen = []
     process.loss(
-        lambda x, t, cond=None, mask=None: seen.append(t) or torch.zeros(*x.shape, 4), x0, None, mask, seeded()
+        lambda x, t, cond=None, mask=None: seen.append(t) or torch.zeros(*x.shape, 4), Batch.of(x0, mask), seeded()
     )
     assert seen[0].shape == (50, 6)
     counts = torch.tensor([[0, 1, 2, 3, 10]])
     shown = [
-        process.network_input(State(x0[:1, :5], counts, mask[:1, :5], {"time": torch.tensor([t])}))[1]
+        process.network_input(process.state_class(x0[:1, :5], counts, mask[:1, :5], torch.tensor([t])))[1]
         for t in (0.1, 0.9)
     ]
     assert torch.equal(*shown)
@@ -255,7 +255,7 @@ def test_a_corrector_leaves_the_counts_alone():
     toy = Toy()
     process = raw_input(SCUD(make_forward("uniform", "ABC"), 0.0))
     state = process.corrupt(toy.x, torch.full((27,), 0.5), toy.mask(27), seeded())
-    state = state._replace(extra={"time": torch.full((27,), 0.5, dtype=torch.float64)})
+    state = state.replace(time=torch.full((27,), 0.5, dtype=torch.float64))
     target = process.aim(state, (0.5, True), seeded(7))
     kernel = process.kernel(process.predict(toy.context_denoiser(process), state, None), state, target)
     after = process.step(state, target, kernel, seeded())

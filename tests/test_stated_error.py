@@ -19,9 +19,9 @@ class Terms(torch.nn.Module):
         super().__init__()
         self.spread = spread
 
-    def bound_terms(self, denoiser, x0, cond, mask, times, generator):
+    def bound_terms(self, denoiser, batch, times, generator):
         for spread in self.spread:
-            yield 5.0 + spread * torch.randn(len(x0), dtype=torch.float64, generator=generator)
+            yield 5.0 + spread * torch.randn(len(batch), dtype=torch.float64, generator=generator)
 
 
 @pytest.mark.parametrize("spread", [[2, 1], [2, 1, 1], [1, 1, 2], [3, 1, 1, 1], [4, 1, 2, 1, 1], [1, 3, 1, 1, 2, 1, 1]])

@@ -103,7 +103,7 @@ def test_the_table_is_written_after_each_row(workdir, monkeypatch):
 
 def test_what_fails_loses_its_own_row(tmp_path):
     guides = {"good": lambda gamma: None, "bad": lambda gamma: ClassifierFree(gamma)}  # which wants a y
-    with pytest.warns(UserWarning, match="bad at gamma 2 failed: ClassifierFree follows a condition"):
+    with pytest.warns(UserWarning, match="bad at gamma 2 failed: y: got None, expected a condition"):
         table = seqdiff.sweep(fitted("masked"), guides, [2], n=4, out=tmp_path / "s.csv", **QUIET)
     assert table["status"][0] == "done" and table["status"][1].startswith("failed: ") and table["made"][1] == 0
     with pytest.warns(UserWarning) as told:

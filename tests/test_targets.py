@@ -15,7 +15,7 @@ from seqdiff.data import Target, Targets, learn_target, prepare, target_from_dic
 from seqdiff.data.labels import as_labels
 from seqdiff.networks import Conditions
 from seqdiff.networks.layers import ConditionEmbedding
-from seqdiff.training import Batch
+from seqdiff.processes import Batch
 from seqdiff.training.objective import drop_labels
 
 NAN = float("nan")
@@ -300,7 +300,7 @@ def test_labels_drawn_as_in_training(model, loaded):
     assert drawn == classes.generate(20, y=y, random_state=3)
     assert len(tiny().fit(X, np.arange(60.0)).generate(5, y="empirical")) == 5
     assert len(list(classes.trajectory(2, y="empirical", steps=3))) == 4
-    with pytest.raises(ValueError, match="also the name of a class"):
+    with pytest.raises(ValueError, match="which is also the name of a class"):
         tiny().fit(X, ["empirical", "b"] * 30).generate(3, y="empirical")
 
 

@@ -13,7 +13,8 @@ from tiny import sequences, tiny
 from torch import Tensor, nn
 
 import seqdiff
-from seqdiff.training import Batch, Objective, Settings, Trainer, trainer
+from seqdiff.processes import Batch
+from seqdiff.training import Objective, Settings, Trainer, trainer
 from seqdiff.training.ema import MovingAverage
 from seqdiff.training.objective import drop_labels
 

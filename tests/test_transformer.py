@@ -10,7 +10,7 @@ from torch import nn
 
 from seqdiff.networks import Conditions, Transformer, build_network
 from seqdiff.networks.transformer import Rotary, TransformerBlock
-from seqdiff.processes import Multinomial
+from seqdiff.processes import Batch, Multinomial
 
 
 def seeded(seed: int = 0) -> torch.Generator:
@@ -145,7 +145,7 @@ def test_it_learns_in_multinomial_diffusion(fixed):
     optimizer, losses = torch.optim.Adam(net.parameters(), 1e-2), []
     torch.manual_seed(0)
     for step in range(40):
-        loss = (process.loss(net, x0, None, mask, seeded(step)) / mask.sum(-1)).mean()
+        loss = (process.loss(net, Batch.of(x0, mask), seeded(step)) / mask.sum(-1)).mean()
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()

@@ -10,7 +10,7 @@ import torch
 from scipy.linalg import expm
 
 from seqdiff import UniformDiffusion
-from seqdiff.processes import Multinomial, State, Uniform
+from seqdiff.processes import Batch, Multinomial, State, Uniform
 from seqdiff.processes.uniform import linear_keep
 from seqdiff.sampling import trajectory
 
@@ -117,11 +117,11 @@ def test_one_network_call_for_each_loss_and_term():
 
     process, mask = Uniform(4), torch.ones(64, 3, dtype=torch.bool)
     x0 = torch.zeros(64, 3).long()
-    process.loss(denoiser, x0, None, mask, seeded())
+    process.loss(denoiser, Batch.of(x0, mask), seeded())
     assert len(calls) == 1
     calls.clear()
     # one more call is for the guess that is the control variate; both together are 20
-    assert len(list(process.bound_terms(denoiser, x0, None, mask, None, seeded()))) + 1 == len(calls) == 20
+    assert len(list(process.bound_terms(denoiser, Batch.of(x0, mask), None, seeded()))) + 1 == len(calls) == 20
     calls.clear()
     assert len(list(trajectory(process, denoiser, mask, seeded(), steps=7))) == 1 + len(calls) == 8
 
@@ -133,7 +133,7 @@ def test_the_bound_of_an_independent_law_is_its_entropy(letters):
     copies = 20_000 // letters
     x0 = torch.arange(letters).repeat(copies)[:, None]
     mask = torch.ones(len(x0), 1, dtype=torch.bool)
-    terms = Uniform(letters).bound_terms(lambda x, *a: log_p.expand(*x.shape, -1), x0, None, mask, None, seeded())
+    terms = Uniform(letters).bound_terms(lambda x, *a: log_p.expand(*x.shape, -1), Batch.of(x0, mask), None, seeded())
     bound = sum(terms).reshape(copies, letters)
     error = (bound.var(0) / copies).sqrt()
     p = log_p.exp()
@@ -149,7 +149,7 @@ def test_in_steps_it_is_multinomial_with_the_linear_table():
     gaps = []
     for steps in (1, 4, 64):
         process = Multinomial(3, steps, linear_keep(steps))
-        terms = process.bound_terms(lambda x, *a: log_p.expand(*x.shape, -1), x0, None, mask, None, seeded())
+        terms = process.bound_terms(lambda x, *a: log_p.expand(*x.shape, -1), Batch.of(x0, mask), None, seeded())
         bound = sum(terms).double().reshape(3000, 3).mean(0)
         gaps.append(float((log_p.exp() * (bound + log_p)).sum()))
     assert np.allclose(gaps, 0, atol=0.03)

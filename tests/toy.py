@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from types import SimpleNamespace
 
 import torch
 
@@ -58,3 +59,11 @@ def raw_input(process):
     """Make the process show the network its state's own time, so that the exact denoiser can use it."""
     process.network_input = lambda state: (state.x, state.t)
     return process
+
+
+def bare_model(process, alphabet, target=None, name: str = "Bare", network=None):
+    """Return what guides are bound to: as much of a fitted model as they look at."""
+    return SimpleNamespace(
+        name=name, process=process, network=network, alphabet=alphabet, target=target, knows_no_label=True,
+        device=torch.device("cpu"),
+    )  # fmt: skip

@@ -11,7 +11,6 @@ import click
 from seqdiff.cli.options import options_of
 from seqdiff.data import Target, read_records
 from seqdiff.estimators import SequenceClassifier, SequenceRegressor, load
-from seqdiff.processes import Autoregressive
 
 OWN = ("noise_like", "hidden", "verbose")  # which the command says in its own way
 
@@ -87,7 +86,7 @@ def _fitted(predictor: Any, out: str, generator: str | None) -> list[str]:
         lines.append(f"held-out {figure}: {min(bound):.4f} nats{where}")
     lines.append(f"file: {out}")
     if generator is not None:
-        writes = isinstance(predictor.process_, Autoregressive)
+        writes = predictor.process_.classifier_reads == "prefixes"
         kind = {(False, False): "cbg", (True, False): "fudge", (False, True): "nos", (True, True): "pplm"}
         guide = shlex.quote(f"{kind[writes, predictor.hidden]}:{out}:{label}:2")
         lines.append(f"next: seqdiff generate {shlex.quote(generator)} 1000 --guidance {guide} --out samples.fasta")

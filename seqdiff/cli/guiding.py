@@ -6,8 +6,8 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from seqdiff import guidance as guides
-from seqdiff.estimators.persistence import any_header
 from seqdiff.estimators.predictor import SequencePredictor
+from seqdiff.files import ModelFile
 
 FORMS = "cfg:2, cbg:FILE:LABEL:GAMMA, cbg-exact:..., fudge:..., nos:..., pplm:..., latent:... and look-ahead:16"
 
@@ -76,7 +76,7 @@ def predictor_header(file: str) -> dict[str, Any]:
         If it is none.
     """
     wanted = "a file of seqdiff classify"
-    _, header = any_header(file, wanted)
+    header = ModelFile.find(file, wanted).header
     if "noise" not in header:
         raise ValueError(f"{file} holds a {header['class']}, which writes sequences; give {wanted}")
     return header

@@ -13,8 +13,8 @@ from safetensors import safe_open
 
 from seqdiff.data import Alphabet, LengthLaw, Target, Targets, prepare, read_records, resolve_alphabet, target_from_dict
 from seqdiff.estimators.classes import kebab
-from seqdiff.estimators.persistence import any_header
 from seqdiff.evaluation import gc_content
+from seqdiff.files import ModelFile
 from seqdiff.runs import Run
 
 
@@ -83,9 +83,10 @@ def _status(run: Run, args: dict[str, Any]) -> str:
 
 
 def _of_model(path: Path) -> Iterator[tuple[str, str]]:
-    path, header = any_header(path)
+    file = ModelFile.find(path)
+    path, header = file.path, file.header
     alphabet, law = Alphabet.from_dict(header["alphabet"]), LengthLaw.from_dict(header["length_law"])
-    writes = "noise" not in header  # else it tells labels
+    writes = file.generates  # else it tells labels
     yield "model", f"{header['class']} ({kebab(header['class'])})" if writes else str(header["class"])
     yield "network", str(header["parameters"].get("network", "its own"))
     yield "alphabet", _letters(alphabet)

@@ -14,7 +14,7 @@ from sklearn.base import clone
 from seqdiff.errors import InputError, of_kind, shown
 from seqdiff.estimators import SequenceGenerator
 from seqdiff.estimators.classes import find_learner
-from seqdiff.estimators.parameters import check_seed
+from seqdiff.estimators.requests import check_seed
 from seqdiff.parameters import check_parameters
 
 DEFAULT = ("MaskedDiffusion", "UniformDiffusion", "ClassicalDiffusion", "SCUD", "Autoregressive")
@@ -97,7 +97,7 @@ def contestants(
 def _find(model: Any, i: int) -> SequenceGenerator:
     """Return a new estimator for a name or a class, an estimator as it is."""
     cls = model if isinstance(model, type) else type(model)
-    if issubclass(cls, SequenceGenerator) and not cls.taught:
+    if issubclass(cls, SequenceGenerator):
         return model() if isinstance(model, type) else model
     if isinstance(model, str):
         return find_learner(model, f"models[{i}]")()

@@ -18,7 +18,7 @@ from seqdiff.comparison.table import NATURAL, caption, make_table, markdown
 from seqdiff.data.writing import write_sequences
 from seqdiff.errors import shown
 from seqdiff.estimators import SequenceGenerator
-from seqdiff.estimators.parameters import check_seed
+from seqdiff.estimators.requests import check_seed
 from seqdiff.parameters import Whole
 
 if TYPE_CHECKING:

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from sklearn.utils.validation import check_is_fitted
 
 from seqdiff import runtime
-from seqdiff.data import Forbidden, prepare
+from seqdiff.data import prepare
 from seqdiff.errors import shown
-from seqdiff.estimators.parameters import check_seed
+from seqdiff.estimators.requests import check_seed
 from seqdiff.evaluation import copied_fraction, diversity, kmer_size, summary
 from seqdiff.parameters import Real, Whole
 
@@ -106,7 +105,7 @@ def sweep(
     >>> table[["guide", "gamma", "made"]].values.tolist()
     [['free', 1.0, 4], ['free', 2.0, 4]]
     """
-    check_is_fitted(model, "objective_")
+    model.fitted()
     Whole(1).check("n", n)
     Whole(1).check("k", k, optional=True)
     strengths, numbers_of_seeds = _checked(guides, gammas, seeds, arguments)
@@ -123,7 +122,7 @@ def sweep(
         None if train is None else prepare(train, **reading).sequences,
         k,
     )
-    _check_order(model, n, arguments)
+    _check_arguments(model, n, arguments)
     path = _claim(model, out)
     rows: list[dict[str, Any]] = []
     told: set[tuple[str, str]] = set()
@@ -227,15 +226,12 @@ def _checked(guides: Any, gammas: Any, seeds: Any, arguments: dict[str, Any]) ->
     return [float(gamma) for gamma in gammas], [check_seed(seed) for seed in seeds]
 
 
-def _check_order(model: Any, n: int, arguments: dict[str, Any]) -> None:
+def _check_arguments(model: Any, n: int, arguments: dict[str, Any]) -> None:
     """Raise a ValueError unless `generate` takes these arguments, whatever the guide is."""
     known = {"y": None, "template": None, "steps": None, "temperature": 1.0, "length": None, "forbid": None}
     if unknown := arguments.keys() - known:
         raise ValueError(f"{min(unknown)} is no argument of generate; give some of {', '.join(known)}")
-    given = known | arguments
-    forbid = given.pop("forbid")
-    words = None if forbid is None else Forbidden(forbid, model.alphabet_)
-    model._order(n, guidance=None, words=words, seed=0, **given)
+    model.request(n, **arguments)
 
 
 def _made(model: Any, guide: Any, n: int, seed: int, arguments: dict[str, Any], judged: Judged) -> dict[str, Any]:

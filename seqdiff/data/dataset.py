@@ -21,6 +21,8 @@ from seqdiff.data.targets import Targets
 from seqdiff.data.told import describe, kind_to_read
 from seqdiff.errors import shown
 
+PSEUDOCOUNT = 1.0
+
 
 @dataclass(frozen=True, eq=False)
 class Dataset:
@@ -316,3 +318,27 @@ def _other_base(alphabet: Alphabet) -> str:
     """The name of the same alphabet for the other nucleic acid."""
     other = {"dna": "rna", "rna": "dna"}[base_of(alphabet.name)]
     return f"{other} 3-mers" if alphabet.name == "codons" else alphabet.name.replace(base_of(alphabet.name), other)
+
+
+def position_frequencies(data: Dataset, length: int, weight: np.ndarray | None = None) -> np.ndarray:
+    """Return letter frequencies (L, K) at each of `length` positions, with one pseudocount a letter.
+
+    Parameters
+    ----------
+    weight : ndarray, optional
+        (n,) how much each sequence counts.
+    """
+    real = np.arange(data.tokens.shape[1]) < data.lengths[:, None]
+    counts = np.full((length, len(data.alphabet)), PSEUDOCOUNT)
+    positions = np.broadcast_to(np.arange(data.tokens.shape[1]), data.tokens.shape)
+    row = np.ones(len(data)) if weight is None else weight
+    np.add.at(counts, (positions[real], data.tokens[real]), np.repeat(row, data.lengths))
+    return counts / counts.sum(1, keepdims=True)
+
+
+def letter_frequencies(data: Dataset, weight: np.ndarray | None = None) -> np.ndarray:
+    """Return the letters' frequencies (K,) over all positions, with one pseudocount a letter; see above."""
+    real = np.arange(data.tokens.shape[1]) < data.lengths[:, None]
+    each = None if weight is None else np.repeat(weight, data.lengths)
+    counts = PSEUDOCOUNT + np.bincount(data.tokens[real].astype(np.int64), each, minlength=len(data.alphabet))
+    return counts / counts.sum()

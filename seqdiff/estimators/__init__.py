@@ -1,7 +1,7 @@
 """The generators, under scikit-learn's interface."""
 
 from seqdiff.estimators.autoregressive import Autoregressive
-from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.estimators.base import GeneratorBase, SequenceGenerator
 from seqdiff.estimators.classical import ClassicalDiffusion
 from seqdiff.estimators.dirichlet import DirichletFM
 from seqdiff.estimators.distilled import DistilledFM
@@ -12,7 +12,7 @@ from seqdiff.estimators.predictor import SequenceClassifier, SequenceRegressor
 from seqdiff.estimators.scud import SCUD
 from seqdiff.estimators.uniform import UniformDiffusion
 
-load = SequenceGenerator.load
+load = GeneratorBase.load
 
 __all__ = [
     "SCUD",

@@ -15,6 +15,7 @@ from seqdiff.data import Dataset
 from seqdiff.errors import shown
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.estimators.parameters import NETWORK
+from seqdiff.model import Vocabulary
 from seqdiff.networks import NETWORKS
 from seqdiff.parameters import Real, Whole
 
@@ -78,11 +79,11 @@ class Autoregressive(SequenceGenerator):
         self.heads = heads
         self.token_dropout = token_dropout
 
-    def _make_process(self) -> processes.Autoregressive:
-        law = self.length_law_
-        return processes.Autoregressive(len(self.alphabet_), law.max_length, not law.fixed, self.token_dropout)
+    def make_process(self, vocabulary: Vocabulary) -> processes.Autoregressive:
+        law = vocabulary.lengths
+        return processes.Autoregressive(len(vocabulary.alphabet), law.max_length, not law.fixed, self.token_dropout)
 
-    def _network_options(self) -> dict[str, Any]:
+    def network_settings(self) -> dict[str, Any]:
         factory: Any = NETWORKS.get(self.network) if isinstance(self.network, str) else self.network
         if callable(factory) and "causal" not in inspect.signature(factory).parameters:
             known = [name for name, network in NETWORKS.items() if "causal" in inspect.signature(network).parameters]
@@ -90,11 +91,11 @@ class Autoregressive(SequenceGenerator):
                 f"network={shown(self.network)} cannot read from left to right (it takes no 'causal' argument); "
                 f"give one of {', '.join(map(repr, known))}, or a function that takes it"
             )
-        return super()._network_options() | {"heads": self.heads, "causal": True}
+        return super().network_settings() | {"heads": self.heads, "causal": True}
 
-    def _first_guess(self, train: Dataset, weight: np.ndarray | None) -> Tensor:
-        letters = super()._first_guess(train, weight)
-        if self.length_law_.fixed:
+    def first_logits(self, train: Dataset, vocabulary: Vocabulary, weight: np.ndarray | None) -> Tensor:
+        letters = super().first_logits(train, vocabulary, weight)
+        if vocabulary.lengths.fixed:
             return letters
         end = torch.tensor(1 / (1 + np.average(train.lengths, weights=weight)), dtype=letters.dtype)
         return torch.cat([letters + torch.log1p(-end), end.log().expand(len(letters), 1)], 1)

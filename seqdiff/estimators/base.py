@@ -1,7 +1,6 @@
-"""The estimator that every generator is: `fit(X)`, `generate(n)`, `score_samples(X)`, `save`, `load`.
+"""The estimator that every generator is: `fit`, `generate`, `infill`, `mutate`, `score_samples`, `save`, `load`.
 
-A subclass gives its process (`_make_process`) and its own parameters; all else, from reading files to the run folder,
-stands here and in the modules beside it.
+A subclass gives its process (`make_process`) and its own parameters. What is fitted is a `SequenceModel`, `model_`.
 """
 
 from __future__ import annotations
@@ -9,59 +8,73 @@ from __future__ import annotations
 import logging
 import numbers
 import os
-from collections.abc import Mapping, Sequence
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
+import torch
+from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from seqdiff import runtime
-from seqdiff.data import Dataset, LengthLaw, class_codes, hold_out, learn_target, prepare
+from seqdiff.data import Alphabet, Dataset, Forbidden, LengthLaw, Target, Targets, class_codes, hold_out, learn_target
+from seqdiff.data import prepare as prepare_data
+from seqdiff.data.dataset import letter_frequencies, position_frequencies
+from seqdiff.data.writing import check_output, write_sequences
 from seqdiff.errors import shown
-from seqdiff.estimators import persistence
-from seqdiff.estimators.editing import EditingMixin
-from seqdiff.estimators.encoding import conditions_of, encode_batch, letter_law, log_frequencies
-from seqdiff.estimators.generating import GeneratingMixin
+from seqdiff.estimators.loading import load_estimator, plain_parameters
 from seqdiff.estimators.parameters import ATTRIBUTES, GENERATOR, Weights
-from seqdiff.estimators.scoring import ScoringMixin
+from seqdiff.estimators.requests import (
+    MOST_STEPS,
+    Arguments,
+    Originals,
+    check_count,
+    check_known,
+    check_seed,
+    sampled,
+    warn_far,
+)
 from seqdiff.estimators.strings import OfStrings
+from seqdiff.files import ModelFile, checked_path
+from seqdiff.model import SampleRequest, SequenceModel, Vocabulary
 from seqdiff.networks import Network, build_network
-from seqdiff.parameters import Parameter, Switch, check_parameters, complete, document
-from seqdiff.processes import Process
+from seqdiff.parameters import Parameter, Switch, Whole, check_parameters, complete, document
+from seqdiff.processes import Batch, Process
 from seqdiff.runs import Run, open_run
-from seqdiff.training import Batch, Objective, Settings, Trainer
+from seqdiff.training import Objective, Settings, Trainer
 
 logger = logging.getLogger(__name__)
 
-# Where epochs are not given: a handful of sequences is learned by heart long before the first number is reached; there
-# is more to learn from more than the second, but not in proportion.
-MOST_EPOCHS, MANY = 400, 10_000
+# Where epochs are not given: a handful of sequences is memorised long before the first number is reached; there is
+# more to learn from more than the second, but not in proportion.
+MOST_EPOCHS, MANY_SEQUENCES = 400, 10_000
 FEW = 5  # sequences that a network can do nothing with but memorise
 
 
-class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
-    """Base of the generators.
+def _has_bound(estimator: Any) -> bool:
+    if estimator.bound_ is None:
+        raise AttributeError(f"{type(estimator).__name__} has no likelihood bound, so it cannot score sequences")
+    return True
 
-    A subclass has `process_class`, `_make_process`, and a dict `parameters` of those that it adds in `__init__`, which
-    passes the others on as ``**common``. Its signature and the "Parameters" of its docstring are completed here.
-    """
+
+class GeneratorBase(OfStrings):
+    """What every generator has, whatever it learns from."""
 
     parameters: ClassVar[Mapping[str, Parameter]] = GENERATOR
     """What each parameter may be, and what it is for; those of a subclass are added to its bases'."""
     defaults: ClassVar[Mapping[str, Any]] = {}
     """Defaults of a subclass in place of those of its bases."""
-    process_class: ClassVar[type[Process] | None] = None
+    process_class: ClassVar[type[Process[Any]] | None] = None
     """The class of the process, whose kind of bound is `bound_`."""
     bound_: ClassVar[str | None] = None
     batches: ClassVar[int] = 3000
     """What `epochs=None` makes of up to 10,000 sequences: epochs of about so many batches in all."""
-    taught: ClassVar[bool] = False
-    """Whether `fit` takes a fitted model to learn from, a teacher, in place of sequences."""
-    alphabet_: Any
-    objective_: Objective
+    model_: SequenceModel
+    run_dir_: str | None
 
     def __init__(
         self,
@@ -135,18 +148,567 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
 
     # -- what a subclass gives ----------------------------------------------------------------------------------------
 
-    def _make_process(self) -> Process:
+    def make_process(self, vocabulary: Vocabulary) -> Process[Any]:
+        """Return the process over the letters and lengths of a vocabulary."""
         raise NotImplementedError
 
-    def _network_options(self) -> dict[str, Any]:
+    def network_settings(self) -> dict[str, Any]:
         """Return the options of the network; None is its own default, and what it does not have is not given to it."""
         return {"width": self.width, "depth": self.depth, "dropout": self.dropout}
 
-    def _first_guess(self, train: Dataset, weight: np.ndarray | None) -> Tensor:
+    def first_logits(self, train: Dataset, vocabulary: Vocabulary, weight: np.ndarray | None) -> Tensor:
         """Return log-probabilities (L, outputs of the network) to begin training from."""
-        return log_frequencies(train, self.length_law_, weight)
+        frequencies = position_frequencies(train, vocabulary.lengths.max_length, weight)
+        return torch.from_numpy(np.log(frequencies)).float()
 
-    # -- fit ----------------------------------------------------------------------------------------------------------
+    # -- what is fitted -----------------------------------------------------------------------------------------------
+
+    @property
+    def alphabet_(self) -> Alphabet:
+        return self.model_.alphabet
+
+    @property
+    def length_law_(self) -> LengthLaw:
+        return self.model_.lengths
+
+    @property
+    def target_(self) -> Target | Targets | None:
+        return self.model_.target
+
+    @property
+    def objective_(self) -> Objective:
+        return self.model_.objective
+
+    @property
+    def n_train_(self) -> int:
+        return self.model_.vocabulary.n_train
+
+    def fitted(self) -> SequenceModel:
+        """Return the fitted model, with the precision that is asked for now.
+
+        Raises
+        ------
+        NotFittedError
+            If there is none.
+        """
+        check_is_fitted(self, "model_")
+        self.model_.precision = self.precision
+        return self.model_
+
+    def build(
+        self, vocabulary: Vocabulary, train: Dataset | None = None, weight: np.ndarray | None = None
+    ) -> Objective:
+        """Return process and network, the weights drawn from `random_state`; ready to learn from `train` if given."""
+        process = self.make_process(vocabulary)
+        with runtime.seeded_weights(self._seed()):
+            network = build_network(
+                self.network,
+                self.network_settings(),
+                self.network_options,
+                states=process.states,
+                letters=process.outputs,
+                **vocabulary.sizes,
+            )
+        if train is not None:  # a model that is loaded brings its schedule along
+            process.fit_schedule(torch.from_numpy(letter_frequencies(train, weight)))
+        if train is not None and isinstance(network, Network):  # a function's network need not be one
+            network.start_at(self.first_logits(train, vocabulary, weight))
+        return Objective(process, network)
+
+    def _model(self, objective: Objective, vocabulary: Vocabulary) -> SequenceModel:
+        own = {name: value for name, value in plain_parameters(self).items() if name not in GENERATOR}
+        return SequenceModel(type(self).__name__, objective, vocabulary, self.label_dropout, self.precision, own)
+
+    # -- training -----------------------------------------------------------------------------------------------------
+
+    def _optimise(
+        self,
+        model: SequenceModel,
+        train: Batch,
+        valid: Batch | None,
+        digests: Sequence[str],
+        source: str,
+        notes: Sequence[str],
+        resume: bool,
+    ) -> None:
+        """Train, in a run folder of its own: nothing that the user gave can be wrong any more, only now it is made.
+
+        Digests tell data from other data, so that a run goes on with its own.
+        """
+        run, checkpoint = self._open_run(digests, source, len(train), resume)
+        device = train.x0.device
+        try:
+            self.run_dir_ = None if run is None else str(run.path)
+            self.model_ = model
+            model.objective = runtime.place(model.objective, device)
+            save = None if run is None else lambda state: model.to_file(run.model, self._header(), state)
+            trainer = Trainer(model.objective, train, valid, self._settings(len(train)), run, save)
+            self.history_, self.evaluations_ = trainer.history, trainer.evaluations
+            if checkpoint and run is not None:
+                run.load_checkpoint(device, trainer.load_state_dict)
+                self.history_, self.evaluations_ = trainer.history, trainer.evaluations
+            self._tell(notes, train, valid, run, trainer)
+            try:
+                trainer.fit()
+            except KeyboardInterrupt:
+                kept = "nothing was saved, as savepath is None" if run is None else "fit(..., resume=True) goes on"
+                runtime.say(logger, f"stopped after {trainer.step} steps; {kept}", self.verbose)
+                raise
+            finally:  # the best weights, also after an interruption
+                model.objective.load_state_dict(trainer.best_state())
+                model.objective.requires_grad_(False).eval()
+        finally:
+            if run is not None:
+                run.release()
+
+    def _header(self) -> dict[str, Any]:
+        return {
+            "class": type(self).__name__,
+            "module": type(self).__module__,
+            "parameters": plain_parameters(self),
+        }
+
+    def _settings(self, n: int) -> Settings:
+        names = Settings.__dataclass_fields__.keys() & self.get_params(deep=False).keys()
+        values = {name: getattr(self, name) for name in names}
+        if self.epochs is None:
+            each = -(-n // self.batch_size)
+            budget = self.batches * max(1.0, n / MANY_SEQUENCES) ** 0.5
+            values["epochs"] = min(max(1, round(budget / each)), MOST_EPOCHS)
+        return Settings(**values, seed=self._seed())
+
+    def _open_run(self, digests: Sequence[str], source: str, n: int, resume: bool) -> tuple[Run | None, bool]:
+        if self.savepath is None:
+            if resume:
+                raise ValueError("resume=True needs the folder of the interrupted run, but savepath is None; name it")
+            return None, False
+        args = {
+            "estimator": type(self).__name__,
+            "parameters": plain_parameters(self),
+            "data": f"{runtime.seed_of(*digests):016x}",
+            "source": source,
+            "sequences": n,
+            "epochs": self._settings(n).epochs,
+            "status": "running",
+        }
+        return open_run(
+            self.savepath,
+            self.model_name,
+            args,
+            resume=resume,
+            run_dir=getattr(self, "run_dir_", None) if resume else None,
+            verbose=self.verbose,
+        )
+
+    def _tell(self, notes: Sequence[str], train: Batch, valid: Batch | None, run: Run | None, trainer: Trainer) -> None:
+        for note in notes:
+            runtime.say(logger, note, self.verbose)
+        held = "" if valid is None else f", {len(valid):,} held out for validation"
+        if len(train) <= FEW:
+            few = f"X: got {len(train)} sequence{'s' * (len(train) != 1)} to learn from, which can only be memorised"
+            runtime.say(logger, f"{few}; give at least hundreds for new sequences of the same kind", self.verbose)
+        where = "nowhere" if run is None else str(run.path)
+        size = sum(p.numel() for p in self.objective_.parameters())
+        runtime.say(
+            logger,
+            f"{len(train):,} {self.alphabet_.name} sequences{held}; {size / 1e6:.2f} million weights; saved to {where}",
+            self.verbose,
+        )
+        if trainer.resumed_at is not None:
+            what = "the run was finished already" if trainer.done else f"going on from step {trainer.step:,}"
+            runtime.say(logger, what, self.verbose)
+
+    # -- sampling -----------------------------------------------------------------------------------------------------
+
+    def generate(
+        self,
+        n: int,
+        out: str | os.PathLike[str] | None = None,
+        *,
+        y: Any = None,
+        template: Any = None,
+        guidance: Any = None,
+        forbid: Any = None,
+        steps: int | None = None,
+        temperature: float = 1.0,
+        length: Any = None,
+        random_state: int | None = None,
+    ) -> list[str]:
+        """Write new sequences.
+
+        Parameters
+        ----------
+        n : int
+            How many.
+        out : path, optional
+            A ``.fasta``, ``.txt`` or ``.csv`` file to write them to; a copy goes to the run's ``samples/``.
+        y : optional
+            The condition: one for all, or one for each sample; None is none. Of several columns a dict by name
+            (``{"label": "ctcf", "expr": 9.5}``; what is left out is unknown), a tuple in the columns' order, or a
+            DataFrame or list of n such rows. ``"empirical"`` draws labels as they occur in the training data: classes
+            by their frequency, values and several columns from 1,024 training rows, with the call's seed.
+        template : str or list, optional
+            Letters allowed at each position: a string of letters, IUPAC symbols (N any base, X any amino acid) and,
+            where letters are single characters, sets such as ``[AVI]``; or a list with the allowed letters of each
+            position (None: any). Every sample satisfies it exactly; a template fixes the length. Fixed letters of
+            `MaskedDiffusion` and `SCUD` and every template of `DirichletFM` are shown to the network: samples follow
+            p(x | template) as well as they follow p(x) without. Elsewhere, and for sets of letters, free letters are
+            drawn before they have seen what is fixed; ``guidance=LookAhead(16)`` makes up for it, at 16 times the cost.
+        guidance : Guidance or list of them, optional
+            Of `seqdiff.guidance`; several act one after the other.
+        forbid : str, int or list of them, optional
+            Words that no sample may hold: letters and IUPAC symbols, names of restriction enzymes (DNA), whole numbers
+            for runs of one letter; for nucleotides and their k-mers on both strands. `Autoregressive` and
+            `MaskedDiffusion` do not complete them; whatever holds one all the same is made anew, up to 20 times.
+            Samples that cannot be made are left out, with a warning that says how many and why; `made_` then says
+            which there are.
+        steps : int, optional
+            Steps of the sampler, each one call of the network; fewer are faster and less exact.
+        temperature : float
+            Below 1 the likelier letters are preferred.
+        length : int or array of n, optional
+            Length of the sequences, where the training data had several. `Autoregressive`, which itself draws where a
+            sequence ends, takes 64 particles for each sample to follow p(x | length) (`LookAhead`).
+        random_state : int, optional
+            None draws fresh entropy, so that two calls differ; the seed is kept in `seed_` and written to `out`.
+
+        Returns
+        -------
+        list of str
+            Their labels, where y was given, are kept in `labels_`, and written to `out`.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not as it should be; nothing has been written then.
+        """
+        path, arguments = self._arguments(y, guidance, forbid, steps, temperature, random_state, out)
+        return self._deliver(arguments.samples(n, template, length), arguments, path)
+
+    def trajectory(
+        self,
+        n: int = 1,
+        *,
+        y: Any = None,
+        template: Any = None,
+        guidance: Any = None,
+        steps: int | None = None,
+        temperature: float = 1.0,
+        length: Any = None,
+        random_state: int = 0,
+    ) -> Iterator[Any]:
+        """Yield the states of up to 256 sequences on their way from noise to data; arguments as of `generate`.
+
+        Where a guide makes each of several rows, of so many fewer, and one row of each is shown.
+        """
+        Whole(1, runtime.CHUNK).check("n", n)
+        _, arguments = self._arguments(y, guidance, None, steps, temperature, random_state, None)
+        request = arguments.samples(n, template, length)
+        Whole(1, runtime.CHUNK // request.guide.copies).check("n", n)
+        return next(self.model_.sample(request, torch.arange(n, device=self.model_.device), arguments.seed))
+
+    def request(
+        self,
+        n: int,
+        *,
+        y: Any = None,
+        template: Any = None,
+        guidance: Any = None,
+        forbid: Any = None,
+        steps: int | None = None,
+        temperature: float = 1.0,
+        length: Any = None,
+    ) -> SampleRequest:
+        """Return the arguments of a `generate` checked, as `SequenceModel.sample` takes them; nothing is made.
+
+        Raises
+        ------
+        ValueError
+            If one is not as it should be.
+        """
+        _, arguments = self._arguments(y, guidance, forbid, steps, temperature, 0, None)
+        return arguments.samples(n, template, length)
+
+    def infill(
+        self,
+        sequences: Any,
+        mask: Any,
+        n: int = 1,
+        *,
+        y: Any = None,
+        guidance: Any = None,
+        forbid: Any = None,
+        steps: int | None = None,
+        temperature: float = 1.0,
+        random_state: int | None = None,
+        out: str | os.PathLike[str] | None = None,
+    ) -> list[str]:
+        """Write some positions of sequences anew; all others stay.
+
+        Variants follow the model's p(x | the letters that stay): for `MaskedDiffusion`, `SCUD` and `DirichletFM`, whose
+        networks see these letters from the start, as well as its samples follow p(x); for the others in the limit of
+        many particles, of which each variant takes 16, or 64 of `Autoregressive` (``guidance=LookAhead(64)`` takes
+        more, ``LookAhead(1)`` the mask alone). Beside a guide that chooses among particles itself, such as `Reward`, it
+        is the mask alone.
+
+        Parameters
+        ----------
+        sequences : str, path, list, array, Series, DataFrame or Biopython records
+            One sequence or as in `fit`; of any lengths that the model makes.
+        mask : array, list or str
+            What is written anew: booleans (L,) or (N, L), a list of positions counted from 0, or a string such as
+            ``----NNNN----`` with a character for each letter, of which all but ``-`` mark one (or a list of such
+            strings, one for each sequence). Letters of several characters (codons, atoms) are one position each.
+        n : int
+            Variants of each sequence.
+        y : optional
+            As in `generate`: one for all, or one for each sequence.
+        guidance, forbid, steps, temperature, random_state, out
+            As in `generate`. Guides that want something of each sample want it of each variant.
+
+        Returns
+        -------
+        list of str
+            The variants of the first sequence first. Two of them may be alike, and like the sequence. Variants that
+            hold a forbidden word after 20 more tries are left out, with a warning; `made_` then says which there are.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not as it should be, or the letters that stay hold a forbidden word.
+
+        Examples
+        --------
+        >>> from seqdiff import MaskedDiffusion
+        >>> model = MaskedDiffusion(width=8, depth=1, epochs=1, savepath=None, verbose=0)
+        >>> model = model.fit(["ACGTAC", "TTGTAC", "ACGAAC", "TTCTAC"])
+        >>> variants = model.infill("ACGTAC", "--NN--", n=3, random_state=0)
+        >>> [s[:2] + s[4:] for s in variants]
+        ['ACAC', 'ACAC', 'ACAC']
+        """
+        path, arguments = self._arguments(y, guidance, forbid, steps, temperature, random_state, out)
+        originals = self._originals(sequences, n)
+        allowed = originals.infilled(mask, n, arguments.words)
+        return self._deliver(arguments.variants(originals, allowed, n), arguments, path)
+
+    def mutate(
+        self,
+        sequences: Any,
+        n_mutations: int = 1,
+        n: int = 1,
+        *,
+        positions: Any = None,
+        y: Any = None,
+        guidance: Any = None,
+        forbid: Any = None,
+        steps: int | None = None,
+        temperature: float = 1.0,
+        random_state: int | None = None,
+        out: str | os.PathLike[str] | None = None,
+    ) -> list[str]:
+        """Propose variants that differ from sequences in exactly so many positions.
+
+        Which positions is drawn, all alike; what stands there follows the model's p(x | the letters that stay, none of
+        the present letters at these positions), in the limit of many particles, of which each variant takes some where
+        the network cannot be shown this from the start; see `infill`.
+
+        Parameters
+        ----------
+        sequences : str, path, list, array, Series, DataFrame or Biopython records
+            As in `infill`.
+        n_mutations : int
+            Positions that differ.
+        n : int
+            Variants of each sequence.
+        positions : array, list or str, optional
+            Where mutations may be, as the `mask` of `infill`; None is anywhere.
+        y : optional
+            As in `generate`: one for all, or one for each sequence.
+        guidance, forbid, steps, temperature, random_state, out
+            As in `generate`. Positions are drawn so that the letters that stay hold no forbidden word.
+
+        Returns
+        -------
+        list of str
+            As from `infill`.
+
+        Raises
+        ------
+        ValueError
+            If an argument is not as it should be, or no draw of positions breaks up a forbidden word.
+
+        Examples
+        --------
+        >>> from seqdiff import MaskedDiffusion
+        >>> model = MaskedDiffusion(width=8, depth=1, epochs=1, savepath=None, verbose=0)
+        >>> model = model.fit(["ACGTAC", "TTGTAC", "ACGAAC", "TTCTAC"])
+        >>> variants = model.mutate("ACGTAC", n_mutations=2, n=3, random_state=0)
+        >>> [sum(a != b for a, b in zip("ACGTAC", s)) for s in variants]
+        [2, 2, 2]
+        """
+        path, arguments = self._arguments(y, guidance, forbid, steps, temperature, random_state, out)
+        originals = self._originals(sequences, n)
+        allowed = originals.mutated(n_mutations, n, positions, arguments.words, arguments.seed)
+        return self._deliver(arguments.variants(originals, allowed, n), arguments, path)
+
+    def _arguments(
+        self, y: Any, guidance: Any, forbid: Any, steps: Any, temperature: Any, random_state: Any, out: Any
+    ) -> tuple[Path | None, Arguments]:
+        """Return the file to write and the other arguments, checked."""
+        model, seed = self.fitted(), check_seed(random_state)
+        path = None if out is None else check_output(out, model.alphabet)
+        words = None if forbid is None else Forbidden(forbid, model.alphabet)
+        return path, Arguments(model, seed, y, guidance, words, steps, temperature)
+
+    def _originals(self, sequences: Any, n: Any) -> Originals:
+        check_count(n)
+        return Originals(sequences, self.model_.alphabet, self.model_.lengths, self.sequence_column)
+
+    def _deliver(self, request: SampleRequest, arguments: Arguments, out: Path | None) -> list[str]:
+        """Make what was requested, and write it."""
+        sequences = sampled(request, arguments, self.verbose)
+        self.made_ = np.array(sorted(sequences))
+        self.seed_ = arguments.seed
+        self.labels_ = None if request.labels is None else request.labels[self.made_]
+        kept = [sequences[i] for i in self.made_.tolist()]
+        if out is not None:
+            self._write(kept, out, arguments.seed)
+        return kept
+
+    def _write(self, sequences: list[str], out: Path, seed: int) -> None:
+        model = self.run_dir_ or "unsaved"
+        description = f"{type(self).__name__} model={model} seed={seed}"
+        labels = label_columns(self.labels_)
+        write_sequences(out, sequences, description, labels)
+        if self.run_dir_ is not None and Path(self.run_dir_).is_dir():
+            folder = Path(self.run_dir_) / "samples"
+            try:  # a copy for the run's own folder, which may be shared and not to be written
+                folder.mkdir(exist_ok=True)
+                if out.resolve().parent != folder.resolve():
+                    write_sequences(folder / out.name, sequences, description, labels)
+            except (OSError, ValueError) as error:
+                reason = getattr(error, "strerror", None) or str(error)
+                warnings.warn(f"{out} is written, but no copy in {folder}: {reason}", stacklevel=4)
+
+    # -- scoring ------------------------------------------------------------------------------------------------------
+
+    @available_if(_has_bound)
+    def score_samples(
+        self, X: Any, y: Any = None, *, times: int | None = None, random_state: int = 0, return_error: bool = False
+    ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
+        """Return the log-likelihood of each sequence in nats, or a lower bound of it (``bound_ == "elbo"``).
+
+        Parameters
+        ----------
+        X : as in `fit`
+        y : optional
+            Conditions as in `fit`; without them a conditional model scores unconditionally. Lengths have the
+            probability that goes with the condition: with the class, with the nearest of the training values.
+        times : int, optional
+            Levels of noise to average over; None takes all of them, or a number that is enough for most sequences.
+            `UniformDiffusion`, `ClassicalDiffusion` and `SCUD` then take up to 8 times as many for a sequence whose
+            error would be more than 0.25 nats and 5% of its score.
+        random_state : int
+            Seed of the noise: the same seed gives the same figures.
+        return_error : bool
+            Also return the Monte Carlo standard error of each figure. It is estimated from the same few levels: the
+            mean over many levels lies within two errors of 85 to 95 in 100 figures, not of every one. Where a model is
+            nearly certain, rare draws make most of the error, and most sequences have seen none: each is told at
+            least what half of the mean variance of all that are scored amounts to. A single figure may lie above 0;
+            what bounds the log-likelihood is the mean over the noise.
+
+        Returns
+        -------
+        ndarray (n,), or two of them
+            -inf for a sequence longer than any in training.
+
+        Raises
+        ------
+        ValueError
+            If the sequences cannot be read or have letters the model does not know.
+        """
+        model, target = self.fitted(), self.target_
+        Whole(1, MOST_STEPS).check("times", times, optional=True)
+        data = prepare_data(
+            X,
+            y,
+            alphabet=model.alphabet,
+            ambiguous="error",
+            sequence_column=self.sequence_column,
+            target=target or "auto",
+        )
+        if data.y is not None and target is None:
+            raise ValueError("y was given, but this model was fitted without labels; leave y out")
+        check_known(model, data.y)
+        seed = check_seed(random_state)
+        labels = None if data.y is None or target is None else target.encode(data.y)
+        warn_far(data.y, target)
+        log_length = model.lengths.log_prob(data.lengths, labels)
+        # Where the bound holds the length already, only what is impossible remains to be said.
+        if model.process.models_length:
+            log_length = np.where(np.isfinite(log_length), 0.0, -np.inf)
+        scores, errors = np.where(np.isfinite(log_length), 0.0, -np.inf), np.zeros(len(data))
+        possible = np.flatnonzero(np.isfinite(log_length))
+        if len(possible):
+            bound, variance = model.score(data.take(possible), times, seed, self.verbose)
+            if not np.isfinite(bound).all():
+                raise ValueError(
+                    f"scores: got {int((~np.isfinite(bound)).sum()):,} of {len(bound):,} that are not finite numbers; "
+                    "the model's weights are damaged, or y is far outside the training data: give other labels or "
+                    "another model"
+                )
+            scores[possible], errors[possible] = log_length[possible] - bound, np.sqrt(shared(variance))
+        return (scores, errors) if return_error else scores
+
+    @available_if(_has_bound)
+    def score(self, X: Any, y: Any = None) -> float:
+        """Return the mean log-likelihood (or its bound) per sequence in nats; see `score_samples`."""
+        return float(np.mean(self.score_samples(X, y)))
+
+    # -- files --------------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted model to one safetensors file."""
+        self.fitted().to_file(checked_path(path), self._header())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str], *, device: str = "auto", network: Any = None) -> Any:
+        """Return the fitted estimator of a model file or run folder that `save` or `fit` wrote.
+
+        Parameters
+        ----------
+        path : path
+        device : str
+            Where to put it; the device it was trained on does not matter.
+        network : callable, optional
+            The function given as `network` when it was trained, where it was one.
+
+        Raises
+        ------
+        ValueError
+            If the file is not a model of seqdiff's, names a class that is not imported, or holds one of another class.
+        """
+        file = ModelFile.find(path)
+        if not file.generates:
+            name, generator = file.header["class"], "" if file.header["noise"] == "Clean" else ", noise_like=model"
+            raise ValueError(
+                f"{path} holds a {name}, which writes no sequences; read it with {name}.load(path{generator})"
+            )
+        place = runtime.choose_device(device)
+
+        def restore(model: GeneratorBase, tensors: dict[str, Tensor]) -> None:
+            model.model_ = SequenceModel.from_file(file, tensors, model.build, model._model, place)
+            model.run_dir_ = file.run_dir
+
+        return load_estimator(file, GeneratorBase, cls, restore, network)
+
+
+class SequenceGenerator(GeneratorBase):
+    """Base of the generators that learn from sequences.
+
+    A subclass has `process_class`, `make_process`, and a dict `parameters` of those that it adds in `__init__`, which
+    passes the others on as ``**common``. Its signature and the "Parameters" of its docstring are completed here.
+    """
 
     def fit(
         self,
@@ -201,67 +763,24 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
         runtime.autocast(device, self.precision)
         weights_of = Weights(sample_weight)
         data = self._read(X, y, weights_of.chosen)
-        weight = weights_of.of(data, self.target)
-        train, valid, weights = self._split(data, weight, validation)
-        self._learn_vocabulary(train, valid, weights)
-        objective = self._build(train, weights[0])
-        longest = self.length_law_.max_length
+        train, valid, weights = self._split(data, weights_of.of(data, self.target), validation)
+        vocabulary = Vocabulary.fit(train, valid, weights, self.target, self._seed())
+        objective = self.build(vocabulary, train, weights[0])
         batches = (
-            encode_batch(train, longest, device, self.target_, weights[0]),
-            None if valid is None else encode_batch(valid, longest, device, self.target_, weights[1]),
+            vocabulary.batch(train, device, weights[0]),
+            None if valid is None else vocabulary.batch(valid, device, weights[1]),
         )
         digests = [
             train.digest(),
             "" if valid is None else valid.digest(),
             *("" if weight is None else weight.tobytes().hex() for weight in weights),
         ]
-        self._optimise(objective, *batches, digests, train.source, train.notes, resume)
+        model = self._model(objective, vocabulary)
+        self._optimise(model, *batches, digests, train.source, train.notes, resume)
         return self
 
-    def _optimise(
-        self,
-        objective: Objective,
-        train: Batch,
-        valid: Batch | None,
-        digests: Sequence[str],
-        source: str,
-        notes: Sequence[str],
-        resume: bool,
-    ) -> None:
-        """Train, in a run folder of its own: nothing that the person gave can be wrong any more, only now it is made.
-
-        Digests tell data from other data, so that a run goes on with its own.
-        """
-        run, checkpoint = self._open_run(digests, source, len(train), resume)
-        device = train.x0.device
-        try:
-            self.run_dir_ = None if run is None else str(run.path)
-            self.objective_ = runtime.place(objective, device)
-            save_model = None if run is None else lambda state: persistence.write(self, state, run.model)
-            trainer = Trainer(self.objective_, train, valid, self._settings(len(train)), run, save_model)
-            self.history_, self.evaluations_ = trainer.history, trainer.evaluations
-            if checkpoint and run is not None:
-                run.load_checkpoint(device, trainer.load_state_dict)
-                self.history_, self.evaluations_ = trainer.history, trainer.evaluations
-            self._tell(notes, train, valid, run, trainer)
-            self._train(trainer, objective)
-        finally:
-            if run is not None:
-                run.release()
-
-    def _train(self, trainer: Trainer, objective: Objective) -> None:
-        try:
-            trainer.fit()
-        except KeyboardInterrupt:
-            saved = trainer.run is not None
-            kept = "fit(..., resume=True) goes on" if saved else "nothing was saved, as savepath is None"
-            runtime.say(logger, f"stopped after {trainer.step} steps; {kept}", self.verbose)
-            raise
-        finally:
-            self._adopt(trainer, objective)
-
     def _read(self, X: Any, y: Any, chosen: Any = None) -> Dataset:
-        return prepare(
+        return prepare_data(
             X,
             y,
             alphabet=self.alphabet,
@@ -296,7 +815,7 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
             pair = Path(validation[0]).is_file()
         X, y = validation if pair else (validation, None)
         known: Any = "auto" if data.y is None else learn_target(data.y, self.target)
-        held_data = prepare(
+        held_data = prepare_data(
             X,
             y,
             target=known,
@@ -309,118 +828,24 @@ class SequenceGenerator(GeneratingMixin, EditingMixin, ScoringMixin, OfStrings):
             raise ValueError("validation has labels, but y was not given; give both or neither")
         return data, held_data, (weight, None)
 
-    def _learn_vocabulary(
-        self, train: Dataset, valid: Dataset | None, weights: tuple[np.ndarray | None, np.ndarray | None] = (None, None)
-    ) -> None:
-        """Set what the model file holds beside the weights of the network: alphabet, lengths, labels."""
-        self.alphabet_ = train.alphabet
-        self.target_ = None if train.y is None else learn_target(train.y, self.target, self._seed(), weights[0])
-        parts = [train] if valid is None else [train, valid]
-        each = None
-        if weights[0] is not None:  # held-out sequences that were given without weights count like the average
-            each = np.concatenate([np.ones(len(p)) if w is None else w for p, w in zip(parts, weights, strict=False)])
-        self.unlabelled_ = self.target_ is None or not self.target_.encode(train.y, n=len(train))["keep"].all()
-        labels = None
-        if self.target_ is not None and self.target_.kind != "signal":
-            encoded = [self.target_.encode(part.y, n=len(part)) for part in parts]
-            labels = {name: np.concatenate([e[name] for e in encoded]) for name in encoded[0]}
-        self.length_law_ = LengthLaw.fit(np.concatenate([part.lengths for part in parts]), each, labels)
-        self.n_train_ = len(train)
 
-    def _build(self, train: Dataset | None = None, weight: np.ndarray | None = None) -> Objective:
-        """Return process and network, the weights drawn from `random_state`."""
-        process = self._make_process()
-        with runtime.seeded_weights(self._seed()):
-            network = build_network(
-                self.network,
-                self._network_options(),
-                self.network_options,
-                states=process.states,
-                letters=process.outputs,
-                length=self.length_law_.max_length,
-                conditions=conditions_of(self.target_),
-                fixed_length=self.length_law_.fixed,
-            )
-        if train is not None:  # a model that is loaded brings its schedule along
-            process.fit_schedule(letter_law(train, weight))
-        if train is not None and isinstance(network, Network):  # a function's network need not be one
-            network.start_at(self._first_guess(train, weight))
-        return Objective(process, network)
+def shared(variance: np.ndarray) -> np.ndarray:
+    """Return variances (n,) of which none is below half of their mean.
 
-    def _settings(self, n: int) -> Settings:
-        names = Settings.__dataclass_fields__.keys() & self.get_params(deep=False).keys()
-        values = {name: getattr(self, name) for name in names}
-        if self.epochs is None:
-            each = -(-n // self.batch_size)
-            budget = self.batches * max(1.0, n / MANY) ** 0.5
-            values["epochs"] = min(max(1, round(budget / each)), MOST_EPOCHS)
-        return Settings(**values, seed=self._seed())
+    Examples
+    --------
+    >>> shared(np.array([0.0, 1.0, 5.0])).tolist()
+    [1.0, 1.0, 5.0]
+    """
+    return np.maximum(variance, variance.mean() / 2)
 
-    def _open_run(self, digests: Sequence[str], source: str, n: int, resume: bool) -> tuple[Run | None, bool]:
-        if self.savepath is None:
-            if resume:
-                raise ValueError("resume=True needs the folder of the interrupted run, but savepath is None; name it")
-            return None, False
-        args = {
-            "estimator": type(self).__name__,
-            "parameters": persistence.plain_parameters(self),
-            "data": f"{runtime.seed_of(*digests):016x}",
-            "source": source,
-            "sequences": n,
-            "epochs": self._settings(n).epochs,
-            "status": "running",
-        }
-        return open_run(
-            self.savepath,
-            self.model_name,
-            args,
-            resume=resume,
-            run_dir=getattr(self, "run_dir_", None) if resume else None,
-            verbose=self.verbose,
-        )
 
-    def _tell(self, notes: Sequence[str], train: Batch, valid: Batch | None, run: Run | None, trainer: Trainer) -> None:
-        for note in notes:
-            runtime.say(logger, note, self.verbose)
-        held = "" if valid is None else f", {len(valid):,} held out for validation"
-        if len(train) <= FEW:
-            few = f"X: got {len(train)} sequence{'s' * (len(train) != 1)} to learn from, which can only be memorised"
-            runtime.say(logger, f"{few}; give at least hundreds for new sequences of the same kind", self.verbose)
-        where = "nowhere" if run is None else str(run.path)
-        size = sum(p.numel() for p in self.objective_.parameters())
-        runtime.say(
-            logger,
-            f"{len(train):,} {self.alphabet_.name} sequences{held}; {size / 1e6:.2f} million weights; saved to {where}",
-            self.verbose,
-        )
-        if trainer.resumed_at is not None:
-            what = "the run was finished already" if trainer.done else f"going on from step {trainer.step:,}"
-            runtime.say(logger, what, self.verbose)
-
-    def _adopt(self, trainer: Trainer, objective: Objective) -> None:
-        """Take over the best weights, also after an interruption."""
-        state = trainer.best_state()
-        objective.load_state_dict(state)
-        objective.requires_grad_(False).eval()
-        self.objective_ = objective
-
-    # -- files --------------------------------------------------------------------------------------------------------
-
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write the fitted model to one safetensors file."""
-        check_is_fitted(self, "objective_")
-        persistence.write(self, self.objective_.state_dict(), persistence.checked(path))
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], *, device: str = "auto", network: Any = None) -> SequenceGenerator:
-        """Read a model that `save` or `fit` wrote; see `seqdiff.load`.
-
-        Raises
-        ------
-        ValueError
-            If the file holds a model of another class.
-        """
-        model = persistence.read(SequenceGenerator, path, device=device, network=network)
-        if not isinstance(model, cls):
-            raise ValueError(f"{path} holds a {type(model).__name__}, not a {cls.__name__}; use seqdiff.load")
-        return model
+def label_columns(labels: np.ndarray | None) -> dict[str, list[Any]]:
+    """Return labels by name, as they are written beside sequences; y is the name of what has none."""
+    if labels is None:
+        return {}
+    if labels.dtype.names:
+        return {name: labels[name].tolist() for name in labels.dtype.names}
+    if labels.ndim == 2:
+        return {f"y{j}": labels[:, j].tolist() for j in range(labels.shape[1])}
+    return {"y": labels.tolist()}

@@ -8,7 +8,7 @@ from importlib.metadata import entry_points
 
 from seqdiff.errors import InputError, listed, shown
 from seqdiff.estimators.base import SequenceGenerator
-from seqdiff.estimators.persistence import subclasses
+from seqdiff.estimators.loading import subclasses
 
 GROUP = "seqdiff.estimators"
 """Entry points of this group name estimators, or modules that define some, of other packages."""
@@ -51,7 +51,7 @@ def learners() -> dict[str, type[SequenceGenerator]]:
     """
     found: dict[str, type[SequenceGenerator]] = {}
     for cls in subclasses(SequenceGenerator):
-        if not cls.taught and not cls.__name__.startswith("_"):
+        if not cls.__name__.startswith("_"):
             name = cls.__name__ if cls.__name__ not in found else f"{cls.__module__}.{cls.__name__}"
             found[name] = cls
     return found

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Parameter
 from seqdiff.processes import Classical
 from seqdiff.processes.rates import make_forward
@@ -50,7 +51,7 @@ class ClassicalDiffusion(SequenceGenerator):
         self.forward = forward
         self.schedule = schedule
 
-    def _make_process(self) -> Classical:
-        forward = make_forward(self.forward, self.alphabet_.letters)
+    def make_process(self, vocabulary: Vocabulary) -> Classical:
+        forward = make_forward(self.forward, vocabulary.alphabet.letters)
         # Stretched where the rates are slow, so that the noise forgets the data; never compressed.
         return Classical(forward, make_schedule(self.schedule, max(1.0, 1 / forward.gap)))

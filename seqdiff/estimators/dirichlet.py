@@ -5,23 +5,21 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from sklearn.utils.validation import check_is_fitted
-
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.estimators.distilled import DistilledFM
+from seqdiff.estimators.parameters import GENERATOR
+from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Real, Whole
 from seqdiff.processes.dirichlet import DirichletFlow, LinearFlow, SimplexFlow, Solver, euler, heun
+from seqdiff.training import Settings
 
 PATHS: dict[str, Callable[[int, int, Solver, float], SimplexFlow]] = {
     "dirichlet": DirichletFlow,
     "linear": lambda letters, steps, solver, t_max: LinearFlow(letters, steps, solver),
 }
 SOLVERS: dict[str, Solver] = {"euler": euler, "heun": heun}
-SHARED = (
-    "length", "alphabet", "network", "width", "depth", "dropout", "batch_size", "target", "savepath", "random_state",
-    "device", "precision", "verbose",
-)  # fmt: skip
-"""Parameters that a student takes over from its teacher."""
+OWN_OF_STUDENT = Settings.parameters().keys() - {"batch_size", "precision", "verbose"} | {"model_name"}
+"""Common parameters that a student does not take over from its teacher: how to train, and its name."""
 
 
 class DirichletFM(SequenceGenerator):
@@ -90,8 +88,8 @@ class DirichletFM(SequenceGenerator):
         self.sampling_steps = sampling_steps
         self.known_share = known_share
 
-    def _make_process(self) -> SimplexFlow:
-        letters, calls = len(self.alphabet_), int(self.sampling_steps)
+    def make_process(self, vocabulary: Vocabulary) -> SimplexFlow:
+        letters, calls = len(vocabulary.alphabet), int(self.sampling_steps)
         process = PATHS[self.path](letters, calls, SOLVERS[self.solver], float(self.t_max))
         process.known_share = float(self.known_share)
         return process
@@ -137,7 +135,11 @@ class DirichletFM(SequenceGenerator):
         ValueError
             If an argument is not as it should be.
         """
-        check_is_fitted(self, "objective_")
-        shared = {name: value for name, value in self.get_params(deep=False).items() if name in SHARED}
+        self.fitted()
+        shared = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if name in GENERATOR and name not in OWN_OF_STUDENT
+        }
         student = DistilledFM(**{**shared, **settings, "pairs": n, "teacher_steps": steps})
         return student.fit(self, y, resume=resume, natural=natural)

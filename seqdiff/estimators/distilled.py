@@ -6,32 +6,30 @@ import hashlib
 import logging
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 import torch
-from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from seqdiff import runtime
 from seqdiff.data import prepare
 from seqdiff.data.labels import as_labels
-from seqdiff.errors import shown
-from seqdiff.estimators import parameters
-from seqdiff.estimators.base import SequenceGenerator
-from seqdiff.estimators.encoding import encode_condition
-from seqdiff.estimators.generating import Order
+from seqdiff.errors import InputError, argument, of_kind, shown
+from seqdiff.estimators.base import GeneratorBase
+from seqdiff.estimators.requests import check_signal, drawn_labels, drawn_lengths
 from seqdiff.evaluation import kmer_js, kmer_size
+from seqdiff.model import SampleRequest, SequenceModel, Vocabulary
 from seqdiff.parameters import Real, Whole, check_parameters
-from seqdiff.processes.dirichlet import SimplexFlow
+from seqdiff.processes import Batch
+from seqdiff.processes.base import Cond
 from seqdiff.processes.distilled import DistilledFlow
-from seqdiff.sampling import in_batches
-from seqdiff.training import Batch, Settings
+from seqdiff.training import Settings
 
 logger = logging.getLogger(__name__)
 
 
-class DistilledFM(SequenceGenerator):
+class DistilledFM(GeneratorBase):
     """The student of a `DirichletFM` (Stark et al. 2024, arXiv 2402.05841): one call of the network a sample.
 
     A flow has no randomness but its start, so that it is a map from noise to letters; the student learns that map from
@@ -59,7 +57,6 @@ class DistilledFM(SequenceGenerator):
     'ACG'
     """
 
-    taught: ClassVar[bool] = True
     process_class = DistilledFlow
     parameters = {
         "pairs": Whole(2).doc(
@@ -74,8 +71,8 @@ class DistilledFM(SequenceGenerator):
         self.pairs = pairs
         self.teacher_steps = teacher_steps
 
-    def _make_process(self) -> DistilledFlow:
-        return DistilledFlow(len(self.alphabet_))
+    def make_process(self, vocabulary: Vocabulary) -> DistilledFlow:
+        return DistilledFlow(len(vocabulary.alphabet))
 
     def _settings(self, n: int) -> Settings:
         return replace(super()._settings(n), label_dropout=0.0)  # the pairs have been made with and without
@@ -104,7 +101,7 @@ class DistilledFM(SequenceGenerator):
         sample_weight : None
             There is nothing to weigh.
         resume : bool
-            Go on with an interrupted run; the pairs are drawn again, the same ones.
+            Resume an interrupted run; the pairs are drawn again, the same ones.
         natural : sequences, optional
             To compare the letters of student and teacher with, in `quality_`.
 
@@ -117,97 +114,82 @@ class DistilledFM(SequenceGenerator):
         ValueError
             If the teacher is none or an argument is not as it should be.
         """
-        if isinstance(X, SequenceGenerator):
-            check_is_fitted(X, "objective_")
-        process = getattr(getattr(X, "objective_", None), "process", None)
-        if not isinstance(process, SimplexFlow) or isinstance(process, DistilledFlow):
-            found = repr(X) if isinstance(X, str) else f"a {type(X).__name__}"
-            raise ValueError(
-                f"a DistilledFM learns from a fitted DirichletFM, but was given {found}; give such a model"
-            )
-        teacher = X
+        if not (isinstance(X, GeneratorBase) and X.fitted().process.distils_to is DistilledFlow):
+            found = repr(X) if isinstance(X, str) else of_kind(X)
+            raise InputError(argument("X"), found, "a fitted DirichletFM, from which a DistilledFM learns", "give one")
+        teacher = X.fitted()
         check_parameters(self)
         self._draw_seed()
         Real(0, 0.9).check("validation", validation)
         if sample_weight is not None:
-            raise ValueError("sample_weight has no rows to weigh, as pairs are drawn from the teacher; leave it out")
+            wanted = "None, as pairs are drawn from the teacher"
+            raise InputError(argument("sample_weight"), shown(sample_weight), wanted, "leave it out")
         if natural is not None:
-            natural = prepare(natural, alphabet=teacher.alphabet_, ambiguous="drop").sequences
+            natural = prepare(natural, alphabet=teacher.alphabet, ambiguous="drop").sequences
         device = runtime.choose_device(self.device)
         runtime.autocast(device, self.precision)
-        self.alphabet_, self.length_law_ = teacher.alphabet_, teacher.length_law_
-        self.target_, self.n_train_ = teacher.target_, teacher.n_train_
-        objective = self._build()
-        _take_over(objective.network, teacher.objective_.network)
+        objective = self.build(teacher.vocabulary)
+        _take_over(objective.network, teacher.network)
         everything = self._draw_pairs(teacher, y).to(device)
         held = min(max(1, round(float(validation) * self.pairs)), self.pairs - 1) if validation else 0
         train, valid = everything.take(slice(held, None)), everything.take(slice(held)) if held else None
-        source = f"{type(teacher).__name__} {teacher.run_dir_ or ''}".strip()
-        self._optimise(objective, train, valid, [_digest(everything), str(held)], source, [], resume)
+        source = f"{teacher.name} {X.run_dir_ or ''}".strip()
+        model = self._model(objective, teacher.vocabulary)
+        self._optimise(model, train, valid, [_digest(everything), str(held)], source, [], resume)
         if valid is not None:
             self.quality_ = self._judge(valid, train, natural)
         return self
 
-    def _draw_pairs(self, teacher: Any, y: Any) -> Batch:
-        """Return letters that the teacher makes, their noise and labels among the conditions."""
-        n, seed = int(self.pairs), runtime.seed_of(self._seed(), "pairs")  # of no seed that a person types
-        law, target = teacher.length_law_, teacher.target_
-        longest, device = law.max_length, next(teacher.objective_.parameters()).device
+    def _draw_pairs(self, teacher: SequenceModel, y: Any) -> Batch:
+        """Return letters that the teacher makes, with their noise."""
+        n, seed = int(self.pairs), runtime.seed_of(self._seed(), "pairs")  # of no seed that a user types
+        law, target, device = teacher.lengths, teacher.target, teacher.device
+        longest = law.max_length
         if y is not None and target is None:
             raise ValueError("y was given, but the teacher was fitted without labels; leave y out")
-        cond: dict[str, Tensor] | None = None
-        if target is not None:
-            cond = self._draw_conditions(target, y, n, longest, device, seed)
+        cond = None if target is None else self._draw_conditions(teacher, y, n, seed)
         labels = None if cond is None else {name: rows.cpu().numpy() for name, rows in cond.items()}
-        lengths = torch.as_tensor(parameters.check_lengths(None, n, law, seed, labels)).to(device)
-        mask = torch.arange(longest, device=device) < lengths[:, None]
+        lengths = torch.as_tensor(drawn_lengths(None, n, law, seed, labels)).to(device)
         if cond is not None:
             stay = runtime.uniform((n,), runtime.generator_for(device, seed, "unlabelled"), device)
             cond["keep"] &= stay >= teacher.label_dropout
             if "signal" in cond:
-                cond["signal"] *= mask[..., None]
+                cond["signal"] *= (torch.arange(longest, device=device) < lengths[:, None])[..., None]
+        request = SampleRequest(lengths, longest, cond, steps=self.teacher_steps)
         noise, letters = [], []
-        order = Order(lengths, longest, cond, steps=self.teacher_steps)
-        runs = teacher._run(order, torch.arange(n, device=device), seed)
-        with runtime.progress(n, "pair", self.verbose) as bar, torch.no_grad():
-            for states in runs:
-                path = iter(states)
-                first = final = next(path)
-                for state in path:
-                    final = state
-                    bar.update(0)
+        with torch.no_grad():
+            for first, last in teacher.finished(request, torch.arange(n, device=device), seed, self.verbose, "pair"):
                 noise.append(first.x)
-                letters.append(teacher.objective_.process.decode(final))
-                bar.update(len(first.x))
-        return Batch(torch.cat(letters), lengths, {**(cond or {}), "noise": torch.cat(noise)})
+                letters.append(teacher.process.decode(last))
+        return Batch(torch.cat(letters), lengths, cond, noise=torch.cat(noise))
 
     @staticmethod
-    def _draw_conditions(target: Any, y: Any, n: int, longest: int, device: torch.device, seed: int) -> dict:
+    def _draw_conditions(teacher: SequenceModel, y: Any, n: int, seed: int) -> dict[str, Tensor]:
+        target, longest, device = teacher.target, teacher.lengths.max_length, teacher.device
+        assert target is not None
         if y is None:
             if target.kind == "signal":
                 raise ValueError("the teacher learned a signal, which cannot be drawn; give some, as in fit: y=signals")
-            return encode_condition(target, parameters.drawn_labels("empirical", target, n, seed), n, longest, device)  # type: ignore[return-value]
+            y = drawn_labels("empirical", target, n, seed)
+            return teacher.vocabulary.condition(y, n, longest, device) or {}
         if isinstance(y, Mapping):
             y = as_labels(y)
         if not np.ndim(y) or not len(y):
-            raise ValueError(f"y={shown(y)} is not possible; give labels to draw from, in an array or list, or None")
+            wanted = "labels to draw from, in an array or list, or None"
+            raise InputError(argument("y"), shown(y), wanted, "give one of these")
         if target.kind == "signal":
-            parameters.check_signal(y, longest, longest)
-        given = encode_condition(target, y, len(y), longest, device) or {}
+            check_signal(y, longest, longest)
+        given: Cond = teacher.vocabulary.condition(y, len(y), longest, device)
         rows = runtime.uniform((n,), runtime.generator_for(device, seed, "labels"), device)
-        return {name: values[(rows * len(y)).long()] for name, values in given.items()}
+        return {name: values[(rows * len(y)).long()] for name, values in (given or {}).items()}
 
     def _judge(self, held: Batch, others: Batch, natural: list[str] | None) -> dict[str, Any]:
         """Compare the letters of student and teacher from the same held-out noise, and say what came out."""
-        process, device = self.objective_.process, held.x0.device
-        network = in_batches(
-            runtime.autocasting(self.objective_.network, device, self.precision), runtime.rows_at_once(device)
-        )
-        cond = {name: values for name, values in (held.cond or {}).items() if name != "noise"} or None
-        generator = runtime.generator_for(device, 0)
-        state = process.prior(held.mask, generator)._replace(x=(held.cond or {})["noise"])
+        model, device = self.fitted(), held.x0.device
+        process, generator = model.process, runtime.generator_for(device, 0)
+        state = process.prior(held.mask, generator).replace(x=held.noise)
         with torch.no_grad():
-            kernel = process.predict(network, state, cond)
+            kernel = process.predict(model.denoiser(), state, held.cond)
         found = process.decode(process.step(state, 1.0, kernel, generator))
         agreement = float((found == held.x0)[held.mask].to(runtime.widest(device)).mean())
         lengths = held.lengths.cpu().numpy()
@@ -238,6 +220,6 @@ def _take_over(student: torch.nn.Module, teacher: torch.nn.Module) -> None:
 
 def _digest(pairs: Batch) -> str:
     digest = hashlib.blake2b(digest_size=8)
-    for tensor in (pairs.x0, pairs.lengths, *(pairs.cond or {}).values()):
-        digest.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())
+    for tensor in (pairs.x0, pairs.lengths, *(pairs.cond or {}).values(), pairs.noise):
+        digest.update(np.ascontiguousarray(tensor.cpu().numpy()).tobytes())  # type: ignore[union-attr]
     return digest.hexdigest()

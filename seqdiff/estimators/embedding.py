@@ -9,8 +9,10 @@ import torch
 from torch import Tensor
 
 from seqdiff import runtime
+from seqdiff.data import Alphabet
 from seqdiff.errors import shorten, shown
 from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Parameter, Real, Switch, Whole
 from seqdiff.processes.diffusion_lm import DiffusionLM
 from seqdiff.processes.embedding import Embedding
@@ -109,9 +111,9 @@ class EmbeddingDiffusion(SequenceGenerator):
         process: Any = self.objective_.process
         return process.embeddings.detach().cpu().numpy()
 
-    def _make_process(self) -> Embedding:
+    def make_process(self, vocabulary: Vocabulary) -> Embedding:
         return LOSSES[self.loss](
-            self._table(),
+            self._table(vocabulary.alphabet),
             SCHEDULES[self.schedule](self.diffusion_steps),
             learned=self.learn_embeddings,
             clamp=self.clamp,
@@ -119,9 +121,9 @@ class EmbeddingDiffusion(SequenceGenerator):
             self_conditioning=self.self_conditioning,
         )
 
-    def _table(self) -> Tensor:
+    def _table(self, alphabet: Alphabet) -> Tensor:
         """Return the vectors (K, D) to start from."""
-        letters, dim = self.alphabet_.letters, self.dim
+        letters, dim = alphabet.letters, self.dim
         if self.embeddings is None:
             dim = max(1, min(16, len(letters) - 1)) if dim is None else dim
             generator = runtime.generator_for("cpu", self._seed(), "embeddings")
@@ -129,10 +131,9 @@ class EmbeddingDiffusion(SequenceGenerator):
         if isinstance(self.embeddings, str):
             if self.embeddings != "blosum62":
                 raise ValueError(f"embeddings={shown(self.embeddings)} is not known; give 'blosum62', a table or None")
-            if self.alphabet_.name in ("dna", "rna"):  # whose letters are names of amino acids, too
+            if alphabet.name in ("dna", "rna"):  # whose letters are names of amino acids, too
                 raise ValueError(
-                    f"embeddings='blosum62' is for proteins, but the alphabet is {self.alphabet_.name}; "
-                    "give None or a table"
+                    f"embeddings='blosum62' is for proteins, but the alphabet is {alphabet.name}; give None or a table"
                 )
             return blosum62_embeddings(letters, dim)
         return checked_table(self.embeddings, letters, dim)

@@ -7,6 +7,7 @@ from typing import Any
 
 from seqdiff.errors import InputError, argument, shown
 from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Real, Switch, Whole
 from seqdiff.processes.masked import ConfidentFirst, FirstHitting, MarginFirst, Masked
 
@@ -77,7 +78,7 @@ class MaskedDiffusion(SequenceGenerator):
         self.order = order
         self.remasking = remasking
 
-    def _make_process(self) -> Masked:
+    def make_process(self, vocabulary: Vocabulary) -> Masked:
         make: Any = _PROCESSES.get((self.sampler, self.order))
         if make is None:
             wanted = f"'random' with {argument('sampler', self.sampler)}"
@@ -92,4 +93,4 @@ class MaskedDiffusion(SequenceGenerator):
                 wanted,
                 f"give that, or {argument('sampler', 'ancestral')}",
             )
-        return make(len(self.alphabet_), self.diffusion_steps, bool(self.time_conditioning))
+        return make(len(vocabulary.alphabet), self.diffusion_steps, bool(self.time_conditioning))

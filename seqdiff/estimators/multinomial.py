@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.model import Vocabulary
 from seqdiff.parameters import Whole
 from seqdiff.processes import Multinomial
 
@@ -59,9 +60,9 @@ class MultinomialDiffusion(SequenceGenerator):
         self.local_heads = local_heads
         self.local_size = local_size
 
-    def _make_process(self) -> Multinomial:
-        return Multinomial(len(self.alphabet_), self.diffusion_steps)
+    def make_process(self, vocabulary: Vocabulary) -> Multinomial:
+        return Multinomial(len(vocabulary.alphabet), self.diffusion_steps)
 
-    def _network_options(self) -> dict[str, Any]:
+    def network_settings(self) -> dict[str, Any]:
         own = {"heads": self.heads, "local_heads": self.local_heads, "local_size": self.local_size}
-        return super()._network_options() | own
+        return super().network_settings() | own

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
-from seqdiff import runtime
-from seqdiff.data import Dataset, LengthLaw, class_codes, learn_target
-from seqdiff.data.target import EMPIRICAL
-from seqdiff.errors import InputError, argument, shorten, shown
+from seqdiff.data import Dataset, class_codes, learn_target
+from seqdiff.errors import shorten
 from seqdiff.parameters import Choice, ColumnChoice, FolderName, Options, Parameter, PathName, Real, Seed, Whole
 from seqdiff.training import Settings
 
@@ -99,98 +96,6 @@ made_ : ndarray
     Numbers of the samples that the last `generate` returned, of those asked for.
 """
 """The fitted attributes of every generator, as docstrings list them."""
-
-
-def check_seed(random_state: Any) -> int:
-    """Return the seed that a `random_state` of scikit-learn's kinds stands for.
-
-    A whole number is the seed itself, None fresh entropy; a RandomState or a Generator draws one, and so moves on.
-
-    Raises
-    ------
-    ValueError
-        If it is something else.
-    """
-    if random_state is None:
-        return runtime.fresh_seed()
-    if isinstance(random_state, np.random.RandomState):
-        return int(random_state.randint(2**31))
-    if isinstance(random_state, np.random.Generator):
-        return int(random_state.integers(2**31))
-    Seed().check("random_state", random_state)
-    return int(random_state)
-
-
-MOST_SAMPLES, MOST_STEPS = 10_000_000, 100_000
-
-
-def check_generate(n: Any, steps: Any, temperature: Any) -> None:
-    """Raise a ValueError unless n, steps and temperature make sense."""
-    Whole(1).check("n", n)
-    if n > MOST_SAMPLES:
-        wanted = f"at most {MOST_SAMPLES:,} in one call, whose samples lie in memory"
-        raise InputError(argument("n"), shown(n), wanted, "call several times")
-    Whole(1, MOST_STEPS).check("steps", steps, optional=True)
-    Real(1e-6, 1e6).check("temperature", temperature)
-
-
-def check_lengths(length: Any, n: int, law: LengthLaw, seed: int, labels: Any = None) -> np.ndarray:
-    """Return the lengths (n,) to generate: those asked for, or draws from the lengths of the training data.
-
-    With labels, encoded, from the lengths that go with them.
-
-    Raises
-    ------
-    ValueError
-        If a length is longer than any the model has seen, or not the only one it knows.
-    """
-    if length is None:
-        return np.asarray(law.sample(n, runtime.generator_for("cpu", seed, "length"), labels))
-    lengths = np.atleast_1d(np.asarray(length))
-    if lengths.dtype.kind not in "iu" or lengths.ndim != 1 or len(lengths) not in (1, n):
-        raise ValueError(f"length={shown(length)} is not possible; give one whole number or an array of {n}")
-    if not np.isfinite(law.log_prob(lengths)).all():
-        known = f"{law.max_length} letters" if law.fixed else f"1 to {law.max_length} letters"
-        raise ValueError(f"length={shown(length)} is not possible: this model makes sequences of {known}")
-    return np.broadcast_to(lengths.astype(np.int64), (n,)).copy()
-
-
-def warn_far(y: Any, target: Any) -> None:
-    """Warn of values far outside those that were learned; `encode` refuses what are no values at all."""
-    try:
-        found = target.far_outside(y) if target is not None and y is not None else ""
-    except ValueError:
-        return
-    if found:
-        warnings.warn(found, stacklevel=4)
-
-
-def drawn_labels(y: Any, target: Any, n: int, seed: int) -> Any:
-    """Return y, or for ``"empirical"`` labels of n rows, drawn as they occur in the training data.
-
-    Raises
-    ------
-    ValueError
-        If there is a class of that name, or the labels cannot be drawn.
-    """
-    if not isinstance(y, str) or y != EMPIRICAL:
-        return y
-    if target.kind == "class" and EMPIRICAL in target.classes_:
-        raise ValueError(
-            'y="empirical" draws classes as often as they occur, but it is also the name of a class of this model; '
-            'give y=["empirical"] * n for the class, or an array of n classes'
-        )
-    return target.draw(n, np.random.default_rng(runtime.seed_of(seed, "labels")))
-
-
-def check_signal(y: Any, width: int, longest: int) -> None:
-    """Raise a ValueError unless a signal, (L, C) or (n, L, C), has as many positions as the sequences to generate."""
-    shape = np.shape(y)
-    if len(shape) in (2, 3) and shape[-2] not in (width, longest):
-        raise ValueError(
-            f"y is a signal over {shape[-2]} positions, but sequences of up to {width} letters are to be made; "
-            "give one row of the signal per letter, shape (L, C) or (n, L, C)"
-        )
 
 
 class Weights:

@@ -8,6 +8,7 @@ model writes letter by letter.
 from __future__ import annotations
 
 import copy
+import json
 import logging
 import numbers
 import os
@@ -22,17 +23,17 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from seqdiff import runtime
-from seqdiff.data import Dataset, LengthLaw, class_codes, hold_out, prepare
-from seqdiff.data.target import Target
-from seqdiff.errors import shown
-from seqdiff.estimators.encoding import encode_batch
+from seqdiff.data import Alphabet, Dataset, LengthLaw, Target, class_codes, hold_out, prepare
+from seqdiff.errors import InputError, argument, of_kind, shown
+from seqdiff.estimators.loading import load_estimator, plain_parameters
 from seqdiff.estimators.parameters import DATA, NETWORK, RUN
-from seqdiff.estimators.predictor_files import PredictorFiles
 from seqdiff.estimators.strings import OfStrings
+from seqdiff.files import ModelFile, checked_path, tensors_digest, write_file
+from seqdiff.model import SequenceModel, Vocabulary
 from seqdiff.networks import Conditions, Network, build_network
 from seqdiff.parameters import Parameter, Switch, check_parameters, document
-from seqdiff.processes import Autoregressive, Clean, Process
-from seqdiff.training import Batch, Settings, Trainer
+from seqdiff.processes import Clean, Process
+from seqdiff.training import Settings, Trainer
 from seqdiff.training.predicting import (
     Categories,
     HiddenHead,
@@ -52,7 +53,7 @@ READERS = {(False, False): Reader, (True, False): PrefixReader, (False, True): H
 """By whether the generator writes letter by letter, and whether its hidden states are read."""
 
 
-class SequencePredictor(PredictorFiles, OfStrings):
+class SequencePredictor(OfStrings):
     """What `SequenceClassifier` and `SequenceRegressor` share."""
 
     parameters: ClassVar[Mapping[str, Parameter]] = {
@@ -73,8 +74,7 @@ class SequencePredictor(PredictorFiles, OfStrings):
     batches: ClassVar[int] = 1000
     kind: ClassVar[str]
     reader_: Reader
-    head_: Any
-    body_: Any
+    vocabulary_: Vocabulary
 
     def __init__(
         self,
@@ -125,7 +125,8 @@ class SequencePredictor(PredictorFiles, OfStrings):
 
     # -- what the two differ by ---------------------------------------------------------------------------------------
 
-    def _law(self) -> Law:
+    def _law(self, vocabulary: Vocabulary) -> Law:
+        """Return the distribution of labels that a network's numbers make."""
         raise NotImplementedError
 
     def _learned(self) -> None:
@@ -155,12 +156,13 @@ class SequencePredictor(PredictorFiles, OfStrings):
         check_parameters(self)
         self._draw_seed()
         if not isinstance(validation, (numbers.Real, type(None))):
-            raise ValueError(f"validation is a {type(validation).__name__}; give a share of the rows, or None")
+            wanted = "a share of the rows, or None"
+            raise InputError(argument("validation"), of_kind(validation), wanted, "give one of these")
         generator = self._generator()
         data = prepare(
             X,
             y,
-            alphabet=self.alphabet if generator is None else generator.alphabet_,
+            alphabet=self.alphabet if generator is None else generator.alphabet,
             ambiguous=self.ambiguous,
             sequence_column=self.sequence_column,
             target=self.kind,
@@ -180,14 +182,12 @@ class SequencePredictor(PredictorFiles, OfStrings):
             )
         if self.kind == "class" and len(target.classes_) < 2:
             raise ValueError(f"every label is {target.classes_[0]!r}; give two classes or more")
-        law = LengthLaw.fit(data.lengths) if generator is None else generator.length_law_
+        law = LengthLaw.fit(data.lengths) if generator is None else generator.lengths
+        vocabulary = Vocabulary(data.alphabet, law, target)
         self._check_lengths(data, law)
-        self.alphabet_, self.length_law_, self.target_ = data.alphabet, law, target
-        self.process_ = (  # a copy: learned vectors in it are the generator's, and stay its
-            Clean(len(data.alphabet)) if generator is None else copy.deepcopy(generator.objective_.process)
-        ).requires_grad_(False)
-        device = runtime.choose_device(self.device) if generator is None else _device_of(generator)
-        batch = encode_batch(data, law.max_length, device, target)
+        process = copy.deepcopy(generator.process) if generator is not None else Clean(len(data.alphabet))
+        device = runtime.choose_device(self.device) if generator is None else generator.device
+        batch = vocabulary.batch(data, device)
         assert batch.cond is not None
         batch = batch.take(batch.cond["keep"])
         share = float(validation or 0)
@@ -197,35 +197,36 @@ class SequencePredictor(PredictorFiles, OfStrings):
             kept, held, _ = hold_out(labelled, share, self._seed(), class_codes(target, labelled.y))
             train, valid = (batch.take(torch.from_numpy(rows).to(device)) for rows in (kept, held))
             valid = valid if len(held) else None
-        reader = runtime.place(self._build(generator), device)
+        # the process is a copy: learned vectors in it are the generator's, and stay its
+        reader = runtime.place(self.build(vocabulary, process.requires_grad_(False), generator), device)
         trainer = Trainer(reader, train, valid, self._settings(len(train)))
         trainer.fit()
         reader.load_state_dict(trainer.best_state())
-        self.reader_ = reader.requires_grad_(False).eval()
         self.evaluations_ = trainer.evaluations
-        self._learned()
+        self._adopt(reader, vocabulary, generator)
         return self
 
-    def _generator(self) -> Any:
+    def _generator(self) -> SequenceModel | None:
         """Return the model whose noise to learn from, or None."""
-        model = self.noise_like
-        if model is None:
+        given, where = self.noise_like, argument("noise_like")
+        if given is None:
             if self.hidden:
-                raise ValueError(
-                    "hidden=True reads a generator's hidden states, but noise_like is None; give the model"
-                )
+                wanted = f"a generator whose hidden states {argument('hidden', True)} reads"
+                raise InputError(where, "None", wanted, "give the model")
             return None
-        process = getattr(getattr(model, "objective_", None), "process", None)
-        if not isinstance(process, Process):
-            if isinstance(model, (str, os.PathLike)):
-                path = os.fspath(model)
-                raise ValueError(
-                    f"noise_like is {shown(path)}; give a fitted generator, such as seqdiff.load({path!r})"
-                )
-            unfitted = " that is not fitted" if hasattr(model, "generate") else ", which writes no sequences"
-            raise ValueError(f"noise_like is a {type(model).__name__}{unfitted}; give a fitted generator, or None")
-        if self.hidden and not isinstance(model.objective_.network, Network):
-            raise ValueError("hidden=True needs a network with hidden states; give a model with one of seqdiff's")
+        if not isinstance(getattr(given, "model_", None), SequenceModel):
+            found = of_kind(given) + (" that is not fitted" if hasattr(given, "generate") else "")
+            cure = "give a model, or None"
+            if isinstance(given, (str, os.PathLike)):
+                found, cure = shown(os.fspath(given)), f"give seqdiff.load({os.fspath(given)!r})"
+            raise InputError(where, found, "a fitted generator", cure)
+        model = given.fitted()
+        if model.process.classifier_reads is None:
+            wanted = "a generator whose noise can be learned from"
+            raise InputError(where, f"a {model.name}, which has none on its way", wanted, "give its teacher")
+        if self.hidden and not isinstance(model.network, Network):
+            wanted = f"for {argument('hidden', True)} one with hidden states, as seqdiff's networks have them"
+            raise InputError(where, "a model with a network of your own", wanted, "give another model")
         return model
 
     def _check_lengths(self, data: Dataset, law: LengthLaw) -> None:
@@ -235,27 +236,58 @@ class SequencePredictor(PredictorFiles, OfStrings):
                 "leave longer ones out"
             )
 
-    def _build(self, generator: Any) -> Reader:
-        process, law = self.process_, self._law()
-        writes = isinstance(process, Autoregressive)
-        self.law_, self.head_, self.body_ = law, None, None
+    def build(self, vocabulary: Vocabulary, process: Process[Any], generator: SequenceModel | None) -> Reader:
+        """Return the network over what a process shows, with the distribution of labels that its numbers make."""
+        law, writes = self._law(vocabulary), process.classifier_reads == "prefixes"
         with runtime.seeded_weights(self._seed()):
-            if self.hidden:
-                network: nn.Module = HiddenHead(generator.objective_.network, hidden_width(generator), law.outputs)
-                self.head_, self.body_ = network, generator.objective_.network
+            if self.hidden and generator is not None:
+                network: nn.Module = HiddenHead(generator.network, hidden_width(generator), law.outputs)
             else:
                 network = build_network(
                     self.network,
                     {"width": self.width, "depth": self.depth, "dropout": self.dropout}
                     | ({"causal": True} if writes else {}),
                     self.network_options,
-                    states=shown_states(process),
+                    states=process.reading_states,
                     letters=law.outputs,
-                    length=self.length_law_.max_length,
-                    conditions=Conditions(),
-                    fixed_length=self.length_law_.fixed,
+                    **vocabulary.sizes | {"conditions": Conditions()},
                 )
         return READERS[writes, self.hidden](process, network, law)
+
+    def _adopt(self, reader: Reader, vocabulary: Vocabulary, generator: SequenceModel | None) -> None:
+        """Set what is fitted."""
+        self.reader_, self.vocabulary_ = reader.requires_grad_(False).eval(), vocabulary
+        self.noise_digest_ = None if generator is None else noise_digest(generator, self.hidden)
+        self._learned()
+
+    @property
+    def alphabet_(self) -> Alphabet:
+        return self.vocabulary_.alphabet
+
+    @property
+    def length_law_(self) -> LengthLaw:
+        return self.vocabulary_.lengths
+
+    @property
+    def target_(self) -> Target:
+        target = self.vocabulary_.target
+        assert isinstance(target, Target)
+        return target
+
+    @property
+    def process_(self) -> Process[Any]:
+        """The process whose noise was learned from."""
+        return self.reader_.process
+
+    @property
+    def head_(self) -> Any:
+        """What reads the generator's hidden states; None where they are not read."""
+        return self.reader_.network if self.hidden else None
+
+    @property
+    def body_(self) -> Any:
+        """The generator's network, whose hidden states are read; None where they are not."""
+        return self.reader_.network.body if self.hidden else None
 
     def _settings(self, n: int) -> Settings:
         return Settings(
@@ -271,6 +303,106 @@ class SequencePredictor(PredictorFiles, OfStrings):
             seed=self._seed(),
             verbose=self.verbose,
         )
+
+    # -- files --------------------------------------------------------------------------------------------------------
+
+    def save(self, path: str | os.PathLike[str]) -> None:
+        """Write the fitted predictor to one safetensors file; the generator is no part of it."""
+        check_is_fitted(self, "reader_")
+        header = {
+            "class": type(self).__name__,
+            "module": type(self).__module__,
+            "parameters": plain_parameters(self, leave_out="noise_like"),
+            "noise": type(self.process_).__name__,
+            "noise_digest": self.noise_digest_,
+            **{k: v for k, v in self.vocabulary_.to_dict().items() if k not in ("n_train", "unlabelled")},
+        }
+        tensors = {f"network.{name}": value for name, value in self.reader_.network.state_dict().items()}
+        write_file(checked_path(path), header, tensors)
+
+    @classmethod
+    def load(
+        cls, path: str | os.PathLike[str], *, noise_like: Any = None, network: Any = None, device: str = "auto"
+    ) -> Any:
+        """Read a predictor that `save` wrote.
+
+        Parameters
+        ----------
+        path : path
+        noise_like : generator, optional
+            The fitted generator that it learned from, as it was given to `fit`; None if there was none.
+        network : callable, optional
+            The network, if it was a function.
+        device : str
+            Where to put it, without a generator; else it lies where that does.
+
+        Returns
+        -------
+        SequenceClassifier or SequenceRegressor
+
+        Raises
+        ------
+        ValueError
+            If the file holds something else, or `noise_like` is not the generator that it learned from: another kind,
+            other letters or lengths, other noise, or, where its hidden states are read, other weights.
+
+        Examples
+        --------
+        >>> from seqdiff import MaskedDiffusion, SequenceClassifier
+        >>> X, y = ["ACGTAC", "TTGTAC", "ACGAAC", "TTCTAC"], ["ac", "tt", "ac", "tt"]
+        >>> model = MaskedDiffusion(width=8, depth=1, epochs=1, savepath=None, verbose=0).fit(X)
+        >>> SequenceClassifier(noise_like=model, epochs=1).fit(X, y).save("classifier.safetensors")
+        >>> SequenceClassifier.load("classifier.safetensors", noise_like=model).classes_.tolist()
+        ['ac', 'tt']
+        """
+        file = ModelFile.find(path, f"a file that {cls.__name__}.save wrote")
+        if file.generates:
+            found = file.header["class"]
+            raise ValueError(f"{path} holds a {found}, not a {cls.__name__}; read it with seqdiff.load")
+
+        def restore(predictor: SequencePredictor, tensors: dict[str, Tensor]) -> None:
+            vocabulary = Vocabulary.from_dict(file.header)
+            generator = predictor._to_read(file, vocabulary)
+            process = Clean(len(vocabulary.alphabet)) if generator is None else generator.process
+            reader = predictor.build(vocabulary, process, generator)
+            weights = {n.removeprefix("network."): v for n, v in tensors.items() if n.startswith("network.")}
+            file.fill(reader.network, weights)
+            place = runtime.choose_device(device) if generator is None else generator.device
+            predictor._adopt(runtime.place(reader, place), vocabulary, generator)
+
+        return load_estimator(file, SequencePredictor, cls, restore, network, noise_like=noise_like)
+
+    def _to_read(self, file: ModelFile, vocabulary: Vocabulary) -> SequenceModel | None:
+        """Return the generator, if it can be the one that was learned from; None if there was none."""
+        generator, header, where = self._generator(), file.header, argument("noise_like")
+        of, cure = f"for {file.given}", "give the model that it learned from"
+        if header["noise"] == Clean.__name__:
+            if generator is not None:
+                raise InputError(
+                    where, f"a {generator.name}", f"None {of}, which learned from clean sequences", "leave it out"
+                )
+            return None
+        if generator is None:
+            wanted = f"the generator with the noise of {header['noise']} {of}"
+            raise InputError(where, "None", wanted, f"{header['class']}.load(path, noise_like=model)")
+        found = f"a {generator.name}"
+        process = type(generator.process).__name__
+        if process != header["noise"]:
+            raise InputError(where, f"{found} with that of {process}", f"the noise of {header['noise']} {of}", cure)
+        if generator.alphabet != vocabulary.alphabet:
+            letters = f"{generator.alphabet.name} letters ({len(generator.alphabet)})"
+            known = f"{vocabulary.alphabet.name} ({len(vocabulary.alphabet)})"
+            raise InputError(where, f"{found} of {letters}", f"one of {known} {of}", cure)
+        if (longest := generator.lengths.max_length) != vocabulary.lengths.max_length:
+            wanted = f"one of up to {vocabulary.lengths.max_length} {of}"
+            raise InputError(where, f"{found} of up to {longest} letters", wanted, cure)
+        digest = header.get("noise_digest")  # files before it had none, or a digest of the network alone, "body"
+        body = header.get("body")
+        other = digest is not None and digest != noise_digest(generator, self.hidden)
+        if other or (body is not None and body != tensors_digest(generator.network.state_dict())):
+            what = "weights" if self.hidden else "noise"
+            raise InputError(where, f"{found} with other {what}", f"the generator that {file.given} learned from", cure)
+        return generator
 
     # -- what guides ask ----------------------------------------------------------------------------------------------
 
@@ -317,7 +449,7 @@ class SequencePredictor(PredictorFiles, OfStrings):
         data = prepare(X, alphabet=self.alphabet_, ambiguous=self.ambiguous, sequence_column=self.sequence_column)
         self._check_lengths(data, self.length_law_)
         device = next(self.reader_.parameters()).device
-        batch: Batch = encode_batch(data, self.length_law_.max_length, device)
+        batch = self.vocabulary_.batch(data, device, labels=False)
         found = []
         with torch.no_grad():
             for first in range(0, len(batch), runtime.CHUNK):
@@ -326,31 +458,20 @@ class SequencePredictor(PredictorFiles, OfStrings):
         return np.concatenate(found)
 
 
-def shown_states(process: Process) -> int:
-    """Return how many values a letter, or numbers a vector, has in what `Process.reading` shows."""
-    one = torch.ones(1, 1, dtype=torch.bool, device=next(iter(process.buffers()), torch.zeros(0)).device)
-    if isinstance(process, Autoregressive):
-        return process.letters + process.ends
-    state = process.settled(torch.zeros(1, 1, dtype=torch.long, device=one.device), one)
-    shown, _ = process.reading(state)
-    return shown.shape[-1] if shown.is_floating_point() else process.states
-
-
-def hidden_width(generator: Any) -> int:
+def hidden_width(generator: SequenceModel) -> int:
     """Return the width of a generator's hidden states."""
-    process, device = generator.objective_.process, _device_of(generator)
+    process, device = generator.process, generator.device
     one = torch.ones(1, 1, dtype=torch.bool, device=device)
-    x0 = torch.zeros(1, 1, dtype=torch.long, device=device)
-    if isinstance(process, Autoregressive):
-        x, t = x0, torch.zeros(1, device=device)
-    else:
-        x, t = process.network_input(process.settled(x0, one))
+    x, t = process.network_input(process.settled(torch.zeros(1, 1, dtype=torch.long, device=device), one))
     with torch.no_grad():
-        return generator.objective_.network.hidden(x, t, None, one).shape[-1]
+        return generator.network.hidden(x, t, None, one).shape[-1]
 
 
-def _device_of(generator: Any) -> torch.device:
-    return next(generator.objective_.parameters()).device
+def noise_digest(generator: SequenceModel, hidden: bool) -> str:
+    """Return a hash of the noise of a generator: its settings and its process's tensors; with `hidden`, all tensors."""
+    tensors = (generator.objective if hidden else generator.process).state_dict()
+    settings = json.dumps(generator.settings, sort_keys=True)
+    return tensors_digest(tensors, type(generator.process).__name__, settings)
 
 
 class SequenceClassifier(ClassifierMixin, SequencePredictor):
@@ -377,8 +498,9 @@ class SequenceClassifier(ClassifierMixin, SequencePredictor):
     def _learned(self) -> None:
         self.classes_ = np.array(self.target_.classes_)
 
-    def _law(self) -> Law:
-        return Categories(len(self.target_.classes_))
+    def _law(self, vocabulary: Vocabulary) -> Law:
+        target: Any = vocabulary.target
+        return Categories(len(target.classes_))
 
     def predict_proba(self, X: Any) -> np.ndarray:
         """Return the classes' probabilities (n, C) of sequences as they are, in the order of `classes_`."""
@@ -412,7 +534,7 @@ class SequenceRegressor(RegressorMixin, SequencePredictor):
 
     kind = "value"
 
-    def _law(self) -> Law:
+    def _law(self, vocabulary: Vocabulary) -> Law:
         return Values()
 
     def predict(self, X: Any) -> np.ndarray:

@@ -11,6 +11,7 @@ from seqdiff import processes
 from seqdiff.data import Dataset
 from seqdiff.errors import InputError, argument, listed, shown
 from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Parameter, Real, Switch, Whole
 from seqdiff.processes.logistic import Logistic, logistic_start
 from seqdiff.processes.powers import events_per_time, one_event, period
@@ -86,14 +87,14 @@ class SCUD(SequenceGenerator):
         self.logistic = logistic
         self.correctors = correctors
 
-    def _make_process(self) -> processes.SCUD:
+    def make_process(self, vocabulary: Vocabulary) -> processes.SCUD:
         spec = self.forward
         if isinstance(spec, str) and spec not in ("auto", *FORWARDS):
             known = listed([name for name in ("auto", *FORWARDS) if name != "absorbing"], "or")
             raise InputError(argument("forward"), shown(spec), f"{known}, or an array of rates", "give one of these")
         if isinstance(spec, str) and spec == "auto":
-            spec = "blosum62" if self.alphabet_.name == "protein" else "uniform"
-        forward = make_forward(spec, self.alphabet_.letters)
+            spec = "blosum62" if vocabulary.alphabet.name == "protein" else "uniform"
+        forward = make_forward(spec, vocabulary.alphabet.letters)
         gamma = self.gamma
         if gamma is None:
             gamma = 0.1 if period(one_event(forward, events_per_time(forward, 0.0))) > 1 else 0.0
@@ -102,6 +103,6 @@ class SCUD(SequenceGenerator):
         make = LogisticSCUD if self.logistic else processes.SCUD
         return make(forward, gamma, make_schedule(self.schedule, scale), correctors=self.correctors)
 
-    def _first_guess(self, train: Dataset, weight: np.ndarray | None) -> Tensor:
-        frequencies = super()._first_guess(train, weight)
+    def first_logits(self, train: Dataset, vocabulary: Vocabulary, weight: np.ndarray | None) -> Tensor:
+        frequencies = super().first_logits(train, vocabulary, weight)
         return logistic_start(frequencies) if self.logistic else frequencies

@@ -6,7 +6,7 @@ from typing import Any
 
 from sklearn.base import BaseEstimator
 
-from seqdiff.estimators.parameters import check_seed
+from seqdiff.estimators.requests import check_seed
 
 
 class OfStrings(BaseEstimator):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.model import Vocabulary
 from seqdiff.parameters import Whole
 from seqdiff.processes import Multinomial, Process, Uniform
 from seqdiff.processes.uniform import linear_keep
@@ -41,6 +42,6 @@ class UniformDiffusion(SequenceGenerator):
         super().__init__(**common)
         self.diffusion_steps = diffusion_steps
 
-    def _make_process(self) -> Process:
-        letters, steps = len(self.alphabet_), self.diffusion_steps
+    def make_process(self, vocabulary: Vocabulary) -> Process:
+        letters, steps = len(vocabulary.alphabet), self.diffusion_steps
         return Uniform(letters) if steps is None else Multinomial(letters, steps, linear_keep(steps))

@@ -1,15 +1,12 @@
 """Guides: what makes a generator write the sequences that are wanted."""
 
-from seqdiff.guidance.ahead import LookAhead
 from seqdiff.guidance.avoid import Avoid
-from seqdiff.guidance.base import Chain, Guidance
-from seqdiff.guidance.classifier_based import ClassifierBased
+from seqdiff.guidance.base import Chain, Guidance, ReachedContext, StepContext
+from seqdiff.guidance.classifier import FUDGE, ClassifierBased, LatentClassifier
 from seqdiff.guidance.classifier_free import ClassifierFree
-from seqdiff.guidance.fudge import FUDGE
 from seqdiff.guidance.hidden import NOS, PPLM
-from seqdiff.guidance.latent import LatentClassifier
 from seqdiff.guidance.reward import Reward
-from seqdiff.guidance.template import Template
+from seqdiff.guidance.template import LookAhead, Template
 
 __all__ = [
     "FUDGE",
@@ -22,6 +19,8 @@ __all__ = [
     "Guidance",
     "LatentClassifier",
     "LookAhead",
+    "ReachedContext",
     "Reward",
+    "StepContext",
     "Template",
 ]

@@ -1,45 +1,139 @@
 """What steers a generator: hooks on the reverse loop, and a chain that composes guides.
 
-A guide is made by a person, who knows no tensors; `bind` makes of it one that knows the model and the samples that are
-wanted, or says why it cannot; `take` makes of that the guide of some rows, on which the loop calls the other hooks.
+A user makes a guide, which knows no tensors. `bind` makes of it one that knows the model and the samples that are
+wanted, or says why it cannot; `take` makes of that the guide of some rows, one trajectory, which owns whatever it has
+to remember. The loop calls the other hooks on it.
 """
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
+import torch
 from torch import Tensor
 
-from seqdiff.errors import shorten
-
-Cond = dict[str, Tensor] | None
-Predict = Callable[[Cond], Tensor]
-"""Condition -> log p(x0 | x_t) (B, L, K), or -> log-kernel, of the guides before this one."""
-
+from seqdiff.data import Alphabet, Target, Targets
+from seqdiff.errors import InputError, argument, shown
+from seqdiff.processes.base import Cond, Process, State
+from seqdiff.runtime import Generators
 
 STRONGEST = 1e4
 """Strengths beyond it would leave float32 no digits for what they multiply."""
 
 
-class Guidance:
-    """A guide. Each hook is the identity until a subclass overrides it.
-
-    The hooks get what the guides before made of it as a function of the condition, so that a guide can also ask what
-    another condition would have given.
-    """
+class FittedModel(Protocol):
+    """What a guide may ask of the model that it is bound to."""
 
     @property
     def name(self) -> str:
-        """The guide as a person knows it."""
-        return type(self).__name__
+        """The generator's class name, for messages."""
+
+    @property
+    def process(self) -> Process[Any]: ...
+
+    @property
+    def network(self) -> Any: ...
+
+    @property
+    def device(self) -> torch.device: ...
+
+    @property
+    def alphabet(self) -> Alphabet: ...
+
+    @property
+    def target(self) -> Target | Targets | None:
+        """How labels are read; None where there are none."""
+
+    @property
+    def knows_no_label(self) -> bool:
+        """Whether p(x) is known beside p(x | y)."""
+
+
+@dataclass(frozen=True)
+class StepContext:
+    """A step of a sampler, as a guide sees it.
+
+    Parameters
+    ----------
+    process : Process
+    state : State
+        Where the step begins; in `Guidance.after`, what it has reached.
+    target : object
+        The level to reach, as `Process.aim` gave it.
+    cond : dict or None
+        The condition, of B rows.
+    progress : float
+        How far sampling has come, 0 at the first step and 1 at the last.
+    generator : torch.Generator or sequence of them
+    shift : Tensor, optional
+        (B, L, W) by how much the network's hidden states are moved, in units of their root mean square.
+    """
+
+    process: Process[Any]
+    state: Any
+    target: Any
+    cond: Cond
+    progress: float
+    generator: Generators
+    shift: Tensor | None = None
+
+    def given(self, cond: Cond) -> StepContext:
+        """Return the context under another condition."""
+        return replace(self, cond=cond)
+
+    def shifted(self, shift: Tensor) -> StepContext:
+        """Return the context with the network's hidden states moved further."""
+        return replace(self, shift=shift if self.shift is None else self.shift + shift)
+
+
+@dataclass(frozen=True)
+class ReachedContext(StepContext):
+    """What `Guidance.after` sees, which may also ask how the row would go on.
+
+    Parameters
+    ----------
+    predict : callable
+        ``predict()`` is the guided log p(x0 | x_t), (B, L, K), of the state reached.
+    finish : callable
+        ``finish()`` is one of the states that it may end as.
+    """
+
+    predict: Callable[[], Tensor] = lambda: torch.empty(0)
+    finish: Callable[[], State] = lambda: State(*[torch.empty(0)] * 3)
+
+
+Hook = Callable[[StepContext], Tensor]
+"""Context -> log p(x0 | x_t) (B, L, K), or -> log-kernel, of the guides before this one."""
+
+
+class Guidance:
+    """A guide. Each hook is the identity until a subclass overrides it.
+
+    The hooks get what the guides before made of it as a function of the context, so that a guide can also ask what
+    another condition would have given: ``predict(context.given(other))``.
+
+    Examples
+    --------
+    >>> class Hot(Guidance):
+    ...     '''Flatten every prediction.'''
+    ...
+    ...     def clean(self, predict, context):
+    ...         return torch.log_softmax(predict(context) / 2, -1)
+    """
 
     copies: int = 1
     """Rows that the guide wants for each sample; they stand together, and in the end the first is the sample."""
 
-    def bind(self, model: Any, n: int, cond: Cond) -> Guidance:
+    @property
+    def name(self) -> str:
+        """The guide as a user knows it."""
+        return type(self).__name__
+
+    def bind(self, model: FittedModel, n: int, cond: Cond) -> Guidance:
         """Return the guide for n samples of a fitted generator under a condition.
 
         Raises
@@ -50,36 +144,24 @@ class Guidance:
         return self
 
     def take(self, rows: Tensor) -> Guidance:
-        """Return the guide of samples number `rows` (B,); a guide that is the same for all returns itself."""
+        """Return the guide of one trajectory, of samples number `rows` (B,), with a memory of its own if it has one."""
         return self
 
-    def at(self, progress: float) -> Guidance:
-        """Return the guide as it is at a moment, 0 at the first step and 1 at the last."""
-        return self
-
-    def wrap(self, network: Any) -> Any:
-        """Return what is called in place of the network."""
-        return network
-
-    def start(self, process: Any, state: Any) -> Any:
+    def start(self, process: Process[Any], state: Any) -> Any:
         """Return the state that generation starts from, made of the one that the process has drawn."""
         return state
 
-    def clean(self, predict: Predict, state: Any, cond: Cond, generator: Any) -> Tensor:
+    def clean(self, predict: Hook, context: StepContext) -> Tensor:
         """Return log p(x0 | x_t), (B, L, K)."""
-        return predict(cond)
+        return predict(context)
 
-    def kernel(self, kernel: Predict, state: Any, cond: Cond, target: Any, generator: Any) -> Tensor:
-        """Return the kernel of the step to `target`; for letters log p(x_s | x_t), (B, L, S)."""
-        return kernel(cond)
+    def kernel(self, kernel: Hook, context: StepContext) -> Tensor:
+        """Return the kernel of the step to `context.target`; for letters log p(x_s | x_t), (B, L, S)."""
+        return kernel(context)
 
-    def after(self, state: Any, moment: Any, generator: Any) -> Any:
-        """Return the state after a step: resampled, or moved along a gradient.
-
-        ``moment.predict()`` is the guided log p(x0 | x_t) of the new state, ``moment.finish()`` one of the states that
-        it may end as.
-        """
-        return state
+    def after(self, context: ReachedContext) -> Any:
+        """Return the state after a step: resampled, or moved along a gradient."""
+        return context.state
 
 
 class Chain(Guidance):
@@ -87,58 +169,50 @@ class Chain(Guidance):
 
     Examples
     --------
-    >>> Chain([]).clean(lambda cond: "p(x0 | x_t)", None, None, None)
+    >>> Chain([]).clean(lambda context: "p(x0 | x_t)", None)
     'p(x0 | x_t)'
     """
 
-    def __init__(self, guides: Sequence[Guidance]) -> None:
-        self.guides = list(guides)
+    def __init__(self, guides: Iterable[Guidance]) -> None:
+        self.guides: Sequence[Guidance] = list(guides)
 
     @property
     def copies(self) -> int:  # type: ignore[override]
         several = [guide for guide in self.guides if guide.copies > 1]
         if len(several) > 1:
             names = " and ".join(guide.name for guide in several)
-            raise ValueError(f"guidance holds {names}, which each choose among rows of a sample; give one of them")
+            wanted = "one guide that chooses among the rows of a sample"
+            raise InputError(argument("guidance"), names, wanted, "give one of them")
         return several[0].copies if several else 1
 
-    def bind(self, model: Any, n: int, cond: Cond) -> Chain:
-        return Chain([guide.bind(model, n, cond) for guide in self.guides])
+    def bind(self, model: FittedModel, n: int, cond: Cond) -> Chain:
+        return Chain(guide.bind(model, n, cond) for guide in self.guides)
 
     def take(self, rows: Tensor) -> Chain:
-        return Chain([guide.take(rows) for guide in self.guides])
+        return Chain(guide.take(rows) for guide in self.guides)
 
-    def at(self, progress: float) -> Chain:
-        return Chain([guide.at(progress) for guide in self.guides])
-
-    def wrap(self, network: Any) -> Any:
-        for guide in self.guides:
-            network = guide.wrap(network)
-        return network
-
-    def start(self, process: Any, state: Any) -> Any:
+    def start(self, process: Process[Any], state: Any) -> Any:
         for guide in self.guides:
             state = guide.start(process, state)
         return state
 
-    def clean(self, predict: Predict, state: Any, cond: Cond, generator: Any) -> Tensor:
+    def clean(self, predict: Hook, context: StepContext) -> Tensor:
+        return self.around("clean", predict)(context)
+
+    def kernel(self, kernel: Hook, context: StepContext) -> Tensor:
+        return self.around("kernel", kernel)(context)
+
+    def around(self, hook: str, inner: Hook) -> Hook:
+        """Return a function with the guides' hooks around it, of those alone that have one."""
         for guide in self.guides:
-            predict = _bind(guide.clean, predict, state, generator=generator)
-        return predict(cond)
+            if getattr(type(guide), hook) is not getattr(Guidance, hook):
+                inner = partial(getattr(guide, hook), inner)
+        return inner
 
-    def kernel(self, kernel: Predict, state: Any, cond: Cond, target: Any, generator: Any) -> Tensor:
+    def after(self, context: ReachedContext) -> Any:
         for guide in self.guides:
-            kernel = _bind(guide.kernel, kernel, state, target=target, generator=generator)
-        return kernel(cond)
-
-    def after(self, state: Any, moment: Any, generator: Any) -> Any:
-        for guide in self.guides:
-            state = guide.after(state, moment, generator)
-        return state
-
-
-def _bind(hook: Callable[..., Tensor], inner: Predict, state: Any, **rest: Any) -> Predict:
-    return lambda cond: hook(inner, state, cond, **rest)
+            context = replace(context, state=guide.after(context))
+        return context.state
 
 
 class Strength:
@@ -146,7 +220,7 @@ class Strength:
 
     Raises
     ------
-    ValueError
+    InputError
         If it is neither, or beyond 10,000 in size; when called, if the function returns anything else.
 
     Examples
@@ -157,12 +231,12 @@ class Strength:
 
     def __init__(self, gamma: Any, name: str = "gamma") -> None:
         number = isinstance(gamma, (int, float, np.number)) and not isinstance(gamma, bool)
+        self.limits = f"from -{STRONGEST:,g} to {STRONGEST:,g}"
         if not (callable(gamma) or number and -STRONGEST <= gamma <= STRONGEST):
-            raise ValueError(
-                f"{name}={shorten(repr(gamma))} is not possible; give a number from -{STRONGEST:,g} to "
-                f"{STRONGEST:,g}, or a function of progress from 0 to 1"
-            )
+            wanted = f"a number {self.limits}, or a function of progress from 0 to 1"
+            raise InputError(argument(name), shown(gamma), wanted, "give one of these")
         self.gamma, self.name = gamma, name
+        self(0.0)
 
     def __call__(self, progress: float) -> float:
         if not callable(self.gamma):
@@ -173,29 +247,8 @@ class Strength:
                 return number
         except (TypeError, ValueError):
             pass
-        raise ValueError(
-            f"{self.name} is {shorten(repr(value))} at progress {progress:g}; make the function return finite numbers "
-            f"from -{STRONGEST:,g} to {STRONGEST:,g}"
-        )
+        found = f"{shown(value)} at progress {progress:g}"
+        raise InputError(argument(self.name), found, f"finite numbers {self.limits}", "change the function")
 
     def __repr__(self) -> str:
         return repr(self.gamma)
-
-
-class Strong(Guidance):
-    """A guide with a strength, which may change on the way."""
-
-    gamma: Strength
-    now: float
-    """What the strength is at this moment."""
-
-    def __init__(self, gamma: Any, name: str = "gamma") -> None:
-        self.gamma = Strength(gamma, name)
-        self.now = self.gamma(0.0)
-
-    def at(self, progress: float) -> Guidance:
-        if not callable(self.gamma.gamma):
-            return self
-        part = copy.copy(self)
-        part.now = self.gamma(progress)
-        return part

@@ -24,14 +24,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqdiff import runtime
-from seqdiff.guidance.base import Cond, Predict
-from seqdiff.guidance.towards import Towards, check_ascent
-from seqdiff.processes import Autoregressive
-from seqdiff.processes.base import same_tensors
+from seqdiff.errors import InputError, argument
+from seqdiff.guidance.base import FittedModel, Hook, StepContext
+from seqdiff.guidance.classifier import ClassifierGuide, check_ascent
 
-TINY = 1e-10
-SHIFT = "shift of hidden states"  # under which d travels with the conditions, of which processes choose rows
+FIT = f"fit it with {argument('noise_like')}, the model, and {argument('hidden', True)}"
+SMALLEST = 1e-10  # of what is divided by
 
 
 ARGUMENTS = """    Parameters
@@ -58,42 +56,10 @@ ARGUMENTS = """    Parameters
 """
 
 
-class Remembered:
-    """Hidden states, made once for what is asked about several times in a row.
-
-    Parameters
-    ----------
-    hidden : callable
-        `Network.hidden`.
-    """
-
-    LIMIT = 2  # with a condition and without
-
-    def __init__(self, hidden: Any) -> None:
-        self.hidden = hidden
-        self.known: list[tuple[dict[str, Tensor], Tensor]] = []
-
-    def __call__(self, x: Tensor, t: Tensor, cond: dict[str, Tensor], mask: Tensor | None) -> Tensor:
-        asked = {"x_t": x, "time": t, **({} if mask is None else {"real": mask}), **cond}
-        for known, hidden in self.known:
-            if same_tensors(known, asked):
-                return hidden
-        with torch.no_grad():
-            hidden = self.hidden(x, t, cond or None, mask)
-        # copies, as a sampler may write into its state
-        self.known = [({k: v.clone() for k, v in asked.items()}, hidden), *self.known][: self.LIMIT]
-        return hidden
-
-
-class _Shift(Towards):
+class HiddenGuide(ClassifierGuide):
     """What PPLM and NOS share."""
 
-    for_autoregressive: bool
-    of_hidden = True
-    steps: int
-    lr: float
-    kl: float
-    head: Any
+    reads_hidden = True
 
     def __init__(
         self, classifier: Any, y: Any, gamma: Any = 1.0, steps: int = 5, lr: float = 0.1, kl: float = 0.01
@@ -102,74 +68,49 @@ class _Shift(Towards):
         check_ascent(steps, lr=lr, kl=kl)
         head = getattr(classifier, "head_", None)
         if head is None:
-            raise ValueError(
-                f"{type(self).__name__} needs a classifier of hidden states; give a SequenceClassifier or "
-                "SequenceRegressor with noise_like=model, hidden=True"
-            )
+            wanted, cure = f"one of hidden states for {self.name}", FIT
+            raise InputError(argument("classifier"), "one of noised sequences", wanted, cure)
         self.steps, self.lr, self.kl, self.head = steps, lr, kl, head
 
-    def bind(self, model: Any, n: int, cond: Cond) -> Towards:
-        name, writes = type(self).__name__, isinstance(model.objective_.process, Autoregressive)
-        if writes is not self.for_autoregressive:
-            other = "give PPLM" if writes else "give NOS"
-            raise ValueError(f"{name} cannot steer {type(model).__name__}; {other}")
-        if self.classifier.body_ is not model.objective_.network:
-            raise ValueError(f"{name} needs the hidden states of this very model; fit the classifier with it")
-        return super().bind(model, n, cond)
+    def check_classifier(self, model: FittedModel) -> None:
+        if self.classifier.body_ is not model.network:
+            wanted = "one of the hidden states of this very model"
+            raise InputError(argument("classifier"), "one of another model", wanted, FIT)
+        super().check_classifier(model)
 
-    def clean(self, predict: Predict, state: Any, cond: Cond, generator: Any) -> Tensor:
-        if self.now == 0 or self.steps == 0 or not self.matters(state):
-            return predict(cond)
-        # that of another such guide, which is to act after this one, stays
-        start = 0.0 if cond is None else cond.get(SHIFT, 0.0)
+    def clean(self, predict: Hook, context: StepContext) -> Tensor:
+        gamma, state = self.gamma(context.progress), context.state
+        if gamma == 0 or self.steps == 0 or not self.matters(context):
+            return predict(context)
         width = self.head.norm.normalized_shape[0]
         shift = torch.zeros(*state.x.shape[:2], width, device=state.x.device)
         total = torch.zeros_like(shift)
-
-        def moved(shift: Tensor) -> Tensor:
-            return predict({**(cond or {}), SHIFT: start + shift})
-
-        before = moved(shift).detach()
+        before = predict(context.shifted(shift)).detach()
         possible = torch.isfinite(before)
         for _ in range(self.steps):
             with torch.enable_grad():
                 shift = shift.detach().requires_grad_()
-                after = moved(shift)
+                after = predict(context.shifted(shift))
                 if not after.requires_grad:  # all letters are there: the network was not asked
                     return after
                 change = torch.where(possible, before - after, 0.0)
-                gain = math.copysign(1.0, self.now) * self.log_likelihood(after.exp(), state)
+                gain = math.copysign(1.0, gamma) * self.log_p(after.exp(), context)
                 objective = gain.sum() - self.kl * (before.exp() * change).sum()
                 (g,) = torch.autograd.grad(objective, shift)
             total = total + g.square()
-            shift = shift.detach() + self.lr * abs(self.now) * g / (total.sqrt() + TINY)
-        return moved(shift)
+            shift = shift.detach() + self.lr * abs(gamma) * g / (total.sqrt() + SMALLEST)
+        return predict(context.shifted(shift))
 
-    def wrap(self, network: Any) -> Any:
-        body, states = self.classifier.body_, Remembered(self.classifier.body_.hidden)
-
-        def call(x: Tensor, t: Tensor, cond: Cond = None, mask: Tensor | None = None) -> Tensor:
-            if cond is None or SHIFT not in cond:
-                return network(x, t, cond, mask)
-            rest = {name: value for name, value in cond.items() if name != SHIFT}
-            hidden = states(x, t, rest, mask)
-            with runtime.full_precision(x.device):
-                hidden = hidden.float()
-                size = hidden.square().mean(-1, keepdim=True).sqrt()
-                return body.head(hidden + size * cond[SHIFT])
-
-        return call
-
-    def matters(self, state: Any) -> bool:
+    def matters(self, context: StepContext) -> bool:
         """Return whether anything that the classifier reads is still to come."""
         return True
 
-    def log_likelihood(self, p: Tensor, state: Any) -> Tensor:
+    def log_p(self, p: Tensor, context: StepContext) -> Tensor:
         """Return log p(wanted | x), (B,), of the sequences that letters of probabilities p (B, L, K) should give."""
         raise NotImplementedError
 
 
-class NOS(_Shift):
+class NOS(HiddenGuide):
     __doc__ = f"""Steer a diffusion by a classifier of its own hidden states.
 
 {ARGUMENTS}
@@ -182,14 +123,16 @@ class NOS(_Shift):
     >>> len(model.generate(3, guidance=NOS(classifier, "tt", gamma=2.0), random_state=0))
     3
     """
-    for_autoregressive = False
 
-    def log_likelihood(self, p: Tensor, state: Any) -> Tensor:
-        x, t = self.process.expected(p, state.mask)
-        return self.classifier.log_likelihood(x, t, state.mask, self.wanted)
+    def refuse(self, model: FittedModel) -> str:
+        return "give PPLM" if model.process.classifier_reads == "prefixes" else ""
+
+    def log_p(self, p: Tensor, context: StepContext) -> Tensor:
+        x, t = context.process.expected(p, context.state.mask)
+        return self.classifier.log_likelihood(x, t, context.state.mask, self.wanted)
 
 
-class PPLM(_Shift):
+class PPLM(HiddenGuide):
     __doc__ = f"""Steer `Autoregressive` by a classifier of its own hidden states.
 
 {ARGUMENTS}
@@ -202,14 +145,18 @@ class PPLM(_Shift):
     >>> len(model.generate(3, guidance=PPLM(classifier, "tt", gamma=2.0), random_state=0))
     3
     """
-    for_autoregressive = True
 
-    def matters(self, state: Any) -> bool:
-        return int(state.t[0]) + 1 < self.process.length  # nothing reads the last letter
+    def refuse(self, model: FittedModel) -> str:
+        return "" if model.process.classifier_reads == "prefixes" else "give NOS"
 
-    def log_likelihood(self, p: Tensor, state: Any) -> Tensor:
-        letters = p[:, : int(state.t[0]) + 2, : self.process.letters]  # the last of them is not read yet
-        letters = letters / letters.sum(-1, keepdim=True).clamp_min(TINY)  # if there is a next one, what it may be
-        t, whole = torch.zeros(len(p), device=p.device), torch.ones_like(letters[..., 0], dtype=torch.bool)
-        x = F.pad(letters, (0, self.process.states - self.process.letters))
+    def matters(self, context: StepContext) -> bool:
+        process: Any = context.process
+        return int(context.state.t[0]) + 1 < process.length  # nothing reads the last letter
+
+    def log_p(self, p: Tensor, context: StepContext) -> Tensor:
+        letters = context.process.letters
+        p = p[:, : int(context.state.t[0]) + 2, :letters]  # the last of them is not read yet
+        p = p / p.sum(-1, keepdim=True).clamp_min(SMALLEST)  # if there is a next one, what it may be
+        t, whole = torch.zeros(len(p), device=p.device), torch.ones_like(p[..., 0], dtype=torch.bool)
+        x = F.pad(p, (0, context.process.states - letters))
         return self.classifier.log_likelihood(x, t, whole, self.wanted)

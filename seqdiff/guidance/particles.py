@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import copy
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from seqdiff.errors import shown
+from seqdiff.errors import InputError, argument, shown
 from seqdiff.guidance.base import Guidance
 from seqdiff.runtime import CHUNK, Generators, uniform
 
@@ -24,18 +23,9 @@ class Particles(Guidance):
         Rows for each sample, a power of two up to 256.
     """
 
-    progress: float = 0.0
-    memory: dict[str, Any]
-    """Of one trajectory, the same in all copies that `at` makes."""
-
     def __init__(self, particles: int) -> None:
         check_particles(particles)
         self.copies = particles
-
-    def at(self, progress: float) -> Guidance:
-        part = copy.copy(self)
-        part.progress = progress
-        return part
 
     def regrouped(self, state: Any, chosen: Tensor) -> Any:
         """Return the state in which the rows of each group are those `chosen`, (groups, particles)."""
@@ -44,9 +34,9 @@ class Particles(Guidance):
 
 
 def check_particles(particles: Any) -> None:
-    """Raise a ValueError unless groups of so many rows fit what draws its noise together."""
+    """Raise an `InputError` unless groups of so many rows fit what draws its noise together."""
     if particles not in [2**i for i in range(1, CHUNK.bit_length())]:
-        raise ValueError(f"particles={shown(particles)} is not possible; give a power of two from 2 to {CHUNK}")
+        raise InputError(argument("particles"), shown(particles), f"a power of two from 2 to {CHUNK}", "give one")
 
 
 def resampled(log_weight: Tensor, last: bool, generator: Generators) -> tuple[Tensor, Tensor]:

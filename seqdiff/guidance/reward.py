@@ -14,31 +14,27 @@ the end. Then, with strength b,
 
 from __future__ import annotations
 
-import copy
-import math
-import numbers
 import warnings
 from collections.abc import Callable, Sequence
-from functools import singledispatch
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from seqdiff.errors import shown
-from seqdiff.guidance.base import Cond, Guidance
+from seqdiff.errors import InputError, argument, shown
+from seqdiff.guidance.base import Cond, FittedModel, Guidance, ReachedContext
 from seqdiff.guidance.particles import Particles, draw, probabilities, resampled
-from seqdiff.processes import Autoregressive, Process, SimplexFlow
+from seqdiff.parameters import Choice, Real, Whole
 from seqdiff.processes.categorical import sample_categorical
-from seqdiff.processes.distilled import DistilledFlow
 from seqdiff.runtime import Generators, widest
 
+LARGEST = 1e300
 UNLIKELY = 5.0  # nats below the least of a group, for what seems to be impossible
 
 
 class Reward(Particles):
-    """Make sequences that a function likes.
+    """Generate sequences of high reward.
 
     Parameters
     ----------
@@ -47,11 +43,11 @@ class Reward(Particles):
         where all its particles have, with a warning). A scikit-learn model's predict behind a feature function, a
         folding program, a rule. What it raises itself comes through as it is.
     strength : float
-        b in exp(b r): how much a unit of reward counts. The law that is sampled is p(x) exp(b r(x)).
+        b in exp(b r): how much a unit of reward counts. The distribution that is sampled is p(x) exp(b r(x)).
     weights : sequence of float, optional
         Of several functions, whose weighted sum is the reward; None is 1 for each.
     particles : int
-        Rows for each sample, a power of two up to 256: more follow the law more closely, and cost as much more.
+        Rows for each sample, a power of two up to 256: more follow it more closely, and cost as much more.
     method : {"feynman-kac", "svdd"}
         Resampling, or the best of the candidates.
     checks : int, optional
@@ -80,15 +76,6 @@ class Reward(Particles):
     True
     """
 
-    strength: float
-    method: str
-    checks: int | None
-    counts: dict[str, int]
-    process: Any
-    decode: Callable[..., list[str]]
-    finish_first: bool
-    moments: int
-
     def __init__(
         self,
         fn: Any,
@@ -101,19 +88,18 @@ class Reward(Particles):
     ) -> None:
         self.functions = list(fn) if isinstance(fn, Sequence) else [fn]
         if not self.functions or not all(callable(f) for f in self.functions):
-            raise ValueError(f"fn={shown(fn)} is not possible; give a function of a list of sequences, or several")
+            wanted = "a function of a list of sequences, or several"
+            raise InputError(argument("fn"), shown(fn), wanted, "give one")
         self.weights = [1.0] * len(self.functions) if weights is None else [float(w) for w in weights]
         if len(self.weights) != len(self.functions):
-            raise ValueError(f"weights holds {len(self.weights)} numbers for {len(self.functions)} functions")
-        if not isinstance(strength, numbers.Real) or isinstance(strength, bool) or not math.isfinite(strength):
-            raise ValueError(f"strength={shown(strength)} is not possible; give a number")
+            found, wanted = f"{len(self.weights)} numbers", f"one for each of {len(self.functions)} functions"
+            raise InputError(argument("weights"), found, wanted, "give as many")
+        Real(-LARGEST, LARGEST).check("strength", strength)
         super().__init__(particles)
-        if method not in METHODS:
-            raise ValueError(f"method={shown(method)} is not known; give one of {', '.join(map(repr, METHODS))}")
-        if checks is not None and (not isinstance(checks, numbers.Integral) or isinstance(checks, bool) or checks < 1):
-            raise ValueError(f"checks={shown(checks)} is not possible; give a whole number of at least 1, or None")
+        Choice(tuple(METHODS)).check("method", method)
+        Whole(1).check("checks", checks, optional=True)
         self.strength, self.method, self.checks = float(strength), method, checks
-        self.counts = {"calls": 0, "sequences": 0}  # shared by all copies
+        self.counts = {"calls": 0, "sequences": 0}  # of all its trajectories
 
     @property
     def calls_(self) -> int:
@@ -123,45 +109,11 @@ class Reward(Particles):
     def sequences_(self) -> int:
         return self.counts["sequences"]
 
-    def bind(self, model: Any, n: int, cond: Cond) -> Guidance:
-        process = model.objective_.process
-        bound = copy.copy(self)
-        bound.process, bound.decode = process, model.alphabet_.decode
-        checks, bound.finish_first = plan(process)
-        bound.moments = self.checks or checks
-        return bound
-
-    def take(self, rows: Tensor) -> Guidance:
-        part = copy.copy(self)
-        part.memory = {"reward": 0.0, "log_weight": 0.0, "checked": 0}  # of one trajectory
-        return part
-
-    def after(self, state: Any, moment: Any, generator: Any) -> Any:
-        number = int(self.progress * self.moments + 1e-9)
-        last = self.progress >= 1
-        if number <= self.memory["checked"] and not last:
-            return state
-        self.memory["checked"] = number
-        device = state.mask.device
-        reward = self.rewards(self.expected(state, moment, generator, last)).to(device, widest(device))
-        groups_of = reward.view(-1, self.copies)
-        if last and (lost := int((groups_of == -torch.inf).all(-1).sum())):
-            warnings.warn(
-                f"{lost} of {len(groups_of)} samples made together have the reward -inf, as all their particles have; "
-                "look through the samples, or give more particles",
-                stacklevel=2,
-            )
-        chosen = METHODS[self.method](self.memory, groups_of, last, generator)
-        return self.regrouped(state, chosen)
-
-    def expected(self, state: Any, moment: Any, generator: Generators, last: bool) -> list[str]:
-        """Return what each row is going to be, or, in the end, is."""
-        if last or self.finish_first:
-            state = state if last else moment.finish()
-            tokens = self.process.decode(state)
-        else:
-            tokens = sample_categorical(moment.predict(), generator)
-        return self.decode(tokens.cpu().numpy(), state.mask.sum(-1).cpu().numpy())
+    def bind(self, model: FittedModel, n: int, cond: Cond) -> Guidance:
+        if not model.process.reward_checks:
+            wanted = f"a model in whose samples something is decided on the way, which {model.name} has not"
+            raise InputError(argument("guidance"), self.name, wanted, "guide its teacher")
+        return BoundReward(self, model)
 
     def rewards(self, sequences: list[str]) -> Tensor:
         """Return the strength times the weighted sum of the functions, (B,); what one of them rules out stays out.
@@ -177,6 +129,58 @@ class Reward(Particles):
         self.counts["sequences"] += len(unique)
         value = dict(zip(unique, total.tolist(), strict=True))
         return torch.tensor([value[s] for s in sequences], dtype=torch.float64)
+
+
+class BoundReward(Particles):
+    """`Reward` for a model; that of one trajectory keeps the weights of its particles.
+
+    Attributes
+    ----------
+    reward, log_weight : Tensor or float
+        (groups, particles) at the last check.
+    """
+
+    def __init__(self, guide: Reward, model: FittedModel) -> None:
+        super().__init__(guide.copies)
+        self.guide, self.model = guide, model
+        self.moments = guide.checks or model.process.reward_checks
+        self.reward: Tensor | float = 0.0
+        self.log_weight: Tensor | float = 0.0
+        self.checked = 0
+
+    @property
+    def name(self) -> str:
+        return Reward.__name__
+
+    def take(self, rows: Tensor) -> Guidance:
+        return BoundReward(self.guide, self.model)
+
+    def after(self, context: ReachedContext) -> Any:
+        number = int(context.progress * self.moments + 1e-9)
+        last = context.progress >= 1
+        if number <= self.checked and not last:
+            return context.state
+        self.checked = number
+        device = context.state.mask.device
+        reward = self.guide.rewards(self.expected(context, last)).to(device, widest(device))
+        groups = reward.view(-1, self.copies)
+        if last and (lost := int((groups == -torch.inf).all(-1).sum())):
+            warnings.warn(
+                f"{lost} of {len(groups)} samples made together have the reward -inf, as all their particles have; "
+                "look through the samples, or give more particles",
+                stacklevel=2,
+            )
+        return self.regrouped(context.state, METHODS[self.guide.method](self, groups, last, context.generator))
+
+    def expected(self, context: ReachedContext, last: bool) -> list[str]:
+        """Return what each row is going to be, or, in the end, is."""
+        state = context.state
+        if last or not self.model.process.foretells:
+            state = state if last else context.finish()
+            tokens = self.model.process.decode(state)
+        else:
+            tokens = sample_categorical(context.predict(), context.generator)
+        return self.model.alphabet.decode(tokens.cpu().numpy(), state.mask.sum(-1).cpu().numpy())
 
 
 def checked(values: Any, n: int, fn: Any) -> np.ndarray:
@@ -205,43 +209,22 @@ def checked(values: Any, n: int, fn: Any) -> np.ndarray:
     return array
 
 
-def feynman_kac(memory: dict[str, Any], reward: Tensor, last: bool, generator: Generators) -> Tensor:
+def feynman_kac(guide: BoundReward, reward: Tensor, last: bool, generator: Generators) -> Tensor:
     """Return which rows of each group go on, (groups, particles); rewards likewise, times the strength."""
     if not last:  # an estimate: a row that seems impossible may yet turn out well, so that it only counts for little
         least = reward.masked_fill(reward == -torch.inf, torch.inf).amin(-1, keepdim=True)
         reward = torch.where(least < torch.inf, reward.clamp_min(least - UNLIKELY), 0.0)
-    chosen, memory["log_weight"] = resampled(memory["log_weight"] + reward - memory["reward"], last, generator)
-    memory["reward"] = reward.gather(-1, chosen)
+    chosen, guide.log_weight = resampled(guide.log_weight + reward - guide.reward, last, generator)
+    guide.reward = reward.gather(-1, chosen)
     return chosen
 
 
-def svdd(memory: dict[str, Any], reward: Tensor, last: bool, generator: Generators) -> Tensor:
+def svdd(guide: BoundReward, reward: Tensor, last: bool, generator: Generators) -> Tensor:
     """Return the row of each group from which all go on, (groups, particles)."""
     return draw(probabilities(reward), generator)[:, :1].expand(reward.shape)
 
 
-METHODS: dict[str, Callable[[dict[str, Any], Tensor, bool, Generators], Tensor]] = {
+METHODS: dict[str, Callable[[BoundReward, Tensor, bool, Generators], Tensor]] = {
     "feynman-kac": feynman_kac,
     "svdd": svdd,
 }
-
-
-@singledispatch
-def plan(process: Process) -> tuple[int, bool]:
-    """Return how often to ask for rewards, and whether it takes going on to the end to estimate one."""
-    return 20, False
-
-
-@plan.register
-def _(process: Autoregressive) -> tuple[int, bool]:
-    return 5, True
-
-
-@plan.register
-def _(process: SimplexFlow) -> tuple[int, bool]:
-    return 1, True  # rows that are chosen twice would stay alike: all of them go on to the end
-
-
-@plan.register
-def _(process: DistilledFlow) -> tuple[int, bool]:
-    raise ValueError("Reward chooses between samples on their way, but a student has no way; guide its teacher")

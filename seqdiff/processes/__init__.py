@@ -1,7 +1,7 @@
 """Generative processes: how letters are destroyed, and what undoing that costs."""
 
 from seqdiff.processes.autoregressive import Autoregressive
-from seqdiff.processes.base import Cond, Denoiser, Process, State
+from seqdiff.processes.base import Batch, Cond, Denoiser, Process, State
 from seqdiff.processes.categorical import CategoricalProcess
 from seqdiff.processes.classical import Classical
 from seqdiff.processes.clean import Clean
@@ -15,6 +15,7 @@ from seqdiff.processes.uniform import Uniform
 __all__ = [
     "SCUD",
     "Autoregressive",
+    "Batch",
     "CategoricalProcess",
     "Classical",
     "Clean",

@@ -12,14 +12,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqdiff.processes.base import Cond, Denoiser, Process, State, masked_sum, same_tensors
+from seqdiff.processes.base import Batch, Cond, Denoiser, Process, State, masked_sum, same_tensors
 from seqdiff.processes.categorical import sample_categorical
 from seqdiff.runtime import Generators, uniform
 
@@ -32,7 +32,72 @@ None at i = 0, has B rows in each of its tensors, and may be written to in place
 """
 
 
-class Autoregressive(Process):
+@dataclass
+class Reading:
+    """How far a network has read a batch of prefixes under one condition, and what it said last."""
+
+    cond: Cond
+    letters: Tensor  # (B, i)
+    cache: Cache
+    logits: Tensor  # (B, outputs) of the last of them
+
+    def serves(self, inputs: Tensor, cond: Cond) -> bool:
+        n = self.letters.shape[1]
+        return n <= inputs.shape[1] and torch.equal(self.letters, inputs[:, :n]) and same_tensors(self.cond, cond)
+
+
+class PrefixCache:
+    """What a network keeps of the prefixes that it has read, one `Reading` for each condition that was asked about.
+
+    A reading is used only for the very letters and condition that it was made with, so a guide may ask for other
+    conditions, ask twice, choose rows again (`State.take`) or change letters.
+    """
+
+    LIMIT = 4  # conditions
+
+    def __init__(self, readings: tuple[Reading, ...] = ()) -> None:
+        self.readings = readings
+
+    def __getitem__(self, rows: Tensor | slice) -> PrefixCache:
+        def take(v: Tensor) -> Tensor:
+            return v[rows].clone()  # the network writes into its cache: no two may share one
+
+        def take_all(d: Any) -> Any:
+            return None if d is None else {k: take(v) for k, v in d.items()}
+
+        return PrefixCache(
+            tuple(Reading(take_all(r.cond), take(r.letters), take_all(r.cache), take(r.logits)) for r in self.readings)
+        )
+
+    def read(self, advance: Advance, inputs: Tensor, cond: Cond) -> Tensor:
+        """Return the logits (B, outputs) after the inputs (B, i + 1), reading only what has not been read yet."""
+        known = next((r for r in self.readings if r.serves(inputs, cond)), None)
+        others = tuple(r for r in self.readings if r is not known)
+        logits, cache, done = (None, None, 0) if known is None else (known.logits, known.cache, known.letters.shape[1])
+        for i in range(done, inputs.shape[1]):
+            logits, cache = advance(inputs[:, i], i, cond, cache)
+        assert logits is not None and cache is not None
+        self.readings = (Reading(cond, inputs, cache, logits), *others)[: self.LIMIT]
+        return logits
+
+
+@dataclass(frozen=True)
+class PrefixState(State):
+    """Sequences of which the first `t` letters are written.
+
+    Parameters
+    ----------
+    cache : PrefixCache
+        What the network keeps of what it has read.
+    open : Tensor, optional
+        (B,) booleans: the sequence has not ended yet; None where lengths are known.
+    """
+
+    cache: PrefixCache = field(default_factory=PrefixCache)
+    open: Tensor | None = None
+
+
+class Autoregressive(Process[PrefixState]):
     """Next-letter prediction.
 
     The network must be causal: its output at position i may depend on its inputs up to i only. It is shown the
@@ -57,13 +122,17 @@ class Autoregressive(Process):
     >>> process, nobody = Autoregressive(4, 6), torch.Generator()
     >>> uninformed = lambda x, t, cond=None, mask=None: torch.zeros(*x.shape, 4)
     >>> x0, mask = torch.zeros(2, 6, dtype=torch.long), torch.ones(2, 6, dtype=torch.bool)
-    >>> bits = process.loss(uninformed, x0, None, mask, nobody) / math.log(2)
+    >>> bits = process.loss(uninformed, Batch.of(x0, mask), nobody) / math.log(2)
     >>> bits.tolist()
     [12.0, 12.0]
     """
 
     bound = "exact"
+    state_class = PrefixState
     models_length = True
+    classifier_reads = "prefixes"
+    reward_checks = 5  # for each, every row is written to its end
+    foretells = False
 
     def __init__(self, letters: int, length: int, ends: bool = False, token_dropout: float = 0.0) -> None:
         super().__init__(letters)
@@ -78,6 +147,16 @@ class Autoregressive(Process):
     @property
     def outputs(self) -> int:
         return self.letters + self.ends
+
+    @property
+    def reading_states(self) -> int:
+        return self.letters + self.ends
+
+    def settled(self, x0: Tensor, mask: Tensor) -> PrefixState:
+        return PrefixState(x0, torch.full((len(x0),), x0.shape[1], device=x0.device), mask)
+
+    def network_input(self, state: PrefixState) -> tuple[Tensor, Tensor]:
+        return self.inputs(state.x), self._times(state.x)
 
     def inputs(self, x: Tensor) -> Tensor:
         """Return the sequences shifted right behind the start symbol: letters (B, L), or vectors (B, L, states)."""
@@ -100,27 +179,27 @@ class Autoregressive(Process):
 
     # -- likelihood ---------------------------------------------------------------------------------------------------
 
-    def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
+    def loss(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
         """Return -log p(x0), (B,) nats, the end included where there is one.
 
         With `token_dropout` some of the letters read are hidden, whose place could be any. The loss is then more than
         -log p(x0) on average: the network cannot rely on a prefix that it knows by heart.
         """
         if self.token_dropout == 0:
-            return self._surprise(denoiser, x0, cond, mask)
+            return self._surprise(denoiser, batch)
+        x0 = batch.x0
         hidden = uniform((*x0.shape, 1), generator, x0.device, torch.float32).squeeze(-1) < self.token_dropout
-        return self._surprise(denoiser, x0, cond, mask, hidden)
+        return self._surprise(denoiser, batch, hidden)
 
     def bound_terms(
-        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, times: int | None, generator: Generators
+        self, denoiser: Denoiser, batch: Batch, times: int | None, generator: Generators
     ) -> Iterator[Tensor]:
         """Yield -log p(x0): one term, exact, whatever `times` is; nothing is drawn."""
-        yield self._surprise(denoiser, x0, cond, mask)
+        yield self._surprise(denoiser, batch)
 
-    def _surprise(
-        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, hidden: Tensor | None = None
-    ) -> Tensor:
+    def _surprise(self, denoiser: Denoiser, batch: Batch, hidden: Tensor | None = None) -> Tensor:
         """Return -log p(x0), (B,); the letters at `hidden` places (B, L) are predicted but not read."""
+        x0, mask, cond = batch.x0, batch.mask, batch.cond
         read = x0 if hidden is None else x0.masked_fill(hidden, self.letters)
         if self.ends and x0.shape[1] < self.length:  # the end of the longest sequences here needs a place
             x0, read, mask = F.pad(x0, (0, 1)), F.pad(read, (0, 1)), F.pad(mask, (0, 1))
@@ -144,22 +223,21 @@ class Autoregressive(Process):
 
     # -- sampling -----------------------------------------------------------------------------------------------------
 
-    def prior(self, mask: Tensor, generator: Generators) -> State:
+    def prior(self, mask: Tensor, generator: Generators) -> PrefixState:
         """Return sequences of which nothing is written; where a row of `mask` is empty, its length is left open."""
         unknown = ~mask.any(-1)
-        extra: dict[str, Any] = {"memory": Memory()}
+        still_open = unknown if self.ends and unknown.any() else None
         if not self.ends:
             mask = mask | unknown[:, None]
-        elif unknown.any():
-            extra["open"] = unknown
         x = torch.zeros(mask.shape, dtype=torch.long, device=mask.device)
-        return State(x, torch.zeros(mask.shape[:1], dtype=torch.long, device=mask.device), mask, extra)
+        t = torch.zeros(mask.shape[:1], dtype=torch.long, device=mask.device)
+        return PrefixState(x, t, mask, PrefixCache(), still_open)
 
-    def levels(self, state: State, steps: int | None) -> Iterator[int]:
+    def levels(self, state: PrefixState, steps: int | None) -> Iterator[int]:
         """Yield the positions 0..L-1, all of them: `steps` is not used."""
         yield from range(state.x.shape[1])
 
-    def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
+    def predict(self, denoiser: Denoiser, state: PrefixState, cond: Cond, temperature: float = 1.0) -> Tensor:
         """Return log p(x0 | prefix), (B, L, K); where lengths are open (B, L, K + 1), the end last.
 
         The letters written are certain, the next one is predicted, of those after it nothing is known. What is fixed
@@ -167,7 +245,7 @@ class Autoregressive(Process):
         it is made up for, says guidance/ahead.py.
         """
         i, (rows, length) = int(state.t[0]) if len(state.t) else 0, state.x.shape
-        still_open = state.extra.get("open")
+        still_open = state.open
         width = self.letters + (still_open is not None)
         log_p = torch.full((rows, length, width), -math.log(self.letters), device=state.x.device)
         log_p[..., self.letters :] = -torch.inf
@@ -184,92 +262,46 @@ class Autoregressive(Process):
             log_p[:, i] = torch.log_softmax(logits, -1)[:, :width]
         return log_p
 
-    def _next(self, denoiser: Denoiser, state: State, i: int, cond: Cond) -> Tensor:
+    def _next(self, denoiser: Denoiser, state: PrefixState, i: int, cond: Cond) -> Tensor:
         """Return the logits of letter i, (B, outputs), at least in float32."""
         advance = getattr(denoiser, "advance", None)
         inputs = self.inputs(state.x)
         if advance is None:
             logits = denoiser(inputs, self._times(inputs), cond)[:, i]
         else:
-            logits = state.extra["memory"].read(advance, inputs[:, : i + 1], cond)
+            logits = state.cache.read(advance, inputs[:, : i + 1], cond)
         return logits if logits.dtype == torch.float64 else logits.float()
 
-    def foreseen(self, state: State) -> Tensor:
+    def foreseen(self, state: PrefixState) -> Tensor:
         """Return True at the next letter of the sequences that go on, or may end there."""
         i = int(state.t[0]) if len(state.t) else 0
         here = torch.arange(state.x.shape[1], device=state.x.device) == i
-        goes_on = state.mask | state.extra["open"][:, None] if "open" in state.extra else state.mask
-        return here & goes_on
+        return here & self.real(state)
 
-    def log_prob(self, kernel: Tensor, state: State, target: int, reached: State) -> Tensor:
+    def written(self, state: PrefixState) -> Tensor:
+        return torch.arange(state.x.shape[1], device=state.x.device) < state.t[:, None]
+
+    def real(self, state: PrefixState) -> Tensor:
+        return state.mask if state.open is None else state.mask | state.open[:, None]
+
+    def log_prob(self, kernel: Tensor, state: PrefixState, target: int, reached: PrefixState) -> Tensor:
         letter, goes_on = reached.x[:, target], state.mask[:, target]
-        if "open" in state.extra:
-            goes_on = goes_on | state.extra["open"]
-            letter = torch.where(state.extra["open"] & ~reached.extra["open"], self.letters, letter)
+        if state.open is not None and reached.open is not None:
+            goes_on = goes_on | state.open
+            letter = torch.where(state.open & ~reached.open, self.letters, letter)
         log_p = kernel[:, target].gather(-1, letter[:, None]).squeeze(-1)
         return torch.where(goes_on, log_p, 0.0)
 
-    def shown(self, state: State) -> Tensor:
-        written = torch.arange(state.x.shape[1], device=state.x.device) < state.t[:, None]
-        return super().shown(state._replace(mask=state.mask & written))
+    def shown(self, state: PrefixState) -> Tensor:
+        return super().shown(state.replace(mask=state.mask & self.written(state)))
 
-    def step(self, state: State, target: Any, kernel: Tensor, generator: Generators) -> State:
+    def step(self, state: PrefixState, target: Any, kernel: Tensor, generator: Generators) -> PrefixState:
         """Write the letter at position `target` of every row."""
         letter = sample_categorical(kernel[:, target : target + 1], generator)[:, 0]
-        x, mask, extra = state.x.clone(), state.mask, state.extra
-        if "open" in extra:
+        x, mask, still_open = state.x.clone(), state.mask, state.open
+        if still_open is not None:
             mask = mask.clone()
-            still_open = extra["open"] & (letter != self.letters)
+            still_open = still_open & (letter != self.letters)
             mask[:, target] |= still_open
-            extra = {**extra, "open": still_open}
         x[:, target] = torch.where(mask[:, target], letter, 0)
-        return State(x, torch.full_like(state.t, target + 1), mask, extra)
-
-
-@dataclass
-class Reading:
-    """How far a network has read a batch of prefixes under one condition, and what it said last."""
-
-    cond: Cond
-    letters: Tensor  # (B, i)
-    cache: Cache
-    logits: Tensor  # (B, outputs) of the last of them
-
-    def serves(self, inputs: Tensor, cond: Cond) -> bool:
-        n = self.letters.shape[1]
-        return n <= inputs.shape[1] and torch.equal(self.letters, inputs[:, :n]) and same_tensors(self.cond, cond)
-
-
-class Memory:
-    """What a network keeps of the prefixes it has read, one `Reading` for each condition that was asked about.
-
-    A reading is used only for the very letters and condition that it was made with, so a guide may ask for other
-    conditions, ask twice, choose rows again (`State.take`) or change letters.
-    """
-
-    LIMIT = 4  # conditions
-
-    def __init__(self, readings: tuple[Reading, ...] = ()) -> None:
-        self.readings = readings
-
-    def __getitem__(self, rows: Tensor | slice) -> Memory:
-        def take(v: Tensor) -> Tensor:
-            return v[rows].clone()  # the network writes into its cache: no two may share one
-
-        def take_all(d: Any) -> Any:
-            return None if d is None else {k: take(v) for k, v in d.items()}
-
-        return Memory(
-            tuple(Reading(take_all(r.cond), take(r.letters), take_all(r.cache), take(r.logits)) for r in self.readings)
-        )
-
-    def read(self, advance: Advance, inputs: Tensor, cond: Cond) -> Tensor:
-        """Return the logits (B, outputs) after the inputs (B, i + 1), reading only what has not been read yet."""
-        known = next((r for r in self.readings if r.serves(inputs, cond)), None)
-        others = tuple(r for r in self.readings if r is not known)
-        logits, cache, done = (None, None, 0) if known is None else (known.logits, known.cache, known.letters.shape[1])
-        for i in range(done, inputs.shape[1]):
-            logits, cache = advance(inputs[:, i], i, cond, cache)
-        assert logits is not None and cache is not None
-        self.readings = (Reading(cond, inputs, cache, logits), *others)[: self.LIMIT]
-        return logits
+        return PrefixState(x, torch.full_like(state.t, target + 1), mask, state.cache, still_open)

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator
-from typing import Any, ClassVar, Literal, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -13,11 +16,13 @@ from seqdiff.runtime import Generators
 
 Cond = dict[str, Tensor] | None
 Denoiser = Callable[..., Tensor]
-"""``denoiser(x, t, cond=None, mask=None) -> logits (B, L, K)``: a network, or an exact law in the tests."""
+"""``denoiser(x, t, cond=None, mask=None) -> logits (B, L, K)``: a network, or an exact distribution in the tests."""
+S = TypeVar("S", bound="State")
 
 
-class State(NamedTuple):
-    """Where a batch of sequences is on its way between noise and data.
+@dataclass(frozen=True)
+class State:
+    """Where a batch of sequences is between noise and data. A process that carries more has a subclass with its fields.
 
     Parameters
     ----------
@@ -27,25 +32,90 @@ class State(NamedTuple):
         Times (B,), or event counts (B, L).
     mask : Tensor
         Booleans (B, L), True at the positions that a sequence really has.
-    extra : dict
-        Whatever else a process carries along, each value with B rows: caches, event lists.
     """
 
     x: Tensor
     t: Tensor
     mask: Tensor
-    extra: dict[str, Any] = {}
 
-    def take(self, rows: Tensor | slice) -> State:
+    def take(self: S, rows: Tensor | slice) -> S:
         """Return the state of some of the rows."""
-        return State(self.x[rows], self.t[rows], self.mask[rows], {k: v[rows] for k, v in self.extra.items()})
+        values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
+        taken: dict[str, Any] = {name: v if v is None else v[rows] for name, v in values.items()}
+        return type(self)(**taken)
+
+    def replace(self: S, **changes: Any) -> S:
+        """Return the state with other values of some fields."""
+        return dataclasses.replace(self, **changes)
 
 
-class Process(nn.Module):
+@dataclass(frozen=True)
+class Batch:
+    """Clean sequences on the device, and what is known of them.
+
+    Parameters
+    ----------
+    x0 : Tensor
+        Tokens (B, L), int64; in a small integer type while they wait.
+    lengths : Tensor
+        (B,).
+    cond : dict or None
+        Conditions, B rows each.
+    weight : Tensor or None
+        Sample weights (B,).
+    noise : Tensor or None
+        What x0 was made of, where it was made (B, ...): the start of a flow that is distilled.
+    """
+
+    x0: Tensor
+    lengths: Tensor
+    cond: Cond = None
+    weight: Tensor | None = None
+    noise: Tensor | None = None
+
+    @classmethod
+    def of(cls, x0: Tensor, mask: Tensor, cond: Cond = None, noise: Tensor | None = None) -> Batch:
+        """Return the batch whose sequences have the positions `mask` (B, L) from the first on."""
+        return cls(x0, mask.sum(-1), cond, noise=noise)
+
+    def __len__(self) -> int:
+        return len(self.x0)
+
+    @cached_property
+    def mask(self) -> Tensor:
+        """Booleans (B, L), True at real positions."""
+        return torch.arange(self.x0.shape[1], device=self.x0.device) < self.lengths[:, None]
+
+    def to(self, device: torch.device) -> Batch:
+        """Return the batch on another device."""
+        return self._each(lambda v: v.to(device))
+
+    def rows(self, rows: Tensor) -> Batch:
+        """Return some rows as they are."""
+        return self._each(lambda v: v[rows])
+
+    def take(self, rows: Tensor | slice, width: int | None = None) -> Batch:
+        """Return some rows, tokens as int64; only their first `width` columns, where none of them is longer."""
+        part = self._each(lambda v: v[rows])
+        cond = part.cond
+        if cond is not None and "signal" in cond:
+            cond["signal"] = cond["signal"][:, :width]
+        noise = None if part.noise is None else part.noise[:, :width]
+        return Batch(part.x0[:, :width].long(), part.lengths, cond, part.weight, noise)
+
+    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        cond = None if self.cond is None else {k: change(v) for k, v in self.cond.items()}
+        weight, noise = (None if v is None else change(v) for v in (self.weight, self.noise))
+        return Batch(change(self.x0), change(self.lengths), cond, weight, noise)
+
+
+class Process(nn.Module, Generic[S]):
     """A generative process over sequences of `letters` letters.
 
-    Subclasses fill in what stands here; nothing else in seqdiff needs to know them. All figures are in nats per
+    Subclasses fill in what stands here; nothing else in seqdiff needs to know them. All values are in nats per
     sequence, summed over real positions only.
+
+    The type parameter is the class of its states, `State` or a subclass with more fields.
 
     Parameters
     ----------
@@ -55,10 +125,27 @@ class Process(nn.Module):
 
     bound: ClassVar[Literal["exact", "elbo"] | None] = None
     """What `bound_terms` add up to: minus the log-likelihood, an upper bound of it, or nothing that is known."""
+    state_class: ClassVar[type[State]] = State
+    """The class of its states."""
     shows_known: ClassVar[Literal["letters", "sets"] | None] = None
     """What `given` can show the network from the start: single letters, any sets of letters, or nothing."""
     models_length: ClassVar[bool] = False
-    """Whether the process itself says how likely a length is; if not, that is a law of its own (data/lengths.py)."""
+    """Whether the process itself says how likely a length is; if not, that is a distribution of its own (LengthLaw)."""
+    ends: bool = False
+    """Whether sequences end by a token, letter number K, that is drawn in place of a letter."""
+    classifier_reads: ClassVar[Literal["letters", "vectors", "prefixes"] | None] = None
+    """What a classifier that guides the sampler reads: noised letters, what noised vectors say of letters, or prefixes
+    of sequences that are written letter by letter. None: nothing is noised."""
+    mixes_kernel: ClassVar[bool] = False
+    """Whether classifier-free guidance mixes the kernels of the steps; if not, the predictions of the clean letters."""
+    reward_checks: ClassVar[int] = 20
+    """How often on the way a reward is asked for, the end included; 0 where nothing is decided on the way."""
+    foretells: ClassVar[bool] = True
+    """Whether letters drawn from `predict` tell what a row will end as; if not, it takes sampling to the end."""
+    distils_to: ClassVar[type[Process[Any]] | None] = None
+    """The process that learns this one's samples in one call, as nothing is random on its way but the start."""
+    guesses: ClassVar[int] = 0
+    """Calls of the network for the guess that makes a bound scatter less (`ContinuousTime.guess`); 0: there is none."""
 
     def __init__(self, letters: int) -> None:
         super().__init__()
@@ -74,14 +161,75 @@ class Process(nn.Module):
         """The number of logits that the network gives at a position (K, or K + 1 with an end token)."""
         return self.letters
 
+    @property
+    def reading_states(self) -> int:
+        """The number of values, or of numbers in a vector, that `reading` has at a position."""
+        return self.states
+
     def fit_schedule(self, p0: Tensor) -> None:
         """Fit what the noise needs to know of the data, the frequencies of its letters (K,); most need nothing."""
 
-    def prior(self, mask: Tensor, generator: Generators) -> State:
+    # -- learning -----------------------------------------------------------------------------------------------------
+
+    def loss(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
+        """Return the training loss (B,) in nats: an unbiased estimate of the bound where there is one."""
+        raise NotImplementedError
+
+    def parts(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> dict[str, Tensor]:
+        """Return what the training loss is the sum of, by name, (B,) each; where there are several, all are logged."""
+        return {"loss": self.loss(denoiser, batch, generator)}
+
+    def bound_terms(
+        self, denoiser: Denoiser, batch: Batch, times: int | None, generator: Generators
+    ) -> Iterator[Tensor]:
+        """Yield terms (B,) whose sum estimates the bound on -log p(x0), each at a level of its own, in order.
+
+        `times` is the number of levels; None takes them all, or as many as the process thinks fit. Given the length.
+        """
+        raise NotImplementedError
+
+    # -- noise --------------------------------------------------------------------------------------------------------
+
+    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> S:
+        """Draw x_t ~ q(x_t | x0) at the times that u (B,) in [0, 1) stands for, all that a sampler passes through.
+
+        What a classifier that is to guide the sampler learns from.
+        """
+        raise NotImplementedError(f"{type(self).__name__} has no noise that a classifier could learn from")
+
+    def settled(self, x0: Tensor, mask: Tensor) -> S:
+        """Return the state of finished sequences."""
+        return self.noised(x0, torch.zeros(len(x0), device=x0.device), mask, torch.Generator(device=x0.device))
+
+    def expected(self, p: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the network's input for finished sequences of which letters have probabilities p (B, L, K).
+
+        Differentiable in p; where it is 0 and 1, what the network is shown of those letters.
+        """
+        x, t = self.network_input(self.settled(p.argmax(-1), mask))
+        blank = F.one_hot(x, self.states).to(p.dtype)
+        return torch.where(mask[..., None], F.pad(p, (0, self.states - p.shape[-1])), blank), t
+
+    def prepared(self, denoiser: Denoiser, state: S) -> S:
+        """Return a noised state with whatever else `network_input` shows beside it in sampling; most show nothing."""
+        return state
+
+    def network_input(self, state: S) -> tuple[Tensor, Tensor]:
+        """Return what the network is shown: the state, and the time in [0, 1] or the event counts."""
+        return state.x, state.t
+
+    def reading(self, state: S) -> tuple[Tensor, Tensor]:
+        """Return what a guide's classifier is shown of a state: letters (B, L), or where states are vectors what each
+        says of its letter (B, L, K); and the time as the network is told it."""
+        return self.network_input(state)
+
+    # -- sampling -----------------------------------------------------------------------------------------------------
+
+    def prior(self, mask: Tensor, generator: Generators) -> S:
         """Draw the state that generation starts from."""
         raise NotImplementedError
 
-    def given(self, state: State, log_allowed: Tensor) -> tuple[State, Tensor]:
+    def given(self, state: S, log_allowed: Tensor) -> tuple[S, Tensor]:
         """Return the prior's state with what is known of the letters shown in it, and where that is so.
 
         Generation from there samples p(x0 | what is known) as well as it samples p(x0) without.
@@ -101,97 +249,80 @@ class Process(nn.Module):
         """
         return state, torch.zeros_like(state.mask)
 
-    def foreseen(self, state: State) -> Tensor:
-        """Return booleans (B, L), True where `predict` says more of a letter than that it is not known yet."""
-        return state.mask
-
-    def log_prob(self, kernel: Tensor, state: State, target: Any, reached: State) -> Tensor:
-        """Return the log-density (B,) of the step from `state` to `reached` by a kernel; 0 where nothing is drawn."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how likely a step is")
-
-    def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
-        """Return the training loss (B,) in nats: an unbiased estimate of the bound where there is one."""
-        raise NotImplementedError
-
-    def parts(
-        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators
-    ) -> dict[str, Tensor]:
-        """Return what the training loss is the sum of, by name, (B,) each; where there are several, all are logged."""
-        return {"loss": self.loss(denoiser, x0, cond, mask, generator)}
-
-    def bound_terms(
-        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, times: int | None, generator: Generators
-    ) -> Iterator[Tensor]:
-        """Yield terms (B,) whose sum estimates the bound on -log p(x0), each at a level of its own, in order.
-
-        `times` is the number of levels; None takes them all, or as many as the process thinks fit. Given the length.
-        """
-        raise NotImplementedError
-
-    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> State:
-        """Draw x_t ~ q(x_t | x0) at the times that u (B,) in [0, 1) stands for, all that a sampler passes through.
-
-        What a classifier that is to guide the sampler learns from.
-        """
-        raise NotImplementedError(f"{type(self).__name__} has no noise that a classifier could learn from")
-
-    def settled(self, x0: Tensor, mask: Tensor) -> State:
-        """Return the state of finished sequences."""
-        return self.noised(x0, torch.zeros(len(x0), device=x0.device), mask, torch.Generator(device=x0.device))
-
-    def expected(self, p: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the network's input for finished sequences of which letters have probabilities p (B, L, K).
-
-        Differentiable in p; where it is 0 and 1, what the network is shown of those letters.
-        """
-        x, t = self.network_input(self.settled(p.argmax(-1), mask))
-        blank = F.one_hot(x, self.states).to(p.dtype)
-        return torch.where(mask[..., None], F.pad(p, (0, self.states - p.shape[-1])), blank), t
-
-    def prepared(self, denoiser: Denoiser, state: State) -> State:
-        """Return a noised state with whatever else `network_input` shows beside it in sampling; most show nothing."""
-        return state
-
-    def reading(self, state: State) -> tuple[Tensor, Tensor]:
-        """Return what a guide's classifier is shown of a state: letters (B, L), or where states are vectors what each
-        says of its letter (B, L, K); and the time as the network is told it."""
-        return self.network_input(state)
-
-    def arrival(self, state: State, target: Any) -> Tensor:
-        """Return the times of the state that `step` will make, of `State.t`'s shape."""
-        return torch.full_like(state.t, target)
-
-    def network_input(self, state: State) -> tuple[Tensor, Tensor]:
-        """Return what the network is shown: the state, and the time in [0, 1] or the event counts."""
-        return state.x, state.t
-
-    def levels(self, state: State, steps: int | None) -> Iterator[Any]:
+    def levels(self, state: S, steps: int | None) -> Iterator[Any]:
         """Yield what `step` steps to, noisiest first: times, event counts or positions. None: the process's default."""
         raise NotImplementedError
 
-    def aim(self, state: State, level: Any, generator: Generators) -> Any:
+    def aim(self, state: S, level: Any, generator: Generators) -> Any:
         """Return what `kernel` and `step` are to reach at a level; where that is drawn, it is drawn here."""
         return level
 
-    def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
+    def arrival(self, state: S, target: Any) -> Tensor:
+        """Return the times of the state that `step` will make, of `State.t`'s shape."""
+        return torch.full_like(state.t, target)
+
+    def predict(self, denoiser: Denoiser, state: S, cond: Cond, temperature: float = 1.0) -> Tensor:
         """Return log p(x0 | x_t), (B, L, K), normalised."""
         raise NotImplementedError
 
-    def kernel(self, log_p0: Tensor, state: State, target: Any) -> Tensor:
+    def kernel(self, log_p0: Tensor, state: S, target: Any) -> Tensor:
         """Return what `step` samples, made from log p(x0 | x_t); by default that itself."""
         return log_p0
 
-    def step(self, state: State, target: Any, kernel: Tensor, generator: Generators) -> State:
+    def step(self, state: S, target: Any, kernel: Tensor, generator: Generators) -> S:
         """Draw the state at the next level."""
         raise NotImplementedError
 
-    def shown(self, state: State) -> Tensor:
+    def log_prob(self, kernel: Tensor, state: S, target: Any, reached: S) -> Tensor:
+        """Return the log-density (B,) of the step from `state` to `reached` by a kernel; 0 where nothing is drawn."""
+        raise NotImplementedError(f"{type(self).__name__} does not say how likely a step is")
+
+    def shown(self, state: S) -> Tensor:
         """Return what stands where, as far as it is decided: probabilities (B, L, K + 1), the last of nothing yet."""
         return F.one_hot(torch.where(state.mask, state.x, self.letters), self.letters + 1).float()
 
-    def decode(self, state: State) -> Tensor:
+    def decode(self, state: S) -> Tensor:
         """Return the tokens (B, L) of a finished state."""
         return state.x
+
+    # -- what guides ask ----------------------------------------------------------------------------------------------
+
+    def foreseen(self, state: S) -> Tensor:
+        """Return booleans (B, L), True where `predict` says more of a letter than that it is not known yet."""
+        return state.mask
+
+    def written(self, state: S) -> Tensor | None:
+        """Return which letters of a state stay as they are, booleans (B, L); None where any may change."""
+        return None
+
+    def real(self, state: S) -> Tensor:
+        """Return the positions that a sequence has or may still come to have, booleans (B, L)."""
+        return state.mask
+
+    def decided(self, state: S) -> bool:
+        """Return whether the letters are drawn already, so that vectors that move would change nothing."""
+        return False
+
+    def vector_noise(self, state: S) -> Tensor | None:
+        """Return the standard deviation (B, 1, 1) of the noise in a state of vectors; None where there is no such."""
+        return None
+
+    @staticmethod
+    def mix(conditional: Tensor, unconditional: Tensor, gamma: float) -> Tensor:
+        """Return classifier-free guidance's mixture of log p(. | y) and log p(.), (..., K), normalised.
+
+        By default gamma log p(. | y) + (1 - gamma) log p(.); what either rules out stays ruled out.
+        """
+        possible = torch.isfinite(conditional) & torch.isfinite(unconditional)
+        mixed = torch.where(possible, gamma * conditional + (1 - gamma) * unconditional, -torch.inf)
+        # nothing that both allow: the condition alone decides
+        return torch.log_softmax(torch.where(possible.any(-1, keepdim=True), mixed, conditional), -1)
+
+
+def rows_of(denoiser: Denoiser, rows: Tensor | slice) -> Denoiser:
+    """Return the denoiser of some rows, where it has something of its own for each."""
+    take = getattr(denoiser, "take", None)
+    return denoiser if take is None else take(rows)
 
 
 def same_tensors(a: Cond, b: Cond) -> bool:

@@ -15,12 +15,12 @@ Austin et al. (2021, arXiv 2107.03006) to machine precision, for any rate matrix
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 
-from seqdiff.processes.base import Cond, Denoiser, Process, State, masked_sum
+from seqdiff.processes.base import Cond, Denoiser, Process, S, masked_sum
 from seqdiff.runtime import Generators, uniform, widest
 
 
@@ -61,40 +61,49 @@ def stratified(n: int, generator: Generators, device: torch.device) -> Tensor:
     return (u + torch.arange(n, device=device)) / n
 
 
-class CategoricalProcess(Process):
+class CategoricalProcess(Process[S]):
     """A diffusion whose states are letters. Subclasses give `log_evidence`, `corrupt`, `posterior`, `prior`."""
 
     bound = "elbo"
+    classifier_reads = "letters"
+    mixes_kernel: ClassVar[bool] = True
 
-    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
+    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> S:
         """Draw x_t ~ q(x_t | x0)."""
         raise NotImplementedError
 
-    def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
+    def noise_times(self, u: Tensor) -> Tensor:
+        """Return the times (B,) that u (B,) in [0, 1) stands for, all that a sampler passes through; by default u."""
+        return u
+
+    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> S:
+        return self.corrupt(x0, self.noise_times(u), mask, generator)
+
+    def log_evidence(self, state: S, dtype: torch.dtype) -> Tensor:
         """Return log q(x_t | x0 = k), (B, L, K), up to a constant per position."""
         raise NotImplementedError
 
-    def posterior(self, log_p0: Tensor, state: State, target: Any) -> Tensor:
+    def posterior(self, log_p0: Tensor, state: S, target: Any) -> Tensor:
         """Return the log-kernel log p(x_s | x_t), (B, L, S), normalised: the exact mixture over p(x0 | x_t)."""
         raise NotImplementedError
 
-    def context(self, denoiser: Denoiser, state: State, cond: Cond) -> Tensor:
+    def context(self, denoiser: Denoiser, state: S, cond: Cond) -> Tensor:
         """Return the network's context logits (B, L, K), at least in float32."""
         x, t = self.network_input(state)
         logits = denoiser(x, t, cond, state.mask)
         return logits if logits.dtype == torch.float64 else logits.float()
 
-    def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
+    def predict(self, denoiser: Denoiser, state: S, cond: Cond, temperature: float = 1.0) -> Tensor:
         """Return log p(x0 | x_t): the network's context logits (over the temperature) plus the evidence."""
         context = self.context(denoiser, state, cond)
         # Temperature acts on the context before evidence: after it, x_t would count for more than it says.
         return torch.log_softmax(context / temperature + self.log_evidence(state, context.dtype), -1)
 
-    def kernel(self, log_p0: Tensor, state: State, target: Any) -> Tensor:
+    def kernel(self, log_p0: Tensor, state: S, target: Any) -> Tensor:
         return self.posterior(log_p0, state, target)
 
-    def log_prob(self, kernel: Tensor, state: State, target: Any, reached: State) -> Tensor:
+    def log_prob(self, kernel: Tensor, state: S, target: Any, reached: S) -> Tensor:
         return masked_sum(kernel.gather(-1, reached.x[..., None]).squeeze(-1), state.mask)
 
-    def step(self, state: State, target: Any, kernel: Tensor, generator: Generators) -> State:
-        return State(sample_categorical(kernel, generator), torch.full_like(state.t, target), state.mask)
+    def step(self, state: S, target: Any, kernel: Tensor, generator: Generators) -> S:
+        return state.replace(x=sample_categorical(kernel, generator), t=torch.full_like(state.t, target))

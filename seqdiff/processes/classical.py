@@ -19,7 +19,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqdiff.processes.base import Cond, Denoiser, State, like, masked_sum
+from seqdiff.processes.base import Batch, Denoiser, State, like, masked_sum
 from seqdiff.processes.categorical import sample_categorical
 from seqdiff.processes.continuous import ContinuousTime, positive
 from seqdiff.processes.counts import poisson
@@ -30,7 +30,7 @@ from seqdiff.processes.strata import late, touched
 from seqdiff.runtime import Generators
 
 
-class Classical(ContinuousTime):
+class Classical(ContinuousTime[State]):
     """Classical diffusion by a rate matrix; times are real numbers, 0 (data) to the schedule's `t_max` (noise).
 
     Parameters
@@ -115,19 +115,17 @@ class Classical(ContinuousTime):
         q = self.noise.transition(self.letter_kl.new_tensor([self.largest]))[0]
         return (torch.xlogy(q, q).sum(-1)[x0] - torch.xlogy(q[x0], w @ q).sum(-1)).clamp_min(0)
 
-    def guess(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
+    def guess(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
         if self.states == self.letters:
-            return super().guess(denoiser, x0, cond, mask, generator)
+            return super().guess(denoiser, batch, generator)
         # Where letters turn into a mask, the network is not asked for letters that are none: that of all masks.
-        return positive(self.context(denoiser, self.prior(mask, generator), cond))
+        return positive(self.context(denoiser, self.prior(batch.mask, generator), batch.cond))
 
     def term(
         self,
         denoiser: Denoiser,
-        x0: Tensor,
+        batch: Batch,
         u: Tensor,
-        cond: Cond,
-        mask: Tensor,
         generator: Generators,
         guess: Tensor | None = None,
     ) -> Tensor:
@@ -136,18 +134,19 @@ class Classical(ContinuousTime):
         Those have had at least one of the events of SCUD at gamma = 0, whose rate is that of the fastest letter.
         """
         if guess is None:
-            return super().term(denoiser, x0, u, cond, mask, generator)
+            return super().term(denoiser, batch, u, generator)
+        x0, mask = batch.x0, batch.mask
         stratum = late(touched(u, mask, generator, untouched=True), mask, self.late)
         jumped = -stratum.log_alpha
         total = (jumped / self.jumps.rate).clamp_max(self.largest)
         jumps = torch.where(stratum.where, poisson(jumped, x0.shape[1], generator, least=1), 0)
         x = sample_categorical(self.jumps.rows(jumps, x0).log(), generator)
         state = State(x, self.schedule.time(total), mask)
-        w = torch.softmax(self.context(denoiser, state, cond), -1)
+        w = torch.softmax(self.context(denoiser, state, batch.cond), -1)
         lost = masked_sum(self.jump_loss(w, x0, x, total) - self.jump_loss(self.alike(w, guess), x0, x, total), mask)
         weight = (stratum.log_weight - stratum.log_alpha).exp() / self.jumps.rate  # dLambda = da / (1 - a) / rate
         inside = jumped <= self.jumps.rate * self.largest
-        return torch.where(inside, weight * lost, 0) + self.known(x0, mask, guess)
+        return torch.where(inside, weight * lost, 0) + self.known(batch, guess)
 
     def density(self, w: Tensor, x0: Tensor, x: Tensor, t: Tensor) -> Tensor:
         rate = self.schedule.rate(t.to(self.noise.rates.dtype))[:, None]

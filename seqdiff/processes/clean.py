@@ -9,7 +9,7 @@ from seqdiff.processes.base import Process, State
 from seqdiff.runtime import Generators
 
 
-class Clean(Process):
+class Clean(Process[State]):
     """Letters that are never noised; there is nothing to sample, and the time is always 0.
 
     Examples
@@ -18,6 +18,8 @@ class Clean(Process):
     >>> Clean(4).noised(x0, torch.tensor([0.7]), mask, torch.Generator()).x.tolist()
     [[0, 2]]
     """
+
+    classifier_reads = "letters"
 
     def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> State:
         return State(x0, torch.zeros(len(x0), device=x0.device), mask)

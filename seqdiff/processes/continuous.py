@@ -23,7 +23,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqdiff.processes.base import Cond, Denoiser, State, masked_sum
+from seqdiff.processes.base import Batch, Denoiser, S, masked_sum
 from seqdiff.processes.categorical import CategoricalProcess, stratified
 from seqdiff.runtime import Generators, uniform, widest
 
@@ -32,7 +32,7 @@ SMALLEST = 1e-6  # probability of a letter in a guess
 EARLIEST = 1e-6  # of u: t >= 1e-12 t_max is a number by whose square float32 can divide
 
 
-class ContinuousTime(CategoricalProcess):
+class ContinuousTime(CategoricalProcess[S]):
     """A diffusion over real times, 0 (data) to `t_max` (noise). Subclasses give `density` and `prior_kl`.
 
     Parameters
@@ -65,21 +65,21 @@ class ContinuousTime(CategoricalProcess):
         """Return KL(q(x_T | x_0) || w q_T) per position, (B, L) nats, for predictions w (B, L, K); by default 0."""
         return torch.zeros(x0.shape, dtype=self.law.dtype, device=x0.device)
 
-    def known(self, x0: Tensor, mask: Tensor, guess: Tensor | None = None) -> Tensor:
+    def known(self, batch: Batch, guess: Tensor | None = None) -> Tensor:
         """Return what the integral would be for `guess` (B, L, K), or for `law`, as the prediction, (B,) nats."""
         if guess is None:
-            return masked_sum((-self.law.log() - self.end_kl())[x0], mask)
+            return masked_sum((-self.law.log() - self.end_kl())[batch.x0], batch.mask)
         wide = guess.to(self.law.dtype)
-        surprise = -wide.gather(-1, x0[..., None]).squeeze(-1).log()
-        return masked_sum(surprise - self.end_kl_of(wide, x0), mask)
+        surprise = -wide.gather(-1, batch.x0[..., None]).squeeze(-1).log()
+        return masked_sum(surprise - self.end_kl_of(wide, batch.x0), batch.mask)
 
-    def guess(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
+    def guess(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
         """Return a prediction (B, L, K) like those the network makes of x_t, of anything but the draws of x_t.
 
         Whatever it is, estimates stay unbiased; the nearer it is, the less they scatter. By default the network's of
         the clean sequence: of each letter from all others, as it nearly is at small t, where one loss is very large.
         """
-        return positive(self.context(denoiser, self.settled(x0, mask), cond))
+        return positive(self.context(denoiser, self.settled(batch.x0, batch.mask), batch.cond))
 
     def density(self, w: Tensor, x0: Tensor, x: Tensor, t: Tensor) -> Tensor:
         """Return the loss per unit of time and position, (B, L) nats.
@@ -99,24 +99,22 @@ class ContinuousTime(CategoricalProcess):
         """Return KL(q(x_T | x_0) || prior) per sequence, (B,) nats."""
         raise NotImplementedError
 
-    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> State:
-        return self.corrupt(x0, self.t_max * u, mask, generator)
+    def noise_times(self, u: Tensor) -> Tensor:
+        return self.t_max * u
 
     def last_times(self, mask: Tensor) -> Tensor:
         """Return t_max (B,), in float64 where the device has it."""
         return torch.full(mask.shape[:1], self.t_max, dtype=widest(mask.device), device=mask.device)
 
-    def levels(self, state: State, steps: int | None) -> Iterator[Any]:
+    def levels(self, state: S, steps: int | None) -> Iterator[Any]:
         """Yield the times to visit, t_max excluded: evenly spaced, the last one 0."""
         yield from np.linspace(self.t_max, 0, (steps or self.steps) + 1)[1:].tolist()
 
     def term(
         self,
         denoiser: Denoiser,
-        x0: Tensor,
+        batch: Batch,
         u: Tensor,
-        cond: Cond,
-        mask: Tensor,
         generator: Generators,
         guess: Tensor | None = None,
     ) -> Tensor:
@@ -124,26 +122,24 @@ class ContinuousTime(CategoricalProcess):
 
         `guess` (B, L, K) takes the place of `law`.
         """
-        u = u.clamp_min(EARLIEST)
-        state = self.corrupt(x0, self.t_max * u**2, mask, generator)
-        w = torch.softmax(self.context(denoiser, state, cond), -1)
+        x0, u = batch.x0, u.clamp_min(EARLIEST)
+        state = self.corrupt(x0, self.t_max * u**2, batch.mask, generator)
+        w = torch.softmax(self.context(denoiser, state, batch.cond), -1)
         density = self.density(w, x0, state.x, state.t) - self.density(self.alike(w, guess), x0, state.x, state.t)
-        return 2 * self.t_max * u.to(density.dtype) * masked_sum(density, mask) + self.known(x0, mask, guess)
+        return 2 * self.t_max * u.to(density.dtype) * masked_sum(density, batch.mask) + self.known(batch, guess)
 
     def alike(self, w: Tensor, guess: Tensor | None = None) -> Tensor:
         """Return `guess`, or `law`, as a prediction like w."""
         return self.law.to(w.dtype).expand_as(w) if guess is None else guess.to(w.dtype)
 
-    def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
-        u = stratified(len(x0), generator, x0.device)
-        return self.term(denoiser, x0, u, cond, mask, generator) + self.prior_kl(x0, mask)
+    def loss(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
+        u = stratified(len(batch), generator, batch.x0.device)
+        return self.term(denoiser, batch, u, generator) + self.prior_kl(batch.x0, batch.mask)
 
     def bound_terms(
         self,
         denoiser: Denoiser,
-        x0: Tensor,
-        cond: Cond,
-        mask: Tensor,
+        batch: Batch,
         times: int | None,
         generator: Generators,
         guess: Tensor | None = None,
@@ -152,11 +148,11 @@ class ContinuousTime(CategoricalProcess):
 
         None takes as many as make `CALLS` calls of the network with those for the guess, which may be given.
         """
-        guess = self.guess(denoiser, x0, cond, mask, generator) if guess is None else guess
+        guess = self.guess(denoiser, batch, generator) if guess is None else guess
         times = times or CALLS - self.guesses
         for i in range(times):
-            u = (i + uniform((len(x0),), generator, x0.device)) / times
-            yield (self.term(denoiser, x0, u, cond, mask, generator, guess) + self.prior_kl(x0, mask)) / times
+            u = (i + uniform((len(batch),), generator, batch.x0.device)) / times
+            yield (self.term(denoiser, batch, u, generator, guess) + self.prior_kl(batch.x0, batch.mask)) / times
 
 
 def positive(context: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from seqdiff.processes.base import Cond, Denoiser, masked_sum
+from seqdiff.processes.base import Batch, Denoiser, masked_sum
 from seqdiff.processes.categorical import stratified
 from seqdiff.processes.embedding import SHOWN, Embedding
 from seqdiff.runtime import Generators
@@ -19,12 +19,11 @@ from seqdiff.runtime import Generators
 class DiffusionLM(Embedding):
     """The same, trained on the paper's loss at times uniform over 0..T; that is no bound, `bound_terms` still is."""
 
-    def parts(
-        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators
-    ) -> dict[str, Tensor]:
-        u = stratified(len(x0), generator, x0.device)
+    def parts(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> dict[str, Tensor]:
+        x0, mask = batch.x0, batch.mask
+        u = stratified(len(batch), generator, x0.device)
         t = (u * (self.steps + 1)).long().clamp_max(self.steps)
-        error, _ = self.errors(denoiser, x0, t, cond, mask, generator, SHOWN)
+        error, _ = self.errors(denoiser, batch, t, generator, SHOWN)
         clean = self.corrupt(x0, torch.zeros_like(t), mask, generator)
         log_p = torch.log_softmax(self.log_evidence(clean, self.abar.dtype), -1)
         rounding = masked_sum(-log_p.gather(-1, x0[..., None]).squeeze(-1), mask)

@@ -19,6 +19,7 @@ The sample is the likeliest letter of the last prediction: x itself need not hav
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from typing import Any, ClassVar, Literal, NamedTuple
 
@@ -26,7 +27,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqdiff.processes.base import Cond, Denoiser, Process, State, masked_sum
+from seqdiff.processes.base import Batch, Cond, Denoiser, Process, State, masked_sum
 from seqdiff.processes.categorical import stratified
 from seqdiff.processes.simplex_field import field_tables, look_up
 from seqdiff.runtime import Generators, uniform
@@ -95,7 +96,26 @@ class Level(NamedTuple):
     field: Field
 
 
-class SimplexFlow(Process):
+@dataclass(frozen=True)
+class SimplexState(State):
+    """Points of the simplex (B, L, K).
+
+    Parameters
+    ----------
+    allowed : Tensor, optional
+        (B, L, K) 0 for the letters that a template allows, -inf for the others.
+    log_p0 : Tensor, optional
+        (B, L, K) the last prediction.
+    before : Tensor, optional
+        (B, L, K) the points before the last move.
+    """
+
+    allowed: Tensor | None = None
+    log_p0: Tensor | None = None
+    before: Tensor | None = None
+
+
+class SimplexFlow(Process[SimplexState]):
     """A flow from Dir(1) to letters. Subclasses give `corrupt`, `quantile` and `fields`.
 
     The states are points of the simplex (B, L, K), 0 beyond the end. There is no likelihood: `loss` and `bound_terms`
@@ -117,6 +137,10 @@ class SimplexFlow(Process):
     """
 
     bound = None
+    state_class = SimplexState
+    classifier_reads: ClassVar[Literal["letters", "vectors", "prefixes"] | None] = "vectors"
+    reward_checks: ClassVar[int] = 1  # nothing is random on the way: rows that are chosen twice would stay alike
+    foretells = False
     shows_known: ClassVar[Literal["letters", "sets"] | None] = "sets"
     t_max = 1.0
     times = 20
@@ -131,7 +155,7 @@ class SimplexFlow(Process):
         """Return the times of training, whose distribution function is u in [0, 1)."""
         raise NotImplementedError
 
-    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
+    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> SimplexState:
         """Draw x_t given the letters x0 (B, L) at times t (B,)."""
         raise NotImplementedError
 
@@ -139,63 +163,62 @@ class SimplexFlow(Process):
         """Return C at each of the times."""
         raise NotImplementedError
 
-    def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
+    def log_evidence(self, state: SimplexState, dtype: torch.dtype) -> Tensor:
         """Return log q(x_t | e_i) of each letter up to what they share, (B, L, K)."""
         raise NotImplementedError
 
-    def given(self, state: State, log_allowed: Tensor) -> tuple[State, Tensor]:
+    def given(self, state: SimplexState, log_allowed: Tensor) -> tuple[SimplexState, Tensor]:
         """Return the state with what is allowed as evidence beside that of the points, at all times.
 
         The flow then is that of p(x1 | what is allowed), as the noise it starts from knows nothing of letters.
         """
-        return state._replace(extra={**state.extra, "allowed": log_allowed}), torch.ones_like(state.mask)
+        return state.replace(allowed=log_allowed), torch.ones_like(state.mask)
 
-    def _evidence(self, state: State, dtype: torch.dtype) -> Tensor:
+    def _evidence(self, state: SimplexState, dtype: torch.dtype) -> Tensor:
         """Return what a point and what is known beforehand say of the letter, (B, L, K), up to a constant."""
         evidence = self.log_evidence(state, dtype)
-        return evidence + state.extra["allowed"].to(dtype) if "allowed" in state.extra else evidence
+        return evidence if state.allowed is None else evidence + state.allowed.to(dtype)
 
-    def network_input(self, state: State) -> tuple[Tensor, Tensor]:
+    def network_input(self, state: SimplexState) -> tuple[Tensor, Tensor]:
         """Return what the network is shown: what each point says of its letter, and the time as a share of t_max."""
         says = torch.softmax(self._evidence(state, state.x.dtype), -1)
         return says * state.mask[..., None], state.t / self.t_max
 
-    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> State:
+    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> SimplexState:
         return self.corrupt(x0, self.quantile(u), mask, generator)
 
-    def settled(self, x0: Tensor, mask: Tensor) -> State:
+    def settled(self, x0: Tensor, mask: Tensor) -> SimplexState:
         x = F.one_hot(x0, self.letters).float() * mask[..., None]
-        return State(x, torch.full((len(x0),), self.t_max, device=x0.device), mask)
+        return SimplexState(x, torch.full((len(x0),), self.t_max, device=x0.device), mask)
 
     def expected(self, p: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         return p * mask[..., None], torch.ones(len(p), device=p.device)
 
-    def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
+    def predict(self, denoiser: Denoiser, state: SimplexState, cond: Cond, temperature: float = 1.0) -> Tensor:
         logits = denoiser(*self.network_input(state), cond, state.mask)
         logits = logits if logits.dtype == torch.float64 else logits.float()
         return torch.log_softmax(logits / temperature + self._evidence(state, logits.dtype), -1)
 
     # -- loss ---------------------------------------------------------------------------------------------------------
 
-    def cross_entropy(
-        self, denoiser: Denoiser, x0: Tensor, u: Tensor, cond: Cond, mask: Tensor, generator: Generators
-    ) -> Tensor:
+    def cross_entropy(self, denoiser: Denoiser, batch: Batch, u: Tensor, generator: Generators) -> Tensor:
         """Return -log p(x0 | x_t), (B,) nats, at the times that u (B,) in [0, 1) stands for."""
-        state = self.corrupt(x0, self.quantile(u), mask, generator)
-        return self.surprise(denoiser, state, x0, cond)
+        state = self.noised(batch.x0, u, batch.mask, generator)
+        return self.surprise(denoiser, state, batch)
 
-    def surprise(self, denoiser: Denoiser, state: State, x0: Tensor, cond: Cond) -> Tensor:
+    def surprise(self, denoiser: Denoiser, state: SimplexState, batch: Batch) -> Tensor:
         """Return -log p(x0 | x_t), (B,) nats."""
-        log_p0 = self.predict(denoiser, state, cond)
-        return masked_sum(-log_p0.gather(-1, x0[..., None])[..., 0], state.mask)
+        log_p0 = self.predict(denoiser, state, batch.cond)
+        return masked_sum(-log_p0.gather(-1, batch.x0[..., None])[..., 0], state.mask)
 
-    def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
+    def loss(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
         # A random turn of the strata: without it the last rows of every batch would see the latest times.
+        x0 = batch.x0
         u = stratified(len(x0), generator, x0.device) + uniform((1,), generator, x0.device)
-        state = self.noised(x0, u % 1, mask, generator)
+        state = self.noised(x0, u % 1, batch.mask, generator)
         if self.known_share > 0:
             state = self.given(state, self._told(x0, generator))[0]
-        return self.surprise(denoiser, state, x0, cond)
+        return self.surprise(denoiser, state, batch)
 
     def _told(self, x0: Tensor, generator: Generators) -> Tensor:
         """Return `log_allowed` (B, L, K) that tells a random part of the letters x0 in `known_share` of the rows."""
@@ -205,7 +228,7 @@ class SimplexFlow(Process):
         return torch.zeros(others.shape, device=x0.device).masked_fill(others, -torch.inf)
 
     def bound_terms(
-        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, times: int | None, generator: Generators
+        self, denoiser: Denoiser, batch: Batch, times: int | None, generator: Generators
     ) -> Iterator[Tensor]:
         """Yield the cross-entropy at one time from each of `times` strata, over their number: they sum to the loss.
 
@@ -213,17 +236,17 @@ class SimplexFlow(Process):
         """
         times = times or self.times
         for i in range(times):
-            u = (i + uniform((len(x0),), generator, x0.device)) / times
-            yield self.cross_entropy(denoiser, x0, u, cond, mask, generator) / times
+            u = (i + uniform((len(batch),), generator, batch.x0.device)) / times
+            yield self.cross_entropy(denoiser, batch, u, generator) / times
 
     # -- sampling -----------------------------------------------------------------------------------------------------
 
-    def prior(self, mask: Tensor, generator: Generators) -> State:
+    def prior(self, mask: Tensor, generator: Generators) -> SimplexState:
         x = exponential((*mask.shape, self.letters), generator, mask.device, torch.float64)
         x = (x / x.sum(-1, keepdim=True)).float() * mask[..., None]
-        return State(x, torch.zeros(len(mask), device=mask.device), mask)
+        return SimplexState(x, torch.zeros(len(mask), device=mask.device), mask)
 
-    def levels(self, state: State, steps: int | None) -> Iterator[Level]:
+    def levels(self, state: SimplexState, steps: int | None) -> Iterator[Level]:
         """Yield one level for each call of the network: `steps` of them."""
         key = (steps or self.steps, state.x.device)
         if self._plan[0] != key:  # the same for every batch
@@ -245,26 +268,31 @@ class SimplexFlow(Process):
         total = w.sum(-1, keepdim=True)
         return (x + (w - x * total) / total.clamp_min(1.0)).clamp_min(0.0)  # below 0 it comes by rounding alone
 
-    def step(self, state: State, target: Level, kernel: Tensor, generator: Generators) -> State:
+    def step(self, state: SimplexState, target: Level, kernel: Tensor, generator: Generators) -> SimplexState:
         p = kernel.exp().to(state.x.dtype) * state.mask[..., None]  # beyond the end nothing moves
         x = self.move(state.x, p, target)
         if target.back:
-            x = torch.lerp(x, state.extra["before"], target.back)
-        extra = {**state.extra, "log_p0": kernel, "before": state.x}
-        return State(x, torch.full_like(state.t, target.t), state.mask, extra)
+            assert state.before is not None  # a level that goes back follows another
+            x = torch.lerp(x, state.before, target.back)
+        return state.replace(x=x, t=torch.full_like(state.t, target.t), log_p0=kernel, before=state.x)
 
-    def log_prob(self, kernel: Tensor, state: State, target: Any, reached: State) -> Tensor:
+    def log_prob(self, kernel: Tensor, state: SimplexState, target: Any, reached: SimplexState) -> Tensor:
         return torch.zeros(len(state.x), dtype=kernel.dtype, device=kernel.device)
 
-    def shown(self, state: State) -> Tensor:
+    def shown(self, state: SimplexState) -> Tensor:
         """Return the last prediction, or x where there has been none, (B, L, K + 1)."""
-        p = state.extra["log_p0"].exp() if "log_p0" in state.extra else state.x
+        p = state.x if state.log_p0 is None else state.log_p0.exp()
         real = state.mask[..., None]
         return torch.cat([p * real, 1.0 - real.to(p.dtype)], -1)
 
-    def decode(self, state: State) -> Tensor:
+    def decode(self, state: SimplexState) -> Tensor:
         """Return the likeliest letters (B, L) of the last prediction, or of x where there has been none."""
-        return state.extra.get("log_p0", state.x).argmax(-1)
+        return (state.x if state.log_p0 is None else state.log_p0).argmax(-1)
+
+    @staticmethod
+    def mix(conditional: Tensor, unconditional: Tensor, gamma: float) -> Tensor:
+        """Return the log of gamma p(. | y) + (1 - gamma) p(.), put back on the simplex: where points flow to."""
+        return on_simplex(gamma * conditional.exp() + (1 - gamma) * unconditional.exp()).log()
 
 
 class DirichletFlow(SimplexFlow):
@@ -287,13 +315,13 @@ class DirichletFlow(SimplexFlow):
         super().__init__(letters, steps, solver)
         self.t_max = t_max
 
-    def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
+    def log_evidence(self, state: SimplexState, dtype: torch.dtype) -> Tensor:
         return state.t[:, None, None].to(dtype) * state.x.to(dtype).clamp_min(1e-30).log()
 
     def quantile(self, u: Tensor) -> Tensor:
         return -2 / 7 * self.t_max * torch.log1p(-u)
 
-    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
+    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> SimplexState:
         """Draw x_t ~ Dir(1 + t e_x0), (B, L, K).
 
         The coordinate of x0 is Beta(1 + t, K - 1), which for whole K - 1 is the exponential of
@@ -307,7 +335,7 @@ class DirichletFlow(SimplexFlow):
         others = e[..., K - 1 :].scatter(-1, x0[..., None], 0.0)
         others = others / others.sum(-1, keepdim=True).clamp_min(1e-30)
         x = (-torch.expm1(log_own) * others).scatter(-1, x0[..., None], log_own.exp())
-        return State(x * mask[..., None], t, mask)
+        return SimplexState(x * mask[..., None], t, mask)
 
     def fields(self, times: list[float], device: torch.device) -> list[Field]:
         # In float64 where it is quick, and all of them before the first step: the loop then waits for nothing.
@@ -324,22 +352,37 @@ class LinearFlow(SimplexFlow):
     Once t > 0, only letters with x_i >= t are possible: it soon decides, the sooner the more letters there are.
     """
 
-    def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
+    def log_evidence(self, state: SimplexState, dtype: torch.dtype) -> Tensor:
         """Rule out letters below t; not for good, as long steps may have left none above."""
         return torch.where(state.x >= state.t[:, None, None] - 1e-6, 0.0, RULED_OUT).to(dtype)
 
     def quantile(self, u: Tensor) -> Tensor:
         return u
 
-    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
+    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> SimplexState:
         """Return (1 - t) x_0 + t e, (B, L, K), with noise x_0 ~ Dir(1)."""
         noise = exponential((*x0.shape, self.letters), generator, x0.device, torch.float32)
         noise = noise / noise.sum(-1, keepdim=True)
         letters = F.one_hot(x0, self.letters).to(noise.dtype)
-        return State(torch.lerp(noise, letters, t.to(noise.dtype)[:, None, None]) * mask[..., None], t, mask)
+        return SimplexState(torch.lerp(noise, letters, t.to(noise.dtype)[:, None, None]) * mask[..., None], t, mask)
 
     def fields(self, times: list[float], device: torch.device) -> list[Field]:
         return [partial(torch.full_like, fill_value=1 / (1 - t)) for t in times]
+
+
+def on_simplex(v: Tensor) -> Tensor:
+    """Return the points of the simplex next to v (..., K): max(v - tau, 0) with tau such that they sum to 1.
+
+    Examples
+    --------
+    >>> on_simplex(torch.tensor([[0.5, 0.5], [1.4, -0.4]])).tolist()
+    [[0.5, 0.5], [1.0, 0.0]]
+    """
+    ordered = v.sort(-1, descending=True).values
+    excess = ordered.cumsum(-1) - 1
+    number = torch.arange(1, v.shape[-1] + 1, device=v.device, dtype=v.dtype)
+    kept = (ordered > excess / number).sum(-1, keepdim=True).clamp_min(1)
+    return (v - excess.gather(-1, kept - 1) / kept).clamp_min(0)
 
 
 def exponential(shape: tuple[int, ...], generator: Generators, device: torch.device, dtype: torch.dtype) -> Tensor:

@@ -2,7 +2,7 @@
 
 Stark et al. 2024, arXiv 2402.05841: once trained, the flow is a map from x_0 ~ Dir(1) to letters, as nothing is random
 after x_0. A student learns that map from pairs (x_0, the teacher's letters) by cross-entropy, and writes the likeliest
-letters. The noise of a pair stands among its conditions, as ``cond["noise"]`` (B, L, K).
+letters. The noise of a pair is `Batch.noise` (B, L, K).
 """
 
 from __future__ import annotations
@@ -13,8 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from seqdiff.processes.base import Cond, Denoiser, State, masked_sum
-from seqdiff.processes.dirichlet import SimplexFlow
+from seqdiff.processes.base import Batch, Denoiser, masked_sum
+from seqdiff.processes.dirichlet import SimplexFlow, SimplexState
 from seqdiff.runtime import Generators
 
 
@@ -38,47 +38,55 @@ class DistilledFlow(SimplexFlow):
     """
 
     shows_known = None
+    classifier_reads = None  # one step, and no noise on its way
+    reward_checks = 0
 
     def __init__(self, letters: int) -> None:
         super().__init__(letters, steps=1)
 
-    def given(self, state: State, log_allowed: Tensor) -> tuple[State, Tensor]:
+    def given(self, state: SimplexState, log_allowed: Tensor) -> tuple[SimplexState, Tensor]:
         """Return the state as it is: a student sees the noise alone."""
         return state, torch.zeros_like(state.mask)
 
-    def log_prob(self, kernel: Tensor, state: State, target: Any, reached: State) -> Tensor:
+    def log_prob(self, kernel: Tensor, state: SimplexState, target: Any, reached: SimplexState) -> Tensor:
         """Return the log-probability (B,) of the letters written, by which noises that suit a template are chosen."""
         letters = self.decode(reached)[..., None]
         return masked_sum(kernel.gather(-1, letters).squeeze(-1), state.mask)
 
-    def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
+    def log_evidence(self, state: SimplexState, dtype: torch.dtype) -> Tensor:
         """Return zeros: which letter a noise stands for is the teacher's choice, not known beforehand."""
         return torch.zeros_like(state.x, dtype=dtype)
 
-    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> State:
-        raise NotImplementedError("a student has one step, and no noise on its way; guide its teacher")
-
-    def network_input(self, state: State) -> tuple[Tensor, Tensor]:
+    def network_input(self, state: SimplexState) -> tuple[Tensor, Tensor]:
         return state.x, state.t
 
-    def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
-        """Return -log p(letters | noise), (B,) nats; the letters x0 (B, L) of pairs whose noise is in `cond`."""
-        if cond is None or "noise" not in cond:
-            raise ValueError('a pair has no noise; give it as cond["noise"], points of the simplex (B, L, K)')
-        told = {name: value for name, value in cond.items() if name != "noise"}
-        noise = cond["noise"][:, : x0.shape[1]].float()
-        state = State(noise, torch.zeros(len(x0), device=x0.device), mask)
-        return self.surprise(denoiser, state, x0, told or None)
+    def loss(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
+        """Return -log p(letters | noise), (B,) nats, of a batch that has its noise.
+
+        Raises
+        ------
+        ValueError
+            If it has none.
+        """
+        if batch.noise is None:
+            raise ValueError("a pair has no noise; give a Batch with noise, points of the simplex (B, L, K)")
+        noise = batch.noise[:, : batch.x0.shape[1]].float()
+        state = SimplexState(noise, torch.zeros(len(batch), device=noise.device), batch.mask)
+        return self.surprise(denoiser, state, batch)
 
     def bound_terms(
-        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, times: int | None, generator: Generators
+        self, denoiser: Denoiser, batch: Batch, times: int | None, generator: Generators
     ) -> Iterator[Tensor]:
         """Yield the loss: there is but one time, and nothing random."""
-        yield self.loss(denoiser, x0, cond, mask, generator)
+        yield self.loss(denoiser, batch, generator)
 
-    def levels(self, state: State, steps: int | None) -> Iterator[float]:  # type: ignore[override]
+    def levels(self, state: SimplexState, steps: int | None) -> Iterator[float]:  # type: ignore[override]
         """Yield one level, whatever `steps`."""
         yield 1.0
 
-    def step(self, state: State, target: float, kernel: Tensor, generator: Generators) -> State:  # type: ignore[override]
-        return State(state.x, torch.full_like(state.t, target), state.mask, {"log_p0": kernel})
+    def step(self, state: SimplexState, target: float, kernel: Tensor, generator: Generators) -> SimplexState:  # type: ignore[override]
+        return SimplexState(state.x, torch.full_like(state.t, target), state.mask, log_p0=kernel)
+
+
+SimplexFlow.distils_to = DistilledFlow
+DistilledFlow.distils_to = None  # nothing is left to shorten

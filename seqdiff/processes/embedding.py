@@ -23,6 +23,7 @@ These are the "output prior" and "categorical reparameterization" of Plaid (Gulr
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -30,7 +31,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqdiff.processes.base import Cond, Denoiser, Process, State, masked_sum
+from seqdiff.processes.base import Batch, Cond, Denoiser, Process, State, masked_sum, rows_of
 from seqdiff.processes.categorical import sample_categorical, stratified
 from seqdiff.runtime import Generators, generator_for, normal, uniform
 
@@ -45,7 +46,23 @@ SHOWN = 0.5  # share of the training rows that self-conditioning shows something
 EVEN = 0.2  # share of the levels drawn with no regard to the profile
 
 
-class Embedding(Process):
+@dataclass(frozen=True)
+class EmbeddedState(State):
+    """Noised vectors (B, L, D).
+
+    Parameters
+    ----------
+    estimate : Tensor, optional
+        (B, L, D) an earlier e_hat, which self-conditioning shows.
+    letters : Tensor, optional
+        (B, L) the letters, once they are drawn.
+    """
+
+    estimate: Tensor | None = None
+    letters: Tensor | None = None
+
+
+class Embedding(Process[EmbeddedState]):
     """Diffusion of embedded letters in T steps, trained on its bound.
 
     Times are integers 0 (x_0, embeddings with a little noise) to T (noise). Levels of the loss and of the bound are
@@ -78,6 +95,8 @@ class Embedding(Process):
     """
 
     bound = "elbo"
+    state_class = EmbeddedState
+    classifier_reads = "vectors"
     abar: Tensor
     noise: Tensor
     half_drop: Tensor
@@ -122,6 +141,10 @@ class Embedding(Process):
         return self.dim * (2 if self.self_conditioning else 1)
 
     @property
+    def reading_states(self) -> int:
+        return self.letters
+
+    @property
     def embeddings(self) -> Tensor:
         """The vectors e (K, D) of the letters, centred, their mean square 1; the one table of noise and rounding."""
         table = self.table.to(self.abar.dtype)
@@ -157,83 +180,83 @@ class Embedding(Process):
 
     # -- noise --------------------------------------------------------------------------------------------------------
 
-    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
+    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> EmbeddedState:
         """Draw x_t ~ q(x_t | x0) at times t (B,), (B, L, D); 0 at padding."""
         e = F.embedding(x0, self.embeddings)
         z = normal(tuple(e.shape), generator, e.device, e.dtype)
         x = self.abar[t].sqrt()[:, None, None] * e + self.noise[t].sqrt()[:, None, None] * z
-        return State(torch.where(mask[..., None], x, 0), t, mask)
+        return EmbeddedState(torch.where(mask[..., None], x, 0), t, mask)
 
-    def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
+    def log_evidence(self, state: EmbeddedState, dtype: torch.dtype) -> Tensor:
         """Return log q(x_t | w), (B, L, K), up to a constant per position."""
         e, t = self.embeddings, state.t
         signal, noise = self.abar[t][:, None, None], self.noise[t][:, None, None]
         x = state.x.to(e.dtype)  # in float64, which is also what autocast leaves alone: 1/s^2 is large
         return ((signal.sqrt() * (x @ e.T) - 0.5 * signal * e.square().sum(-1)) / noise).to(dtype)
 
-    def network_input(self, state: State) -> tuple[Tensor, Tensor]:
+    def network_input(self, state: EmbeddedState) -> tuple[Tensor, Tensor]:
         """Return what the network is shown: the vectors, the earlier e_hat behind them, and the time in [0, 1]."""
         x = state.x
         if self.self_conditioning:
-            x = torch.cat([x, state.extra.get("estimate", torch.zeros_like(x))], -1)
+            x = torch.cat([x, torch.zeros_like(x) if state.estimate is None else state.estimate], -1)
         return x.float(), state.t / self.steps
 
-    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> State:
+    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> EmbeddedState:
         return self.corrupt(x0, (u * (self.steps + 1)).long().clamp_max(self.steps), mask, generator)
 
-    def prepared(self, denoiser: Denoiser, state: State) -> State:
+    def prepared(self, denoiser: Denoiser, state: EmbeddedState) -> EmbeddedState:
         if not self.self_conditioning:
             return state
         return self._estimated(denoiser, state, None, None)
 
-    def settled(self, x0: Tensor, mask: Tensor) -> State:
+    def settled(self, x0: Tensor, mask: Tensor) -> EmbeddedState:
         x = F.embedding(x0, self.embeddings) * mask[..., None]
-        return State(x, torch.zeros(len(x0), dtype=torch.long, device=x0.device), mask)
+        return EmbeddedState(x, torch.zeros(len(x0), dtype=torch.long, device=x0.device), mask)
 
     def expected(self, p: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         x = p.to(self.embeddings.dtype) @ self.embeddings * mask[..., None]
-        extra = {"estimate": x} if self.self_conditioning else {}
-        return self.network_input(State(x, torch.zeros(len(p), device=p.device), mask, extra))
+        estimate = x if self.self_conditioning else None
+        return self.network_input(EmbeddedState(x, torch.zeros(len(p), device=p.device), mask, estimate))
 
-    def reading(self, state: State) -> tuple[Tensor, Tensor]:
+    def reading(self, state: EmbeddedState) -> tuple[Tensor, Tensor]:
         """Return what each vector by itself says of its letter (B, L, K), all that it says, and the time in [0, 1]."""
         said = torch.softmax(self.log_evidence(state, self.abar.dtype), -1)
         return said * state.mask[..., None], state.t / self.steps
 
     # -- prediction ---------------------------------------------------------------------------------------------------
 
-    def context(self, denoiser: Denoiser, state: State, cond: Cond) -> Tensor:
+    def context(self, denoiser: Denoiser, state: EmbeddedState, cond: Cond) -> Tensor:
         """Return the network's context logits (B, L, K), at least in float32."""
         logits = denoiser(*self.network_input(state), cond, state.mask)
         return logits if logits.dtype == torch.float64 else logits.float()
 
-    def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
+    def predict(self, denoiser: Denoiser, state: EmbeddedState, cond: Cond, temperature: float = 1.0) -> Tensor:
         """Return log p(x0 | x_t): the network's context logits (over the temperature) plus the evidence.
 
         With self-conditioning the network sees the state's estimate, or one that it makes first where there is none.
         """
-        if self.self_conditioning and "estimate" not in state.extra:
+        if self.self_conditioning and state.estimate is None:
             state = self._estimated(denoiser, state, cond, None, temperature)
         context = self.context(denoiser, state, cond).to(self.abar.dtype)
         return torch.log_softmax(context / temperature + self.log_evidence(state, context.dtype), -1)
 
     def _estimated(
-        self, denoiser: Denoiser, state: State, cond: Cond, chosen: Tensor | None, temperature: float = 1.0
-    ) -> State:
+        self, denoiser: Denoiser, state: EmbeddedState, cond: Cond, chosen: Tensor | None, temperature: float = 1.0
+    ) -> EmbeddedState:
         """Return the state with an estimate of e made of the same x_t in some rows, zeros in the others.
 
         `chosen` are booleans (B,); None chooses all.
         """
-        blank = state._replace(extra={"estimate": torch.zeros_like(state.x)})
+        blank = state.replace(estimate=torch.zeros_like(state.x))
         rows: Any = slice(None) if chosen is None else chosen.nonzero()[:, 0]
         if chosen is not None and not len(rows):
             return blank
         some = None if cond is None else {name: value[rows] for name, value in cond.items()}
         # detached, not under no_grad: autocast would keep its weights without their gradients for the second pass
-        found = self.mean(self.predict(denoiser, blank.take(rows), some, temperature)).detach()
+        found = self.mean(self.predict(rows_of(denoiser, rows), blank.take(rows), some, temperature)).detach()
         estimate = torch.zeros_like(state.x)
         estimate[rows] = torch.where(state.mask[rows][..., None], found, 0)
-        return state._replace(extra={"estimate": estimate})
+        return state.replace(estimate=estimate)
 
     def mean(self, log_p0: Tensor) -> Tensor:
         """Return e_hat (B, L, D), the mean embedding of log p(x0 | x_t)."""
@@ -259,10 +282,8 @@ class Embedding(Process):
     def errors(
         self,
         denoiser: Denoiser,
-        x0: Tensor,
+        batch: Batch,
         t: Tensor,
-        cond: Cond,
-        mask: Tensor,
         generator: Generators,
         shown: float = 1.0,
     ) -> tuple[Tensor, Tensor]:
@@ -270,7 +291,8 @@ class Embedding(Process):
 
         `shown` is the share of rows in which self-conditioning has something to see.
         """
-        state = self.corrupt(x0, t, mask, generator)
+        x0, cond = batch.x0, batch.cond
+        state = self.corrupt(x0, t, batch.mask, generator)
         if self.self_conditioning and shown < 1:
             state = self._estimated(denoiser, state, cond, uniform((len(x0),), generator, x0.device) < shown)
         log_p0 = self.predict(denoiser, state, cond)
@@ -280,16 +302,14 @@ class Embedding(Process):
     def term(
         self,
         denoiser: Denoiser,
-        x0: Tensor,
+        batch: Batch,
         t: Tensor,
-        cond: Cond,
-        mask: Tensor,
         generator: Generators,
         shown: float = 1.0,
     ) -> Tensor:
         """Return one draw (B,) of the bound's terms at times t (B,): the denoising one, or rounding at t = 0; nats."""
-        error, surprise = self.errors(denoiser, x0, t, cond, mask, generator, shown)
-        return masked_sum(torch.where(t[:, None] == 0, surprise, self.half_drop[t][:, None] * error), mask)
+        error, surprise = self.errors(denoiser, batch, t, generator, shown)
+        return masked_sum(torch.where(t[:, None] == 0, surprise, self.half_drop[t][:, None] * error), batch.mask)
 
     def prior_kl(self, x0: Tensor, mask: Tensor) -> Tensor:
         """Return KL(q(x_T | x0) || N(0, 1)) per sequence, (B,) nats."""
@@ -297,51 +317,49 @@ class Embedding(Process):
         per_letter = 0.5 * (signal * self.embeddings.square().sum(-1) + self.dim * (noise - 1 - noise.log()))
         return masked_sum(per_letter[x0], mask)
 
-    def parts(
-        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators
-    ) -> dict[str, Tensor]:
+    def parts(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> dict[str, Tensor]:
         """Return what the training loss is the sum of: "denoising", "rounding" and "end", (B,) each."""
         p = self.level_probabilities()
-        u = stratified(len(x0), generator, x0.device).to(p.dtype)
+        u = stratified(len(batch), generator, batch.x0.device).to(p.dtype)
         t = torch.searchsorted(p.cumsum(0), u, right=True).clamp_max(self.steps)
-        lost = self.term(denoiser, x0, t, cond, mask, generator, SHOWN) / p[t]
+        lost = self.term(denoiser, batch, t, generator, SHOWN) / p[t]
         zero = torch.zeros_like(lost)
         return {
             "denoising": torch.where(t > 0, lost, zero),
             "rounding": torch.where(t == 0, lost, zero),
-            "end": self.prior_kl(x0, mask),
+            "end": self.prior_kl(batch.x0, batch.mask),
         }
 
-    def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
-        return torch.stack([*self.parts(denoiser, x0, cond, mask, generator).values()]).sum(0)
+    def loss(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
+        return torch.stack([*self.parts(denoiser, batch, generator).values()]).sum(0)
 
     def bound_terms(
-        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, times: int | None, generator: Generators
+        self, denoiser: Denoiser, batch: Batch, times: int | None, generator: Generators
     ) -> Iterator[Tensor]:
         """Yield one term from each of `times` strata of the levels (50), or every level where there are no more."""
         levels = self.steps + 1
         times = min(TIMES if times is None else times, levels)
-        share = self.prior_kl(x0, mask) / times
+        share = self.prior_kl(batch.x0, batch.mask) / times
         p = self.level_probabilities()
         for i in range(times):
             if times == levels:
-                t = torch.full((len(x0),), i, device=x0.device)
+                t = torch.full((len(batch),), i, device=batch.x0.device)
                 weight = torch.ones_like(p[t])
             else:
-                u = (i + uniform((len(x0),), generator, x0.device).to(p.dtype)) / times
+                u = (i + uniform((len(batch),), generator, batch.x0.device).to(p.dtype)) / times
                 t = torch.searchsorted(p.cumsum(0), u, right=True).clamp_max(self.steps)
                 weight = 1 / (times * p[t])
-            yield weight * self.term(denoiser, x0, t, cond, mask, generator) + share
+            yield weight * self.term(denoiser, batch, t, generator) + share
 
     # -- sampling -----------------------------------------------------------------------------------------------------
 
-    def prior(self, mask: Tensor, generator: Generators) -> State:
+    def prior(self, mask: Tensor, generator: Generators) -> EmbeddedState:
         z = normal((*mask.shape, self.dim), generator, mask.device, self.abar.dtype)
-        extra = {"estimate": torch.zeros_like(z)} if self.self_conditioning else {}
         t = torch.full(mask.shape[:1], self.steps, device=mask.device)
-        return State(torch.where(mask[..., None], z, 0), t, mask, extra)
+        estimate = torch.zeros_like(z) if self.self_conditioning else None
+        return EmbeddedState(torch.where(mask[..., None], z, 0), t, mask, estimate)
 
-    def levels(self, state: State, steps: int | None) -> Iterator[int]:
+    def levels(self, state: EmbeddedState, steps: int | None) -> Iterator[int]:
         """Yield the times to visit, T excluded, the last one 0, then `ROUND`: `steps` levels (100), at most T + 1."""
         steps = min(steps or CALLS, self.steps + 1)
         yield from np.linspace(self.steps, 0, steps).round().astype(int)[1:].tolist()
@@ -355,7 +373,7 @@ class Embedding(Process):
         near = e_hat @ self.embeddings.T - 0.5 * self.embeddings.square().sum(-1)
         return F.embedding(near.masked_fill(log_p0 == -torch.inf, -torch.inf).argmax(-1), self.embeddings)
 
-    def moved(self, log_p0: Tensor, state: State, target: int) -> tuple[Tensor, Tensor]:
+    def moved(self, log_p0: Tensor, state: EmbeddedState, target: int) -> tuple[Tensor, Tensor]:
         """Return mean (B, L, D) and variance (B, 1, 1) of x_s, s = `target`.
 
         With z_t = (x_t - sqrt(abar_t) e_hat)/sqrt(v_t) and var = eta^2 (1 - a) v_s/v_t
@@ -370,38 +388,44 @@ class Embedding(Process):
         z_t = (state.x.to(e_hat.dtype) - abar_t.sqrt() * e_hat) / v_t.sqrt()
         return abar_s.sqrt() * e_hat + (v_s - variance).clamp_min(0).sqrt() * z_t, variance
 
-    def step(self, state: State, target: int, kernel: Tensor, generator: Generators) -> State:
+    def step(self, state: EmbeddedState, target: int, kernel: Tensor, generator: Generators) -> EmbeddedState:
         """Draw x_s, s = `target`, or the letters at the level `ROUND`."""
         real = state.mask[..., None]
         if target == ROUND:
             letters = sample_categorical(kernel, generator)
             x = torch.where(real, F.embedding(letters, self.embeddings), 0)
-            return State(x, state.t, state.mask, {"letters": letters})
+            return EmbeddedState(x, state.t, state.mask, letters=letters)
         centre, variance = self.moved(kernel, state, target)
         x = centre + variance.sqrt() * normal(tuple(centre.shape), generator, centre.device, centre.dtype)
-        extra = {"estimate": torch.where(real, self.mean(kernel), 0)} if self.self_conditioning else {}
-        return State(torch.where(real, x, 0), torch.full_like(state.t, target), state.mask, extra)
+        estimate = torch.where(real, self.mean(kernel), 0) if self.self_conditioning else None
+        return EmbeddedState(torch.where(real, x, 0), torch.full_like(state.t, target), state.mask, estimate)
 
-    def log_prob(self, kernel: Tensor, state: State, target: int, reached: State) -> Tensor:
+    def log_prob(self, kernel: Tensor, state: EmbeddedState, target: int, reached: EmbeddedState) -> Tensor:
         """Return the log-density up to what no kernel changes; 0 at eta = 0, where the vectors are not drawn."""
         if target == ROUND:
-            return masked_sum(kernel.gather(-1, reached.extra["letters"][..., None])[..., 0], state.mask)
+            return masked_sum(kernel.gather(-1, self.decode(reached)[..., None])[..., 0], state.mask)
         centre, variance = self.moved(kernel, state, target)
         off = (reached.x - centre).square().sum(-1) / (2 * variance[..., 0]).clamp_min(1e-30)
         return masked_sum(-off, state.mask) * (self.eta > 0)
 
-    def shown(self, state: State) -> Tensor:
+    def decided(self, state: EmbeddedState) -> bool:
+        return state.letters is not None
+
+    def vector_noise(self, state: EmbeddedState) -> Tensor:
+        return self.noise[state.t].sqrt().to(state.x.dtype)[:, None, None]
+
+    def shown(self, state: EmbeddedState) -> Tensor:
         """Return what each vector by itself says of its letter, then the letters, (B, L, K + 1)."""
-        if "letters" in state.extra:
-            return super().shown(state._replace(x=state.extra["letters"]))
+        if state.letters is not None:
+            return super().shown(state.replace(x=state.letters))
         p = torch.softmax(self.log_evidence(state, torch.float32), -1)
         real = state.mask[..., None]
         return torch.cat([p * real, 1.0 - real.to(p.dtype)], -1)
 
-    def decode(self, state: State) -> Tensor:
+    def decode(self, state: EmbeddedState) -> Tensor:
         """Return the letters drawn, or before that the likeliest by the evidence alone, (B, L)."""
-        if "letters" in state.extra:
-            return state.extra["letters"]
+        if state.letters is not None:
+            return state.letters
         return self.log_evidence(state, self.abar.dtype).argmax(-1)
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqdiff.processes.base import Cond, Denoiser, State
+from seqdiff.processes.base import Cond, Denoiser, S
 from seqdiff.processes.categorical import CategoricalProcess
 
 NARROWEST = 1e-2  # of s, in letters
@@ -44,14 +44,14 @@ def logistic_log_probs(location: Tensor, scale: Tensor, letters: int) -> Tensor:
     return torch.cat([below[..., :1], between, above[..., -1:]], -1)
 
 
-class Logistic(CategoricalProcess):
+class Logistic(CategoricalProcess[S]):
     """Mixed into a process in front of its class: the network gives two numbers per position instead of K logits."""
 
     @property
     def outputs(self) -> int:
         return 2
 
-    def context(self, denoiser: Denoiser, state: State, cond: Cond) -> Tensor:
+    def context(self, denoiser: Denoiser, state: S, cond: Cond) -> Tensor:
         location, scale = super().context(denoiser, state, cond).unbind(-1)
         # in units of the whole alphabet, around its middle
         middle = (self.letters - 1) / 2

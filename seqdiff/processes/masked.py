@@ -15,13 +15,14 @@ Samplers: ancestral, with remasking or not (ReMDM, Wang et al. 2025, arXiv 2503.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqdiff.processes.base import Cond, Denoiser, State, like, masked_sum
+from seqdiff.processes.base import Batch, Cond, Denoiser, State, like, masked_sum, rows_of
 from seqdiff.processes.categorical import CategoricalProcess, sample_categorical, single_letters, stratified
 from seqdiff.processes.strata import at_rank, smallest, touched
 from seqdiff.runtime import Generators, uniform, widest
@@ -30,7 +31,23 @@ DEFAULT_TIMES = 20  # strata of the bound in continuous time
 DEFAULT_STEPS = 100  # of the ancestral sampler in continuous time
 
 
-class Masked(CategoricalProcess):
+@dataclass(frozen=True)
+class MaskedState(State):
+    """Letters, some of them masked.
+
+    Parameters
+    ----------
+    times : Tensor, optional
+        (B, L) the time at which first-hitting sampling writes each position; 2 for what it need not write.
+    steered : Tensor, optional
+        (B, L) booleans: where a template has a say.
+    """
+
+    times: Tensor = None  # type: ignore[assignment]
+    steered: Tensor | None = None
+
+
+class Masked(CategoricalProcess[MaskedState]):
     """Masked diffusion with the ancestral sampler. Letter number K is the mask; times run from 1 (all masked) to 0.
 
     Parameters
@@ -48,6 +65,8 @@ class Masked(CategoricalProcess):
     """
 
     shows_known = "letters"
+    state_class: ClassVar[type[State]] = MaskedState
+    mixes_kernel = False  # a step writes letters for good or none: what is mixed is what is written
 
     def __init__(
         self, letters: int, steps: int | None = None, time_conditioning: bool = False, *, remasking: float = 0.0
@@ -59,25 +78,22 @@ class Masked(CategoricalProcess):
     def states(self) -> int:
         return self.letters + 1
 
-    def network_input(self, state: State) -> tuple[Tensor, Tensor]:
+    def network_input(self, state: MaskedState) -> tuple[Tensor, Tensor]:
         return state.x, state.t if self.time_conditioning else torch.zeros_like(state.t)
 
     # -- noise --------------------------------------------------------------------------------------------------------
 
-    def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
+    def log_evidence(self, state: MaskedState, dtype: torch.dtype) -> Tensor:
         """Return 0 for the letter that is seen and -inf for the others; a mask says nothing: 0 for all."""
         possible = torch.arange(self.letters, device=state.x.device) == state.x[..., None]
         possible = possible | (state.x == self.letters)[..., None]
         return torch.zeros(possible.shape, dtype=dtype, device=possible.device).masked_fill_(~possible, -torch.inf)
 
-    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
+    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> MaskedState:
         hidden = (uniform(tuple(x0.shape), generator, x0.device) < t[:, None]) & mask
-        return State(torch.where(hidden, self.letters, x0), t, mask)
+        return MaskedState(torch.where(hidden, self.letters, x0), t, mask)
 
-    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> State:
-        return self.corrupt(x0, u, mask, generator)
-
-    def corrupt_stratum(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> tuple[State, Tensor]:
+    def corrupt_stratum(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> tuple[MaskedState, Tensor]:
         """Return x_t at the level that u (B,) in [0, 1) is, and the weight (B,) of its cross-entropy in the bound.
 
         With u uniform, the weighted cross-entropy is an unbiased estimate of the bound.
@@ -86,39 +102,38 @@ class Masked(CategoricalProcess):
             i = 1 + (u * self.steps).long().clamp_max(self.steps - 1)
             return self.corrupt(x0, i.to(u.dtype) / self.steps, mask, generator), self.steps / i
         stratum = touched(u, mask, generator)
-        return State(
-            torch.where(stratum.where, self.letters, x0), stratum.a, mask
-        ), stratum.log_weight.exp() / stratum.a
+        x = torch.where(stratum.where, self.letters, x0)
+        return MaskedState(x, stratum.a, mask), stratum.log_weight.exp() / stratum.a
 
     # -- loss and bound -----------------------------------------------------------------------------------------------
 
-    def term(
-        self, denoiser: Denoiser, x0: Tensor, u: Tensor, cond: Cond, mask: Tensor, generator: Generators
-    ) -> Tensor:
+    def term(self, denoiser: Denoiser, batch: Batch, u: Tensor, generator: Generators) -> Tensor:
         """Return an estimate (B,) of the bound from one level, u (B,) in [0, 1)."""
-        state, weight = self.corrupt_stratum(x0, u, mask, generator)
-        context = self.context(denoiser, state, cond)  # at a mask the evidence is silent: this is log p(x_0 | x_t)
-        cross_entropy = F.cross_entropy(context.transpose(1, 2), x0, reduction="none")
-        return weight.to(context.dtype) * masked_sum(cross_entropy, (state.x == self.letters) & mask)
+        state, weight = self.corrupt_stratum(batch.x0, u, batch.mask, generator)
+        context = self.context(
+            denoiser, state, batch.cond
+        )  # at a mask the evidence is silent: this is log p(x_0 | x_t)
+        cross_entropy = F.cross_entropy(context.transpose(1, 2), batch.x0, reduction="none")
+        return weight.to(context.dtype) * masked_sum(cross_entropy, (state.x == self.letters) & state.mask)
 
-    def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
+    def loss(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
         # A random turn of the strata: without it the last rows of every batch would see the most masks.
-        u = stratified(len(x0), generator, x0.device) + uniform((1,), generator, x0.device)
-        return self.term(denoiser, x0, u % 1, cond, mask, generator)
+        u = stratified(len(batch), generator, batch.x0.device) + uniform((1,), generator, batch.x0.device)
+        return self.term(denoiser, batch, u % 1, generator)
 
     def bound_terms(
-        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, times: int | None, generator: Generators
+        self, denoiser: Denoiser, batch: Batch, times: int | None, generator: Generators
     ) -> Iterator[Tensor]:
         """Yield one estimate from each of `times` strata of levels: 20 by default, or the T terms in finite time."""
         strata = DEFAULT_TIMES if self.steps is None else self.steps
         strata = strata if times is None else times if self.steps is None else min(times, strata)
         for i in range(strata):
-            u = (i + uniform((len(x0),), generator, x0.device)) / strata
-            yield self.term(denoiser, x0, u, cond, mask, generator) / strata
+            u = (i + uniform((len(batch),), generator, batch.x0.device)) / strata
+            yield self.term(denoiser, batch, u, generator) / strata
 
     # -- sampling -----------------------------------------------------------------------------------------------------
 
-    def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
+    def predict(self, denoiser: Denoiser, state: MaskedState, cond: Cond, temperature: float = 1.0) -> Tensor:
         """Return log p(x0 | x_t). The network is called for the rows that have a mask; the others are known."""
         rows = (state.x == self.letters).any(-1)
         if bool(rows.all()):
@@ -126,12 +141,12 @@ class Masked(CategoricalProcess):
         log_p0 = self.log_evidence(state, torch.float32)
         if bool(rows.any()):
             part = None if cond is None else {name: value[rows] for name, value in cond.items()}
-            predicted = super().predict(denoiser, state.take(rows), part, temperature)
+            predicted = super().predict(rows_of(denoiser, rows), state.take(rows), part, temperature)
             log_p0 = log_p0.to(predicted.dtype)
             log_p0[rows] = predicted
         return log_p0
 
-    def posterior(self, log_p0: Tensor, state: State, target: Any) -> Tensor:
+    def posterior(self, log_p0: Tensor, state: MaskedState, target: Any) -> Tensor:
         """Return log p(x_s | x_t), (B, L, K + 1), for s = `target` < t, a number or (B,).
 
         With sigma the chance that a letter is masked again, a mask stays with probability (s - sigma (1 - t))/t
@@ -142,8 +157,8 @@ class Masked(CategoricalProcess):
         sigma = self.remasking * (s / (1 - t).clamp_min(1e-12)).clamp_max(1.0)
         stay = ((s - sigma * (1 - t)) / t).clamp(0.0, 1.0)
         masked = torch.where(state.x == self.letters, stay[:, None], sigma[:, None])
-        if "settled" in state.extra:  # what a template has a say in is masked once: its weights count each writing
-            masked = masked.masked_fill(state.extra["settled"] & (state.x != self.letters), 0.0)
+        if state.steered is not None:  # what a template has a say in is masked once: its weights count each writing
+            masked = masked.masked_fill(state.steered & (state.x != self.letters), 0.0)
         return self._with_mask(log_p0, masked * state.mask)
 
     @staticmethod
@@ -152,23 +167,26 @@ class Masked(CategoricalProcess):
         masked = masked.to(log_p0.dtype)[..., None]
         return torch.cat([log_p0 + torch.log1p(-masked), masked.log()], -1)
 
-    def prior(self, mask: Tensor, generator: Generators) -> State:
+    def prior(self, mask: Tensor, generator: Generators) -> MaskedState:
         t = torch.ones(len(mask), dtype=widest(mask.device), device=mask.device)
-        return State(torch.where(mask, self.letters, 0), t, mask)
+        return MaskedState(torch.where(mask, self.letters, 0), t, mask)
 
-    def given(self, state: State, log_allowed: Tensor) -> tuple[State, Tensor]:
+    def given(self, state: MaskedState, log_allowed: Tensor) -> tuple[MaskedState, Tensor]:
         """Return the state with known letters unmasked: any order of the others then samples p(x0 | known letters)."""
         known, letters = single_letters(log_allowed, state.mask)
-        extra = {**state.extra, "settled": (log_allowed == -torch.inf).any(-1)}
-        return state._replace(x=torch.where(known, letters, state.x), extra=extra), known
+        steered = (log_allowed == -torch.inf).any(-1)
+        return state.replace(x=torch.where(known, letters, state.x), steered=steered), known
 
-    def levels(self, state: State, steps: int | None) -> Iterator[Any]:
+    def levels(self, state: MaskedState, steps: int | None) -> Iterator[Any]:
         """Yield the times to visit, 1 excluded: `steps` of them evenly spaced (T, or 100), the last one 0."""
         steps = steps or self.steps or DEFAULT_STEPS
         yield from (i / steps for i in reversed(range(steps)))
 
-    def step(self, state: State, target: Any, kernel: Tensor, generator: Generators) -> State:
-        return State(sample_categorical(kernel, generator), torch.full_like(state.t, target), state.mask, state.extra)
+    def step(self, state: MaskedState, target: Any, kernel: Tensor, generator: Generators) -> MaskedState:
+        return state.replace(x=sample_categorical(kernel, generator), t=torch.full_like(state.t, target))
+
+    def written(self, state: MaskedState) -> Tensor:
+        return (state.x != self.letters) & state.mask
 
 
 class FirstHitting(Masked):
@@ -182,56 +200,56 @@ class FirstHitting(Masked):
     def __init__(self, letters: int, steps: int | None = None, time_conditioning: bool = False) -> None:
         super().__init__(letters, steps, time_conditioning)
 
-    def prior(self, mask: Tensor, generator: Generators) -> State:
+    def prior(self, mask: Tensor, generator: Generators) -> MaskedState:
         times = uniform(tuple(mask.shape), generator, mask.device)
         # Padding is written before time begins, so the k-th smallest time is that of the k-th letter from the end.
         return self._state(torch.where(mask, self.letters, 0), mask, times.masked_fill(~mask, 2.0))
 
-    def given(self, state: State, log_allowed: Tensor) -> tuple[State, Tensor]:
+    def given(self, state: MaskedState, log_allowed: Tensor) -> tuple[MaskedState, Tensor]:
         """Return the state with known letters written before time begins; none of them costs a call of the network."""
         known, letters = single_letters(log_allowed, state.mask)
-        times = state.extra["times"].masked_fill(known, 2.0)
+        times = state.times.masked_fill(known, 2.0)
         return self._state(torch.where(known, letters, state.x), state.mask, times), known
 
-    def _state(self, x: Tensor, mask: Tensor, times: Tensor) -> State:
+    def _state(self, x: Tensor, mask: Tensor, times: Tensor) -> MaskedState:
         """Return the state at the time at which the next letter is written, 0 for finished rows."""
-        return State(x, at_rank(times, (x == self.letters).sum(-1)), mask, {"times": times})
+        return MaskedState(x, at_rank(times, (x == self.letters).sum(-1)), mask, times)
 
-    def arrival(self, state: State, target: Any) -> Tensor:
+    def arrival(self, state: MaskedState, target: Any) -> Tensor:
         left = (state.x == self.letters).sum(-1)
         left = left - torch.ceil(left / target).long()
-        return at_rank(state.extra["times"], left)
+        return at_rank(state.times, left)
 
-    def levels(self, state: State, steps: int | None) -> Iterator[int]:
+    def levels(self, state: MaskedState, steps: int | None) -> Iterator[int]:
         """Yield how many calls are left, this one included: from the most letters to write, or `steps`, to 1."""
         longest = int((state.x == self.letters).sum(-1).amax())
         yield from range(longest if steps is None else min(steps, longest), 0, -1)
 
-    def priority(self, log_p0: Tensor, state: State) -> Tensor:
+    def priority(self, log_p0: Tensor, state: MaskedState) -> Tensor:
         """Return (B, L): masks with the largest are written first."""
-        return state.extra["times"]
+        return state.times
 
-    def kernel(self, log_p0: Tensor, state: State, target: Any) -> Tensor:
+    def kernel(self, log_p0: Tensor, state: MaskedState, target: Any) -> Tensor:
         masks = state.x == self.letters
         write = torch.ceil(masks.sum(-1) / target).long()
         chosen = smallest((-self.priority(log_p0, state)).masked_fill(~masks, torch.inf), write)
         return self._with_mask(log_p0, masks & ~chosen)
 
-    def step(self, state: State, target: Any, kernel: Tensor, generator: Generators) -> State:
-        return self._state(sample_categorical(kernel, generator), state.mask, state.extra["times"])
+    def step(self, state: MaskedState, target: Any, kernel: Tensor, generator: Generators) -> MaskedState:
+        return self._state(sample_categorical(kernel, generator), state.mask, state.times)
 
 
 class ConfidentFirst(FirstHitting):
     """First-hitting calls that write the letter whose largest probability is largest: likelier, less various."""
 
-    def priority(self, log_p0: Tensor, state: State) -> Tensor:
+    def priority(self, log_p0: Tensor, state: MaskedState) -> Tensor:
         return log_p0.amax(-1)
 
 
 class MarginFirst(FirstHitting):
     """First-hitting calls that write the letter whose two largest probabilities differ most (arXiv 2502.06768)."""
 
-    def priority(self, log_p0: Tensor, state: State) -> Tensor:
+    def priority(self, log_p0: Tensor, state: MaskedState) -> Tensor:
         p = log_p0.exp()
         first, best = p.max(-1, keepdim=True)
         return (first - p.scatter(-1, best, 0.0).amax(-1, keepdim=True)).squeeze(-1)

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqdiff.processes.base import Cond, Denoiser, State, like, masked_sum
+from seqdiff.processes.base import Batch, Denoiser, State, like, masked_sum
 from seqdiff.processes.categorical import CategoricalProcess, stratified
 from seqdiff.runtime import Generators, uniform
 
@@ -39,7 +39,7 @@ def cosine_keep(steps: int, s: float = 0.008) -> np.ndarray:
     return np.concatenate([[0.0], np.cumsum(0.5 * np.log(ratio))])
 
 
-class UniformNoise(CategoricalProcess):
+class UniformNoise(CategoricalProcess[State]):
     """Letters are kept or drawn anew, all letters alike: q(x_t | x_0) = abar_t x_0 + (1 - abar_t)/K.
 
     Subclasses say by `kept` what abar_t is; their times may be steps or real numbers.
@@ -130,8 +130,8 @@ class Multinomial(UniformNoise):
     def network_input(self, state: State) -> tuple[Tensor, Tensor]:
         return state.x, state.t / self.steps
 
-    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> State:
-        return self.corrupt(x0, (u * (self.steps + 1)).long().clamp_max(self.steps), mask, generator)
+    def noise_times(self, u: Tensor) -> Tensor:
+        return (u * (self.steps + 1)).long().clamp_max(self.steps)
 
     def prior(self, mask: Tensor, generator: Generators) -> State:
         x = self.uniform_letters(mask, generator)
@@ -142,13 +142,11 @@ class Multinomial(UniformNoise):
         steps = self.steps if steps is None else min(steps, self.steps)
         yield from np.linspace(self.steps, 0, steps + 1).round().astype(int)[1:].tolist()
 
-    def term(
-        self, denoiser: Denoiser, x0: Tensor, t: Tensor, cond: Cond, mask: Tensor, generator: Generators
-    ) -> Tensor:
+    def term(self, denoiser: Denoiser, batch: Batch, t: Tensor, generator: Generators) -> Tensor:
         """Return KL(q(x_{t-1} | x_t, x_0) || p(x_{t-1} | x_t)) at times t (B,) for one draw of x_t, (B,) nats."""
-        state = self.corrupt(x0, t, mask, generator)
-        context = self.context(denoiser, state, cond)
-        return masked_sum(self._kl(torch.softmax(context, -1), x0, state.x, t), mask)
+        state = self.corrupt(batch.x0, t, batch.mask, generator)
+        context = self.context(denoiser, state, batch.cond)
+        return masked_sum(self._kl(torch.softmax(context, -1), batch.x0, state.x, t), batch.mask)
 
     def _kl(self, w: Tensor, x0: Tensor, x: Tensor, t: Tensor) -> Tensor:
         """Return `term` per position (B, L) from the context probabilities w (B, L, K).
@@ -188,14 +186,14 @@ class Multinomial(UniformNoise):
         seen = (self.term_count > 10).all()
         return torch.where(seen, root / root.sum(), torch.full_like(root, 1 / self.steps))
 
-    def loss(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
+    def loss(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
         p = self.time_probabilities()
-        u = stratified(len(x0), generator, x0.device).to(p.dtype)
+        u = stratified(len(batch), generator, batch.x0.device).to(p.dtype)
         i = torch.searchsorted(p.cumsum(0), u, right=True).clamp_max(self.steps - 1)
-        kl = self.term(denoiser, x0, i + 1, cond, mask, generator)
+        kl = self.term(denoiser, batch, i + 1, generator)
         if self.training:
             self._remember(i, kl.detach())
-        return kl / p[i] + self.prior_kl(mask)
+        return kl / p[i] + self.prior_kl(batch.mask)
 
     @torch.no_grad()
     def _remember(self, i: Tensor, kl: Tensor) -> None:
@@ -207,7 +205,7 @@ class Multinomial(UniformNoise):
         self.term_count.add_(count)
 
     def bound_terms(
-        self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, times: int | None, generator: Generators
+        self, denoiser: Denoiser, batch: Batch, times: int | None, generator: Generators
     ) -> Iterator[Tensor]:
         """Yield the T terms (the prior's KL in the last); with `times` < T one time from each of as many strata."""
         steps = self.steps
@@ -215,7 +213,7 @@ class Multinomial(UniformNoise):
         edges = np.linspace(0, steps, times + 1).round().astype(int)
         for i, (low, high) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
             width = int(high - low)
-            u = uniform((len(x0),), generator, x0.device)
+            u = uniform((len(batch),), generator, batch.x0.device)
             t = int(low) + 1 + (u * width).long().clamp_max(width - 1)
-            term = self.term(denoiser, x0, t, cond, mask, generator) * width
-            yield term + self.prior_kl(mask) if i == times - 1 else term
+            term = self.term(denoiser, batch, t, generator) * width
+            yield term + self.prior_kl(batch.mask) if i == times - 1 else term

@@ -16,13 +16,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from seqdiff.processes.base import Cond, Denoiser, State, like, masked_sum
+from seqdiff.processes.base import Batch, Cond, Denoiser, State, like, masked_sum
 from seqdiff.processes.categorical import sample_categorical, single_letters
 from seqdiff.processes.continuous import ContinuousTime, positive
 from seqdiff.processes.counts import poisson, thinned
@@ -46,7 +47,30 @@ class Undo(NamedTuple):
     redo: bool = False
 
 
-class SCUD(ContinuousTime):
+@dataclass(frozen=True)
+class EventState(State):
+    """Letters, and the number of events (B, L) that each has had, in `t`.
+
+    Parameters
+    ----------
+    time : Tensor, optional
+        (B,) in a sampler: where it is.
+    fresh : Tensor, optional
+        (B,) booleans: nothing has been undone yet.
+    given, steered : Tensor, optional
+        (B, L) booleans: letters that are known, and where a template has a say.
+    undone : Tensor, optional
+        (B, L) the letters between the halves of a corrector step.
+    """
+
+    time: Tensor = None  # type: ignore[assignment]
+    fresh: Tensor | None = None
+    given: Tensor | None = None
+    steered: Tensor | None = None
+    undone: Tensor | None = None
+
+
+class SCUD(ContinuousTime[EventState]):
     """Diffusion conditioned on the number of events at each position; `State.t` holds those, (B, L).
 
     Parameters
@@ -70,6 +94,7 @@ class SCUD(ContinuousTime):
     """
 
     shows_known = "letters"
+    state_class = EventState
     letter_kl: Tensor
     law_kl: Tensor
     largest: float
@@ -109,20 +134,20 @@ class SCUD(ContinuousTime):
 
     # -- the noise ----------------------------------------------------------------------------------------------------
 
-    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
+    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> EventState:
         """Draw the events of every position by the times t (B,), and the letters that they left."""
         counts = poisson(self._total(t), x0.shape[1], generator)
         return self.jumped(x0, counts, mask, generator)
 
-    def jumped(self, x0: Tensor, counts: Tensor, mask: Tensor, generator: Generators) -> State:
+    def jumped(self, x0: Tensor, counts: Tensor, mask: Tensor, generator: Generators) -> EventState:
         """Draw what x0 is after these numbers of events (B, L)."""
-        return State(sample_categorical(self.powers.rows(counts, x0).log(), generator), counts, mask)
+        return EventState(sample_categorical(self.powers.rows(counts, x0).log(), generator), counts, mask)
 
-    def network_input(self, state: State) -> tuple[Tensor, Tensor]:
+    def network_input(self, state: EventState) -> tuple[Tensor, Tensor]:
         """Return the letters, and log(1 + S) / log(1 + MANY): small counts all differ, of large ones their ratio."""
         return state.x, torch.log1p(state.t.float()) / math.log1p(MANY)
 
-    def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
+    def log_evidence(self, state: EventState, dtype: torch.dtype) -> Tensor:
         return self.powers.columns(state.t, state.x).log().to(dtype)
 
     def prior_kl(self, x0: Tensor, mask: Tensor) -> Tensor:
@@ -144,7 +169,7 @@ class SCUD(ContinuousTime):
 
     # -- the loss -----------------------------------------------------------------------------------------------------
 
-    def event_kl(self, w: Tensor, x0: Tensor, state: State) -> Tensor:
+    def event_kl(self, w: Tensor, x0: Tensor, state: EventState) -> Tensor:
         """Return S KL(q(x_{S-1} | x_S, x_0) || p_theta(x_{S-1} | x_S)), (B, L) nats, from context probabilities w."""
         w = w.to(self.powers.one.dtype)
         before = (state.t - 1).clamp_min(0)
@@ -159,10 +184,8 @@ class SCUD(ContinuousTime):
     def term(
         self,
         denoiser: Denoiser,
-        x0: Tensor,
+        batch: Batch,
         u: Tensor,
-        cond: Cond,
-        mask: Tensor,
         generator: Generators,
         guess: Tensor | None = None,
     ) -> Tensor:
@@ -171,7 +194,7 @@ class SCUD(ContinuousTime):
         Events are jumps, with probability 1 - gamma, by K' = 1 + Q/max_i(-Q_ii), or nothing: a letter is touched once
         it has had a jump.
         """
-        share = 1 - self.gamma
+        x0, mask, share = batch.x0, batch.mask, 1 - self.gamma
         stratum = late(touched(u, mask, generator, untouched=self.gamma > 0), mask, self.late)
         jumped = -stratum.log_alpha  # expected jumps of a letter, Lambda (1 - gamma)
         most = latest(self.late, x0.shape[1])
@@ -181,45 +204,45 @@ class SCUD(ContinuousTime):
             often = self.gamma / share
             idle = poisson(jumped * often, x0.shape[1], generator, most=most * often)
             jumps = jumps + idle
-        state = State(x, jumps, mask)
-        w = torch.softmax(self.context(denoiser, state, cond), -1)
+        state = EventState(x, jumps, mask)
+        w = torch.softmax(self.context(denoiser, state, batch.cond), -1)
         lost = masked_sum(self.event_kl(w, x0, state) - self.event_kl(self.alike(w, guess), x0, state), mask)
         # dLambda / Lambda = da / ((1 - a) -log(1 - a)): the share cancels
         weight = (stratum.log_weight - stratum.log_alpha - jumped.log()).exp()
-        return torch.where(jumped <= share * self.largest, weight * lost, 0) + self.known(x0, mask, guess)
+        return torch.where(jumped <= share * self.largest, weight * lost, 0) + self.known(batch, guess)
 
-    def guess(self, denoiser: Denoiser, x0: Tensor, cond: Cond, mask: Tensor, generator: Generators) -> Tensor:
+    def guess(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
         """Return the mean of what the network makes of nothing and of every other letter.
 
         It is not asked for letters that no event has touched, so that each half of them is forgotten in its turn.
         """
-        end = self.prior(mask, generator)
-        end = State(end.x, end.t.clamp_min(1), mask)
+        x0, cond = batch.x0, batch.cond
+        end = self.prior(batch.mask, generator)
+        end = EventState(end.x, end.t.clamp_min(1), batch.mask)
         even = torch.arange(x0.shape[1], device=x0.device) % 2 == 0
         far = positive(self.context(denoiser, end, cond))
         near = torch.zeros_like(far)
         for gone in (even, ~even):
-            state = State(torch.where(gone, end.x, x0), torch.where(gone, end.t, 0), mask)
+            state = EventState(torch.where(gone, end.x, x0), torch.where(gone, end.t, 0), batch.mask)
             near = torch.where(gone[:, None], positive(self.context(denoiser, state, cond)), near)
         return (near + far) / 2
 
     # -- sampling -----------------------------------------------------------------------------------------------------
 
-    def prior(self, mask: Tensor, generator: Generators) -> State:
+    def prior(self, mask: Tensor, generator: Generators) -> EventState:
         """Draw the events of every position and letters of the stationary law."""
         time = self.last_times(mask)
         counts = poisson(self._total(time), mask.shape[1], generator)
         x = sample_categorical(self.powers.stationary.log().expand(*mask.shape, -1), generator)
-        return State(x, counts, mask, {"time": time, "fresh": torch.ones_like(time, dtype=torch.bool)})
+        return EventState(x, counts, mask, time, torch.ones_like(time, dtype=torch.bool))
 
-    def given(self, state: State, log_allowed: Tensor) -> tuple[State, Tensor]:
+    def given(self, state: EventState, log_allowed: Tensor) -> tuple[EventState, Tensor]:
         """Return the state with known letters that no event has touched, as the network is told: S = 0."""
         known, letters = single_letters(log_allowed, state.mask)
         x, counts = torch.where(known, letters, state.x), state.t.masked_fill(known, 0)
-        settled = (log_allowed == -torch.inf).any(-1)
-        return State(x, counts, state.mask, {**state.extra, "given": known, "settled": settled}), known
+        return state.replace(x=x, t=counts, given=known, steered=(log_allowed == -torch.inf).any(-1)), known
 
-    def levels(self, state: State, steps: int | None) -> Iterator[tuple[float, bool]]:
+    def levels(self, state: EventState, steps: int | None) -> Iterator[tuple[float, bool]]:
         """Yield times, evenly spaced, the last one 0; True beside a time marks a corrector step there."""
         if bool((self.untouched(state) & state.mask).any()):
             yield self.t_max, False  # letters that no event ever touches are settled first
@@ -227,32 +250,31 @@ class SCUD(ContinuousTime):
             yield time, False
             yield from [(time, True)] * (self.correctors if time else 0)
 
-    def aim(self, state: State, level: tuple[float, bool], generator: Generators) -> Undo:
+    def aim(self, state: EventState, level: tuple[float, bool], generator: Generators) -> Undo:
         """Draw how many events each position had by the level's time: S_s | S_t is binomial, Lambda(s)/Lambda(t)."""
         time, redo = level
-        now, then = self._total(state.extra["time"][:1]), self._total(state.extra["time"].new_full((1,), time))
+        now, then = self._total(state.time[:1]), self._total(state.time.new_full((1,), time))
         stay = 1 - self.redone if redo else float((then / now).clamp(0, 1))
         counts = thinned(state.t, stay, generator)
-        if redo and "settled" in state.extra:  # a template's weights count each writing, so nothing is written over
-            counts = torch.where(state.extra["settled"], state.t, counts)
+        if redo and state.steered is not None:  # a template's weights count each writing, so nothing is written over
+            counts = torch.where(state.steered, state.t, counts)
         return Undo(counts, time, redo)
 
-    def untouched(self, state: State) -> Tensor:
+    def untouched(self, state: EventState) -> Tensor:
         """Return booleans (B, L): letters of the prior that no event will ever be undone at."""
-        fresh = state.extra.get("fresh")
-        untouched = torch.zeros_like(state.mask) if fresh is None else (state.t == 0) & fresh[:, None]
-        return untouched & ~state.extra["given"] if "given" in state.extra else untouched
+        untouched = torch.zeros_like(state.mask) if state.fresh is None else (state.t == 0) & state.fresh[:, None]
+        return untouched if state.given is None else untouched & ~state.given
 
-    def predict(self, denoiser: Denoiser, state: State, cond: Cond, temperature: float = 1.0) -> Tensor:
+    def predict(self, denoiser: Denoiser, state: EventState, cond: Cond, temperature: float = 1.0) -> Tensor:
         log_p0 = super().predict(denoiser, state, cond, temperature)
         stationary = self.powers.stationary.log().to(log_p0.dtype)
         return torch.where(self.untouched(state)[..., None], stationary, log_p0)
 
-    def kernel(self, log_p0: Tensor, state: State, target: Undo) -> Tensor:
+    def kernel(self, log_p0: Tensor, state: EventState, target: Undo) -> Tensor:
         kernel = self.posterior(log_p0, state, target.counts)
         return torch.where(self.untouched(state)[..., None], log_p0, kernel)
 
-    def posterior(self, log_p0: Tensor, state: State, target: Any) -> Tensor:
+    def posterior(self, log_p0: Tensor, state: EventState, target: Any) -> Tensor:
         """Return log p(x_{S-k} | x_S), where `target`, (B, L) or a number, is S - k.
 
         With v(x_0) = p(x_0 | x_S) / K^S[x_0, x_S]: p(x_{S-k} | x_S) = K^k[x_{S-k}, x_S] (v K^{S-k})[x_{S-k}].
@@ -268,22 +290,25 @@ class SCUD(ContinuousTime):
         joint = torch.where(joint.sum(-1, keepdim=True) > 0, joint, before)
         return torch.log_softmax(joint.log(), -1).to(log_p0.dtype)
 
-    def arrival(self, state: State, target: Undo) -> Tensor:
+    def arrival(self, state: EventState, target: Undo) -> Tensor:
         return target.counts
 
-    def step(self, state: State, target: Undo, kernel: Tensor, generator: Generators) -> State:
+    def step(self, state: EventState, target: Undo, kernel: Tensor, generator: Generators) -> EventState:
         x = sample_categorical(kernel, generator)
-        time = torch.full_like(state.extra["time"], target.time)
-        extra = {"time": time, "fresh": torch.zeros_like(time, dtype=torch.bool)}
-        extra |= {name: state.extra[name] for name in ("given", "settled") if name in state.extra}
+        time = torch.full_like(state.time, target.time)
+        after = state.replace(
+            x=x, t=target.counts, time=time, fresh=torch.zeros_like(time, dtype=torch.bool), undone=None
+        )
         if not target.redo:
-            return State(x, target.counts, state.mask, extra)
+            return after
         again = self.jumped(x, state.t - target.counts, state.mask, generator)
-        return State(again.x, state.t, state.mask, {**extra, "undone": x})
+        return after.replace(x=again.x, t=state.t, undone=x)
 
-    def log_prob(self, kernel: Tensor, state: State, target: Undo, reached: State) -> Tensor:
+    def log_prob(self, kernel: Tensor, state: EventState, target: Undo, reached: EventState) -> Tensor:
         # what a corrector step does over again is no choice of the kernel's
-        return super().log_prob(kernel, state, target, reached._replace(x=reached.extra.get("undone", reached.x)))
+        return super().log_prob(
+            kernel, state, target, reached if reached.undone is None else reached.replace(x=reached.undone)
+        )
 
 
 def end_counts(largest: float, law: Tensor) -> tuple[Tensor, Tensor]:

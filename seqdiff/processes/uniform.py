@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from seqdiff.processes.base import Cond, Denoiser, State, masked_sum
+from seqdiff.processes.base import Batch, Denoiser, State, masked_sum
 from seqdiff.processes.continuous import EARLIEST, ContinuousTime
 from seqdiff.processes.multinomial import UniformNoise
 from seqdiff.processes.rates import jump_kl
@@ -35,7 +35,7 @@ def linear_keep(steps: int) -> np.ndarray:
         return np.log1p(-np.arange(steps + 1) / steps)
 
 
-class Uniform(ContinuousTime, UniformNoise):
+class Uniform(ContinuousTime[State], UniformNoise):
     """Uniform diffusion in continuous time; times are real numbers, 0 (data) to 1 (noise).
 
     Parameters
@@ -58,20 +58,19 @@ class Uniform(ContinuousTime, UniformNoise):
     def term(
         self,
         denoiser: Denoiser,
-        x0: Tensor,
+        batch: Batch,
         u: Tensor,
-        cond: Cond,
-        mask: Tensor,
         generator: Generators,
         guess: Tensor | None = None,
     ) -> Tensor:
         """Return an estimate (B,) of the integral, by the number of letters that were drawn anew; u (B,) in [0, 1)."""
+        x0, mask = batch.x0, batch.mask
         stratum = touched(u, mask, generator, untouched=True)
         t = stratum.a.clamp_min(EARLIEST**2)  # a number by whose square float32 can divide
         state = State(torch.where(stratum.where, self.uniform_letters(mask, generator), x0), t, mask)
-        w = torch.softmax(self.context(denoiser, state, cond), -1)
+        w = torch.softmax(self.context(denoiser, state, batch.cond), -1)
         density = self.density(w, x0, state.x, t) - self.density(self.alike(w, guess), x0, state.x, t)
-        return stratum.log_weight.exp().to(density.dtype) * masked_sum(density, mask) + self.known(x0, mask, guess)
+        return stratum.log_weight.exp().to(density.dtype) * masked_sum(density, mask) + self.known(batch, guess)
 
     def density(self, w: Tensor, x0: Tensor, x: Tensor, t: Tensor) -> Tensor:
         k_alpha, t = ((self.letters * (1 - t)).to(w.dtype)[:, None, None], t.to(w.dtype)[:, None, None])

@@ -124,5 +124,4 @@ def at_most(batch: Batch, rows: int, seed: int) -> Batch:
         return batch
     chosen = torch.randperm(len(batch), generator=runtime.generator_for("cpu", seed, "validation rows"))[:rows]
     chosen = chosen.sort().values.to(batch.x0.device)
-    cond = None if batch.cond is None else {k: v[chosen] for k, v in batch.cond.items()}
-    return Batch(batch.x0[chosen], batch.lengths[chosen], cond, None if batch.weight is None else batch.weight[chosen])
+    return batch.rows(chosen)

@@ -4,61 +4,18 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import replace
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from seqdiff.processes.base import Cond, Process
-from seqdiff.processes.continuous import CALLS, ContinuousTime
+from seqdiff.processes.base import Batch, Process
+from seqdiff.processes.continuous import CALLS
 from seqdiff.runtime import ChosenRows, Generators, uniform, widest
 
 SMALL, SHARE = 0.25, 0.05  # nats, and share of the bound: errors up to the larger are small enough
 MOST = 8  # times as many levels as usual, where an error is not
-
-
-@dataclass(frozen=True)
-class Batch:
-    """Encoded sequences on the device.
-
-    Parameters
-    ----------
-    x0 : Tensor
-        Tokens (B, L), in a small integer type while they wait.
-    lengths : Tensor
-        (B,).
-    cond : dict or None
-        Conditions, B rows each.
-    weight : Tensor or None
-        Sample weights (B,).
-    """
-
-    x0: Tensor
-    lengths: Tensor
-    cond: Cond = None
-    weight: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.x0)
-
-    @property
-    def mask(self) -> Tensor:
-        """Booleans (B, L), True at real positions."""
-        return torch.arange(self.x0.shape[1], device=self.x0.device) < self.lengths[:, None]
-
-    def to(self, device: torch.device) -> Batch:
-        """Return the batch on another device."""
-        cond = None if self.cond is None else {k: v.to(device) for k, v in self.cond.items()}
-        weight = None if self.weight is None else self.weight.to(device)
-        return Batch(self.x0.to(device), self.lengths.to(device), cond, weight)
-
-    def take(self, rows: Tensor | slice, width: int | None = None) -> Batch:
-        """Return some rows, tokens as int64; only their first `width` columns, where none of them is longer."""
-        cond = None if self.cond is None else {k: v[rows] for k, v in self.cond.items()}
-        if cond is not None and "signal" in cond:
-            cond["signal"] = cond["signal"][:, :width]
-        x0 = self.x0[:, :width][rows].long()
-        return Batch(x0, self.lengths[rows], cond, None if self.weight is None else self.weight[rows])
 
 
 class Objective(nn.Module):
@@ -77,7 +34,7 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch, generator: Generators) -> dict[str, Tensor]:
         """Return the parts of which the loss of each sequence is the sum, in nats, (B,) each."""
-        return self.process.parts(self.network, batch.x0, batch.cond, batch.mask, generator)
+        return self.process.parts(self.network, batch, generator)
 
     @torch.no_grad()
     def bound(self, batch: Batch, times: int | None, generator: Generators) -> tuple[Tensor, Tensor]:
@@ -85,7 +42,7 @@ class Objective(nn.Module):
 
         One term alone tells no variance: nan.
         """
-        terms = list(self.process.bound_terms(self.network, batch.x0, batch.cond, batch.mask, times, generator))
+        terms = list(self.process.bound_terms(self.network, batch, times, generator))
         total = torch.stack(terms).to(widest(batch.x0.device)).sum(0)
         if self.process.bound == "exact":
             return total, torch.zeros_like(total)
@@ -96,7 +53,7 @@ class Objective(nn.Module):
     @property
     def refines(self) -> bool:
         """Whether there is a `refined_bound`."""
-        return isinstance(self.process, ContinuousTime)
+        return self.process.guesses > 0
 
     @torch.no_grad()
     def refined_bound(self, batch: Batch, streams: Callable[..., list[torch.Generator]]) -> tuple[Tensor, Tensor]:
@@ -112,14 +69,14 @@ class Objective(nn.Module):
         streams : callable
             `streams(*names)` returns generators of the rows' noise by those names.
         """
-        process, rows, first = self.process, torch.arange(len(batch), device=batch.x0.device), streams()
-        assert isinstance(process, ContinuousTime)
+        process: Any = self.process
+        rows, first = torch.arange(len(batch), device=batch.x0.device), streams()
         levels = math.ceil((CALLS - process.guesses) / 2)
-        guess = process.guess(self.network, batch.x0, batch.cond, batch.mask, first)
+        guess = process.guess(self.network, batch, first)
 
         def run(rows: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
             part = batch.take(rows)
-            terms = process.bound_terms(self.network, part.x0, part.cond, part.mask, levels, generators, guess[rows])
+            terms = process.bound_terms(self.network, part, levels, generators, guess[rows])
             stacked = torch.stack([*terms]).to(widest(rows.device))
             return stacked.sum(0), error_variance(stacked)
 
@@ -181,4 +138,4 @@ def drop_labels(batch: Batch, rate: float, generator: torch.Generator) -> Batch:
         rank = uniform((rows, columns), generator, device, torch.float32).argsort(-1).argsort(-1)
         known = known & ((rank >= hidden[:, None]) | (partly >= rate)[:, None])
         cond |= {"known": known, "keep": cond["keep"] & known.any(-1)}
-    return Batch(batch.x0, batch.lengths, cond, batch.weight)
+    return replace(batch, cond=cond)

@@ -1,0 +1,146 @@
+"""From model files to estimators and back: parameters as JSON, and classes by module and name.
+
+The class is looked up among seqdiff's own and the subclasses that are already imported.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from torch import Tensor
+
+from seqdiff.data import Alphabet
+from seqdiff.errors import InputError
+from seqdiff.files import ModelFile
+from seqdiff.parameters import check_parameters
+
+CALLABLE = "<a function>"
+
+
+def plain_parameters(estimator: Any, leave_out: str = "") -> dict[str, Any]:
+    """Return the parameters, but for one, as JSON can hold them."""
+    parameters = estimator.get_params(deep=False).items()
+    plain = {name: _plain(value) for name, value in parameters if name != leave_out}
+    if hasattr(estimator, "fit_seed_"):  # what None or a generator of numbers came to
+        plain["random_state"] = estimator.fit_seed_
+    try:
+        return json.loads(json.dumps(plain))  # tuples become lists here already, so that they equal what is read back
+    except TypeError as error:
+        raise ValueError(f"a parameter cannot be written to a file ({error}); give numbers, strings or lists") from None
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Alphabet):
+        return {"alphabet": value.to_dict()}
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if isinstance(value, np.ndarray):
+        return {"array": value.tolist()}
+    if isinstance(value, np.generic):
+        return value.item()
+    return CALLABLE if callable(value) else value
+
+
+def _unplain(value: Any) -> Any:
+    """Return a parameter as it was before `plain_parameters`."""
+    if isinstance(value, dict) and set(value) == {"alphabet"}:
+        return Alphabet.from_dict(value["alphabet"])
+    if isinstance(value, dict) and set(value) == {"array"}:
+        return np.asarray(value["array"])
+    return value
+
+
+def subclasses(root: type) -> list[Any]:
+    """Return all subclasses that are imported, seqdiff's own first."""
+    found: dict[type, None] = {}
+    waiting: list[type] = list(root.__subclasses__())
+    while waiting:
+        cls = waiting.pop()
+        found[cls] = None
+        waiting += cls.__subclasses__()
+    return sorted(found, key=lambda cls: not is_own(cls.__module__))
+
+
+def is_own(module: str) -> bool:
+    """Return whether a module is one of seqdiff's."""
+    return module.partition(".")[0] == "seqdiff"
+
+
+def find_class(root: type, header: dict[str, Any], path: Any) -> Any:
+    """Return the class that a file names, by module and name; only what is imported is found.
+
+    seqdiff's own classes may have moved since, and older files do not name the module: then the name alone counts.
+
+    Raises
+    ------
+    InputError
+        If it is not imported.
+    """
+    name, module = header["class"], header.get("module")
+    named = [cls for cls in subclasses(root) if cls.__name__ == name]
+    if module is None:
+        found = named
+    elif is_own(module):
+        found = [cls for cls in named if is_own(cls.__module__)]
+    else:
+        found = [cls for cls in named if cls.__module__ == module]
+    if found:
+        return found[0]
+    known = ", ".join(sorted({cls.__name__ for cls in subclasses(root)}))
+    where = "" if module is None else f" of the module {module}"
+    raise InputError(str(path), f"a {name}{where}", f"one of the imported classes {known}", "import its module first")
+
+
+def load_estimator(
+    file: ModelFile,
+    root: type,
+    wanted: type,
+    restore: Callable[[Any, dict[str, Tensor]], None],
+    network: Any = None,
+    **more: Any,
+) -> Any:
+    """Return the fitted estimator of a file.
+
+    Parameters
+    ----------
+    file : ModelFile
+    root, wanted : type
+        Its class is a subclass of `root`, and has to be one of `wanted`.
+    restore : callable
+        ``restore(estimator, tensors)`` makes of the unfitted estimator a fitted one.
+    network : callable, optional
+        The function given as `network`, where it was one.
+    **more
+        Parameters that the file does not hold.
+
+    Raises
+    ------
+    ValueError
+        If the file does not hold what it should.
+    """
+    given, header, tensors = file.given, file.header, file.tensors()
+    with file.explained():
+        cls = find_class(root, header, given)
+        if not issubclass(cls, wanted):
+            raise ValueError(f"{given} holds a {cls.__name__}, not a {wanted.__name__}; call {cls.__name__}.load")
+        settings = {name: _unplain(value) for name, value in header["parameters"].items()}
+        if unknown := settings.keys() - cls().get_params(deep=False).keys():
+            names = ", ".join(sorted(unknown))
+            raise ValueError(
+                f"{given} has parameters that this {cls.__name__} does not know ({names}); upgrade seqdiff"
+            )
+        if settings.get("network") == CALLABLE:
+            if network is None:
+                raise ValueError(
+                    f"{given} was trained with a network of your own; give it again: load(path, network=...)"
+                )
+            settings["network"] = network
+        file.check_sizes(settings, tensors)
+        estimator = cls(**settings, **more)
+        check_parameters(estimator)
+        restore(estimator, tensors)
+    return estimator

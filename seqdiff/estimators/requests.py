@@ -1,0 +1,456 @@
+"""From the arguments of `generate`, `infill` and `mutate` to a `SampleRequest`, everything checked before any work."""
+
+from __future__ import annotations
+
+import numbers
+import os
+import re
+import warnings
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from seqdiff import runtime
+from seqdiff.data import (
+    Alphabet,
+    AlphabetError,
+    Forbidden,
+    LengthLaw,
+    Records,
+    Target,
+    Targets,
+    parse_positions,
+    parse_template,
+    read_records,
+)
+from seqdiff.data.overlapping import OverlappingKmers
+from seqdiff.data.target import EMPIRICAL
+from seqdiff.data.vocabularies import PieceAlphabet, WordAlphabet
+from seqdiff.errors import InputError, argument, printable, shorten, shown
+from seqdiff.guidance import Avoid, Chain, Guidance, LookAhead
+from seqdiff.model import SampleRequest, SequenceModel
+from seqdiff.parameters import Real, Seed, Whole
+
+TRIES = 20
+"""How often a sample that holds a forbidden motif is made anew."""
+PARTICLES, PREFIXES = 16, 64
+"""Particles of `LookAhead` where it is not given: in `infill` and `mutate`; more where letters are written from left to
+right, which is cheaper and looks forward less far, then also for lengths that the end token has to come to."""
+DRAWS = 100
+"""How often positions to mutate are drawn anew while the letters that stay hold a forbidden motif."""
+MOST_SAMPLES, MOST_STEPS = 10_000_000, 100_000
+NEVER = argument("label_dropout", 0)
+
+
+def check_seed(random_state: Any) -> int:
+    """Return the seed that a `random_state` of scikit-learn's kinds stands for.
+
+    A whole number is the seed itself, None fresh entropy; a RandomState or a Generator draws one, and so moves on.
+
+    Raises
+    ------
+    InputError
+        If it is something else.
+    """
+    if random_state is None:
+        return runtime.fresh_seed()
+    if isinstance(random_state, np.random.RandomState):
+        return int(random_state.randint(2**31))
+    if isinstance(random_state, np.random.Generator):
+        return int(random_state.integers(2**31))
+    Seed().check("random_state", random_state)
+    return int(random_state)
+
+
+@dataclass(frozen=True)
+class Arguments:
+    """What `generate`, `infill`, `mutate` and `trajectory` share, checked where that needs no data.
+
+    Parameters
+    ----------
+    model : SequenceModel
+    seed : int
+    y, guidance, steps, temperature
+        As of `generate`.
+    words : Forbidden, optional
+        Of `forbid`.
+    """
+
+    model: SequenceModel
+    seed: int
+    y: Any = None
+    guidance: Any = None
+    words: Forbidden | None = None
+    steps: int | None = None
+    temperature: float = 1.0
+
+    def __post_init__(self) -> None:
+        Whole(1, MOST_STEPS).check("steps", self.steps, optional=True)
+        Real(1e-6, 1e6).check("temperature", self.temperature)
+
+    def samples(self, n: Any, template: Any, length: Any) -> SampleRequest:
+        """Return the request for n samples under a template (or None) and of a length (or None)."""
+        check_count(n)
+        model, target = self.model, self.model.target
+        y = self.labels(n)
+        allowed = None
+        if template is not None:
+            allowed = parse_template(template, model.alphabet, model.lengths, length)
+            length = len(allowed)
+            if self.words is not None and (word := self.words.unavoidable(allowed)) is not None:
+                raise ValueError(f"the template holds {word}, which forbid rules out; change one of them")
+        free = length is None and model.process.models_length
+        if free:
+            lengths = np.zeros(n, dtype=np.int64)  # no position is known to be real: it says where sequences end
+        else:
+            known = None if y is None or target is None or target.kind == "signal" else target.encode(y, n=n)
+            lengths = drawn_lengths(length, n, model.lengths, self.seed, known)
+        width = model.lengths.max_length if free else int(lengths.max())
+        return self.request(torch.as_tensor(lengths), width, allowed, y)
+
+    def variants(self, originals: Originals, allowed: np.ndarray, each: int) -> SampleRequest:
+        """Return the request for `each` variants of all sequences that have these letters (N each, L, K)."""
+        lengths = torch.from_numpy(np.repeat(originals.lengths, each))
+        y = self.labels(len(originals))
+        return self.request(lengths, allowed.shape[1], allowed, y, each, PARTICLES)
+
+    def request(
+        self, lengths: Tensor, width: int, allowed: np.ndarray | None, y: Any, each: int = 1, particles: int = 1
+    ) -> SampleRequest:
+        """Return the request for sequences of lengths (n,) with allowed letters (L, K), (n, L, K) or None.
+
+        Of n samples, `each` stand next to one another that share a y. A template takes so many `particles` where the
+        guides do not say.
+        """
+        model, process, n, letters = self.model, self.model.process, len(lengths), width
+        guides, device = as_guides(self.guidance), self.model.device
+        lengths, ends = lengths.to(device), None
+        may = None if allowed is None else torch.from_numpy(allowed).to(device)
+        if process.models_length and process.ends and bool((lengths > 0).any()):
+            # The process draws where sequences end, under a template that lets it be nowhere else.
+            if may is None:
+                may = torch.ones(letters, process.letters, dtype=torch.bool, device=device)
+            ends, particles, lengths = lengths, PREFIXES, torch.zeros_like(lengths)
+            width = min(letters + 1, model.lengths.max_length)
+        if may is not None:
+            ahead = [guide for guide in guides if isinstance(guide, LookAhead)]
+            if len(ahead) > 1:
+                cure = "give one of them"
+                raise InputError(argument("guidance"), f"{len(ahead)} LookAhead", "one, as the template is one", cure)
+            guides = [guide for guide in guides if guide not in ahead]
+            alone = not any(guide.copies > 1 for guide in guides)
+            particles = PREFIXES if particles > 1 and process.models_length else particles
+            looking = ahead[0] if ahead else LookAhead(particles if alone else 1)
+            guides.append(looking.template(process, may, ends, model.lengths.max_length if ends is not None else 0))
+        if self.words is not None:
+            if may is not None:  # the end token's place may hold anything
+                may = F.pad(may, (0, 0, 0, width - letters), value=True)
+            guides.append(Avoid(self.words.patterns, may))
+        cond, labels = self._condition(y, n, letters, width, each)
+        guide = Chain(guides).bind(model, n, cond)
+        return SampleRequest(lengths, width, cond, guide, self.steps, self.temperature, labels)
+
+    def _condition(self, y: Any, n: int, letters: int, width: int, each: int) -> tuple[Any, np.ndarray | None]:
+        """Return the condition of n samples, of which `each` share a y, and the labels to tell of them."""
+        model, target = self.model, self.model.target
+        if y is None or target is None:
+            return None, None
+        warn_far(y, target)
+        if target.kind == "signal":
+            check_signal(y, letters, model.lengths.max_length)
+        cond = model.vocabulary.condition(y, n // each, letters, model.device) or {}
+        cond = {name: rows.repeat_interleave(each, 0) for name, rows in cond.items()}
+        if "signal" in cond:  # the end token has a place of its own
+            cond["signal"] = F.pad(cond["signal"], (0, 0, 0, width - letters))
+        labels = None if target.kind == "signal" else target.rows(y, n // each)
+        return cond, None if labels is None else labels.repeat(each, 0)
+
+    def labels(self, n: int) -> Any:
+        """Return the labels asked for; those of n samples where they are drawn."""
+        if self.y is not None and self.model.target is None:
+            raise ValueError("y was given, but this model was fitted without labels; fit(X, y) first")
+        check_known(self.model, self.y)
+        return None if self.y is None else drawn_labels(self.y, self.model.target, n, self.seed)
+
+
+def check_count(n: Any) -> None:
+    """Raise an `InputError` unless n is a number of samples that one call can make."""
+    Whole(1).check("n", n)
+    if n > MOST_SAMPLES:
+        wanted = f"at most {MOST_SAMPLES:,} in one call, whose samples lie in memory"
+        raise InputError(argument("n"), shown(n), wanted, "call several times")
+
+
+def check_known(model: SequenceModel, y: Any) -> None:
+    """Raise an `InputError` where a model with labels is asked for what it has never been trained on."""
+    if model.target is None:
+        return
+    if y is None and not model.knows_no_label:
+        wanted = f"a label, as this model never learned without one ({NEVER})"
+        cure = f"give {argument('y')}, or 'empirical' for labels as frequent as in training"
+        raise InputError(argument("y"), "None", wanted, cure)
+    if y is not None and model.label_dropout == 1:
+        wanted = f"None, as {argument('label_dropout', 1)} hid every label in training"
+        raise InputError(argument("y"), shown(y), wanted, "leave it out, or fit with a smaller one")
+
+
+def drawn_lengths(length: Any, n: int, law: LengthLaw, seed: int, labels: Any = None) -> np.ndarray:
+    """Return the lengths (n,) to generate: those asked for, or draws from the lengths of the training data.
+
+    With labels, encoded, from the lengths that go with them.
+
+    Raises
+    ------
+    InputError
+        If a length is longer than any the model has seen, or not the only one it knows.
+    """
+    if length is None:
+        return np.asarray(law.sample(n, runtime.generator_for("cpu", seed, "length"), labels))
+    where, lengths = argument("length"), np.atleast_1d(np.asarray(length))
+    if lengths.dtype.kind not in "iu" or lengths.ndim != 1 or len(lengths) not in (1, n):
+        raise InputError(where, shown(length), f"one whole number or an array of {n}", "give one of these")
+    if not np.isfinite(law.log_prob(lengths)).all():
+        known = f"{law.max_length} letters" if law.fixed else f"1 to {law.max_length} letters"
+        raise InputError(where, shown(length), f"{known}, which this model makes", "give such a length, or none")
+    return np.broadcast_to(lengths.astype(np.int64), (n,)).copy()
+
+
+def drawn_labels(y: Any, target: Target | Targets | None, n: int, seed: int) -> Any:
+    """Return y, or for ``"empirical"`` labels of n rows, drawn as they occur in the training data.
+
+    Raises
+    ------
+    InputError
+        If there is a class of that name, or the labels cannot be drawn.
+    """
+    if not isinstance(y, str) or y != EMPIRICAL or target is None:
+        return y
+    if isinstance(target, Target) and target.kind == "class" and EMPIRICAL in target.classes_:
+        raise InputError(
+            argument("y"), "'empirical', which is also the name of a class", "labels to draw, or classes",
+            'give ["empirical"] * n for the class, or an array of n classes drawn by yourself',
+        )  # fmt: skip
+    return target.draw(n, np.random.default_rng(runtime.seed_of(seed, "labels")))
+
+
+def check_signal(y: Any, width: int, longest: int) -> None:
+    """Raise an `InputError` unless a signal, (L, C) or (n, L, C), has as many positions as sequences are to have."""
+    shape = np.shape(y)
+    if len(shape) in (2, 3) and shape[-2] not in (width, longest):
+        raise InputError(
+            argument("y"), f"a signal over {shape[-2]} positions", f"one over {width}, as many as letters",
+            "give one row of the signal per letter, shape (L, C) or (n, L, C)",
+        )  # fmt: skip
+
+
+def warn_far(y: Any, target: Target | Targets | None) -> None:
+    """Warn of values far outside those that were learned; `encode` refuses what are no values at all."""
+    try:
+        found = target.far_outside(y) if target is not None and y is not None else ""
+    except ValueError:
+        return
+    if found:
+        warnings.warn(found, stacklevel=4)
+
+
+def as_guides(guidance: Any) -> list[Guidance]:
+    """Return the guides of an argument `guidance`.
+
+    Raises
+    ------
+    InputError
+        If one is none.
+    """
+    several = isinstance(guidance, Sequence) and not isinstance(guidance, str)
+    guides = [] if guidance is None else list(guidance) if several else [guidance]
+    for guide in guides:
+        if not isinstance(guide, Guidance):
+            cure = "ClassifierFree(2.0)"
+            given = shorten(printable(" ".join(str(guide).split())))
+            if isinstance(guide, type) and issubclass(guide, Guidance):
+                given, cure = guide.__name__, f"one that was made, {guide.__name__}(...)"
+            elif isinstance(guide, numbers.Real) and not isinstance(guide, bool):
+                cure = f"ClassifierFree({guide})"
+            elif callable(guide):
+                given, cure = getattr(guide, "__name__", type(guide).__name__), "Reward(function) to follow a function"
+            raise InputError(argument("guidance"), given, "objects of seqdiff.guidance", f"give {cure}")
+    return guides
+
+
+def sampled(request: SampleRequest, arguments: Arguments, verbose: int) -> dict[int, str]:
+    """Return the samples of a request by number; what holds a forbidden motif is made again and again.
+
+    Raises
+    ------
+    ValueError
+        If all of them hold one; where only some do, a warning says how many.
+    """
+    model, words, seed, n = arguments.model, arguments.words, arguments.seed, len(request)
+    sequences: dict[int, str] = {}
+    missing: dict[int, str] = dict.fromkeys(range(n), "")
+    for attempt in range(1 if words is None else 1 + TRIES):
+        which = torch.tensor(sorted(missing), device=request.lengths.device)
+        made = model.strings(
+            request, which, seed if attempt == 0 else runtime.seed_of(seed, "again", attempt), verbose
+        )  # fmt: skip
+        for i, sequence in zip(which.tolist(), made, strict=True):
+            word = None if words is None else words.found(sequence)
+            if word is None:
+                sequences[i] = sequence
+                del missing[i]
+            else:
+                missing[i] = word
+        if not missing:
+            break
+    if missing:
+        held = ", ".join(f"{word} {count}" for word, count in Counter(missing.values()).most_common())
+        found = f"{len(missing):,} of {n:,} held a forbidden word after {TRIES} more tries each ({held})"
+        if not sequences:
+            raise ValueError(f"{found}; forbid less, or give another template")
+        warnings.warn(f"{found}; they are left out", stacklevel=4)
+    return sequences
+
+
+class Originals:
+    """Sequences that are to be changed, as a fitted generator reads them.
+
+    Attributes
+    ----------
+    sequences : list of str
+    tokens : ndarray (N, L)
+    lengths : ndarray (N,)
+        In letters.
+
+    Raises
+    ------
+    ValueError
+        If they cannot be read, have letters the model does not know, or lengths that it does not make.
+    """
+
+    def __init__(self, given: Any, alphabet: Alphabet, law: LengthLaw, sequence_column: str | None = None) -> None:
+        self.alphabet = alphabet
+        if isinstance(alphabet, (WordAlphabet, PieceAlphabet, OverlappingKmers)):
+            raise ValueError(
+                f"this model's letters ({alphabet.name}) are not read one after the other, so that one cannot be "
+                "changed without others; fit a model with another alphabet"
+            )
+        self.records = self._read(given, sequence_column)
+        self.sequences = alphabet.normalize(self.records.sequences)
+        try:
+            self.tokens, self.lengths = alphabet.encode(self.sequences)
+        except AlphabetError as error:
+            found = alphabet.explain(error.letter, error.position)
+            raise ValueError(f"{self.place(error.index)}: {found}; correct the sequence") from None
+        impossible = np.flatnonzero(~np.isfinite(law.log_prob(self.lengths)))
+        if len(impossible):
+            first = int(impossible[0])
+            known = f"{law.max_length}" if law.fixed else f"1 to {law.max_length}"
+            raise ValueError(
+                f"{self.place(first)} has {self.lengths[first]} letters, but this model makes sequences of {known}; "
+                "leave it out"
+            )
+
+    def _read(self, given: Any, sequence_column: str | None) -> Records:
+        if isinstance(given, str) and not os.path.isfile(os.path.expanduser(given)):
+            # One sequence; what looks like the name of a file, and could not be a sequence, is a file that is missing.
+            pieces = set(self.alphabet.split(self.alphabet.normalize([given])[0]))
+            if pieces <= set(self.alphabet.letters) or not re.search(r"[/\\]|\.\w{1,8}$", given):
+                given = [given]
+        return read_records(given, sequence_column=sequence_column)
+
+    def __len__(self) -> int:
+        return len(self.sequences)
+
+    def place(self, i: int) -> str:
+        """Return what to call sequence i in an error."""
+        return re.sub(r"^X(?=\[|\.)", "sequences", self.records.place(i))
+
+    def templates(self, free: np.ndarray, differ: bool, rows: np.ndarray) -> np.ndarray:
+        """Return the letters (n, L, K) that variants number `rows` of the sequences (n,) may have.
+
+        Anything at the positions `free` (n, L) booleans, but for the present letter if they are to differ.
+        """
+        present = np.eye(len(self.alphabet), dtype=bool)[self.tokens[rows]]  # (n, L, K)
+        return np.where(free[..., None], ~present if differ else True, present)
+
+    def held(self, words: Forbidden, allowed: np.ndarray, row: int) -> str | None:
+        """Return the forbidden motif that every variant of a sequence with these allowed letters (L, K) holds."""
+        length = int(self.lengths[row])
+        if words.patterns:
+            return words.unavoidable(allowed[:length])
+        # letters of several characters: what stays spells what stands between the free positions
+        pieces = [""]
+        for position, letter in enumerate(self.alphabet.split(self.sequences[row])):
+            if allowed[position].sum() == 1:
+                pieces[-1] += letter
+            else:
+                pieces.append("")
+        return next((word for piece in pieces if (word := words.found(piece)) is not None), None)
+
+    def infilled(self, mask: Any, n: int, words: Forbidden | None) -> np.ndarray:
+        """Return the letters (N n, L, K) that n variants of each sequence may have, where `mask` lets them change.
+
+        Raises
+        ------
+        ValueError
+            If the letters that stay hold a forbidden motif.
+        """
+        rows = np.repeat(np.arange(len(self)), n)
+        free = parse_positions(mask, self.lengths, "mask", self.place)
+        allowed = self.templates(free[rows], False, rows)
+        for i in range(len(self)) if words is not None else ():
+            if (word := self.held(words, allowed[i * n], i)) is not None:  # type: ignore[arg-type]
+                raise ValueError(
+                    f"{self.place(i)} holds {word}, which forbid rules out, where the mask lets nothing change; widen "
+                    "the mask or forbid less"
+                )
+        return allowed
+
+    def mutated(self, count: Any, n: int, positions: Any, words: Forbidden | None, seed: int) -> np.ndarray:
+        """Return the letters (N n, L, K) that n variants of each may have, which differ in `count` positions.
+
+        Raises
+        ------
+        ValueError
+            If a sequence has fewer, or no draw of positions breaks up a forbidden motif.
+        """
+        Whole(1).check("n_mutations", count)
+        if positions is None:
+            possible = np.arange(self.tokens.shape[1]) < self.lengths[:, None]
+        else:
+            possible = parse_positions(positions, self.lengths, "positions", self.place)
+        few = np.flatnonzero(possible.sum(-1) < count)
+        if len(few):
+            i = int(few[0])
+            where = "letters" if positions is None else "positions that may change"
+            wanted = f"a smaller number, as {self.place(i)} has {possible[i].sum()} {where}"
+            raise InputError(argument("n_mutations"), shown(count), wanted, "give one")
+        rows = np.repeat(np.arange(len(self)), n)
+        allowed = np.empty((len(rows), possible.shape[1], len(self.alphabet)), dtype=bool)
+        left = np.arange(len(rows))
+        held: str | None = None
+        for attempt in range(1 if words is None else DRAWS):
+            generators = runtime.chunk_generators(len(rows), "cpu", seed, "positions", attempt)
+            u = runtime.uniform(possible[rows].shape, generators, "cpu").numpy()[left]
+            order = np.where(possible[rows[left]], u, 2.0).argsort(-1, kind="stable")
+            free = np.zeros_like(possible[rows[left]])
+            np.put_along_axis(free, order[:, : int(count)], True, -1)
+            allowed[left] = self.templates(free, True, rows[left])
+            if words is None:
+                return allowed
+            found = {i: self.held(words, allowed[i], int(rows[i])) for i in left.tolist()}
+            left = np.array([i for i, word in found.items() if word is not None], dtype=int)
+            if not len(left):
+                return allowed
+            held = found[int(left[0])]
+        raise ValueError(
+            f"{self.place(int(rows[left[0]]))} holds {held}, which forbid rules out, and {count} "
+            f"mutation{'s' * (count > 1)} drawn {DRAWS} times did not touch it; give it alone as positions, more "
+            "mutations, or forbid less"
+        )
