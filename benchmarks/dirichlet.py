@@ -21,7 +21,7 @@ from common import begin, show
 from scipy import special
 
 from seqdiff.processes.dirichlet import DirichletFlow, LinearFlow, SimplexFlow, euler, heun
-from seqdiff.processes.simplex_field import field, field_tables, look_up
+from seqdiff.processes.noise.simplex_field import field, field_tables, look_up
 from seqdiff.runtime import chunk_generators
 from seqdiff.sampling import trajectory
 

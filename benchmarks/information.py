@@ -19,9 +19,9 @@ from scipy.linalg import expm
 from scipy.special import xlogy
 from scipy.stats import poisson
 
-from seqdiff.processes.powers import make_powers
-from seqdiff.processes.rates import Forward, make_forward
-from seqdiff.processes.schedules import MutualInformation
+from seqdiff.processes.noise.matrix_powers import make_powers
+from seqdiff.processes.noise.rate_matrices import Forward, make_forward
+from seqdiff.processes.noise.schedules import MutualInformation
 
 PROTEIN = "ACDEFGHIKLMNPQRSTVWY"
 CASES: dict[str, Forward] = {

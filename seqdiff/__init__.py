@@ -33,8 +33,8 @@ __all__ = [
 
 if TYPE_CHECKING:
     from seqdiff import datasets
-    from seqdiff.comparison import compare, sweep
-    from seqdiff.data import Alphabet
+    from seqdiff.alphabets import Alphabet
+    from seqdiff.classifiers import SequenceClassifier, SequenceRegressor
     from seqdiff.estimators import (
         SCUD,
         Autoregressive,
@@ -44,20 +44,20 @@ if TYPE_CHECKING:
         EmbeddingDiffusion,
         MaskedDiffusion,
         MultinomialDiffusion,
-        SequenceClassifier,
         SequenceGenerator,
-        SequenceRegressor,
         UniformDiffusion,
         load,
     )
     from seqdiff.evaluation import plot_sweep
+    from seqdiff.experiments import compare, sweep
 else:  # hidden from type checkers, which would take any name for granted
     # PEP 562: torch and scikit-learn are loaded with the first name that needs them, not for `seqdiff --help`
-    _HOMES = {"comparison": ("compare", "sweep"), "data": ("Alphabet",), "evaluation": ("plot_sweep",)}
+    _HOMES = {"experiments": ("compare", "sweep"), "alphabets": ("Alphabet",), "evaluation": ("plot_sweep",),
+              "classifiers": ("SequenceClassifier", "SequenceRegressor")}  # fmt: skip
     _HOME = {name: home for home, names in _HOMES.items() for name in names}
     _FOLDERS = (
-        "comparison", "data", "datasets", "estimators", "evaluation", "guidance", "networks", "processes", "runs",
-        "runtime", "sampling", "training",
+        "alphabets", "classifiers", "data", "datasets", "errors", "estimators", "evaluation", "experiments", "files",
+        "guidance", "model", "networks", "parameters", "processes", "runs", "runtime", "sampling", "training",
     )  # fmt: skip
 
     def __getattr__(name):

@@ -20,7 +20,7 @@ from safetensors.torch import save as to_bytes
 from torch import Tensor, nn
 
 from seqdiff import runtime
-from seqdiff.data.writing import check_writable
+from seqdiff.data.files import check_writable
 
 FORMAT_VERSION = 1
 _COMMON = {"class", "parameters", "alphabet", "length_law", "target"}

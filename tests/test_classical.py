@@ -10,8 +10,8 @@ import torch
 
 from seqdiff import ClassicalDiffusion
 from seqdiff.processes import Batch, Classical, Masked, Uniform
-from seqdiff.processes.rates import make_forward
-from seqdiff.processes.schedules import Schedule, make_schedule
+from seqdiff.processes.noise.rate_matrices import make_forward
+from seqdiff.processes.noise.schedules import Schedule, make_schedule
 
 
 def seeded(seed: int = 0) -> torch.Generator:

@@ -15,14 +15,13 @@ from click.testing import CliRunner
 import seqdiff
 from seqdiff import Autoregressive, MaskedDiffusion, MultinomialDiffusion, UniformDiffusion
 from seqdiff.cli import main
-from seqdiff.comparison import markdown
-from seqdiff.comparison.contestants import DEFAULT, contestants
-from seqdiff.comparison.judge import Judge, Result
-from seqdiff.comparison.parts import make_parts
-from seqdiff.comparison.table import caption
 from seqdiff.data import cluster_split
 from seqdiff.evaluation import MarkovChain, PositionWeightMatrix, bits_per_letter, bits_per_letter_error, summary
-from seqdiff.evaluation.comparison_plot import plot_comparison
+from seqdiff.evaluation.plots import plot_comparison
+from seqdiff.experiments import markdown
+from seqdiff.experiments.comparison import DEFAULT, contestants
+from seqdiff.experiments.judge import Judge, Result, make_parts
+from seqdiff.experiments.table import caption
 
 SMALL: dict[str, Any] = {"width": 8, "depth": 1, "epochs": 1, "batch_size": 64}
 QUICK: dict[str, Any] = {"samples": 30, "times": 4, "steps": 4, "verbose": 0}

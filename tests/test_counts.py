@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from scipy.stats import poisson as poisson_law
 
-from seqdiff.processes.counts import poisson, thinned
+from seqdiff.processes.noise.event_counts import poisson, thinned
 
 
 def seeded(seed: int = 0) -> torch.Generator:

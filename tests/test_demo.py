@@ -15,12 +15,9 @@ import seqdiff
 from seqdiff.cli import main
 from seqdiff.data import prepare, read_records
 from seqdiff.datasets import load_sigma70, sigma70_log_prob
-from seqdiff.demo import run_demo
-from seqdiff.demo.folder import claim
-from seqdiff.demo.plan import Plan
-from seqdiff.demo.run import _hold_out
-from seqdiff.demo.screen import consensus, text_logo
 from seqdiff.evaluation import PositionWeightMatrix, bits_per_letter, summary
+from seqdiff.experiments.demo import Plan, _hold_out, claim, run_demo
+from seqdiff.experiments.screen import consensus, text_logo
 from seqdiff.runs import Run
 
 

@@ -41,10 +41,10 @@ from seqdiff.guidance import (
     LookAhead,
     Reward,
 )
-from seqdiff.processes.counts import poisson
-from seqdiff.processes.powers import make_powers
-from seqdiff.processes.rates import make_forward
-from seqdiff.processes.strata import late, latest, touched
+from seqdiff.processes.noise.event_counts import poisson
+from seqdiff.processes.noise.importance_sampling import late, latest, touched
+from seqdiff.processes.noise.matrix_powers import make_powers
+from seqdiff.processes.noise.rate_matrices import make_forward
 from seqdiff.training import Trainer
 
 PEPTIDES = mixed_lengths(24, 10, "ACDEFGHIKLMNPQRSTVWY")

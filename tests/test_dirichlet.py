@@ -17,7 +17,7 @@ from seqdiff import DirichletFM, load
 from seqdiff.guidance import Template
 from seqdiff.processes import Batch, State
 from seqdiff.processes.dirichlet import DirichletFlow, LinearFlow, SimplexFlow, euler, heun
-from seqdiff.processes.simplex_field import field, field_tables, look_up
+from seqdiff.processes.noise.simplex_field import field, field_tables, look_up
 from seqdiff.runtime import chunk_generators
 from seqdiff.sampling import trajectory
 

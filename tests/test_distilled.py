@@ -17,7 +17,7 @@ from tiny import mixed_lengths, sequences
 import seqdiff
 from seqdiff import DirichletFM, DistilledFM, MaskedDiffusion
 from seqdiff.cli.options import models
-from seqdiff.comparison.contestants import contestants
+from seqdiff.experiments.comparison import contestants
 from seqdiff.networks import Conditions, build_network
 from seqdiff.processes import Batch
 from seqdiff.processes.dirichlet import SimplexFlow

@@ -15,14 +15,13 @@ from seqdiff.data import PROTEIN
 from seqdiff.guidance import Template
 from seqdiff.networks import Conditions, build_network
 from seqdiff.processes import State
-from seqdiff.processes.diffusion_lm import DiffusionLM
-from seqdiff.processes.embedding import ROUND, Embedding
-from seqdiff.processes.gaussian import SCHEDULES
-from seqdiff.processes.vectors import blosum62_embeddings, even_embeddings
+from seqdiff.processes.embedding import ROUND, DiffusionLM, Embedding
+from seqdiff.processes.noise.embeddings import blosum62_embeddings, even_embeddings
+from seqdiff.processes.noise.gaussian import SCHEDULES
 from seqdiff.runtime import autocast, chunk_generators
 from seqdiff.sampling import Denoiser, trajectory
-from seqdiff.training.ema import MovingAverage
 from seqdiff.training.objective import Batch, Objective
+from seqdiff.training.trainer import MovingAverage
 
 SMALL = {"width": 8, "depth": 1, "epochs": 2, "batch_size": 16, "savepath": None, "verbose": 0, "diffusion_steps": 20}
 

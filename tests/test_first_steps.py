@@ -20,9 +20,8 @@ from click.testing import CliRunner
 from seqdiff import Autoregressive, runtime
 from seqdiff.cli import main
 from seqdiff.cli.options import DEFAULT_MODEL, find_model
-from seqdiff.demo import Report
-from seqdiff.demo.screen import next_steps, verdict
 from seqdiff.evaluation import plot_logo
+from seqdiff.experiments.screen import Report, next_steps, verdict
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")

@@ -10,8 +10,8 @@ import torch
 from toy import Toy, raw_input
 
 from seqdiff.processes import SCUD, Classical, Uniform
-from seqdiff.processes.rates import make_forward
-from seqdiff.processes.schedules import SCHEDULES, make_schedule
+from seqdiff.processes.noise.rate_matrices import make_forward
+from seqdiff.processes.noise.schedules import SCHEDULES, make_schedule
 from seqdiff.training.objective import Batch, Objective
 
 ROUND = np.array([[-1.0, 0.8, 0.2], [0.3, -0.9, 0.6], [1.0, 0.1, -1.1]])

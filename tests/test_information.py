@@ -16,11 +16,11 @@ from seqdiff import ClassicalDiffusion
 from seqdiff.data import prepare
 from seqdiff.data.dataset import letter_frequencies
 from seqdiff.processes import Batch, Classical
-from seqdiff.processes.information import _log_poisson, scud_table
-from seqdiff.processes.powers import Powers, make_powers
-from seqdiff.processes.rates import gaussian_rates, make_forward
-from seqdiff.processes.schedules import MutualInformation, make_schedule
-from seqdiff.training.ema import MovingAverage
+from seqdiff.processes.noise.matrix_powers import Powers, make_powers
+from seqdiff.processes.noise.mutual_information import _log_poisson, scud_table
+from seqdiff.processes.noise.rate_matrices import gaussian_rates, make_forward
+from seqdiff.processes.noise.schedules import MutualInformation, make_schedule
+from seqdiff.training.trainer import MovingAverage
 
 ROUND = np.array([[-1.0, 1.0, 0.0], [0.0, -2.0, 2.0], [0.5, 0.0, -0.5]])  # no detailed balance
 WEAK = np.array([[-1, 1, 0, 0], [1, -1, 0, 0], [0, 0, -1, 1], [0, 0, 1, -1]]) + 1e-7 * (np.ones((4, 4)) - 4 * np.eye(4))

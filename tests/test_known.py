@@ -15,9 +15,9 @@ from seqdiff import SCUD as SCUDModel
 from seqdiff import Autoregressive, DirichletFM, MaskedDiffusion, processes
 from seqdiff.guidance import LookAhead, Template
 from seqdiff.guidance.template import ended
-from seqdiff.processes.gaussian import cosine_schedule
-from seqdiff.processes.rates import make_forward
-from seqdiff.processes.schedules import make_schedule
+from seqdiff.processes.noise.gaussian import cosine_schedule
+from seqdiff.processes.noise.rate_matrices import make_forward
+from seqdiff.processes.noise.schedules import make_schedule
 
 # Not in detailed balance.
 Q = np.array([[-1.0, 0.5, 0.3, 0.2], [0.3, -0.9, 0.3, 0.3], [0.6, 0.1, -1.1, 0.4], [0.2, 0.3, 0.4, -0.9]])

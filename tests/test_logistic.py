@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from seqdiff.processes.logistic import logistic_log_probs, logistic_start
+from seqdiff.processes.categorical import logistic_log_probs, logistic_start
 
 
 @pytest.mark.parametrize("location, scale", [(0.3, 1.0), (-4.0, 2.5), (11.0, 0.4), (5.0, 20.0)])

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from seqdiff.alphabets.letters import words_of
 from seqdiff.data import (
     DNA,
     Alphabet,
@@ -19,7 +20,6 @@ from seqdiff.data import (
     random_split,
     resolve_alphabet,
 )
-from seqdiff.data.letters import words_of
 from seqdiff.errors import printable, shown
 
 X = ["ACGTACGTACGT", "ACGGACGTACGT"]

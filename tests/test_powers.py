@@ -8,8 +8,8 @@ import torch
 from scipy.linalg import expm
 from scipy.stats import poisson
 
-from seqdiff.processes.powers import Powers, make_powers, period
-from seqdiff.processes.rates import make_forward
+from seqdiff.processes.noise.matrix_powers import Powers, make_powers, period
+from seqdiff.processes.noise.rate_matrices import make_forward
 
 ROUND = np.array([[-1.0, 1.0, 0.0], [0.0, -2.0, 2.0], [0.5, 0.0, -0.5]])  # no detailed balance
 PROTEIN = "ACDEFGHIKLMNPQRSTVWY"

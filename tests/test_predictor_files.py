@@ -13,8 +13,8 @@ from safetensors.torch import save_file
 
 import seqdiff
 from seqdiff import EmbeddingDiffusion, MaskedDiffusion, SequenceClassifier, SequenceRegressor
+from seqdiff.classifiers.predictor import SequencePredictor
 from seqdiff.cli import main
-from seqdiff.estimators.predictor import SequencePredictor
 from seqdiff.guidance import FUDGE, NOS, PPLM, ClassifierBased
 from seqdiff.networks import ConvNet
 

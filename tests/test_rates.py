@@ -7,7 +7,7 @@ import pytest
 import torch
 from scipy.linalg import expm
 
-from seqdiff.processes.rates import (
+from seqdiff.processes.noise.rate_matrices import (
     SWISS_PROT,
     AbsorbingForward,
     Forward,
@@ -18,7 +18,7 @@ from seqdiff.processes.rates import (
     make_forward,
     uniform_rates,
 )
-from seqdiff.processes.schedules import SCHEDULES, make_schedule
+from seqdiff.processes.noise.schedules import SCHEDULES, make_schedule
 
 PROTEIN = "ACDEFGHIKLMNPQRSTVWY"
 ROUND = np.array([[-1.0, 1.0, 0.0], [0.0, -2.0, 2.0], [0.5, 0.0, -0.5]])  # no detailed balance

@@ -14,9 +14,9 @@ from toy import Toy, raw_input
 from seqdiff import SCUD as Estimator
 from seqdiff.guidance import Template
 from seqdiff.processes import SCUD, Batch, Classical, State
-from seqdiff.processes.powers import Powers
-from seqdiff.processes.rates import make_forward
-from seqdiff.processes.schedules import SCHEDULES, LogLinear, Schedule, make_schedule
+from seqdiff.processes.noise.matrix_powers import Powers
+from seqdiff.processes.noise.rate_matrices import make_forward
+from seqdiff.processes.noise.schedules import SCHEDULES, LogLinear, Schedule, make_schedule
 from seqdiff.processes.scud import end_kl
 from seqdiff.runtime import chunk_generators
 from seqdiff.sampling import trajectory

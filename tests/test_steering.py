@@ -18,9 +18,9 @@ from seqdiff.processes import (
     Multinomial,
     Uniform,
 )
-from seqdiff.processes.gaussian import cosine_schedule
-from seqdiff.processes.rates import make_forward
-from seqdiff.processes.schedules import make_schedule
+from seqdiff.processes.noise.gaussian import cosine_schedule
+from seqdiff.processes.noise.rate_matrices import make_forward
+from seqdiff.processes.noise.schedules import make_schedule
 
 TABLE = torch.tensor([[0.3, 1.0], [-1.2, 0.4], [0.5, -0.9]])
 PROCESSES = {

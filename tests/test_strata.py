@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from seqdiff.processes.strata import at_rank, late, smallest, touched
+from seqdiff.processes.noise.importance_sampling import at_rank, late, smallest, touched
 
 N = 200_000
 INTEGRANDS = {  # of a, 1 - a and the number k of touched letters out of 3, and the integral over a of its mean
@@ -75,7 +75,7 @@ def test_the_end_is_reached_without_cancellation():
 
 def test_a_moment_of_zero_has_a_finite_weight(monkeypatch):
     """A uniform number in float32 is 0 now and then."""
-    monkeypatch.setattr("seqdiff.processes.strata.uniform", lambda shape, *_: torch.zeros(shape))
+    monkeypatch.setattr("seqdiff.processes.noise.importance_sampling.uniform", lambda shape, *_: torch.zeros(shape))
     mask = torch.ones(3, 4, dtype=torch.bool)
     for untouched in (False, True):
         stratum = touched(torch.tensor([0.0, 0.5, 0.9]), mask, seeded(), untouched=untouched)

@@ -13,8 +13,8 @@ from test_cli import fails, run, working_in
 
 import seqdiff
 from seqdiff import MaskedDiffusion, SequenceClassifier
-from seqdiff.comparison import sweeping
 from seqdiff.evaluation import diversity, plot_sweep, summary
+from seqdiff.experiments import sweeping
 from seqdiff.guidance import NOS, ClassifierFree, Reward
 
 QUIET = {"verbose": 0, **STEPS}

@@ -15,8 +15,8 @@ from torch import Tensor, nn
 import seqdiff
 from seqdiff.processes import Batch
 from seqdiff.training import Objective, Settings, Trainer, trainer
-from seqdiff.training.ema import MovingAverage
 from seqdiff.training.objective import drop_labels
+from seqdiff.training.trainer import MovingAverage
 
 
 class Toy(nn.Module):

@@ -14,9 +14,8 @@ from tiny import SMALL, sequences
 
 import seqdiff
 from seqdiff import EmbeddingDiffusion, MaskedDiffusion
+from seqdiff.alphabets.vocabularies import OverlappingKmers, PieceAlphabet, WordAlphabet
 from seqdiff.data import DNA, Alphabet, LengthLaw, parse_template, prepare, resolve_alphabet
-from seqdiff.data.overlapping import OverlappingKmers
-from seqdiff.data.vocabularies import PieceAlphabet, WordAlphabet
 
 TEXT = ["the cat sat on the mat", "the cat ate", "a dog sat on a cat", "the dog ate the mat", "hash ## ### ##a ##a"]
 PLAIN = [line for line in TEXT if "#" not in line]

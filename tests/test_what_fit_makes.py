@@ -15,10 +15,10 @@ from tiny import mixed_lengths, sequences, tiny
 
 import seqdiff
 from seqdiff import MaskedDiffusion, SequenceClassifier
-from seqdiff.comparison.parts import make_parts
 from seqdiff.data import LengthLaw, Target, class_codes, cluster_split, hold_out, learn_target, prepare, random_split
 from seqdiff.data.split import copies, families
 from seqdiff.estimators.parameters import Weights
+from seqdiff.experiments.judge import make_parts
 
 OTHER = str.maketrans("ACGT", "TGCA")
 

@@ -15,10 +15,10 @@ from tiny import sequences, tiny
 
 import seqdiff
 from seqdiff import Autoregressive, MaskedDiffusion, SequenceRegressor
+from seqdiff.alphabets.alphabets import DNA, PROTEIN
 from seqdiff.data import Alphabet, read_records
-from seqdiff.data.alphabets import DNA, PROTEIN
+from seqdiff.data.files import check_output, write_sequences
 from seqdiff.data.forbidden import Forbidden
-from seqdiff.data.writing import check_output, write_sequences
 from seqdiff.guidance import ClassifierFree
 from seqdiff.runtime import replacing
 

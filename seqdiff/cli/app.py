@@ -24,10 +24,10 @@ COMMANDS = {
     "fit": ("commands", "Learn from the sequences in DATA."),
     "generate": ("commands", "Write N new sequences with MODEL, a run folder or a model file."),
     "score": ("commands", "Say how likely MODEL finds the sequences in DATA."),
-    "compare": ("compare", "Fit several models to the sequences in DATA and say how good each is."),
-    "classify": ("classify", "Learn to tell the labels of the sequences in DATA, to guide a generator by them."),
+    "compare": ("experiments", "Fit several models to the sequences in DATA and say how good each is."),
+    "classify": ("guiding", "Learn to tell the labels of the sequences in DATA, to guide a generator by them."),
     "sweep": (
-        "sweep",
+        "experiments",
         "Write sequences with MODEL under guidance of several strengths, and say what each gains and costs.",
     ),
     "info": ("info", "Say what PATH holds: a run folder, a model file, or a file of sequences."),

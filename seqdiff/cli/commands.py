@@ -12,10 +12,10 @@ from typing import Any
 import click
 import numpy as np
 
+from seqdiff.alphabets.letters import NUMBER
 from seqdiff.cli.guiding import FORMS, read_guides
 from seqdiff.cli.options import DEFAULT_MODEL, EstimatorCommand, comma_list, find_model, in_shell, models
 from seqdiff.data import Targets, prepare, read_records
-from seqdiff.data.letters import NUMBER
 from seqdiff.data.target import EMPIRICAL
 from seqdiff.estimators import SequenceGenerator, load
 from seqdiff.evaluation import bits_per_letter, bits_per_letter_error
@@ -53,7 +53,7 @@ def demo(
       seqdiff demo
       seqdiff demo --data my_sequences.fasta
     """
-    from seqdiff.demo import run_demo  # pictures are slow to import
+    from seqdiff.experiments.demo import run_demo  # pictures are slow to import
 
     given = ctx.get_parameter_source("n") is click.core.ParameterSource.COMMANDLINE
     run_demo(

@@ -1,17 +1,13 @@
 """From whatever a person has (files, lists, tables, Biopython records) to arrays of tokens; see `prepare`."""
 
-from seqdiff.data.alphabet import Alphabet
-from seqdiff.data.alphabets import CODONS, DNA, PROTEIN, RNA, kmers, resolve_alphabet
+from seqdiff.alphabets import CODONS, DNA, PROTEIN, RNA, Alphabet, AlphabetError, kmers, resolve_alphabet
 from seqdiff.data.dataset import Dataset, prepare
 from seqdiff.data.forbidden import Forbidden
 from seqdiff.data.lengths import LengthLaw
-from seqdiff.data.letters import AlphabetError
-from seqdiff.data.positions import parse_positions
 from seqdiff.data.reading import Records, read_records
 from seqdiff.data.split import cluster_split, hold_out, random_split
-from seqdiff.data.target import Target
-from seqdiff.data.targets import Targets, class_codes, learn_target, target_from_dict
-from seqdiff.data.template import parse_template
+from seqdiff.data.target import Target, Targets, class_codes, learn_target, target_from_dict
+from seqdiff.data.template import parse_positions, parse_template
 
 __all__ = [
     "CODONS",

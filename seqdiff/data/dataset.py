@@ -11,14 +11,12 @@ from typing import Any
 
 import numpy as np
 
-from seqdiff.data.alphabet import Alphabet
-from seqdiff.data.alphabets import is_learned, resolve_alphabet
+from seqdiff.alphabets.alphabet import Alphabet
+from seqdiff.alphabets.alphabets import is_learned, resolve_alphabet
+from seqdiff.alphabets.letters import GAPS, base_of, unknown
 from seqdiff.data.labels import only_column
-from seqdiff.data.letters import GAPS, base_of, unknown
 from seqdiff.data.reading import Records, read_records
-from seqdiff.data.target import Target
-from seqdiff.data.targets import Targets
-from seqdiff.data.told import describe, kind_to_read
+from seqdiff.data.target import Target, Targets, describe, kind_to_read
 from seqdiff.errors import shown
 
 PSEUDOCOUNT = 1.0

@@ -5,13 +5,20 @@ Nothing is decided here about what the text means (see reading.py).
 
 from __future__ import annotations
 
+import csv
 import gzip
 import os
+import stat
 import zlib
-from typing import BinaryIO
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, BinaryIO
 
 import numpy as np
 from tqdm.auto import tqdm
+
+from seqdiff.errors import shorten
+from seqdiff.runtime import replacing
 
 MOST_BYTES = 2 * 1024**3
 """Of text: sequences, their letters and their tokens are held in memory, several times as much as the file."""
@@ -128,3 +135,163 @@ def _decode(name: str, data: bytes) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError:
         return data.decode("latin-1")  # an accent in a header; in a sequence it is refused as a letter
+
+
+# Sequences to files: FASTA, one a line, or CSV, told by the file's ending; what is written is what is read.
+#
+# A format that could not give an alphabet's sequences back is refused before any work. A cell that a spreadsheet would
+# run as a formula stands behind an apostrophe in CSV, which the reader of tables takes away again.
+
+
+_FASTA = (".fasta", ".fa", ".fna", ".faa")
+_ENDINGS = (*_FASTA, ".txt", ".csv")
+_FORMULA = ("=", "+", "-", "@", "\t")
+_PLAIN_CONTROL = "\t"  # of the control characters, what text files hold
+
+
+def check_output(path: str | os.PathLike[str], alphabet: Any = None) -> Path:
+    """Refuse, before any work, a file that could not be written, or not be read back.
+
+    Parameters
+    ----------
+    path : path
+    alphabet : Alphabet, optional
+        Of the sequences to come.
+
+    Returns
+    -------
+    Path
+        ``~`` expanded.
+
+    Raises
+    ------
+    ValueError
+        If the ending is unknown, the folder missing or not writable, the path a folder or a file that must not be
+        changed, or the format cannot hold the alphabet's letters.
+    """
+    if not isinstance(path, (str, os.PathLike)):
+        raise ValueError(f"out: got a {type(path).__name__}, expected a file's name; give one such as 'samples.fasta'")
+    path = Path(path).expanduser()
+    shown = repr(shorten(str(path), 200))
+    if path.suffix.lower() not in _ENDINGS:
+        raise ValueError(f"out={shown} should end in .fasta, .txt or .csv")
+    if path.is_dir():
+        raise ValueError(f"out={shown} is a folder; give a file's name in it")
+    if not path.parent.is_dir():
+        folder = repr(shorten(str(path.parent), 200))
+        raise ValueError(f"out={shown} cannot be written: there is no folder {folder}; make it first")
+    check_writable(path, f"out={shown}")
+    if alphabet is not None and (trouble := unreadable(path, alphabet)) is not None:
+        raise ValueError(f"out={shown}: {trouble}")
+    return path
+
+
+def check_writable(path: Path, name: str) -> None:
+    """Raise a ValueError for a file, or a new one in a folder, that must not be written; `name` is what to call it."""
+    if path.exists():
+        mode = path.stat().st_mode
+        if not stat.S_ISREG(mode):
+            raise ValueError(f"{name} is a pipe or a device, whose place a file would take; give another name")
+        if not mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH) or not os.access(path, os.W_OK):
+            raise ValueError(f"{name} is a file that must not be written; give another name, or chmod +w it")
+    folder = path.resolve().parent
+    if folder.is_dir() and not os.access(folder, os.W_OK):
+        raise ValueError(f"{name} cannot be written: no permission to write in {shorten(str(folder), 200)!r}")
+
+
+def unreadable(path: Path, alphabet: Any) -> str | None:
+    """Return why a file of this ending cannot hold sequences of an alphabet, with the cure; None if it can."""
+    suffix = path.suffix.lower()
+    letters = [str(letter) for letter in alphabet.letters]
+    joined = [" "] if alphabet.name == "words" else []  # what stands between letters
+    every = {c for text in (*letters, *joined) for c in text}
+    control = sorted(c for c in every if (ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or c in "\ufeff\u2028\u2029")
+                     and c not in _PLAIN_CONTROL)  # fmt: skip
+    breaks = [c for c in control if c in "\n\r"]
+    others = [c for c in control if c not in "\n\r"]
+    blank = [letter for letter in letters if not letter.strip()]
+    firsts = {letter[0] for letter in letters if letter}
+    if others or any(0xD800 <= ord(c) < 0xE000 for c in every):
+        first = others[0] if others else next(c for c in every if 0xD800 <= ord(c) < 0xE000)
+        return f"got letters with the control character {first!r}, which no text file gives back; leave out out="
+    if suffix in _FASTA:
+        odd = next((c for c in sorted(every) if c.isspace()), next((c for c in ">;" if c in firsts), None))
+        return odd and f"got letters with {odd!r}, which FASTA does not give back; give a name that ends in .csv"
+    if blank:
+        return f"got the letter {blank[0]!r}, of which a blank line or cell could be made; leave out out="
+    if suffix == ".txt":
+        odd = breaks[0] if breaks else next((c for c in ">@" if c in firsts), None)
+        return odd and f"got letters with {odd!r}, which a text file does not give back; give a name that ends in .csv"
+    if breaks and "\r" in breaks:
+        return "got letters with '\\r', which CSV does not give back; leave out out="
+    if "'" in firsts and firsts & set(_FORMULA):
+        return 'got letters "\'" and one of = + - @, which CSV would take for a formula; give a name that ends in .txt'
+    return None
+
+
+def write_sequences(
+    path: str | os.PathLike[str],
+    sequences: Sequence[str],
+    description: str,
+    labels: Mapping[str, Sequence[Any]] | None = None,
+) -> None:
+    """Write sequences, whole or not at all.
+
+    Parameters
+    ----------
+    path : path
+        Its ending decides: FASTA (ids ``s1``, ``s2``, ..., the description behind each), text or CSV.
+    sequences : sequence of str
+    description : str
+        Where the sequences come from.
+    labels : dict, optional
+        Labels of the sequences by their name: columns in CSV, ``name=label`` behind the id in FASTA.
+
+    Examples
+    --------
+    >>> write_sequences("new.fasta", ["ACGT"], "SCUD model=runs/SCUD seed=1", {"y": ["strong"]})
+    >>> print(open("new.fasta").read().strip())
+    >s1 y=strong SCUD model=runs/SCUD seed=1
+    ACGT
+    """
+    path = check_output(path)
+    suffix, labels = path.suffix.lower(), labels or {}
+    with replacing(path) as name, open(name, "w", encoding="utf-8", newline="") as file:
+        if suffix == ".csv":
+            writer = csv.writer(file, lineterminator="\n")
+            writer.writerow(["id", "sequence", *map(_cell, labels)])
+            for i, (sequence, *row) in enumerate(zip(sequences, *labels.values(), strict=True), 1):
+                writer.writerow([f"s{i}", _cell(sequence), *map(_cell, row)])
+        elif suffix in _FASTA:
+            for i, (sequence, *row) in enumerate(zip(sequences, *labels.values(), strict=True), 1):
+                said = [f"{_one_word(key)}={_one_word(label)}" for key, label in zip(labels, row, strict=True)]
+                file.write(f">s{i} {' '.join([*said, _printable(description)])}\n{sequence}\n")
+        else:
+            file.writelines(f"{sequence}\n" for sequence in sequences)
+
+
+def _cell(value: Any) -> Any:
+    """Return a cell that is no formula: text that would be one behind an apostrophe; empty where there is no label."""
+    if value is None or value != value:
+        return ""
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def without_apostrophe(cell: str) -> str:
+    """Return a cell as it was before `_cell` saw a formula in it.
+
+    >>> without_apostrophe("'=A+"), without_apostrophe("'A"), without_apostrophe("=A")
+    ('=A+', "'A", '=A')
+    """
+    return cell[1:] if cell[:1] == "'" and cell[1:2] in _FORMULA and len(cell) > 1 else cell
+
+
+def _printable(text: str) -> str:
+    """Return the text on one line, without what a terminal would act on."""
+    return "".join(c if c.isprintable() else " " for c in text)
+
+
+def _one_word(label: Any) -> str:
+    if label is None or label != label:
+        return ""
+    return "_".join(_printable(f"{label:g}" if isinstance(label, float) else str(label)).split())

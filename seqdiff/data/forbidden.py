@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 
-from seqdiff.data.alphabet import Alphabet
-from seqdiff.data.alphabets import DNA, PROTEIN, RNA
-from seqdiff.data.letters import NUCLEOTIDE_CODES, base_of
-from seqdiff.data.records import is_sequence_object
+from seqdiff.alphabets.alphabet import Alphabet
+from seqdiff.alphabets.alphabets import DNA, PROTEIN, RNA
+from seqdiff.alphabets.letters import NUCLEOTIDE_CODES, base_of
+from seqdiff.data.tables import is_sequence_object
 from seqdiff.errors import shorten, shown
 
 LONGEST_RUN = 10_000

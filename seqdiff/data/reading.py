@@ -15,8 +15,17 @@ from typing import Any
 import numpy as np
 
 from seqdiff.data.files import read_text
-from seqdiff.data.records import Records, check_labels, is_sequence_object, to_strings
-from seqdiff.data.tables import COLUMN_NAMES, TABLES, from_frame, read_parquet, read_table
+from seqdiff.data.tables import (
+    COLUMN_NAMES,
+    TABLES,
+    Records,
+    check_labels,
+    from_frame,
+    is_sequence_object,
+    read_parquet,
+    read_table,
+    to_strings,
+)
 from seqdiff.errors import printable, shorten, shown
 
 FASTA = (".fa", ".fasta", ".fna", ".faa", ".ffn", ".fas", ".fsa", ".frn")

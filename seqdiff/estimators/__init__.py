@@ -8,7 +8,6 @@ from seqdiff.estimators.distilled import DistilledFM
 from seqdiff.estimators.embedding import EmbeddingDiffusion
 from seqdiff.estimators.masked import MaskedDiffusion
 from seqdiff.estimators.multinomial import MultinomialDiffusion
-from seqdiff.estimators.predictor import SequenceClassifier, SequenceRegressor
 from seqdiff.estimators.scud import SCUD
 from seqdiff.estimators.uniform import UniformDiffusion
 
@@ -23,9 +22,7 @@ __all__ = [
     "EmbeddingDiffusion",
     "MaskedDiffusion",
     "MultinomialDiffusion",
-    "SequenceClassifier",
     "SequenceGenerator",
-    "SequenceRegressor",
     "UniformDiffusion",
     "load",
 ]

@@ -24,10 +24,10 @@ from seqdiff import runtime
 from seqdiff.data import Alphabet, Dataset, Forbidden, LengthLaw, Target, Targets, class_codes, hold_out, learn_target
 from seqdiff.data import prepare as prepare_data
 from seqdiff.data.dataset import letter_frequencies, position_frequencies
-from seqdiff.data.writing import check_output, write_sequences
+from seqdiff.data.files import check_output, write_sequences
 from seqdiff.errors import shown
 from seqdiff.estimators.loading import load_estimator, plain_parameters
-from seqdiff.estimators.parameters import ATTRIBUTES, GENERATOR, Weights
+from seqdiff.estimators.parameters import ATTRIBUTES, GENERATOR, OfStrings, Weights
 from seqdiff.estimators.requests import (
     MOST_STEPS,
     Arguments,
@@ -38,7 +38,6 @@ from seqdiff.estimators.requests import (
     sampled,
     warn_far,
 )
-from seqdiff.estimators.strings import OfStrings
 from seqdiff.files import ModelFile, checked_path
 from seqdiff.model import SampleRequest, SequenceModel, Vocabulary
 from seqdiff.networks import Network, build_network

@@ -8,8 +8,8 @@ from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Parameter
 from seqdiff.processes import Classical
-from seqdiff.processes.rates import make_forward
-from seqdiff.processes.schedules import make_schedule
+from seqdiff.processes.noise.rate_matrices import make_forward
+from seqdiff.processes.noise.schedules import make_schedule
 
 
 class ClassicalDiffusion(SequenceGenerator):

@@ -14,10 +14,9 @@ from seqdiff.errors import shorten, shown
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Parameter, Real, Switch, Whole
-from seqdiff.processes.diffusion_lm import DiffusionLM
-from seqdiff.processes.embedding import Embedding
-from seqdiff.processes.gaussian import SCHEDULES
-from seqdiff.processes.vectors import blosum62_embeddings, even_embeddings
+from seqdiff.processes.embedding import DiffusionLM, Embedding
+from seqdiff.processes.noise.embeddings import blosum62_embeddings, even_embeddings
+from seqdiff.processes.noise.gaussian import SCHEDULES
 
 LOSSES: dict[str, type[Embedding]] = {"bound": Embedding, "paper": DiffusionLM}
 

@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 
 from seqdiff.data import Dataset, class_codes, learn_target
 from seqdiff.errors import shorten
+from seqdiff.estimators.requests import check_seed
 from seqdiff.parameters import Choice, ColumnChoice, FolderName, Options, Parameter, PathName, Real, Seed, Whole
 from seqdiff.training import Settings
 
@@ -160,3 +162,28 @@ class Weights:
         counts = np.bincount(codes[codes >= 0])
         weights = np.where(codes >= 0, (codes >= 0).sum() / (len(counts) * counts[codes]), 1.0)
         return None if (weights == weights[0]).all() else weights / weights.mean()
+
+
+# What scikit-learn is told of estimators that take sequences.
+
+
+class OfStrings(BaseEstimator):
+    """An estimator whose X is a list of strings."""
+
+    random_state: Any
+    fit_seed_: int
+
+    def _draw_seed(self) -> None:
+        """Set the seed of a fit; where `random_state` is a whole number, that itself."""
+        self.fit_seed_ = check_seed(self.random_state)
+
+    def _seed(self) -> int:
+        """Return the seed of the fit, or, before one, that of `random_state`, a whole number."""
+        return self.fit_seed_ if hasattr(self, "fit_seed_") else check_seed(self.random_state)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.string = True
+        tags.input_tags.two_d_array = False
+        tags.input_tags.one_d_array = True
+        return tags

@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqdiff import runtime
+from seqdiff.alphabets.vocabularies import OverlappingKmers, PieceAlphabet, WordAlphabet
 from seqdiff.data import (
     Alphabet,
     AlphabetError,
@@ -29,9 +30,7 @@ from seqdiff.data import (
     parse_template,
     read_records,
 )
-from seqdiff.data.overlapping import OverlappingKmers
 from seqdiff.data.target import EMPIRICAL
-from seqdiff.data.vocabularies import PieceAlphabet, WordAlphabet
 from seqdiff.errors import InputError, argument, printable, shorten, shown
 from seqdiff.guidance import Avoid, Chain, Guidance, LookAhead
 from seqdiff.model import SampleRequest, SequenceModel

@@ -13,10 +13,10 @@ from seqdiff.errors import InputError, argument, listed, shown
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Parameter, Real, Switch, Whole
-from seqdiff.processes.logistic import Logistic, logistic_start
-from seqdiff.processes.powers import events_per_time, one_event, period
-from seqdiff.processes.rates import FORWARDS, make_forward
-from seqdiff.processes.schedules import make_schedule
+from seqdiff.processes.categorical import Logistic, logistic_start
+from seqdiff.processes.noise.matrix_powers import events_per_time, one_event, period
+from seqdiff.processes.noise.rate_matrices import FORWARDS, make_forward
+from seqdiff.processes.noise.schedules import make_schedule
 
 
 class LogisticSCUD(Logistic, processes.SCUD):

@@ -2,7 +2,7 @@
 
 from seqdiff.evaluation.baselines import MarkovChain, PositionalMarkov, PositionWeightMatrix
 from seqdiff.evaluation.likelihood import bits_per_letter, bits_per_letter_error, compare_table
-from seqdiff.evaluation.plots import plot_curves, plot_gc, plot_logo, plot_position_frequencies
+from seqdiff.evaluation.plots import plot_curves, plot_gc, plot_logo, plot_position_frequencies, plot_sweep
 from seqdiff.evaluation.statistics import (
     copied_fraction,
     diversity,
@@ -14,7 +14,6 @@ from seqdiff.evaluation.statistics import (
     position_frequencies,
     summary,
 )
-from seqdiff.evaluation.sweep_plot import plot_sweep
 from seqdiff.evaluation.trajectories import animate, plot_letters, plot_simplex
 
 __all__ = [

@@ -382,3 +382,203 @@ def plot_position_frequencies(
     if title:
         ax.set_title(as_written(title))
     return ax
+
+
+# The picture of a comparison: held-out bits per letter, and beside them how far the samples are from nature.
+
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+GREY = "0.45"
+
+
+def plot_comparison(table: pd.DataFrame, title: str | None = None) -> Figure:
+    """Draw a table of `seqdiff.compare`, best model on top.
+
+    On the left bits per letter with their standard error over the held-out sequences (thin; thick: the noise of a
+    bound or the spread of the seeds, whichever is larger); a bound is drawn as a triangle, as the true figure lies
+    further left. On the right the k-mer divergence over that of natural sequences from one another, on a logarithmic
+    scale where it spans much.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `seqdiff.compare` returns it: `bits`, and as far as they are there `error`, `bound`, `monte_carlo`, `spread`,
+        `kmer_js_ratio`, `baseline`.
+    title : str, optional
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        If there is no figure to draw.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"bits": [1.9, 1.8], "kmer_js_ratio": [1.5, 1.2]}, index=["one", "other"])
+    >>> [label.get_text() for label in plot_comparison(table).axes[0].get_yticklabels()]
+    ['one', 'other']
+    """
+    import pandas as pd
+    from matplotlib.figure import Figure
+
+    names = ("error", "monte_carlo", "spread", "kmer_js_ratio")
+    figures = table.reindex(columns=["bits", *names]).astype(float)
+    shown = table[np.isfinite(figures["bits"]) | np.isfinite(figures["kmer_js_ratio"])]
+    if not len(shown):
+        raise ValueError("the table has neither bits per letter nor a divergence to draw; wanted at least one row")
+    baseline = shown["baseline"].astype(bool) if "baseline" in shown else pd.Series(False, index=shown.index)
+    bits = figures.loc[shown.index, "bits"]
+    order = np.lexsort([np.where(np.isfinite(bits), bits, np.inf), baseline])[::-1]  # the best is drawn last, on top
+    shown, baseline, figures = shown.iloc[order], baseline.iloc[order], figures.loc[shown.index].iloc[order]
+    colours = _colours_of_models(baseline)
+    quality = bool(np.isfinite(figures["kmer_js_ratio"]).any())
+    size = (9.0 if quality else 6.0, 1.2 + 0.3 * len(shown))
+    figure = Figure(figsize=size, dpi=150, layout="constrained")
+    axes = figure.subplots(1, 2 if quality else 1, sharey=True, squeeze=False)[0]
+    rows = np.arange(len(shown))
+    kind = shown["bound"] if "bound" in shown else pd.Series("exact", index=shown.index)
+    noise = figures[["monte_carlo", "spread"]].max(axis=1)
+    for row, name in zip(rows, shown.index, strict=True):
+        if np.isfinite(value := figures.loc[name, "bits"]):
+            colour, marker = colours[row], "<" if kind[name] == "elbo" else "o"
+            axes[0].errorbar(
+                value, row, xerr=_error(figures.loc[name, "error"]), color=colour, linewidth=0.8, capsize=2
+            )
+            axes[0].errorbar(value, row, xerr=_error(noise[name]), color=colour, linewidth=2.5)
+            axes[0].plot(value, row, marker, color=colour, markersize=6)
+        if quality and np.isfinite(ratio := figures.loc[name, "kmer_js_ratio"]):
+            axes[1].plot(ratio, row, "o", color=colours[row], markersize=6)
+    axes[0].set_yticks(rows, [as_written(name) for name in shown.index])
+    axes[0].set_xlabel("held-out bits per letter" + (" (◂ at most)" if (kind == "elbo").any() else ""))
+    if quality:
+        _divergence(axes[1], shown, figures["kmer_js_ratio"])
+    for ax in axes:
+        ax.spines[["top", "right"]].set_visible(False)
+        ax.set_ylim(-0.6, len(shown) - 0.4)
+        ax.grid(axis="y", color="0.92")
+        ax.set_axisbelow(True)
+    if title:
+        figure.suptitle(as_written(title))
+    return figure
+
+
+def _colours_of_models(baseline: pd.Series) -> list[str]:
+    """One colour for each model, from the top; grey for baselines."""
+    models = [i for i, is_baseline in reversed(list(enumerate(baseline))) if not is_baseline]
+    return [GREY if b else PALETTE[models.index(i) % len(PALETTE)] for i, b in enumerate(baseline)]
+
+
+def _error(value: float) -> float | None:
+    return float(value) if np.isfinite(value) and value > 0 else None
+
+
+def _divergence(ax: Axes, table: pd.DataFrame, ratios: pd.Series) -> None:
+    from matplotlib.ticker import NullFormatter, ScalarFormatter
+
+    ax.axvline(1, linestyle="--", linewidth=1, color="0.6")
+    if ratios.max() > 3 * ratios.min():
+        ax.set_xscale("log")
+        low, high = ax.get_xlim()
+        ax.set_xticks([t for t in (0.2, 0.5, 1, 2, 5, 10, 20, 50, 100) if low <= t <= high])
+        ax.xaxis.set_major_formatter(ScalarFormatter())
+        ax.xaxis.set_minor_formatter(NullFormatter())
+    k = table.attrs.get("k", "k")
+    ax.set_xlabel(f"{k}-mer divergence of samples over nature's own")
+
+
+# The picture of a sweep: what is gained by stronger guidance, and what it costs.
+
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+COSTS = {
+    "kmer_js_ratio": "{k}-mer divergence, natural sequences: 1",
+    "diversity": "diversity",
+    "copied": "share copied",
+}
+"""What stands on the vertical axes, as far as a table has it."""
+
+
+def plot_sweep(table: pd.DataFrame, title: str | None = None) -> Figure:
+    """Draw a table of `seqdiff.sweep`: a line for each guide, from the weakest to the strongest.
+
+    Across, the condition met, or where nothing judged it the strength; upwards the divergence from natural sequences
+    over theirs from one another, the diversity and the share copied, each in a picture of its own. Points are means
+    over seeds, bars their standard deviations, numbers the strengths.
+
+    Parameters
+    ----------
+    table : DataFrame
+        As `seqdiff.sweep` returns it, or as it is read from its file.
+    title : str, optional
+
+    Returns
+    -------
+    Figure
+
+    Raises
+    ------
+    ValueError
+        If there is no figure to draw.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> table = pd.DataFrame({"guide": ["free"] * 2, "gamma": [1, 2], "seed": [0, 0], "condition": [0.5, 0.9],
+    ...                       "diversity": [0.6, 0.4]})
+    >>> figure = plot_sweep(table)
+    >>> figure.axes[0].get_xlabel(), figure.axes[0].get_ylabel()
+    ('condition met', 'diversity')
+    """
+    from matplotlib.figure import Figure
+
+    missing = {"guide", "gamma"} - set(table.columns)
+    if missing:
+        raise ValueError(f"the table has no column {' or '.join(sorted(missing))}; give one of seqdiff.sweep")
+    shown = [name for name in COSTS if name in table and table[name].notna().any()]
+    judged = "condition" in table and table["condition"].notna().any()
+    if not shown:
+        raise ValueError("the table has neither divergence, diversity nor copies to draw; give one of seqdiff.sweep")
+    across = "condition" if judged else "gamma"
+    figure = Figure(figsize=(4.2 * len(shown) + 0.6, 3.6), dpi=150, layout="constrained")
+    axes = figure.subplots(1, len(shown), squeeze=False)[0]
+    for ax, name in zip(axes, shown, strict=True):
+        for number, (guide, rows) in enumerate(table.groupby("guide", sort=False)):
+            _line(ax, rows, across, name, str(guide), PALETTE[number % len(PALETTE)])
+        ax.set_xlabel("condition met" if judged else "gamma")
+        ax.set_ylabel(COSTS[name].format(k=table.attrs.get("k", "k")))
+        ax.spines[["top", "right"]].set_visible(False)
+        if name == "copied":
+            ax.set_ylim(bottom=0.0)
+        if name == "kmer_js_ratio":  # what natural sequences have among themselves
+            ax.axhline(1.0, color="0.5", linewidth=0.8, linestyle=":")
+    axes[0].legend(frameon=False)
+    if title:
+        figure.suptitle(as_written(title))
+    return figure
+
+
+def _line(ax: Axes, rows: pd.DataFrame, across: str, up: str, guide: str, colour: str) -> None:
+    columns = list(dict.fromkeys([across, up]))
+    groups = rows.groupby("gamma", sort=True)
+    mean, spread = groups[columns].mean(), groups[columns].std().fillna(0.0)
+    if across == "gamma":
+        mean["gamma"], spread["gamma"] = np.asarray(mean.index, dtype=float), 0.0
+    ax.errorbar(
+        mean[across], mean[up], xerr=spread[across], yerr=spread[up], color=colour, marker="o", markersize=4,
+        linewidth=1, elinewidth=0.6, label=as_written(guide), clip_on=up != "copied",  # which often is 0, the edge
+    )  # fmt: skip
+    for gamma, x, y in zip(mean.index, mean[across], mean[up], strict=True):
+        if np.isfinite(x) and np.isfinite(y):
+            ax.annotate(f"{gamma:g}", (x, y), (3, 3), textcoords="offset points", fontsize=7, color=colour)

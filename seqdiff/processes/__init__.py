@@ -1,10 +1,9 @@
 """Generative processes: how letters are destroyed, and what undoing that costs."""
 
 from seqdiff.processes.autoregressive import Autoregressive
-from seqdiff.processes.base import Batch, Cond, Denoiser, Process, State
+from seqdiff.processes.base import Batch, Clean, Cond, Denoiser, Process, State
 from seqdiff.processes.categorical import CategoricalProcess
 from seqdiff.processes.classical import Classical
-from seqdiff.processes.clean import Clean
 from seqdiff.processes.dirichlet import DirichletFlow, LinearFlow, SimplexFlow
 from seqdiff.processes.embedding import Embedding
 from seqdiff.processes.masked import FirstHitting, Masked

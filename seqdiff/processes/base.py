@@ -341,3 +341,22 @@ def like(target: Any, t: Tensor) -> Tensor:
 def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
     """Sum (B, L) over real positions; what stands at the others, nan included, does not count."""
     return torch.where(mask, values, torch.zeros((), dtype=values.dtype, device=values.device)).sum(-1)
+
+
+# No noise at all: sequences as they are, for what is learned from them without a generator.
+
+
+class Clean(Process[State]):
+    """Letters that are never noised; there is nothing to sample, and the time is always 0.
+
+    Examples
+    --------
+    >>> x0, mask = torch.tensor([[0, 2]]), torch.ones(1, 2, dtype=torch.bool)
+    >>> Clean(4).noised(x0, torch.tensor([0.7]), mask, torch.Generator()).x.tolist()
+    [[0, 2]]
+    """
+
+    classifier_reads = "letters"
+
+    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> State:
+        return State(x0, torch.zeros(len(x0), device=x0.device), mask)

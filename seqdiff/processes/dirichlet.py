@@ -29,7 +29,7 @@ from torch.nn import functional as F
 
 from seqdiff.processes.base import Batch, Cond, Denoiser, Process, State, masked_sum
 from seqdiff.processes.categorical import stratified
-from seqdiff.processes.simplex_field import field_tables, look_up
+from seqdiff.processes.noise.simplex_field import field_tables, look_up
 from seqdiff.runtime import Generators, uniform
 
 Field = Callable[[Tensor], Tensor]

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 from seqdiff.processes.base import Batch, Cond, Denoiser, State, like, masked_sum, rows_of
 from seqdiff.processes.categorical import CategoricalProcess, sample_categorical, single_letters, stratified
-from seqdiff.processes.strata import at_rank, smallest, touched
+from seqdiff.processes.noise.importance_sampling import at_rank, smallest, touched
 from seqdiff.runtime import Generators, uniform, widest
 
 DEFAULT_TIMES = 20  # strata of the bound in continuous time

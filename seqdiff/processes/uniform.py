@@ -18,8 +18,8 @@ from torch.nn.functional import one_hot
 from seqdiff.processes.base import Batch, Denoiser, State, masked_sum
 from seqdiff.processes.continuous import EARLIEST, ContinuousTime
 from seqdiff.processes.multinomial import UniformNoise
-from seqdiff.processes.rates import jump_kl
-from seqdiff.processes.strata import touched
+from seqdiff.processes.noise.importance_sampling import touched
+from seqdiff.processes.noise.rate_matrices import jump_kl
 from seqdiff.runtime import Generators
 
 

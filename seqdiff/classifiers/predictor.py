@@ -23,18 +23,7 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor, nn
 
 from seqdiff import runtime
-from seqdiff.data import Alphabet, Dataset, LengthLaw, Target, class_codes, hold_out, prepare
-from seqdiff.errors import InputError, argument, of_kind, shown
-from seqdiff.estimators.loading import load_estimator, plain_parameters
-from seqdiff.estimators.parameters import DATA, NETWORK, RUN
-from seqdiff.estimators.strings import OfStrings
-from seqdiff.files import ModelFile, checked_path, tensors_digest, write_file
-from seqdiff.model import SequenceModel, Vocabulary
-from seqdiff.networks import Conditions, Network, build_network
-from seqdiff.parameters import Parameter, Switch, check_parameters, document
-from seqdiff.processes import Clean, Process
-from seqdiff.training import Settings, Trainer
-from seqdiff.training.predicting import (
+from seqdiff.classifiers.readers import (
     Categories,
     HiddenHead,
     HiddenPrefixReader,
@@ -44,6 +33,16 @@ from seqdiff.training.predicting import (
     Reader,
     Values,
 )
+from seqdiff.data import Alphabet, Dataset, LengthLaw, Target, class_codes, hold_out, prepare
+from seqdiff.errors import InputError, argument, of_kind, shown
+from seqdiff.estimators.loading import load_estimator, plain_parameters
+from seqdiff.estimators.parameters import DATA, NETWORK, RUN, OfStrings
+from seqdiff.files import ModelFile, checked_path, tensors_digest, write_file
+from seqdiff.model import SequenceModel, Vocabulary
+from seqdiff.networks import Conditions, Network, build_network
+from seqdiff.parameters import Parameter, Switch, check_parameters, document
+from seqdiff.processes import Clean, Process
+from seqdiff.training import Settings, Trainer
 
 logger = logging.getLogger(__name__)
 

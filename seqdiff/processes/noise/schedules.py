@@ -14,9 +14,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from seqdiff.processes.information import classical_table, masking_table, scud_table
-from seqdiff.processes.powers import Powers
-from seqdiff.processes.rates import Forward
+from seqdiff.processes.noise.matrix_powers import Powers
+from seqdiff.processes.noise.mutual_information import classical_table, masking_table, scud_table
+from seqdiff.processes.noise.rate_matrices import Forward
 
 
 class Schedule(nn.Module):
@@ -142,7 +142,7 @@ class MutualInformation(Schedule):
 
     Examples
     --------
-    >>> from seqdiff.processes.rates import make_forward
+    >>> from seqdiff.processes.noise.rate_matrices import make_forward
     >>> schedule = MutualInformation()
     >>> schedule.fit_classical(make_forward("uniform", "ACGT"), torch.full((4,), 0.25))
     >>> schedule.total(torch.tensor([0.1, 0.5, 0.9], dtype=torch.float64)).round(decimals=4).tolist()

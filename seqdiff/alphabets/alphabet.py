@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from seqdiff.data.letters import (
+from seqdiff.alphabets.letters import (
     LETTERS,
     NUCLEOTIDE_CODES,
     PROTEIN_CODES,
@@ -287,7 +287,7 @@ class Alphabet:
         >>> DNA.encode(["ACNT"])
         Traceback (most recent call last):
             ...
-        seqdiff.data.letters.AlphabetError: sequence 0: found 'N' at position 3, but the dna alphabet has only A, C, G, T; correct the sequence
+        seqdiff.alphabets.letters.AlphabetError: sequence 0: found 'N' at position 3, but the dna alphabet has only A, C, G, T; correct the sequence
         """  # noqa: E501
         if isinstance(sequences, str):
             raise TypeError("encode takes a list of strings; put the sequence in a list")

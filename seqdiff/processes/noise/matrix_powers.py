@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from seqdiff.processes.rates import Forward
+from seqdiff.processes.noise.rate_matrices import Forward
 from seqdiff.runtime import waits
 
 TABLE = 2**21  # numbers, 16 MB
@@ -163,7 +163,7 @@ def make_powers(forward: Forward, gamma: float) -> Powers:
 
     Examples
     --------
-    >>> from seqdiff.processes.rates import make_forward
+    >>> from seqdiff.processes.noise.rate_matrices import make_forward
     >>> make_powers(make_forward("uniform", "ACGT"), gamma=0.25).one[0].round(decimals=6).tolist()
     [0.25, 0.25, 0.25, 0.25]
     """

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqdiff.comparison.judge import Judge, Result
 from seqdiff.evaluation import compare_table
+from seqdiff.experiments.judge import Judge, Result
 
 if TYPE_CHECKING:
     import pandas as pd

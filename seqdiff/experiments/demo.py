@@ -1,10 +1,12 @@
-"""The demo from data to report."""
+"""How much of everything a demo can do in a few minutes on two CPU cores, whatever the data."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,14 +15,125 @@ import numpy as np
 
 from seqdiff.data import Dataset, cluster_split, prepare
 from seqdiff.datasets import load_sigma70, sigma70_log_prob
-from seqdiff.demo import screen
-from seqdiff.demo.folder import claim
-from seqdiff.demo.plan import Plan
-from seqdiff.demo.screen import Report
 from seqdiff.estimators import Autoregressive
 from seqdiff.evaluation import MarkovChain, PositionWeightMatrix, compare_table, plot_logo, summary
+from seqdiff.experiments import screen
+from seqdiff.experiments.screen import Report
 from seqdiff.parameters import Whole
+from seqdiff.runs import Run
 from seqdiff.runtime import replacing
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How much of everything fits into a few minutes on two CPU cores; all costs grow with the letters."""
+
+    most: int  # sequences used at all
+    valid: int
+    test: int
+    batch_size: int
+    updates: int  # that the budget allows
+    times: int  # levels of noise when scoring
+    n: int  # sequences to write
+    steps: int  # of the sampler
+    simulated: int = 10_000
+    width: int | None = None
+    depth: int | None = None
+
+    @staticmethod
+    def make(count: int, length: int, n: int | None, quick: bool = False) -> Plan:
+        """Return the plan for `count` sequences of `length` letters, of which `n` more are wanted (None: 1,000)."""
+        share = 0.1 if count >= 500 else 0.2  # of few sequences more are held out: a handful judges nothing
+        test = max(1, int(share * min(count, 50_000)))
+        test = min(test, 1000, max(20, 500_000 // length))
+        batch_size = int(np.clip(12_800 // length, 4, 128))
+        steps = int(np.clip(5_000_000 // ((n or 1000) * length), 20, 50))
+        plan = Plan(
+            most=max(200, min(50_000, 8_000_000 // length)),
+            valid=max(1, min(int(0.1 * count), 512, max(16, 25_600 // length))),
+            test=test,
+            batch_size=max(4, min(batch_size, count // 8)),
+            updates=max(20, min(800, 8_000_000 // (batch_size * length))),
+            times=int(np.clip(5_000_000 // (test * length), 10, 100)),
+            n=n or max(20, min(1000, 10_000_000 // (steps * length))),
+            steps=steps,
+        )
+        return plan if not quick else plan.quick()
+
+    def quick(self) -> Plan:
+        """Return a plan of seconds, which shows that everything works and nothing else."""
+        return replace(
+            self,
+            most=min(self.most, 1000),
+            valid=min(self.valid, 50),
+            test=min(self.test, 100),
+            batch_size=min(self.batch_size, 64),
+            updates=20,
+            times=10,
+            steps=10,
+            simulated=1000,
+            width=16,
+            depth=2,
+        )
+
+    def epochs(self, n_train: int) -> int:
+        """Return how often to go through `n_train` sequences: few of them are soon known by heart."""
+        batches = -(-n_train // self.batch_size)
+        return int(np.clip(round(self.updates / batches), 1, 60))
+
+
+# The demo's run folder: `demo`, emptied of what a former demo wrote there; never a folder that no demo made.
+
+
+MARK = "Written by seqdiff demo."
+
+
+def claim(root: Path) -> str:
+    """Return the name of the demo's run folder, made and marked, the files of a former demo removed."""
+    if root.exists() and not root.is_dir():
+        raise ValueError(f"savepath={str(root)!r} is a file, but a folder for the runs is wanted; give another name")
+    number = 1
+    while True:
+        name = "demo" if number == 1 else f"demo-{number}"
+        folder = root / name
+        if not folder.exists() or (_is_demo(folder) and _clear(folder)):
+            break
+        number += 1
+    (folder / "samples").mkdir(parents=True, exist_ok=True)
+    Run(folder).write_args({"estimator": "demo", "parameters": {}, "data": "", "status": "starting"})  # till fit does
+    with replacing(folder / "samples" / "README.txt") as file:
+        file.write_text(f"{MARK} The next demo replaces what this one wrote: copy what you want to keep.\n", "utf-8")
+    return name
+
+
+def _is_demo(folder: Path) -> bool:
+    try:
+        return (folder / "samples" / "README.txt").read_text(encoding="utf-8").startswith(MARK)
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def _clear(folder: Path) -> bool:
+    """Remove what a former demo wrote and nothing else; False where it still runs."""
+    run = Run(folder)
+    try:
+        run.acquire()
+    except ValueError:
+        return False
+    try:
+        for name in ("check", "tb"):
+            shutil.rmtree(folder / name, ignore_errors=True)
+        metrics = [f"metrics_{part}.{kind}" for part in ("train", "eval") for kind in ("pickle", "txt")]
+        ours = [f"samples/{name}" for name in ("promoters.fasta", "sequences.fasta", "logo.png")]
+        for name in ("args.json", "args.pickle", *metrics, *ours):
+            (folder / name).unlink(missing_ok=True)
+    finally:
+        run.release()
+    return True
+
+
+# The demo from data to report.
+
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -71,7 +184,7 @@ def run_demo(
 
     Examples
     --------
-    >>> from seqdiff.demo import run_demo
+    >>> from seqdiff.experiments.demo import run_demo
     >>> report = run_demo(n=20, quick=True, echo=lambda line: None, verbose=0)
     >>> report.sequences.as_posix(), report.held_out
     ('runs/demo/samples/promoters.fasta', 100)

@@ -14,10 +14,9 @@ import difflib
 import re
 from collections.abc import Sequence
 
-from seqdiff.data.alphabet import Alphabet
-from seqdiff.data.letters import LETTERS, SMILES_LETTERS, guess_alphabet
-from seqdiff.data.overlapping import OverlappingKmers
-from seqdiff.data.vocabularies import MOST_LETTERS, PIECES, WORDS, PieceAlphabet, WordAlphabet
+from seqdiff.alphabets.alphabet import Alphabet
+from seqdiff.alphabets.letters import LETTERS, SMILES_LETTERS, guess_alphabet
+from seqdiff.alphabets.vocabularies import MOST_LETTERS, PIECES, WORDS, OverlappingKmers, PieceAlphabet, WordAlphabet
 from seqdiff.errors import shown
 
 DNA, RNA, PROTEIN = (Alphabet(letters, name) for name, letters in LETTERS.items())

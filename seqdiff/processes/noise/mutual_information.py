@@ -22,8 +22,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqdiff.processes.powers import Powers
-from seqdiff.processes.rates import Forward
+from seqdiff.processes.noise.matrix_powers import Powers
+from seqdiff.processes.noise.rate_matrices import Forward
 
 FIRST = 2.0**-48  # of Lambda, in units of the fastest letter's changes: t is then below 1e-12, the smallest in use
 BEND = 2.0**-12  # up to here the curve is nearly straight
