@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import json
 import logging
 import os
@@ -28,6 +29,7 @@ from typing import Any
 import filelock
 import torch
 
+from seqdiff.errors import InputError, argument
 from seqdiff.runtime import replacing, say
 
 logger = logging.getLogger(__name__)
@@ -313,16 +315,7 @@ def open_run(
         If the folder holds something that would be lost or cannot be gone on with.
     """
     root = Path(os.path.expanduser(savepath))
-    if root.exists() and not root.is_dir():
-        raise ValueError(
-            f"savepath={str(savepath)!r} is a file, but a folder for the runs is wanted; give another name"
-        )
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise ValueError(
-            f"savepath={str(savepath)!r} cannot be made: {error.strerror}; give a folder that you may write to"
-        ) from None
+    make_root(root)
     if model_name is not None:
         run = Run(root / model_name)
         return _take(run, args, resume)
@@ -332,23 +325,73 @@ def open_run(
             if run_dir is not None or run.matches(args):
                 return _take(run, args, resume)
         say(logger, f"no unfinished run with these settings and data in {root}: starting a new one", verbose)
-    for i in _count():
-        path = root / (args["estimator"] if i == 1 else f"{args['estimator']}-{i}")
-        try:
-            path.mkdir()
-        except FileExistsError:
-            continue
-        run = Run(path)
-        run.acquire()
-        run.start(args)
-        return run, False
+    run = Run(claim(root, args["estimator"]))
+    run.acquire()
+    run.start(args)
+    return run, False
+
+
+def numbered(name: str, ending: str = "") -> Iterator[str]:
+    """Yield ``name``, ``name-2``, ``name-3``, ... with an ending.
+
+    Examples
+    --------
+    >>> from itertools import islice
+    >>> list(islice(numbered("sweep", ".csv"), 3))
+    ['sweep.csv', 'sweep-2.csv', 'sweep-3.csv']
+    """
+    yield f"{name}{ending}"
+    yield from (f"{name}-{i}{ending}" for i in itertools.count(2))
+
+
+def claim(root: Path, name: str, ending: str = "") -> Path:
+    """Return the first of the `numbered` names that nothing in a folder has; made by that, so that no other takes it.
+
+    A folder, or where there is an ending an empty file.
+
+    Raises
+    ------
+    InputError
+        If `root`, the `savepath`, is no folder or must not be written.
+    """
+    make_root(root)
+    try:
+        for candidate in numbered(name, ending):
+            path = root / candidate
+            try:
+                path.touch(exist_ok=False) if ending else path.mkdir()
+                return path
+            except FileExistsError:
+                continue
+    except OSError as error:
+        raise _not_writable(root, error) from None
     raise AssertionError("unreachable")
 
 
-def _count() -> Iterator[int]:
-    i = 0
-    while True:
-        yield (i := i + 1)
+def make_root(root: Path) -> None:
+    """Make the folder of the runs where it is not there.
+
+    Raises
+    ------
+    InputError
+        If it is a file, or cannot be made.
+    """
+    check_root(root)
+    try:
+        root.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(root, error) from None
+
+
+def _not_writable(root: Path, error: OSError) -> InputError:
+    found = f"{str(root)!r} ({error.strerror})"
+    return InputError(argument("savepath"), found, "a folder that can be written", "give another one")
+
+
+def check_root(root: Path) -> None:
+    """Raise an `InputError` where the folder of the runs is a file."""
+    if root.exists() and not root.is_dir():
+        raise InputError(argument("savepath"), f"the file {str(root)!r}", "a folder for the runs", "give another name")
 
 
 def _candidates(root: Path, run_dir: str | os.PathLike[str] | None, args: dict[str, Any]) -> list[Path]:

@@ -300,7 +300,7 @@ WRONG = [
     ("fit p.txt --validation nowhere.txt", "nowhere.txt: there is no such file"),
     ("fit p.txt --model-name plain", "choose another --model-name"),
     ("fit p.txt --model-name a/b", "--model-name: got 'a/b'"),
-    ("fit p.txt --savepath p.txt", "is a file"),
+    ("fit p.txt --savepath p.txt", "got the file"),
     ("fit p.txt --device nothing", "--device"),
     ("generate nowhere 3", "nowhere does not exist"),
     ("generate p.txt 3", "is not a model that seqdiff wrote"),

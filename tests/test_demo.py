@@ -140,7 +140,7 @@ def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
     assert (tmp_path / "demo" / "thesis.txt").read_text() == "mine"
     assert (run.path / "args.json").read_bytes() == args
     (tmp_path / "file").write_text("")
-    with pytest.raises(ValueError, match="is a file"):
+    with pytest.raises(ValueError, match="got the file"):
         claim(tmp_path / "file")
 
 

@@ -7,7 +7,9 @@ import re
 import shlex
 import subprocess
 import sys
+import warnings
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +22,12 @@ from click.testing import CliRunner
 from seqdiff import Autoregressive, runtime
 from seqdiff.cli import main
 from seqdiff.cli.options import DEFAULT_MODEL, find_model
+from seqdiff.data import read_records
+from seqdiff.datasets import load_sigma70 as sigma70
 from seqdiff.evaluation import plot_logo
 from seqdiff.experiments.screen import Report, next_steps, verdict
+from seqdiff.networks import NETWORKS
+from seqdiff.networks.convnet import ConvNet
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 README = (REPOSITORY / "README.md").read_text(encoding="utf-8")
@@ -158,3 +164,26 @@ def test_an_editable_install_is_found_from_the_folder_above(tmp_path: Path) -> N
         [sys.executable, "-S", "-c", load], cwd=tmp_path, env=environment, capture_output=True, text=True
     )
     assert found.stdout.strip() == str(clone / "seqdiff" / "__init__.py"), found.stderr
+
+
+def test_the_lines_of_the_readme_run_as_they_stand(workdir, monkeypatch):
+    """Pasted one block after the other, Python and shell; a small network, a pass over few promoters, fewer samples."""
+    monkeypatch.setitem(NETWORKS, "conv", partial(ConvNet, width=8, depth=1))
+    monkeypatch.setattr("seqdiff.estimators.base.MOST_EPOCHS", 1)
+    monkeypatch.setattr("seqdiff.classifiers.predictor.SequencePredictor.batches", 10)
+    monkeypatch.setattr("seqdiff.datasets.load_sigma70", lambda n: sigma70(300))
+    blocks = re.findall(r"```(python|sh)\n(.*?)```", README, re.S)
+    names: dict = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        for language, text in blocks:
+            code = re.sub(r"\b1000?\b", "20", text)
+            if language == "python":
+                exec(compile(code, "README.md", "exec"), names)
+                continue
+            for line in code.splitlines():
+                if line.startswith("seqdiff "):
+                    result = CliRunner().invoke(main, shlex.split(line, comments=True)[1:])
+                    assert result.exit_code == 0, (line, result.output)
+    assert len(read_records("samples.fasta").sequences) == 20
+    assert names["model"].target_.classes_ == ["strong", "weak"]

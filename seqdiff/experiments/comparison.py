@@ -24,6 +24,7 @@ from seqdiff.estimators.requests import check_seed
 from seqdiff.experiments.judge import Judge, Result, make_parts
 from seqdiff.experiments.table import NATURAL, caption, make_table, markdown
 from seqdiff.parameters import Whole, check_parameters
+from seqdiff.runs import claim, numbered
 
 DEFAULT = ("MaskedDiffusion", "UniformDiffusion", "ClassicalDiffusion", "SCUD", "Autoregressive")
 """The discrete family, as far as there is one; `MultinomialDiffusion` is made for a GPU and not among them."""
@@ -96,7 +97,7 @@ def contestants(
             check_parameters(model)
         except InputError as error:
             raise error.of(type(model).__name__) from None
-        name = _free(model.model_name or type(model).__name__, names)
+        name = next(n for n in numbered(model.model_name or type(model).__name__) if n not in names)
         names.add(name)
         found.append(Contestant(name, [clone(model).set_params(random_state=s) for s in _seeds(seeds, model)]))
     return found
@@ -121,14 +122,6 @@ def _check_settings(settings: Mapping[str, Any], models: list[SequenceGenerator]
         if name not in known or name in ("random_state", "savepath", "model_name"):
             settable = ", ".join(sorted(set().union(*(inspect.signature(type(m)).parameters for m in models))))
             raise ValueError(f"{name} is no setting of these models; they have {settable}, and compare its own")
-
-
-def _free(name: str, taken: set[str]) -> str:
-    number, free = 1, name
-    while free in taken:
-        number += 1
-        free = f"{name}-{number}"
-    return free
 
 
 def _seeds(seeds: Any, model: SequenceGenerator) -> list[int]:
@@ -263,7 +256,7 @@ def compare(
         sequence_column=sequence_column, random_state=seed,
     )  # fmt: skip
     judge = Judge(parts, int(samples), k, steps, times, seed)
-    folder = None if savepath is None else _claim(Path(savepath))
+    folder = None if savepath is None else claim(Path(savepath), "compare")
     for note in parts.notes:
         runtime.say(logger, note, verbose)
     if judge.left_out:
@@ -391,23 +384,3 @@ def _reserved() -> list[str]:
 
 def _run_name(contestant: Contestant, model: SequenceGenerator) -> str:
     return contestant.name if len(contestant.estimators) == 1 else f"{contestant.name}-seed{model.random_state}"
-
-
-def _claim(root: Path) -> Path:
-    """Make `compare`, `compare-2`, ... in the folder of the runs, the first that is not there."""
-    if root.exists() and not root.is_dir():
-        raise ValueError(f"savepath={str(root)!r} is a file, but a folder for the runs is wanted; give another name")
-    try:
-        root.mkdir(parents=True, exist_ok=True)
-        number = 1
-        while True:
-            folder = root / ("compare" if number == 1 else f"compare-{number}")
-            try:
-                folder.mkdir()
-                return folder
-            except FileExistsError:
-                number += 1
-    except OSError as error:
-        raise ValueError(
-            f"savepath={str(root)!r} cannot be made: {error.strerror}; give a folder that you may write to"
-        ) from None

@@ -20,7 +20,7 @@ from seqdiff.evaluation import MarkovChain, PositionWeightMatrix, compare_table,
 from seqdiff.experiments import screen
 from seqdiff.experiments.screen import Report
 from seqdiff.parameters import Whole
-from seqdiff.runs import Run
+from seqdiff.runs import Run, check_root, numbered
 from seqdiff.runtime import replacing
 
 
@@ -90,15 +90,11 @@ MARK = "Written by seqdiff demo."
 
 def claim(root: Path) -> str:
     """Return the name of the demo's run folder, made and marked, the files of a former demo removed."""
-    if root.exists() and not root.is_dir():
-        raise ValueError(f"savepath={str(root)!r} is a file, but a folder for the runs is wanted; give another name")
-    number = 1
-    while True:
-        name = "demo" if number == 1 else f"demo-{number}"
+    check_root(root)
+    for name in numbered("demo"):
         folder = root / name
         if not folder.exists() or (_is_demo(folder) and _clear(folder)):
             break
-        number += 1
     (folder / "samples").mkdir(parents=True, exist_ok=True)
     Run(folder).write_args({"estimator": "demo", "parameters": {}, "data": "", "status": "starting"})  # till fit does
     with replacing(folder / "samples" / "README.txt") as file:

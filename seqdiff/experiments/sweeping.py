@@ -22,6 +22,7 @@ from seqdiff.errors import shown
 from seqdiff.estimators.requests import check_seed
 from seqdiff.evaluation import copied_fraction, diversity, kmer_size, summary
 from seqdiff.parameters import Real, Whole
+from seqdiff.runs import claim
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -307,14 +308,7 @@ def _claim(model: Any, out: Any) -> Path | None:
         return path
     if model.run_dir_ is None or not Path(model.run_dir_).is_dir():
         return None
-    number = 1
-    while True:
-        path = Path(model.run_dir_) / ("sweep.csv" if number == 1 else f"sweep-{number}.csv")
-        try:
-            path.touch(exist_ok=False)
-            return path
-        except FileExistsError:
-            number += 1
+    return claim(Path(model.run_dir_), "sweep", ".csv")
 
 
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
