@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = sorted((REPOSITORY / "seqdiff").rglob("*.py"))
 
 GROUND = {"alphabets", "data", "processes", "networks", "parameters", "runtime", "errors"}
-MIDDLE = {"guidance", "sampling", "training", "runs", "evaluation", "design", "model", "files"}
+MIDDLE = {"guidance", "sampling", "training", "runs", "evaluation", "model", "files"}
 TOP = {"estimators", "classifiers", "experiments", "datasets", "cli", "__init__", "__main__"}
 MAX_LINES = 900
 
@@ -146,6 +146,24 @@ def test_file_keeps_the_rules(path: str) -> None:
     """No file of the package breaks a rule."""
     found = violations(path, (REPOSITORY / path).read_text(encoding="utf-8"))
     assert not found, "\n".join(found)
+
+
+def test_contributing_lists_the_rooms_that_there_are() -> None:
+    """Its table has every room once, and none that is not there."""
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    table = text[text.index("| room |") : text.index("Training knows no mathematics")]
+    cells = [line.split("|")[1] for line in table.splitlines() if line.startswith("| `")]
+    listed = [name.strip("`/") for cell in cells for name in cell.split()]
+    rooms = {
+        path.stem
+        for path in (REPOSITORY / "seqdiff").iterdir()
+        if path.suffix == ".py" or (path / "__init__.py").exists()
+    }
+    assert (
+        sorted(listed)
+        == sorted(rooms - {"__init__", "__main__"})
+        == sorted(GROUND | MIDDLE | TOP - {"__init__", "__main__"})
+    )
 
 
 def test_there_are_files() -> None:
