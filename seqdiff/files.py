@@ -79,7 +79,7 @@ class ModelFile:
 
     @property
     def generates(self) -> bool:
-        """Whether it holds a generator; if not, a predictor."""
+        """Return whether it holds a generator; if not, a predictor."""
         return self.header.keys() >= GENERATOR
 
     @property

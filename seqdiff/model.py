@@ -96,7 +96,7 @@ class Vocabulary:
 
     @property
     def conditions(self) -> Conditions:
-        """What a network must be able to take."""
+        """Return what a network must be able to take."""
         target = self.target
         if target is None:
             return Conditions()
@@ -232,7 +232,7 @@ class SequenceModel:
 
     @property
     def knows_no_label(self) -> bool:
-        """Whether rows without a label were learned from, so that p(x) is known beside p(x | y)."""
+        """Return whether rows without a label were learned from, so that p(x) is known beside p(x | y)."""
         return self.target is None or self.label_dropout > 0 or self.vocabulary.unlabelled
 
     # -- sampling -----------------------------------------------------------------------------------------------------

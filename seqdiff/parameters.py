@@ -55,7 +55,7 @@ class Parameter:
 
     @property
     def expected(self) -> str:
-        """What is allowed, as a message says it."""
+        """Return what is allowed, as a message says it."""
         return self.kind
 
     @property

@@ -98,7 +98,7 @@ class Run:
         return args is not None and args.get("status") == "finished"
 
     def matches(self, args: dict[str, Any]) -> bool:
-        """Whether this folder's run has this estimator, these parameters (but for harmless ones) and this data."""
+        """Return whether this folder's run has this estimator, these parameters (but for harmless ones) and this data."""
         old = self.read_args()
         if old is None or (old["estimator"], old["data"]) != (args["estimator"], args["data"]):
             return False
@@ -402,7 +402,7 @@ def _candidates(root: Path, run_dir: str | os.PathLike[str] | None, args: dict[s
 
 
 def _take(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, bool]:
-    """Open a folder that a person named, or that a run is to be resumed in."""
+    """Open a folder that a user named, or that a run is to be resumed in."""
     if run.path.exists() and not run.path.is_dir():
         raise ValueError(f"{run.path} is a file, but a folder for the run is wanted; choose another model_name")
     run.path.mkdir(parents=True, exist_ok=True)

@@ -60,7 +60,7 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
 
 
 def _fast_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is faster than float32 here: on a CPU that takes its own matrix units."""
+    """Return whether bfloat16 is faster than float32 here: on a CPU that takes its own matrix units."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)  # older cards have it, but slower than float32
     return device.type == "cpu" and hasattr(torch.cpu, "_is_amx_tile_supported") and torch.cpu._is_amx_tile_supported()
@@ -141,7 +141,7 @@ def seed_of(*parts: object) -> int:
 
 
 def fresh_seed() -> int:
-    """Return entropy of the operating system as a 32-bit seed that a person can write down."""
+    """Return entropy of the operating system as a 32-bit seed that a user can write down."""
     return secrets.randbits(32)
 
 
@@ -205,7 +205,7 @@ def uniform(
     """Return uniform numbers in [0, 1) of the given shape.
 
     float64 by default (float32 where the device has no float64): a float32 uniform has 2^24 values, which bends the
-    law of rare letters.
+    distribution of rare letters.
 
     Parameters
     ----------
@@ -304,7 +304,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def say(logger: logging.Logger, message: str, verbose: int = 1) -> None:
-    """Tell the person at the keyboard: through logging where that is set up, else above the progress bar."""
+    """Tell the user at the keyboard: through logging where that is set up, else above the progress bar."""
     if verbose < 1:
         return
     if logger.isEnabledFor(logging.INFO):
@@ -323,7 +323,7 @@ def _sweep(path: Path) -> None:
 
 
 def _alive(number: int) -> bool:
-    """Whether a process with this number may still run; where that cannot be told, yes."""
+    """Return whether a process with this number may still run; where that cannot be told, yes."""
     try:
         if os.name == "posix":  # elsewhere it would end the process
             os.kill(number, 0)

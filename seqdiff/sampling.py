@@ -53,7 +53,7 @@ class Denoiser:
 
     @property
     def advance(self) -> Callable[..., Any] | None:
-        """How to read one letter at a time, where the network can (`processes.autoregressive.Advance`)."""
+        """Return how to read one letter at a time, where the network can (`processes.autoregressive.Advance`)."""
         return self._advance if self.shift is None and hasattr(self.network, "advance") else None
 
     def _advance(self, x: Tensor, i: int, cond: Cond = None, cache: dict[str, Tensor] | None = None) -> Any:

@@ -357,7 +357,7 @@ class Alphabet:
         return points.view(f"<U{width}" if points.dtype.isnative else f">U{width}").ravel().tolist()
 
     def is_ambiguous(self, letter: str) -> bool:
-        """Whether it is no letter, but a code that may stand for one (N, R, ...; B, J, O, U, X, Z in proteins).
+        """Return whether it is no letter, but a code that may stand for one (N, R, ...; B, J, O, U, X, Z in proteins).
 
         >>> Alphabet.kmers("dna", 2).is_ambiguous("AN"), Alphabet.kmers("dna", 2).is_ambiguous("A-")
         (True, False)

@@ -1,4 +1,4 @@
-"""The alphabets that have names, and the one that a person means by `alphabet=`.
+"""The alphabets that have names, and the one that a user means by `alphabet=`.
 
 dna, rna and protein; codons and other k-mers, which are read k characters at a time, or one after the other at every
 position; words and pieces of words (vocabularies.py); and smiles, whose letters are those of the data, cut as in the
@@ -29,12 +29,12 @@ _OTHERS = {
     "prot": "protein", "nucleotide": "dna", "nt": "dna", "nucleic": "dna", "base": "dna", "codon": "codons",
     "word": "words", "text": "words", "guess": "auto", "automatic": "auto",
 }  # fmt: skip
-"""What else people call the alphabets, in the singular."""
+"""What else users call the alphabets, in the singular."""
 _SIZED = {"words": (WordAlphabet, WORDS), "bpe": (PieceAlphabet, PIECES)}
 
 
 def is_learned(spec: object) -> bool:
-    """Whether only the sequences tell the letters of what a person gave as `alphabet`.
+    """Return whether only the sequences tell the letters of what a user gave as `alphabet`.
 
     >>> [is_learned(spec) for spec in ("auto", "SMILES", "words 500", "dna", DNA)]
     [True, True, True, False, False]
@@ -92,7 +92,7 @@ def smiles_alphabet(sequences: Sequence[str]) -> Alphabet:
 
 
 def resolve_alphabet(spec: str | Sequence[str] | Alphabet, sequences: Sequence[str] = ()) -> Alphabet:
-    """The alphabet that a person meant.
+    """The alphabet that a user meant.
 
     Parameters
     ----------

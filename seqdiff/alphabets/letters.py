@@ -92,7 +92,7 @@ def guess_alphabet(sequences: Sequence[str]) -> str:
 
 
 def count_letters(sequences: Sequence[str]) -> Counter[str]:
-    """How often each character stands in the sequences (not the spaces around), ASCII letters as upper case."""
+    """Return how often each character stands in the sequences (not the spaces around), ASCII letters as upper case."""
     text = "".join([sequence.strip() for sequence in sequences])
     if text.isascii():
         counts = np.bincount(np.frombuffer(text.upper().encode("ascii"), dtype=np.uint8), minlength=128)
@@ -101,7 +101,7 @@ def count_letters(sequences: Sequence[str]) -> Counter[str]:
 
 
 def base_of(name: str) -> str:
-    """Which of dna, rna and protein the letters of an alphabet of this name are made of; "" where of none.
+    """Return which of dna, rna and protein the letters of an alphabet of this name are made of; "" where of none.
 
     >>> base_of("rna"), base_of("codons"), base_of("protein 2-mers"), base_of("custom")
     ('rna', 'dna', 'protein', '')

@@ -129,7 +129,7 @@ class SequencePredictor(OfStrings):
         raise NotImplementedError
 
     def _learned(self) -> None:
-        """Set what people look for once all is known; by default nothing."""
+        """Set what users look for once all is known; by default nothing."""
 
     # -- fit ----------------------------------------------------------------------------------------------------------
 
@@ -280,7 +280,7 @@ class SequencePredictor(OfStrings):
 
     @property
     def head_(self) -> Any:
-        """What reads the generator's hidden states; None where they are not read."""
+        """Return what reads the generator's hidden states; None where they are not read."""
         return self.reader_.network if self.hidden else None
 
     @property
@@ -440,7 +440,7 @@ class SequencePredictor(OfStrings):
         """Return log p(wanted | x_t), (B,) nats, of what `Process.reading` shows of a state."""
         return self.reader_.log_likelihood(x, t, mask, wanted)
 
-    # -- what people ask ----------------------------------------------------------------------------------------------
+    # -- what users ask ----------------------------------------------------------------------------------------------
 
     def _predicted(self, X: Any) -> np.ndarray:
         """Return classes' probabilities (n, C), or values (n,) in standard units, of sequences as they are."""

@@ -1,6 +1,6 @@
 r"""Networks that say what a sequence is like from what a generator's noise leaves of it: p(y | x_t, t).
 
-A network gives numbers f at each position, and those of the real positions make a law of y:
+A network gives numbers f at each position, and those of the real positions make a distribution of y:
 
     classes: log p(y) = log_softmax(sum_l f_l)_y          values: y ~ N(sum_l f_l[0], exp(mean_l f_l[1])^2)
 
@@ -26,7 +26,7 @@ from seqdiff.training.objective import Batch, Objective
 
 
 class Law(Protocol):
-    """A family of laws of y, made of the numbers of a network."""
+    """A family of distributions of y, made of the numbers of a network."""
 
     outputs: int
     """Numbers at each position."""
@@ -66,7 +66,7 @@ class Values:
 
 
 class Reader(Objective):
-    """What is trained: a network over a process's states, and the law that its numbers make.
+    """What is trained: a network over a process's states, and the distribution that its numbers make.
 
     Parameters
     ----------

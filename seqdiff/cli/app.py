@@ -86,7 +86,7 @@ def _memory_is_full(error: BaseException) -> bool:
 
 
 def sentence(error: BaseException) -> str:
-    """Return what to tell a person of an error."""
+    """Return what to tell a user of an error."""
     from seqdiff.cli.options import in_shell
 
     if isinstance(error, InputError):
@@ -111,7 +111,7 @@ class PlainHandler(logging.Handler):
 
 @contextmanager
 def plain_messages() -> Iterator[None]:
-    """Show notes and warnings as lines for a person, in the words of the command line."""
+    """Show notes and warnings as lines for a user, in the words of the command line."""
 
     def show(message: Any, category: Any, filename: Any, lineno: Any, file: Any = None, line: Any = None) -> None:
         from tqdm.auto import tqdm

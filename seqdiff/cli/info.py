@@ -67,7 +67,7 @@ def _of_run(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _status(run: Run, args: dict[str, Any]) -> str:
-    """What args.json says, and for a run that says it is running whether some process really holds its lock."""
+    """Return what args.json says, and for a run that says it is running whether some process really holds its lock."""
     if run.finished or not (run.path / ".lock").is_file():
         return str(args.get("status", "unknown"))
     try:

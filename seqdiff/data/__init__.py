@@ -1,4 +1,4 @@
-"""From whatever a person has (files, lists, tables, Biopython records) to arrays of tokens; see `prepare`."""
+"""From whatever a user has (files, lists, tables, Biopython records) to arrays of tokens; see `prepare`."""
 
 from seqdiff.alphabets import CODONS, DNA, PROTEIN, RNA, Alphabet, AlphabetError, kmers, resolve_alphabet
 from seqdiff.data.dataset import Dataset, prepare

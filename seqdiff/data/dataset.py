@@ -1,4 +1,4 @@
-"""`prepare`: from whatever a person has to checked, encoded sequences. The one entry point of the data room."""
+"""`prepare`: from whatever a user has to checked, encoded sequences. The one entry point of the data room."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Dataset:
     kept : ndarray of int64, shape (N,)
         Which rows of the input these are.
     notes : tuple of str
-        A sentence each about what a person should know (guessed alphabet, dropped or duplicate sequences).
+        A sentence each about what a user should know (guessed alphabet, dropped or duplicate sequences).
     source : str
         The file's path, or ``"X"``.
     n_read : int

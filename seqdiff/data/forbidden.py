@@ -101,7 +101,7 @@ def _listed(words: Any) -> list[Any]:
 
 
 def _is_enzyme(word: Any) -> bool:
-    """Whether this is an enzyme of Biopython's, which are classes."""
+    """Return whether this is an enzyme of Biopython's, which are classes."""
     return isinstance(word, type) and hasattr(word, "site") and hasattr(word, "elucidate")
 
 

@@ -174,7 +174,7 @@ def only_column(labels: np.ndarray) -> np.ndarray:
 
 
 def is_rows(y: Sequence[Any]) -> bool:
-    """Whether every item is a row of labels itself."""
+    """Return whether every item is a row of labels itself."""
     return len(y) > 0 and all(isinstance(row, (list, tuple, np.ndarray, Mapping)) for row in y)
 
 
@@ -192,7 +192,7 @@ def _needs_objects(item: Any) -> bool:
 
 
 def _mixes_truth(items: Sequence[Any]) -> bool:
-    """Whether there are truth values and others, of which NumPy would make 0 and 1."""
+    """Return whether there are truth values and others, of which NumPy would make 0 and 1."""
     return len({isinstance(item, (bool, np.bool_)) for item in items}) > 1
 
 

@@ -75,7 +75,7 @@ class LengthLaw:
 
     @classmethod
     def fit(cls, lengths: Any, weight: np.ndarray | None = None, labels: Encoded | None = None) -> LengthLaw:
-        """Return the law of training lengths.
+        """Return the distribution of training lengths.
 
         Parameters
         ----------
@@ -169,7 +169,7 @@ class LengthLaw:
 
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> LengthLaw:
-        """The law that `to_dict` wrote.
+        """The distribution that `to_dict` wrote.
 
         >>> LengthLaw.from_dict(LengthLaw.fit([2, 3]).to_dict()).counts.tolist()
         [0, 1, 1]

@@ -180,7 +180,7 @@ def _read_file(path: str, y: Any, sequence_column: Any, kind: Any, verbose: int)
 
 
 def _is_header(first: str, others: list[str], line: str) -> bool:
-    """Whether the first line of a list of sequences names them; an error where it may as well be one of them."""
+    """Return whether the first line of a list of sequences names them; an error where it may as well be one of them."""
     text = "".join(others)
     if first.lower() not in COLUMN_NAMES or not text:
         return False

@@ -161,7 +161,8 @@ def read_cells(
     >>> read_cells(["3.1", "<0.1"])[0]
     Traceback (most recent call last):
         ...
-    ValueError: y[1]: got '<0.1' in a column of numbers (1 of 2 cells), expected a number or an empty cell; correct it, empty it to leave this label out, or pass target="class" to take all cells for names
+    ValueError: y[1]: got '<0.1' in a column of numbers (1 of 2 cells), expected a number or an empty cell; correct it,
+    empty it to leave this label out, or pass target="class" to take all cells for names
     """  # noqa: E501
     items: list[Any] = [cell.strip() if isinstance(cell, str) else cell for cell in cells]
     names = kind if isinstance(kind, frozenset) else frozenset()
@@ -267,7 +268,7 @@ def _sort(item: Any) -> str:
 
 
 def _is_whole(item: Any) -> bool:
-    """Whether a number is written without a point; more than 400 digits are nobody's number, but a name."""
+    """Return whether a number is written without a point; more than 400 digits are nobody's number, but a name."""
     return bool(len(item) <= 400 and WHOLE.fullmatch(item)) if isinstance(item, str) else isinstance(item, int)
 
 
@@ -488,7 +489,7 @@ def _find_column(names: list[Any], cells: Callable[[int], list[Any]], taken: lis
 
 
 def _is_bare(names: list[Any], cells: Callable[[int], list[Any]], j: int) -> bool:
-    """Whether the name of column j looks like one of its sequences: there is no header, and a row would be lost."""
+    """Return whether the name of column j looks like one of its sequences: there is no header, and a row would be lost."""
     name, sequences = str(names[j]), cells(j)[:1000]
     text = "".join(sequences)
     if not name.isalpha() or name.isupper() != text.isupper() or name.islower() != text.islower():

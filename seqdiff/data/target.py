@@ -31,13 +31,13 @@ from seqdiff.errors import shorten, shown
 
 KINDS = ("class", "value", "signal")
 EMPIRICAL = "empirical"
-"""What a person gives as y to have labels drawn as they occur in the training data."""
+"""What a user gives as y to have labels drawn as they occur in the training data."""
 SAMPLE_ROWS = 1024
 SAMPLE_NUMBERS = 65_536
 
 
 def sample_rows(n: int, columns: int, random_state: int, weight: np.ndarray | None = None) -> np.ndarray:
-    """Which of n training labels a model keeps to draw from: all, or 1,024 at random (fewer of very wide ones).
+    """Return which of n training labels a model keeps to draw from: all, or 1,024 at random (fewer of very wide ones).
 
     With weights (n,) as many as that are drawn by them, one perhaps several times.
 
@@ -59,7 +59,7 @@ FAR = 0.25
 
 
 def kind_of(labels: np.ndarray, kind: str = "auto") -> str:
-    """What labels of `as_labels` are: "class", "value" or "signal", unless `kind` says it.
+    """Return what labels of `as_labels` are: "class", "value" or "signal", unless `kind` says it.
 
     >>> kind_of(np.array([1, 2])), kind_of(np.array([1.5])), kind_of(np.array([[1, 2]]))
     ('class', 'value', 'value')
@@ -426,7 +426,7 @@ Kind = str | Mapping[str, str]
 def learn_target(
     y: Any, kind: Kind = "auto", random_state: int = 0, weight: np.ndarray | None = None
 ) -> Target | Targets:
-    """What y is: a `Target` where it is of one kind, else `Targets`.
+    """Return what y is: a `Target` where it is of one kind, else `Targets`.
 
     Parameters
     ----------
@@ -658,7 +658,7 @@ MANY = 20
 
 
 def kind_to_read(target: Any) -> Any:
-    """How text of labels is to be read (`read_cells`) for a parameter `target`, or for what a model has learned.
+    """Return how text of labels is to be read (`read_cells`) for a parameter `target`, or for what a model has learned.
 
     >>> kind_to_read("auto"), kind_to_read(Target().fit([0.5, 1.5])), kind_to_read(Target().fit([1, 2]))
     ('auto', 'value', 'class')

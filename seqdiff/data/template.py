@@ -1,4 +1,4 @@
-"""Positions as people name them: booleans, numbers, or a picture such as ``----NNNN----``."""
+"""Positions as users name them: booleans, numbers, or a picture such as ``----NNNN----``."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ def _listed(given: Any, lengths: np.ndarray, name: str) -> np.ndarray:
     return named
 
 
-# Templates as people write them: a string of letters, IUPAC symbols and sets, or the letters of each position.
+# Templates as users write them: a string of letters, IUPAC symbols and sets, or the letters of each position.
 
 
 def parse_template(template: Any, alphabet: Alphabet, law: LengthLaw, length: int | None = None) -> np.ndarray:

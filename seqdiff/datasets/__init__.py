@@ -1,4 +1,4 @@
-"""Promoters to start with: simulated ones whose law is known exactly, and natural ones in the scikit-learn manner."""
+"""Promoters to start with: simulated ones of a known distribution, and natural ones in the scikit-learn manner."""
 
 from .remote import DatasetUnavailable, fetch_ecoli_promoters
 from .sigma70 import load_sigma70, sigma70_log_prob

@@ -12,8 +12,8 @@ sequence
     log p(x) = log B(x) + log sum_h p(h) exp sum_{i in elements of h} [ log W_i(x_i) - log B(x_i | x_{i-1}) ]
 
 which is the weight-matrix scan that biologists know, summed over every placement instead of maximised. The entropy of
-this law is therefore known as exactly as one likes, which no set of natural promoters can offer: how far a model's
-held-out bits per base lie above it is the model's true distance from nature.
+this distribution is therefore known as exactly as one likes, which no set of natural promoters can offer: how far a
+model's held-out bits per base lie above it is the model's true distance from nature.
 
 Published facts, as they stand in the tables below:
 
@@ -44,7 +44,7 @@ LETTERS = "ACGT"
 
 @dataclass(frozen=True, eq=False)
 class PromoterModel:
-    """The law of the module's docstring with its numbers as parameters, so that a tiny one can be enumerated.
+    """The distribution of the module's docstring with its numbers as parameters, so that a tiny one can be enumerated.
 
     Parameters
     ----------
@@ -146,7 +146,8 @@ class PromoterModel:
         placements = self.placements()
         which = rng.choice(len(placements), size=n, p=[p for p, _ in placements])
         tokens = np.empty((n, self.length), dtype=np.uint8)
-        # weights[h, i]: the cumulative letter law of position i under placement h where it is an element's, else NaN
+        # weights[h, i]: the cumulative letter distribution of position i under placement h where it is an element's,
+        # else NaN
         weights = np.full((len(placements), self.length, 4), np.nan)
         for h, (_, elements) in enumerate(placements):
             for at, matrix in elements:
@@ -201,7 +202,7 @@ def _frequencies(*columns: Sequence[float]) -> np.ndarray:
 
 @lru_cache(maxsize=1)
 def sigma70_model() -> PromoterModel:
-    """Return the law that `load_sigma70` draws from and `sigma70_log_prob` evaluates, with the published numbers."""
+    """Return the distribution that `load_sigma70` draws from, with the published numbers."""
     letters = np.array([0.30, 0.20, 0.20, 0.30])
     pairs = np.array(
         [  # after A, C, G, T (rows): A, C, G, T
@@ -236,8 +237,8 @@ def sigma70_model() -> PromoterModel:
 def load_sigma70(n: int = 10_000, random_state: int | np.random.Generator | None = 0) -> list[str]:
     """Return simulated E. coli sigma-70 promoters of 50 letters, the last one at position -1.
 
-    They need no download and their law is known exactly (`sigma70_log_prob`), so a model trained on them can be
-    compared with the truth.
+    They need no download and their distribution is known exactly (`sigma70_log_prob`), so a model trained on them can
+    be compared with the truth.
 
     Parameters
     ----------
@@ -273,7 +274,7 @@ def load_sigma70(n: int = 10_000, random_state: int | np.random.Generator | None
 
 
 def sigma70_log_prob(sequences: Sequence[str]) -> np.ndarray:
-    """Return the exact log-probability, in nats, of each sequence under the law of `load_sigma70`.
+    """Return the exact log-probability, in nats, of each sequence under the distribution of `load_sigma70`.
 
     Summed over the spacer's length, the position of the -10 hexamer, and whether the -10 is extended and an UP element
     present. No sequence of 50 letters A, C, G, T is impossible.
@@ -286,7 +287,7 @@ def sigma70_log_prob(sequences: Sequence[str]) -> np.ndarray:
     Returns
     -------
     ndarray, shape (n,)
-        Nats. Minus the mean over many draws, divided by 50 ln 2, is the entropy of the law in bits per base.
+        Nats. Minus the mean over many draws, divided by 50 ln 2, is the entropy of the distribution in bits per base.
 
     Raises
     ------

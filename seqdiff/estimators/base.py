@@ -469,12 +469,12 @@ class GeneratorBase(OfStrings):
         -------
         list of str
             The variants of the first sequence first. Two of them may be alike, and like the sequence. Variants that
-            hold a forbidden word after 20 more tries are left out, with a warning; `made_` then says which there are.
+            hold a forbidden motif after 20 more tries are left out, with a warning; `made_` then says which there are.
 
         Raises
         ------
         ValueError
-            If an argument is not as it should be, or the letters that stay hold a forbidden word.
+            If an argument is not as it should be, or the letters that stay hold a forbidden motif.
 
         Examples
         --------
@@ -524,7 +524,7 @@ class GeneratorBase(OfStrings):
         y : optional
             As in `generate`: one for all, or one for each sequence.
         guidance, forbid, steps, temperature, random_state, out
-            As in `generate`. Positions are drawn so that the letters that stay hold no forbidden word.
+            As in `generate`. Positions are drawn so that the letters that stay hold no forbidden motif.
 
         Returns
         -------
@@ -534,7 +534,7 @@ class GeneratorBase(OfStrings):
         Raises
         ------
         ValueError
-            If an argument is not as it should be, or no draw of positions breaks up a forbidden word.
+            If an argument is not as it should be, or no draw of positions breaks up a forbidden motif.
 
         Examples
         --------

@@ -121,7 +121,7 @@ class DirichletFM(SequenceGenerator):
         natural : sequences, optional
             To compare the samples of both with.
         resume : bool
-            Go on with an interrupted run.
+            Resume an interrupted run.
         **settings
             Parameters of `DistilledFM`: ``epochs``, ``lr``, ``savepath``, ``model_name``, ... Network, batch size,
             savepath, device, seed and the like are this model's where they are not given.

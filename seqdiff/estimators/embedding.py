@@ -139,7 +139,7 @@ class EmbeddingDiffusion(SequenceGenerator):
 
 
 def checked_table(table: Any, letters: tuple[str, ...], dim: int | None) -> Tensor:
-    """Return a table that a person gave as a tensor (K, D).
+    """Return a table that a user gave as a tensor (K, D).
 
     Raises
     ------

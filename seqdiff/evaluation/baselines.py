@@ -25,7 +25,7 @@ from seqdiff.data import Alphabet, LengthLaw, prepare
 
 
 class Baseline(BaseEstimator):
-    """What the baselines share: a law that writes a sequence letter by letter, after its length.
+    """What the baselines share: a distribution that writes a sequence letter by letter, after its length.
 
     A subclass has `_learn(tokens, lengths)` and `_probability(tokens, i, letters)`.
     """

@@ -19,7 +19,7 @@ SIDES = ("train", "valid", "test")
 
 @dataclass(frozen=True)
 class Parts:
-    """The three parts of the data, how they were made, and what a person should know of them."""
+    """The three parts of the data, how they were made, and what a user should know of them."""
 
     train: Dataset
     valid: Dataset

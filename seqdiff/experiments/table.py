@@ -1,4 +1,4 @@
-"""From results to a table: a DataFrame for programs, Markdown for people."""
+"""From results to a table: a DataFrame for programs, Markdown for readers."""
 
 from __future__ import annotations
 

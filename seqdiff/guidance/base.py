@@ -46,11 +46,11 @@ class FittedModel(Protocol):
 
     @property
     def target(self) -> Target | Targets | None:
-        """How labels are read; None where there are none."""
+        """Return how labels are read; None where there are none."""
 
     @property
     def knows_no_label(self) -> bool:
-        """Whether p(x) is known beside p(x | y)."""
+        """Return whether p(x) is known beside p(x | y)."""
 
 
 @dataclass(frozen=True)

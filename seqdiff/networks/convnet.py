@@ -40,7 +40,7 @@ class SequenceConvolution(nn.Module):
 
     @property
     def reach(self) -> int:
-        """How many positions the farthest one seen lies back, where the convolution is causal."""
+        """Return how many positions the farthest one seen lies back, where the convolution is causal."""
         return self.dilation * (self.kernel - 1)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -4,8 +4,8 @@ r"""The autoregressive model: one letter after another, each given those before 
 
 Where all sequences have one length there is no end token and no last term. Where lengths vary the end is one more
 thing that can be drawn instead of a letter, from the second position on (no sequence is empty); after the longest
-length known it is certain. So p adds up to 1 over all sequences of 1 to that many letters, and the law of lengths is
-part of it. "Noise" here is what has not been written yet, and the levels are positions.
+length known it is certain. So p adds up to 1 over all sequences of 1 to that many letters, and the distribution of
+lengths is part of it. "Noise" here is what has not been written yet, and the levels are positions.
 """
 
 from __future__ import annotations
@@ -183,7 +183,7 @@ class Autoregressive(Process[PrefixState]):
         """Return -log p(x0), (B,) nats, the end included where there is one.
 
         With `token_dropout` some of the letters read are hidden, whose place could be any. The loss is then more than
-        -log p(x0) on average: the network cannot rely on a prefix that it knows by heart.
+        -log p(x0) on average: the network cannot rely on a prefix that it has memorised.
         """
         if self.token_dropout == 0:
             return self._surprise(denoiser, batch)

@@ -28,7 +28,7 @@ from seqdiff.runtime import Generators, uniform, widest
 def sample_categorical(log_p: Tensor, generator: Generators) -> Tensor:
     """Draw one letter per position by inverting the distribution function.
 
-    Gumbel noise in float32 has a floor that sharpens the law; one float64 uniform per position has not.
+    Gumbel noise in float32 has a floor that sharpens the distribution; one float64 uniform per position has not.
 
     Parameters
     ----------
@@ -113,7 +113,8 @@ class CategoricalProcess(Process[S]):
 # The logistic parameterisation of ordered letters (Austin et al. 2021, arXiv 2107.03006, appendix A.8).
 #
 # The network says where on the line of K letters it expects one, and how surely: letter i has the probability that a
-# logistic law of location m and scale s puts between i - 1/2 and i + 1/2, the first and the last letter all beyond:
+# logistic distribution of location m and scale s puts between i - 1/2 and i + 1/2, the first and the last letter all
+# beyond:
 #
 #     p_i = sigma((i + 1/2 - m)/s) - sigma((i - 1/2 - m)/s) = sigma(a_i) sigma(-b_i) (1 - exp(-1/s))
 
@@ -122,7 +123,7 @@ NARROWEST = 1e-2  # of s, in letters
 
 
 def logistic_log_probs(location: Tensor, scale: Tensor, letters: int) -> Tensor:
-    """Return log p_i, (..., K), of logistic laws cut into letters.
+    """Return log p_i, (..., K), of logistic distributions cut into letters.
 
     Parameters
     ----------
@@ -164,10 +165,11 @@ class Logistic(CategoricalProcess[S]):
 
 
 def logistic_start(log_frequencies: Tensor) -> Tensor:
-    """Return the two numbers (L, 2) whose law has the mean and spread of letter frequencies (L, K)."""
+    """Return the two numbers (L, 2) whose distribution has the mean and spread of letter frequencies (L, K)."""
     p, k = log_frequencies.exp(), log_frequencies.shape[-1]
     i = torch.arange(k, dtype=p.dtype, device=p.device)
     mean = (p * i).sum(-1)
     spread = ((p * (i - mean[:, None]) ** 2).sum(-1)).sqrt()
-    scale = (spread * 3**0.5 / torch.pi / k).clamp_min(1e-3)  # a logistic law's standard deviation is pi s/sqrt(3)
+    # the standard deviation of a logistic distribution is pi s/sqrt(3)
+    scale = (spread * 3**0.5 / torch.pi / k).clamp_min(1e-3)
     return torch.stack([(mean - (k - 1) / 2) / k, torch.log(torch.expm1(scale))], -1)

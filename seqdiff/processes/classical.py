@@ -65,7 +65,7 @@ class Classical(ContinuousTime[State]):
         self.register_load_state_dict_post_hook(_measure_end)  # a fitted schedule is read from the model's file
 
     def fit_schedule(self, p0: Tensor) -> None:
-        """Fit the schedule, where it is one that is fitted, to letters of the law p0 (K,)."""
+        """Fit the schedule, where it is one that is fitted, to letters of the distribution p0 (K,)."""
         super().fit_schedule(p0)
         self.schedule.fit_classical(self.noise, p0)
         _measure_end(self)
@@ -163,7 +163,7 @@ class Classical(ContinuousTime[State]):
 
 
 def _measure_end(process: Classical, *_: Any) -> None:
-    """Set what is known of the end to what it is with the schedule, and the law of the letters, as they are now."""
+    """Set what is known of the end to what it is with the schedule and the letter frequencies as they are now."""
     largest = process.largest = process.schedule.largest
     process.letter_kl.copy_(process.noise.prior_kl(largest))
     q = process.noise.transition(process.letter_kl.new_tensor([largest]))[0]

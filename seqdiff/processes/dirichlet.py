@@ -307,8 +307,8 @@ class DirichletFlow(SimplexFlow):
     solver : callable
         `euler` or `heun`.
     t_max : float
-        Where sampling ends. Training draws t from an exponential law of mean 2/7 t_max (the paper's 2 at its 7), so
-        that 3 in 100 lie beyond, and every time that a sampler asks for has been seen, whatever t_max.
+        Where sampling ends. Training draws t from an exponential distribution of mean 2/7 t_max (the paper's 2 at its
+        7), so that 3 in 100 lie beyond, and every time that a sampler asks for has been seen, whatever t_max.
     """
 
     def __init__(self, letters: int, steps: int = 50, solver: Solver = euler, t_max: float = 7.0) -> None:

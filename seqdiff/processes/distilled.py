@@ -1,4 +1,4 @@
-"""A flow learned by heart: noise to the letters that a teacher's flow ends at, in one call of the network.
+"""A flow memorised: noise to the letters that a teacher's flow ends at, in one call of the network.
 
 Stark et al. 2024, arXiv 2402.05841: once trained, the flow is a map from x_0 ~ Dir(1) to letters, as nothing is random
 after x_0. A student learns that map from pairs (x_0, the teacher's letters) by cross-entropy, and writes the likeliest

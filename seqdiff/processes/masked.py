@@ -60,8 +60,8 @@ class Masked(CategoricalProcess[MaskedState]):
         Whether the network is told the time. It needs no telling: p(x_0 | x_t) does not depend on it.
     remasking : float
         Share, 0 to 1, of the largest possible chance min(1, s/(1 - t)) with which a letter that was already
-        written is masked again in the step from t to s (ReMDM's rescaled schedule). The law at each time stays as it
-        was, and mistakes of steps in which many letters were written at once can be undone.
+        written is masked again in the step from t to s (ReMDM's rescaled schedule). The distribution at each time stays
+        as it was, and mistakes of steps in which many letters were written at once can be undone.
     """
 
     shows_known = "letters"
@@ -193,8 +193,8 @@ class FirstHitting(Masked):
     """Masked diffusion with the first-hitting sampler: each call of the network writes one letter of each row.
 
     Every position draws the time at which it is written; the network is called for those moments only, in falling
-    order, so that a sequence costs as many calls as it has letters and follows the law of infinitely many ancestral
-    steps. With fewer steps than letters each call writes several, as evenly as can be.
+    order, so that a sequence costs as many calls as it has letters and follows the distribution of infinitely many
+    ancestral steps. With fewer steps than letters each call writes several, as evenly as can be.
     """
 
     def __init__(self, letters: int, steps: int | None = None, time_conditioning: bool = False) -> None:

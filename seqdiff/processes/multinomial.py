@@ -85,7 +85,7 @@ class UniformNoise(CategoricalProcess[State]):
         return torch.log_softmax(between + torch.logaddexp(kept, resampled), -1)
 
     def uniform_letters(self, mask: Tensor, generator: Generators) -> Tensor:
-        """Draw letters (B, L), all alike: the law that the noise tends to."""
+        """Draw letters (B, L), all alike: the distribution that the noise tends to."""
         u = uniform(tuple(mask.shape), generator, mask.device)
         return (u * self.letters).long().clamp_max(self.letters - 1)
 

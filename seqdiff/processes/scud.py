@@ -160,7 +160,7 @@ class SCUD(ContinuousTime[EventState]):
         total = torch.zeros_like(w[..., 0])
         for n, weight in zip(*end_counts(self.largest, self.law), strict=True):
             q = self.powers(n)
-            # after n events all letters are one law to `spread`, relative: what is left is of its square
+            # after n events all letters are one distribution to `spread`, relative: what is left is of its square
             spread = float((q.amax(0) / q.amin(0).clamp_min(1e-300) - 1).max())
             if float(weight) * min(spread, 30.0) ** 2 > 1e-12:
                 kl = torch.xlogy(q, q).sum(-1)[x0] - torch.xlogy(q[x0], w @ q).sum(-1)
@@ -314,8 +314,8 @@ class SCUD(ContinuousTime[EventState]):
 def end_counts(largest: float, law: Tensor) -> tuple[Tensor, Tensor]:
     """Return numbers of events (N,) and their weights as those of Poisson(n; Lambda), which add up to 1."""
     width = 10 * math.sqrt(largest) + 20
-    # Where the law is wide, some four counts in each standard deviation are as exact as all; an odd number of steps,
-    # so that what differs between even and odd counts is seen evenly.
+    # Where the distribution is wide, some four counts in each standard deviation are as exact as all; an odd number of
+    # steps, so that what differs between even and odd counts is seen evenly.
     step = int(math.sqrt(largest) / 4) | 1
     first = max(0, math.floor(largest - width))
     counts = torch.arange(first, math.ceil(largest + width) + 1, step, device=law.device)
@@ -324,7 +324,7 @@ def end_counts(largest: float, law: Tensor) -> tuple[Tensor, Tensor]:
 
 
 def end_kl(powers: Powers, largest: float, law: Tensor) -> Tensor:
-    """Return sum_n Poisson(n; Lambda) KL(K^n[x_0, .] || law K^n) for each letter x_0, (K,) nats."""
+    """Return sum_n Poisson(n; Lambda) KL(K^n[x_0, .] || distribution K^n) for each letter x_0, (K,) nats."""
     counts, weights = end_counts(largest, law)
     total = torch.zeros_like(law)
     for n, weight in zip(counts.split(64), weights.split(64), strict=True):
@@ -335,7 +335,7 @@ def end_kl(powers: Powers, largest: float, law: Tensor) -> Tensor:
 
 
 def _measure_end(process: SCUD, *_: Any) -> None:
-    """Set what is known of the end to what it is with the schedule, and the law of the letters, as they are now."""
+    """Set what is known of the end to what it is with the schedule and the letter frequencies as they are now."""
     largest = process.largest = process.schedule.largest  # as a number: to read it anew would wait for the device
     process.letter_kl.copy_(end_kl(process.powers, largest, process.powers.stationary))
     process.law_kl.copy_(end_kl(process.powers, largest, process.law))

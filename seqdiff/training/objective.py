@@ -52,7 +52,7 @@ class Objective(nn.Module):
 
     @property
     def refines(self) -> bool:
-        """Whether there is a `refined_bound`."""
+        """Return whether there is a `refined_bound`."""
         return self.process.guesses > 0
 
     @torch.no_grad()

@@ -35,7 +35,7 @@ class Powers(nn.Module):
     one : array
         K (S, S): rows that sum to 1.
     stationary : array
-        (S,), the law that K leaves as it is.
+        (S,), the distribution that K leaves as it is.
     rate : float
         r: events per unit of the time in which Q is written.
 
@@ -105,7 +105,7 @@ class Powers(nn.Module):
         return self._times(self.first[low], high).reshape(*n.shape, self.states, self.states)
 
     def rows(self, n: Tensor, x: Tensor) -> Tensor:
-        """Return K^n[x, :]: the law (*n.shape, S) of a letter n events after x, for n and x of one shape."""
+        """Return K^n[x, :]: the distribution (*n.shape, S) of a letter n events after x, for n and x of one shape."""
         low, high = self._split(n)
         return self._times(self.first[low, x.reshape(-1)], high).reshape(*n.shape, self.states)
 

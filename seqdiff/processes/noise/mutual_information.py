@@ -5,8 +5,8 @@ Amin et al. (2025, arXiv 2506.08316) let information fade evenly, M(Lambda(t)) =
     classical: M(Lambda) = I(x_0; x_t) / H(x_0),                         x_t ~ expm(Lambda Q)[x_0, .]
     SCUD:      M(Lambda) = sum_n Poisson(n; Lambda) I(x_0; x_0 K^n) / H(x_0)
 
-x_0 is drawn from a law p0 of the letters. M is smooth and falls, so that instead of finding roots its inverse is
-tabulated. Classical: matrices of Lambda 2^(k/24) by repeated squaring, M' analytic. SCUD: the information after n
+x_0 is drawn from a distribution p0 of the letters. M is smooth and falls, so that instead of finding roots its inverse
+is tabulated. Classical: matrices of Lambda 2^(k/24) by repeated squaring, M' analytic. SCUD: the information after n
 events exactly for small n, then for n in a geometric grid, again by squaring; M and M' are Poisson mixtures of it.
 
 Both log(t/(1 - t)) and log Lambda run over the whole line and are nearly straight as functions of each other at either
@@ -86,7 +86,7 @@ def scud_table(powers: Powers, p0: Tensor) -> Tensor:
     largest = n[-1] + 8 * math.sqrt(n[-1]) - math.log(LAST) + 40
     total = _grid(largest)
 
-    # Poisson sums over n, every sd/4 of them where the law is wide: as exact as all of them
+    # Poisson sums over n, every sd/4 of them where the distribution is wide: as exact as all of them
     sd = np.sqrt(total)
     stride = np.maximum(1, np.floor(sd / 4))
     counts = np.maximum(0, np.ceil(total - 12 * sd))[:, None] + stride[:, None] * np.arange(256)
@@ -103,7 +103,7 @@ def scud_table(powers: Powers, p0: Tensor) -> Tensor:
 
 
 def check_law(p0: Tensor, letters: int) -> Tensor:
-    """Return the law of the letters, (K,) in float64.
+    """Return the distribution of the letters, (K,) in float64.
 
     Raises
     ------
@@ -147,8 +147,8 @@ def _odds_of_events(powers: Powers, p0: Tensor) -> tuple[np.ndarray, np.ndarray]
 def _measure(p0: Tensor, transition: Tensor, rates: Tensor | None = None) -> tuple[Tensor, Tensor, Tensor]:
     """Return H(x_0 | x), I(x_0; x) and -dI/dLambda for matrices P(x | x_0) (N, K, S), (N,) nats each.
 
-    With q the law of x, both are sums of positive terms: I = sum p0 [P log(P/q) - P + q], and in H the letters that
-    stayed as they were have log(1 + others that came there/own). I' = sum p0 (P Q) log(P/q).
+    With q the distribution of x, both are sums of positive terms: I = sum p0 [P log(P/q) - P + q], and in H the letters
+    that stayed as they were have log(1 + others that came there/own). I' = sum p0 (P Q) log(P/q).
     """
     if (size := max(1, CHUNK // transition[0].numel())) < len(transition):
         parts = [_measure(p0, part, rates) for part in transition.split(size)]

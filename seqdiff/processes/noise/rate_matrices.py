@@ -4,7 +4,7 @@ A generator Q (S, S) has rows that sum to 0; after the integrated rate Lambda le
 
     q(j | i) = expm(Lambda Q)_ij
 
-Where detailed balance holds, pi_i Q_ij = pi_j Q_ji with the stationary law pi, sqrt(pi_i) Q_ij / sqrt(pi_j) is
+Where detailed balance holds, pi_i Q_ij = pi_j Q_ji with the stationary distribution pi, sqrt(pi_i) Q_ij / sqrt(pi_j) is
 symmetric, and one eigendecomposition serves every Lambda. The processes are those of Austin et al. (2021,
 arXiv 2107.03006) and Amin, Gruver & Wilson (2025, arXiv 2506.08316).
 """
@@ -148,7 +148,7 @@ def _scaled(rates: np.ndarray) -> np.ndarray:
 
 
 def check_rates(rates: Any, letters: int) -> np.ndarray:
-    """Return a person's own rate matrix in float64.
+    """Return a user's own rate matrix in float64.
 
     Raises
     ------
@@ -231,7 +231,7 @@ class Forward(nn.Module):
         return self.transition(total)
 
     def prior_kl(self, largest: float) -> Tensor:
-        """Return KL(q(x_T | x_0) || stationary law) for each letter x_0, (K,) nats."""
+        """Return KL(q(x_T | x_0) || stationary distribution) for each letter x_0, (K,) nats."""
         q = self.transition(torch.tensor([largest], dtype=self.rates.dtype, device=self.rates.device))[0]
         return (torch.xlogy(q, q) - torch.xlogy(q, self.stationary)).sum(-1).clamp_min(0)
 
@@ -307,7 +307,7 @@ FORWARDS: dict[str, Callable[[Sequence[str]], Forward]] = {
 
 
 def make_forward(spec: Any, letters: Sequence[str]) -> Forward:
-    """Return the forward process of a name or of a person's own rate matrix.
+    """Return the forward process of a name or of a user's own rate matrix.
 
     Parameters
     ----------

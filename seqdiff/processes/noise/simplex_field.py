@@ -1,7 +1,7 @@
 r"""How fast a point of the simplex moves towards a letter: C(x, t) of Dirichlet flow matching, in closed form.
 
 Stark et al. 2024, arXiv 2402.05841: x given its letter e_i follows Dir(1 + t e_i), and u = C(x_i, t) (e_i - x) moves
-one such law into the next. With K letters, a = t + 1 and b = K - 1,
+one such distribution into the next. With K letters, a = t + 1 and b = K - 1,
 
     C(x, t) = -(d/da) I_x(a, b) B(a, b) / ((1 - x)^b x^t),      h = sum_{m<b} 1/(a + m) = psi(t + K) - psi(t + 1)
 
