@@ -98,7 +98,7 @@ class Run:
         return args is not None and args.get("status") == "finished"
 
     def matches(self, args: dict[str, Any]) -> bool:
-        """Return whether this folder's run has this estimator, these parameters (but for harmless ones) and this data."""
+        """Return whether this folder's run has this estimator, these parameters (harmless ones aside) and data."""
         old = self.read_args()
         if old is None or (old["estimator"], old["data"]) != (args["estimator"], args["data"]):
             return False

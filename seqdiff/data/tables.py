@@ -489,7 +489,7 @@ def _find_column(names: list[Any], cells: Callable[[int], list[Any]], taken: lis
 
 
 def _is_bare(names: list[Any], cells: Callable[[int], list[Any]], j: int) -> bool:
-    """Return whether the name of column j looks like one of its sequences: there is no header, and a row would be lost."""
+    """Return whether the name of column j looks like one of its sequences: no header, and a row would be lost."""
     name, sequences = str(names[j]), cells(j)[:1000]
     text = "".join(sequences)
     if not name.isalpha() or name.isupper() != text.isupper() or name.islower() != text.islower():
