@@ -194,6 +194,21 @@ def widest(device: torch.device | str) -> torch.dtype:
     return torch.float32 if torch.device(device).type == "mps" else torch.float64
 
 
+def in_float64(values: Tensor) -> Tensor:
+    """Return the values in float64, on the CPU where their device has none."""
+    return (values if widest(values.device) == torch.float64 else values.cpu()).double()
+
+
+def has_fused_optimizer(device: torch.device) -> bool:
+    """Return whether torch has an optimizer of one kernel for the device."""
+    return device.type in ("cpu", "cuda")
+
+
+def call_cost(device: torch.device) -> int:
+    """Return how many letters a call of the network costs beside those in it, roughly."""
+    return 32_768 if waits(device) else 1024
+
+
 def waits(device: torch.device | str) -> bool:
     """Return whether reading a number back makes the device stand still: it works while the CPU goes ahead."""
     return torch.device(device).type != "cpu"

@@ -115,6 +115,10 @@ def violations(path: str, source: str) -> list[str]:
         if isinstance(node, ast.Attribute) and dotted(node.value, aliases) == "torch" and node.attr in MACHINE:
             if room != "runtime":
                 say(node.lineno, f"torch.{node.attr} belongs in runtime.py")
+        if isinstance(node, ast.Compare) and room != "runtime":  # device.type == "cuda" and its like
+            left = node.left
+            if isinstance(left, ast.Attribute) and left.attr == "type" and "device" in ast.unparse(left.value):
+                say(node.lineno, "asks a device for its kind, which belongs in runtime.py")
         if not isinstance(node, ast.Call):
             continue
         name, line = dotted(node.func, aliases), node.lineno
@@ -206,6 +210,7 @@ BROKEN = [
     (MULTI, "from torch import set_default_dtype\nset_default_dtype(d)"),
     (MULTI, "import torch\nd = torch.cuda.is_available()"),
     (MULTI, "import torch\ntorch.backends.cudnn.benchmark = True"),
+    (MULTI, "wide = x.device.type != 'mps'"),
     # files that run code
     ("seqdiff/runs.py", "import torch\ntorch.load(f)"),
     ("seqdiff/runs.py", "import torch\ntorch.load(f, weights_only=False)"),

@@ -182,7 +182,7 @@ def test_training_cuts_its_batches_and_adds_up_their_gradients(monkeypatch):
     weight = torch.rand(330, generator=torch.Generator().manual_seed(1))
     results = []
     for cost in (50, 10**9):
-        monkeypatch.setattr("seqdiff.training.trainer.call_cost", lambda device, cost=cost: cost)
+        monkeypatch.setattr("seqdiff.runtime.call_cost", lambda device, cost=cost: cost)
         seen: list[Batch] = []
         settings = Settings(epochs=2, batch_size=16, lr=0.01, verbose=0, update_freq=2, warmup=0)
         trainer = Trainer(Widths(seen), Batch(x0, lengths, None, weight), None, settings)
@@ -199,9 +199,9 @@ def test_it_learns_what_whole_batches_learn(monkeypatch):
     """Bits per letter on held-out sequences do not tell whether batches were cut."""
     X = [s + s for s in mixed_lengths(160, 12, "AC")]
     settings = {"epochs": 4, "batch_size": 8, "alphabet": "dna"}
-    monkeypatch.setattr("seqdiff.training.trainer.call_cost", lambda device: 8)
+    monkeypatch.setattr("seqdiff.runtime.call_cost", lambda device: 8)
     parted = tiny(**settings).fit(X, validation=0.2)
-    monkeypatch.setattr("seqdiff.training.trainer.call_cost", lambda device: 10**9)
+    monkeypatch.setattr("seqdiff.runtime.call_cost", lambda device: 10**9)
     whole = tiny(**settings).fit(X, validation=0.2)
     assert parted.history_["loss"] != whole.history_["loss"]
     assert abs(parted.evaluations_["bits_per_letter"][-1] - whole.evaluations_["bits_per_letter"][-1]) < 0.03

@@ -17,7 +17,7 @@ from seqdiff.networks import Conditions, build_network
 from seqdiff.processes import State
 from seqdiff.processes.embedding import ROUND, DiffusionLM, Embedding
 from seqdiff.processes.noise.embeddings import blosum62_embeddings, even_embeddings
-from seqdiff.processes.noise.gaussian import SCHEDULES
+from seqdiff.processes.noise.gaussian import GAUSSIAN_SCHEDULES
 from seqdiff.runtime import autocast, chunk_generators
 from seqdiff.sampling import Denoiser, trajectory
 from seqdiff.training.objective import Batch, Objective
@@ -35,7 +35,7 @@ TABLE = torch.tensor([[0.3, 1.0], [-1.2, 0.4], [0.5, -0.9]])
 
 
 def make(steps: int, schedule: str = "sqrt", cls: type[Embedding] = Embedding, table=TABLE, **options) -> Embedding:
-    return cls(table, SCHEDULES[schedule](steps), **options)
+    return cls(table, GAUSSIAN_SCHEDULES[schedule](steps), **options)
 
 
 @pytest.fixture(scope="module")
@@ -68,10 +68,10 @@ def slow_posterior(process: Embedding, toy: Toy, x: torch.Tensor, t: int) -> tor
 # -- the noise ---------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", GAUSSIAN_SCHEDULES)
 @pytest.mark.parametrize("steps", [1, 7, 200, 2000])
 def test_schedules_fall_from_one_to_nearly_nothing(schedule, steps):
-    abar = SCHEDULES[schedule](steps)
+    abar = GAUSSIAN_SCHEDULES[schedule](steps)
     assert len(abar) == steps + 1 and abar[0] == 1
     assert (np.diff(abar) < 0).all() and abar[-1] > 0
     assert abar[-1] < 2e-3 or steps == 1
@@ -81,8 +81,8 @@ def test_sqrt_schedule_has_the_papers_first_noise():
     """With f(t) = 1 - sqrt(t + 1e-4), 1 - f(1/T)/f(0): written out, not run through the same code."""
     for steps, expected in ((2000, 0.015), (50, 0.13)):
         f0, f1 = 1 - math.sqrt(1e-4), 1 - math.sqrt(1 / steps + 1e-4)
-        assert 1 - SCHEDULES["sqrt"](steps)[1] == pytest.approx(1 - f1 / f0)
-        assert 1 - SCHEDULES["sqrt"](steps)[1] == pytest.approx(expected, rel=0.03)
+        assert 1 - GAUSSIAN_SCHEDULES["sqrt"](steps)[1] == pytest.approx(1 - f1 / f0)
+        assert 1 - GAUSSIAN_SCHEDULES["sqrt"](steps)[1] == pytest.approx(expected, rel=0.03)
 
 
 def test_corrupt_is_what_single_steps_make_of_a_noised_embedding():
@@ -197,7 +197,7 @@ def bounds(process, toy: Toy, copies: int, times=None, seed: int = 0) -> tuple[t
     return total.mean(0), total.std(0) / copies**0.5
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", GAUSSIAN_SCHEDULES)
 def test_bound_stays_above_the_entropy_and_closes_with_steps(pair, schedule):
     """On average. A single rare sequence may be likelier in a model of few steps than in the law it was made from, but
     whatever the model's law is, e^-bound is at most that, and so adds up to at most 1."""

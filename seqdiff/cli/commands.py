@@ -21,8 +21,8 @@ from seqdiff.estimators import SequenceGenerator, load
 from seqdiff.evaluation import bits_per_letter, bits_per_letter_error
 from seqdiff.runtime import replacing
 
-MODEL = click.argument("model", metavar="MODEL")
-DATA = click.argument("data", metavar="DATA")
+MODEL_ARGUMENT = click.argument("model", metavar="MODEL")
+DATA_ARGUMENT = click.argument("data", metavar="DATA")
 DEVICE = click.option("--device", default="auto", help="auto takes a GPU where there is one; or cpu, cuda, mps.")
 COLUMN = click.option("--sequence-column", metavar="COLUMN", help="The column of a table that holds the sequences.")
 
@@ -68,7 +68,7 @@ def demo(
 
 
 @click.command(cls=EstimatorCommand)
-@DATA
+@DATA_ARGUMENT
 @click.option("--model", default=DEFAULT_MODEL, help=f"How to learn: {', '.join(models())}.")
 @click.option("--y", metavar="COLUMN", multiple=True, help="Column of labels to learn too; may be given several times.")
 @click.option(
@@ -135,7 +135,7 @@ def _meaning(estimator: SequenceGenerator) -> str:
 
 
 @click.command()
-@MODEL
+@MODEL_ARGUMENT
 @click.argument("n", type=int)
 @click.option("--out", "-o", metavar="FILE", help="A .fasta, .txt or .csv file; without it, one a line on the screen.")
 @click.option(
@@ -262,8 +262,8 @@ def _of_columns(target: Targets, texts: tuple[str, ...]) -> Any:
 
 
 @click.command()
-@MODEL
-@DATA
+@MODEL_ARGUMENT
+@DATA_ARGUMENT
 @click.option("--y", metavar="COLUMN", multiple=True, help="Column of labels, for a model that learned them.")
 @click.option("--out", "-o", metavar="FILE", help="A .csv file for the figures of every sequence.")
 @click.option("--times", type=int, help="Levels of noise to average over; fewer are faster and less exact.")

@@ -22,7 +22,7 @@ from seqdiff.experiments import markdown
 from seqdiff.experiments.table import caption
 from seqdiff.runtime import replacing
 
-OWN = ("models", "split", "test", "seeds", "samples", "reference", "k", "random_state")
+OWN_OF_COMPARE = ("models", "split", "test", "seeds", "samples", "reference", "k", "random_state")
 # Parameters of every estimator that are not compare's own: where one is given, it holds for all models.
 SHARED = [
     name
@@ -105,7 +105,7 @@ def _part(text: str, labels: Any, sequence_column: str | None) -> Any:
 
 def _in_shell(message: str) -> str:
     """Return a message with compare's own arguments as the options they are here; the group does the others."""
-    for name in OWN:
+    for name in OWN_OF_COMPARE:
         option = "seed" if name == "random_state" else kebab(name)
         message = re.sub(rf"(?<![\w./-]){name}=", f"--{option} ", message)
     return message
@@ -114,7 +114,8 @@ def _in_shell(message: str) -> str:
 # The command `sweep`: guides of several strengths, what each gains and what it costs.
 
 
-SHOWN = ["guide", "gamma", "seed", "made", "condition", "kmer_js", "kmer_js_ratio", "diversity", "unique", "copied",
+SHOWN_COLUMNS = ["guide", "gamma", "seed", "made", "condition", "kmer_js", "kmer_js_ratio", "diversity", "unique",
+                 "copied",
          "calls", "seconds"]  # fmt: skip
 
 
@@ -180,7 +181,7 @@ def sweep(
         verbose=verbose,
         **{name: value for name, value in arguments.items() if value is not None},
     )
-    click.echo(table[SHOWN].dropna(axis=1, how="all").to_string(index=False, float_format=lambda x: f"{x:.4g}"))
+    click.echo(table[SHOWN_COLUMNS].dropna(axis=1, how="all").to_string(index=False, float_format=lambda x: f"{x:.4g}"))
     if table.attrs["path"] is not None:
         picture = Path(table.attrs["path"]).with_suffix(".png")
         with replacing(picture) as name:

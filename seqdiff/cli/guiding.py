@@ -112,7 +112,7 @@ def _number(text: str, kind: Callable[[str], Any], whole: str, wanted: str) -> A
 # The command `classify`: what guides a generator, learned from labelled sequences.
 
 
-OWN = ("noise_like", "hidden", "verbose")  # which the command says in its own way
+OWN_OF_CLASSIFY = ("noise_like", "hidden", "verbose")  # which the command says in its own way
 
 
 @click.command()
@@ -170,7 +170,7 @@ def classify(
         click.echo(line)
 
 
-classify.params += options_of(SequenceClassifier, dict.fromkeys(OWN))
+classify.params += options_of(SequenceClassifier, dict.fromkeys(OWN_OF_CLASSIFY))
 
 
 def _fitted(predictor: Any, out: str, generator: str | None) -> list[str]:

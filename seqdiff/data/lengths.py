@@ -25,7 +25,7 @@ ROWS = 4096
 """Training rows that are kept where labels are no classes."""
 NEAREST = 0.05
 """Share of those rows whose lengths go with a value."""
-FEWEST = 20
+FEWEST_OF_LABEL = 20
 """And how many at least."""
 PIECE = 1 << 22
 """Numbers in a table at a time."""
@@ -146,9 +146,11 @@ class LengthLaw:
         """
         import torch
 
+        from seqdiff import runtime
+
         if self.fixed:
             return torch.full((n,), self.max_length, dtype=torch.int64)
-        exact = torch.float32 if generator.device.type == "mps" else torch.float64
+        exact = runtime.widest(generator.device)
         u = torch.rand(n, generator=generator, device=generator.device, dtype=exact).cpu().double().numpy()
         found = _invert(self.counts[None], u[None])[0]
         if labels is not None and self.of_labels is not None:
@@ -250,7 +252,7 @@ class NearestLengths:
             here = np.flatnonzero(same)
             if wanted[c:].any() and len(here):
                 off = (np.abs(self.value[here] - row[c : c + v]) * wanted[c:]).sum(-1)
-                near = max(FEWEST, round(NEAREST * len(here)))
+                near = max(FEWEST_OF_LABEL, round(NEAREST * len(here)))
                 here = here[np.argsort(off, kind="stable")[:near]]
             counts = np.bincount(self.lengths[here], self.weight[here], max_length + 1)[1:]
             found[several.ravel() == i] = counts

@@ -52,7 +52,7 @@ def sample_rows(n: int, columns: int, random_state: int, weight: np.ndarray | No
     return np.sort(np.random.default_rng(random_state).choice(n, limit, replace=False))
 
 
-LARGEST = 1e150
+MAX_Y = 1e150
 """Values whose squares fit into float64."""
 FAR = 0.25
 """A value is far outside what was learned beyond this share of the training values' width."""
@@ -157,16 +157,16 @@ class Target:
         if not len(flat):
             raise ValueError("y has no row without missing values; nothing can be learned from it")
         self.range_ = np.stack([flat.min(0), flat.max(0)])
-        if np.abs(self.range_).max() > LARGEST:
+        if np.abs(self.range_).max() > MAX_Y:
             raise ValueError(
-                f"y: got values from {flat.min():g} to {flat.max():g}, expected at most {LARGEST:g} in size, so that"
+                f"y: got values from {flat.min():g} to {flat.max():g}, expected at most {MAX_Y:g} in size, so that"
                 " their squares fit into float64; give them in another unit"
             )
         self.mean_, width = np.average(flat, 0, each), self.range_[1] - self.range_[0]
         scale = np.sqrt(np.average((flat - self.mean_) ** 2, 0, each))
-        if (small := (width > 1e-12 * np.abs(self.mean_)) & (scale < 1 / LARGEST)).any():
+        if (small := (width > 1e-12 * np.abs(self.mean_)) & (scale < 1 / MAX_Y)).any():
             raise ValueError(
-                f"y: got values that differ by {width[small][0]:g} in all, expected at least {10 / LARGEST:g}, so that"
+                f"y: got values that differ by {width[small][0]:g} in all, expected at least {10 / MAX_Y:g}, so that"
                 " the squares of differences fit into float64; give them in another unit"
             )
         self.scale_ = np.where(scale > 1e-12 * np.abs(self.mean_), scale, 1.0)
@@ -653,7 +653,7 @@ def _of_column(name: str, function: Any, *arguments: Any) -> Any:
 
 LISTED = 8
 """Classes that are told by name."""
-MANY = 20
+MANY_CLASSES = 20
 """Classes of which most have one row look like values that were taken for names."""
 
 
@@ -741,7 +741,7 @@ def _classes(y: np.ndarray, who: str) -> str:
     except TypeError:  # refused where it is learned
         names = list(counts)
     single = sum(count == 1 for count in counts.values())
-    if len(counts) >= MANY and single > 0.5 * len(counts):
+    if len(counts) >= MANY_CLASSES and single > 0.5 * len(counts):
         numbers = all(isinstance(name, (int, float)) for name in counts)
         cure = (
             'if these are measured values pass target="value"'

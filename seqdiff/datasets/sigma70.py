@@ -39,7 +39,7 @@ from functools import lru_cache
 
 import numpy as np
 
-LETTERS = "ACGT"
+BASES = "ACGT"
 
 
 @dataclass(frozen=True, eq=False)
@@ -269,7 +269,7 @@ def load_sigma70(n: int = 10_000, random_state: int | np.random.Generator | None
     if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
         raise ValueError(f"load_sigma70 was asked for n={n!r} promoters, wanted a whole number of 0 or more.")
     tokens = sigma70_model().sample(int(n), np.random.default_rng(random_state))
-    joined = np.frombuffer(LETTERS.encode(), dtype=np.uint8)[tokens].tobytes().decode("ascii")
+    joined = np.frombuffer(BASES.encode(), dtype=np.uint8)[tokens].tobytes().decode("ascii")
     return [joined[start : start + 50] for start in range(0, len(joined), 50)]
 
 
@@ -307,7 +307,7 @@ def sigma70_log_prob(sequences: Sequence[str]) -> np.ndarray:
     model = sigma70_model()
     # 255 stands for any letter that is none of ACGT; a non-ASCII one becomes "?" and so 255 too
     codes = np.full(256, 255, dtype=np.uint8)
-    for code, letter in enumerate(LETTERS):
+    for code, letter in enumerate(BASES):
         codes[[ord(letter), ord(letter.lower())]] = code
     for index, sequence in enumerate(sequences):
         if not isinstance(sequence, str):

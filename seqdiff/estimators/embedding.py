@@ -16,7 +16,7 @@ from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Parameter, Real, Switch, Whole
 from seqdiff.processes.embedding import DiffusionLM, Embedding
 from seqdiff.processes.noise.embeddings import blosum62_embeddings, even_embeddings
-from seqdiff.processes.noise.gaussian import SCHEDULES
+from seqdiff.processes.noise.gaussian import GAUSSIAN_SCHEDULES
 
 LOSSES: dict[str, type[Embedding]] = {"bound": Embedding, "paper": DiffusionLM}
 
@@ -113,7 +113,7 @@ class EmbeddingDiffusion(SequenceGenerator):
     def make_process(self, vocabulary: Vocabulary) -> Embedding:
         return LOSSES[self.loss](
             self._table(vocabulary.alphabet),
-            SCHEDULES[self.schedule](self.diffusion_steps),
+            GAUSSIAN_SCHEDULES[self.schedule](self.diffusion_steps),
             learned=self.learn_embeddings,
             clamp=self.clamp,
             eta=float(self.eta),

@@ -41,7 +41,7 @@ TRIES = 20
 PARTICLES, PREFIXES = 16, 64
 """Particles of `LookAhead` where it is not given: in `infill` and `mutate`; more where letters are written from left to
 right, which is cheaper and looks forward less far, then also for lengths that the end token has to come to."""
-DRAWS = 100
+REDRAWS = 100
 """How often positions to mutate are drawn anew while the letters that stay hold a forbidden motif."""
 MOST_SAMPLES, MOST_STEPS = 10_000_000, 100_000
 NEVER = argument("label_dropout", 0)
@@ -434,7 +434,7 @@ class Originals:
         allowed = np.empty((len(rows), possible.shape[1], len(self.alphabet)), dtype=bool)
         left = np.arange(len(rows))
         held: str | None = None
-        for attempt in range(1 if words is None else DRAWS):
+        for attempt in range(1 if words is None else REDRAWS):
             generators = runtime.chunk_generators(len(rows), "cpu", seed, "positions", attempt)
             u = runtime.uniform(possible[rows].shape, generators, "cpu").numpy()[left]
             order = np.where(possible[rows[left]], u, 2.0).argsort(-1, kind="stable")
@@ -450,6 +450,6 @@ class Originals:
             held = found[int(left[0])]
         raise ValueError(
             f"{self.place(int(rows[left[0]]))} holds {held}, which forbid rules out, and {count} "
-            f"mutation{'s' * (count > 1)} drawn {DRAWS} times did not touch it; give it alone as positions, more "
+            f"mutation{'s' * (count > 1)} drawn {REDRAWS} times did not touch it; give it alone as positions, more "
             "mutations, or forbid less"
         )

@@ -85,7 +85,7 @@ class Plan:
 # The demo's run folder: `demo`, emptied of what a former demo wrote there; never a folder that no demo made.
 
 
-MARK = "Written by seqdiff demo."
+SIGNED = "Written by seqdiff demo."
 
 
 def claim(root: Path) -> str:
@@ -98,13 +98,13 @@ def claim(root: Path) -> str:
     (folder / "samples").mkdir(parents=True, exist_ok=True)
     Run(folder).write_args({"estimator": "demo", "parameters": {}, "data": "", "status": "starting"})  # till fit does
     with replacing(folder / "samples" / "README.txt") as file:
-        file.write_text(f"{MARK} The next demo replaces what this one wrote: copy what you want to keep.\n", "utf-8")
+        file.write_text(f"{SIGNED} The next demo replaces what this one wrote: copy what you want to keep.\n", "utf-8")
     return name
 
 
 def _is_demo(folder: Path) -> bool:
     try:
-        return (folder / "samples" / "README.txt").read_text(encoding="utf-8").startswith(MARK)
+        return (folder / "samples" / "README.txt").read_text(encoding="utf-8").startswith(SIGNED)
     except (OSError, UnicodeDecodeError):
         return False
 
@@ -134,7 +134,7 @@ def _clear(folder: Path) -> bool:
 if TYPE_CHECKING:
     import pandas as pd
 
-FEWEST = 10  # sequences that a demo can be made of
+FEWEST_SEQUENCES = 10  # sequences that a demo can be made of
 
 
 def run_demo(
@@ -244,10 +244,10 @@ def _load(data: Any, n: int | None, quick: bool, alphabet: Any, sequence_column:
         plan = Plan.make(10_000, 50, n, quick)
         return prepare(load_sigma70(plan.simulated), alphabet="dna"), plan
     read = prepare(data, alphabet=alphabet, ambiguous="drop", sequence_column=sequence_column)
-    if len(read) < FEWEST:
+    if len(read) < FEWEST_SEQUENCES:
         raise ValueError(
             f"{read.source} holds {len(read)} sequence{'s' * (len(read) != 1)}, too few to learn from; give at least"
-            f" {FEWEST}, better thousands"
+            f" {FEWEST_SEQUENCES}, better thousands"
         )
     return read, Plan.make(len(read), int(read.lengths.max()), n, quick)
 

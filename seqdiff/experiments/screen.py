@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 JUDGED = 50  # held-out sequences below which the figures say little
 RESEMBLES = 1.6  # ratio of divergences up to which new sequences count as like the given ones
-COLUMNS = 72  # of a logo in a terminal
+LOGO_COLUMNS = 72  # of a logo in a terminal
 COLOURS = {"A": "green", "C": "blue", "G": "yellow", "T": "red", "U": "red"}
 
 
@@ -125,9 +125,9 @@ def logos(natural: Sequence[str], new: Sequence[str], given: str) -> list[str]:
     there = (lengths[:, None] >= heights[0].index.to_numpy()).mean(0)  # few sequences, noisy letters
     total = heights[0].sum(axis=1).to_numpy() * there
     start = 0
-    if len(total) > COLUMNS:
-        start = int(np.convolve(total, np.ones(COLUMNS), "valid").argmax())
-    window = slice(start, start + COLUMNS)
+    if len(total) > LOGO_COLUMNS:
+        start = int(np.convolve(total, np.ones(LOGO_COLUMNS), "valid").argmax())
+    window = slice(start, start + LOGO_COLUMNS)
     top = max(float(h.iloc[window].sum(axis=1).max()) for h in heights if len(h) > start)
     lines = []
     for name, sequences, height in zip((given, "new"), (natural, new), heights, strict=True):

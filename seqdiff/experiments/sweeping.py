@@ -29,7 +29,8 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-COLUMNS = ["guide", "gamma", "seed", "made", "condition", "kmer_js", "kmer_js_ratio", "diversity", "unique", "copied",
+SWEEP_COLUMNS = ["guide", "gamma", "seed", "made", "condition", "kmer_js", "kmer_js_ratio", "diversity", "unique",
+                 "copied",
            "calls", "seconds", "status"]  # fmt: skip
 
 
@@ -132,7 +133,7 @@ def sweep(
     writer.verbose = 0
     with runtime.progress(len(todo), "row", verbose) as bar:
         for name, gamma, seed in todo:
-            row: dict[str, Any] = dict.fromkeys(COLUMNS, np.nan) | {"guide": name, "gamma": gamma, "seed": seed}
+            row: dict[str, Any] = dict.fromkeys(SWEEP_COLUMNS, np.nan) | {"guide": name, "gamma": gamma, "seed": seed}
             row["made"], row["status"] = 0, "done"
             rows.append(row)
             try:
@@ -314,7 +315,7 @@ def _claim(model: Any, out: Any) -> Path | None:
 def _table(rows: list[dict[str, Any]]) -> pd.DataFrame:
     import pandas as pd
 
-    return pd.DataFrame(rows, columns=COLUMNS).astype({"seed": "int64", "made": "int64"})
+    return pd.DataFrame(rows, columns=SWEEP_COLUMNS).astype({"seed": "int64", "made": "int64"})
 
 
 def _write(rows: list[dict[str, Any]], path: Path | None) -> None:

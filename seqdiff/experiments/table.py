@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 NATURAL = "natural sequences"
-COLUMNS = [
+TABLE_COLUMNS = [
     "bits", "error", "bound", "monte_carlo", "spread", "above", "above_error", "kmer_js", "kmer_js_ratio", "copied",
     "unique", "seconds", "cpu_seconds", "sequences_per_second", "seeds", "baseline", "status", "run_dir",
 ]  # fmt: skip
@@ -42,7 +42,7 @@ def make_table(results: Sequence[Result], judge: Judge, reference: str | None = 
     bits = compare_table(nats, pieces, reference) if nats else pd.DataFrame()
     rows: dict[str, dict[str, Any]] = {}
     for r in results:
-        row: dict[str, Any] = dict.fromkeys(COLUMNS)
+        row: dict[str, Any] = dict.fromkeys(TABLE_COLUMNS)
         row |= {"seeds": r.seeds, "baseline": r.baseline, "status": r.status, "bound": r.bound or "none"}
         row["run_dir"] = ", ".join(r.run_dirs) or None
         if r.name in nats:
@@ -55,8 +55,8 @@ def make_table(results: Sequence[Result], judge: Judge, reference: str | None = 
         row["seconds"], row["cpu_seconds"] = _mean(r.seconds), _mean(r.cpu_seconds)
         row["sequences_per_second"] = _mean(r.rate)
         rows[r.name] = row
-    table = pd.DataFrame.from_dict(rows, orient="index", columns=COLUMNS)
-    figures = [column for column in COLUMNS if column not in ("bound", "seeds", "baseline", "status", "run_dir")]
+    table = pd.DataFrame.from_dict(rows, orient="index", columns=TABLE_COLUMNS)
+    figures = [column for column in TABLE_COLUMNS if column not in ("bound", "seeds", "baseline", "status", "run_dir")]
     table[figures] = table[figures].astype(float)
     table.index.name = "model"
     table.attrs = {
@@ -88,7 +88,7 @@ def markdown(table: pd.DataFrame) -> str:
     | MaskedDiffusion |  at most 1.9000 |
     """
     columns: dict[str, list[str]] = {"model": [str(name) for name in table.index]}
-    rows = [row for _, row in table.reindex(columns=COLUMNS).iterrows()]
+    rows = [row for _, row in table.reindex(columns=TABLE_COLUMNS).iterrows()]
     columns["bits per letter"] = [_bits(row) for row in rows]
     if "spread" in table and table["spread"].notna().any():
         columns["spread of seeds"] = [_number(row["spread"], 4) for row in rows]

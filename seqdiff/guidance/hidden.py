@@ -29,7 +29,7 @@ from seqdiff.guidance.base import FittedModel, Hook, StepContext
 from seqdiff.guidance.classifier import ClassifierGuide, check_ascent
 
 FIT = f"fit it with {argument('noise_like')}, the model, and {argument('hidden', True)}"
-SMALLEST = 1e-10  # of what is divided by
+SMALLEST_DIVISOR = 1e-10  # of what is divided by
 
 
 ARGUMENTS = """    Parameters
@@ -98,7 +98,7 @@ class HiddenGuide(ClassifierGuide):
                 objective = gain.sum() - self.kl * (before.exp() * change).sum()
                 (g,) = torch.autograd.grad(objective, shift)
             total = total + g.square()
-            shift = shift.detach() + self.lr * abs(gamma) * g / (total.sqrt() + SMALLEST)
+            shift = shift.detach() + self.lr * abs(gamma) * g / (total.sqrt() + SMALLEST_DIVISOR)
         return predict(context.shifted(shift))
 
     def matters(self, context: StepContext) -> bool:
@@ -156,7 +156,7 @@ class PPLM(HiddenGuide):
     def log_p(self, p: Tensor, context: StepContext) -> Tensor:
         letters = context.process.letters
         p = p[:, : int(context.state.t[0]) + 2, :letters]  # the last of them is not read yet
-        p = p / p.sum(-1, keepdim=True).clamp_min(SMALLEST)  # if there is a next one, what it may be
+        p = p / p.sum(-1, keepdim=True).clamp_min(SMALLEST_DIVISOR)  # if there is a next one, what it may be
         t, whole = torch.zeros(len(p), device=p.device), torch.ones_like(p[..., 0], dtype=torch.bool)
         x = F.pad(p, (0, context.process.states - letters))
         return self.classifier.log_likelihood(x, t, whole, self.wanted)

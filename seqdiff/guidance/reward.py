@@ -29,7 +29,7 @@ from seqdiff.parameters import Choice, Real, Whole
 from seqdiff.processes.categorical import sample_categorical
 from seqdiff.runtime import Generators, widest
 
-LARGEST = 1e300
+LARGEST_STRENGTH = 1e300
 UNLIKELY = 5.0  # nats below the least of a group, for what seems to be impossible
 
 
@@ -94,7 +94,7 @@ class Reward(Particles):
         if len(self.weights) != len(self.functions):
             found, wanted = f"{len(self.weights)} numbers", f"one for each of {len(self.functions)} functions"
             raise InputError(argument("weights"), found, wanted, "give as many")
-        Real(-LARGEST, LARGEST).check("strength", strength)
+        Real(-LARGEST_STRENGTH, LARGEST_STRENGTH).check("strength", strength)
         super().__init__(particles)
         Choice(tuple(METHODS)).check("method", method)
         Whole(1).check("checks", checks, optional=True)

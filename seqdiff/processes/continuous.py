@@ -27,9 +27,9 @@ from seqdiff.processes.base import Batch, Denoiser, S, masked_sum
 from seqdiff.processes.categorical import CategoricalProcess, stratified
 from seqdiff.runtime import Generators, uniform, widest
 
-CALLS = 20  # of the network for a bound, where no number of times is asked for
-SMALLEST = 1e-6  # probability of a letter in a guess
-EARLIEST = 1e-6  # of u: t >= 1e-12 t_max is a number by whose square float32 can divide
+BOUND_CALLS = 20  # of the network for a bound, where no number of times is asked for
+SMALLEST_GUESS = 1e-6  # probability of a letter in a guess
+EARLIEST_ROOT = 1e-6  # of u: t >= 1e-12 t_max is a number by whose square float32 can divide
 
 
 class ContinuousTime(CategoricalProcess[S]):
@@ -122,7 +122,7 @@ class ContinuousTime(CategoricalProcess[S]):
 
         `guess` (B, L, K) takes the place of `law`.
         """
-        x0, u = batch.x0, u.clamp_min(EARLIEST)
+        x0, u = batch.x0, u.clamp_min(EARLIEST_ROOT)
         state = self.corrupt(x0, self.t_max * u**2, batch.mask, generator)
         w = torch.softmax(self.context(denoiser, state, batch.cond), -1)
         density = self.density(w, x0, state.x, state.t) - self.density(self.alike(w, guess), x0, state.x, state.t)
@@ -146,10 +146,10 @@ class ContinuousTime(CategoricalProcess[S]):
     ) -> Iterator[Tensor]:
         """Yield one term from each of `times` strata of u, each with its share of the prior's KL.
 
-        None takes as many as make `CALLS` calls of the network with those for the guess, which may be given.
+        None takes as many as make `BOUND_CALLS` calls of the network with those for the guess, which may be given.
         """
         guess = self.guess(denoiser, batch, generator) if guess is None else guess
-        times = times or CALLS - self.guesses
+        times = times or BOUND_CALLS - self.guesses
         for i in range(times):
             u = (i + uniform((len(batch),), generator, batch.x0.device)) / times
             yield (self.term(denoiser, batch, u, generator, guess) + self.prior_kl(batch.x0, batch.mask)) / times
@@ -157,5 +157,5 @@ class ContinuousTime(CategoricalProcess[S]):
 
 def positive(context: Tensor) -> Tensor:
     """Return the probabilities (B, L, K) of context logits, none of them so small that its logarithm is not finite."""
-    w = torch.softmax(context, -1) + SMALLEST
+    w = torch.softmax(context, -1) + SMALLEST_GUESS
     return w / w.sum(-1, keepdim=True)

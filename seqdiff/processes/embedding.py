@@ -38,11 +38,12 @@ from seqdiff.runtime import Generators, generator_for, normal, uniform
 ROUND = -1
 """The level after time 0: letters are drawn from p(w | x_0)."""
 TIMES = 50  # levels of the bound where none are asked for
-CALLS = 100  # of the network, where the sampler is not told how many
-DRAWS, NODES = 2**20, 96  # of the profile, all letters together: its errors add noise to estimates, never a bias
+SAMPLER_CALLS = 100  # of the network, where the sampler is not told how many
+# of the profile, all letters together: its errors add noise to estimates, never a bias
+PROFILE_DRAWS, PROFILE_NODES = 2**20, 96
 FOLLOWED = 100  # losses after which the profile follows the vectors
-LETTERS = 50  # of a sequence for which levels are drawn as well as can be
-SHOWN = 0.5  # share of the training rows that self-conditioning shows something to
+TYPICAL_LENGTH = 50  # of a sequence for which levels are drawn as well as can be
+SHOWN_SHARE = 0.5  # share of the training rows that self-conditioning shows something to
 EVEN = 0.2  # share of the levels drawn with no regard to the profile
 
 
@@ -163,11 +164,11 @@ class Embedding(Process[EmbeddedState]):
     @torch.no_grad()
     def _fit_profile(self) -> None:
         e, p0 = self.embeddings, self.law
-        draws = max(256, min(4096, DRAWS // self.letters))
+        draws = max(256, min(4096, PROFILE_DRAWS // self.letters))
         own = torch.searchsorted(p0.cumsum(0), (torch.arange(draws, device=e.device) + 0.5) / draws)
         own = own.clamp_max(self.letters - 1)
         z = normal((draws, self.dim), generator_for(e.device, "profile"), e.device, e.dtype)
-        grid = np.linspace(self.log_ratio[-1], self.log_ratio[0], NODES)
+        grid = np.linspace(self.log_ratio[-1], self.log_ratio[0], PROFILE_NODES)
         lost = []
         for root in np.exp(grid / 2).tolist():
             log_p = root * (root * e[own] + z) @ e.T - 0.5 * root**2 * e.square().sum(-1) + p0.log()
@@ -322,7 +323,7 @@ class Embedding(Process[EmbeddedState]):
         p = self.level_probabilities()
         u = stratified(len(batch), generator, batch.x0.device).to(p.dtype)
         t = torch.searchsorted(p.cumsum(0), u, right=True).clamp_max(self.steps)
-        lost = self.term(denoiser, batch, t, generator, SHOWN) / p[t]
+        lost = self.term(denoiser, batch, t, generator, SHOWN_SHARE) / p[t]
         zero = torch.zeros_like(lost)
         return {
             "denoising": torch.where(t > 0, lost, zero),
@@ -361,7 +362,7 @@ class Embedding(Process[EmbeddedState]):
 
     def levels(self, state: EmbeddedState, steps: int | None) -> Iterator[int]:
         """Yield the times to visit, T excluded, the last one 0, then `ROUND`: `steps` levels (100), at most T + 1."""
-        steps = min(steps or CALLS, self.steps + 1)
+        steps = min(steps or SAMPLER_CALLS, self.steps + 1)
         yield from np.linspace(self.steps, 0, steps).round().astype(int)[1:].tolist()
         yield ROUND
 
@@ -435,7 +436,7 @@ def _forget_count(process: Embedding, *_: Any) -> None:
 
 def _root_mean_square(lost: Tensor) -> Tensor:
     """Return the root of the mean square of a sum over a sequence's letters, over their number, from draws of one."""
-    return (lost.mean().square() + lost.var() / LETTERS).sqrt()
+    return (lost.mean().square() + lost.var() / TYPICAL_LENGTH).sqrt()
 
 
 # The loss of the Diffusion-LM paper (Li et al. 2022, arXiv 2205.14217), for the process of embedding.py.
@@ -452,7 +453,7 @@ class DiffusionLM(Embedding):
         x0, mask = batch.x0, batch.mask
         u = stratified(len(batch), generator, x0.device)
         t = (u * (self.steps + 1)).long().clamp_max(self.steps)
-        error, _ = self.errors(denoiser, batch, t, generator, SHOWN)
+        error, _ = self.errors(denoiser, batch, t, generator, SHOWN_SHARE)
         clean = self.corrupt(x0, torch.zeros_like(t), mask, generator)
         log_p = torch.log_softmax(self.log_evidence(clean, self.abar.dtype), -1)
         rounding = masked_sum(-log_p.gather(-1, x0[..., None]).squeeze(-1), mask)

@@ -33,7 +33,7 @@ from seqdiff.processes.noise.rate_matrices import Forward, jump_kl
 from seqdiff.processes.noise.schedules import Linear, Schedule
 from seqdiff.runtime import Generators
 
-MANY = 100_000  # events, the end of the scale on which the network sees counts
+EVENTS_END = 100_000  # events, the end of the scale on which the network sees counts
 
 
 class Undo(NamedTuple):
@@ -144,8 +144,8 @@ class SCUD(ContinuousTime[EventState]):
         return EventState(sample_categorical(self.powers.rows(counts, x0).log(), generator), counts, mask)
 
     def network_input(self, state: EventState) -> tuple[Tensor, Tensor]:
-        """Return the letters, and log(1 + S) / log(1 + MANY): small counts all differ, of large ones their ratio."""
-        return state.x, torch.log1p(state.t.float()) / math.log1p(MANY)
+        """Return the letters, and log(1 + S) / log(1 + EVENTS_END): small counts differ, of large ones their ratio."""
+        return state.x, torch.log1p(state.t.float()) / math.log1p(EVENTS_END)
 
     def log_evidence(self, state: EventState, dtype: torch.dtype) -> Tensor:
         return self.powers.columns(state.t, state.x).log().to(dtype)

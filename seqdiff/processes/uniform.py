@@ -16,7 +16,7 @@ from torch import Tensor
 from torch.nn.functional import one_hot
 
 from seqdiff.processes.base import Batch, Denoiser, State, masked_sum
-from seqdiff.processes.continuous import EARLIEST, ContinuousTime
+from seqdiff.processes.continuous import EARLIEST_ROOT, ContinuousTime
 from seqdiff.processes.multinomial import UniformNoise
 from seqdiff.processes.noise.importance_sampling import touched
 from seqdiff.processes.noise.rate_matrices import jump_kl
@@ -66,7 +66,7 @@ class Uniform(ContinuousTime[State], UniformNoise):
         """Return an estimate (B,) of the integral, by the number of letters that were drawn anew; u (B,) in [0, 1)."""
         x0, mask = batch.x0, batch.mask
         stratum = touched(u, mask, generator, untouched=True)
-        t = stratum.a.clamp_min(EARLIEST**2)  # a number by whose square float32 can divide
+        t = stratum.a.clamp_min(EARLIEST_ROOT**2)  # a number by whose square float32 can divide
         state = State(torch.where(stratum.where, self.uniform_letters(mask, generator), x0), t, mask)
         w = torch.softmax(self.context(denoiser, state, batch.cond), -1)
         density = self.density(w, x0, state.x, t) - self.density(self.alike(w, guess), x0, state.x, t)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from seqdiff.processes.base import Batch, Process
-from seqdiff.processes.continuous import CALLS
+from seqdiff.processes.continuous import BOUND_CALLS
 from seqdiff.runtime import ChosenRows, Generators, uniform, widest
 
 SMALL, SHARE = 0.25, 0.05  # nats, and share of the bound: errors up to the larger are small enough
@@ -71,7 +71,7 @@ class Objective(nn.Module):
         """
         process: Any = self.process
         rows, first = torch.arange(len(batch), device=batch.x0.device), streams()
-        levels = math.ceil((CALLS - process.guesses) / 2)
+        levels = math.ceil((BOUND_CALLS - process.guesses) / 2)
         guess = process.guess(self.network, batch, first)
 
         def run(rows: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:

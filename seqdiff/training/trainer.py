@@ -18,7 +18,7 @@ from tqdm.auto import tqdm
 from seqdiff import runtime
 from seqdiff.parameters import Choice, Parameter, Real, Verbosity, Whole
 from seqdiff.runs import Run
-from seqdiff.training.batches import Parts, at_most, call_cost, epoch_batches, validation_batches
+from seqdiff.training.batches import Parts, at_most, epoch_batches, validation_batches
 from seqdiff.training.objective import Batch, Objective, drop_labels
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -171,7 +171,8 @@ logger = logging.getLogger(__name__)
 CHECKPOINT_SECONDS = 600.0
 VALIDATION_ROWS = 512
 VALIDATION_TIMES = 20
-COLUMNS = ("epoch", "step", "loss", "bits_per_letter", "lr", "seconds")  # of the history, before the parts of the loss
+# of the history, before the parts of the loss
+HISTORY_COLUMNS = ("epoch", "step", "loss", "bits_per_letter", "lr", "seconds")
 
 
 def setting(default: Any, parameter: Parameter) -> Any:
@@ -283,7 +284,7 @@ class Trainer:
         self.save_model = save_model or (lambda state: None)
         self.device = train.x0.device
         self.valid = None if valid is None else at_most(valid, VALIDATION_ROWS, settings.seed)
-        fused = self.device.type in ("cpu", "cuda")
+        fused = runtime.has_fused_optimizer(self.device)
         self.optimizer = torch.optim.AdamW(
             objective.parameters(), lr=settings.lr, weight_decay=settings.weight_decay, fused=fused
         )
@@ -296,7 +297,7 @@ class Trainer:
         self.cpu_seconds = 0.0  # the same on the processor's clock, which other programs do not slow down
         self.loss_sum = torch.zeros((), device=self.device)  # of the running epoch
         self.part_sums: dict[str, Tensor] = {}  # the same for each part of the loss, where it has several
-        self.history: dict[str, list] = {k: [] for k in COLUMNS}
+        self.history: dict[str, list] = {k: [] for k in HISTORY_COLUMNS}
         self.evaluations: dict[str, list] = {
             k: [] for k in ("epoch", "step", "bound", "bits_per_letter", "best", "seconds", "cpu_seconds")
         }
@@ -402,7 +403,7 @@ class Trainer:
 
     def _run_epoch(self, bar: tqdm, interrupted: Callable[[], bool]) -> None:
         epoch, size = self.epoch, self.settings.batch_size
-        width, cost = self.train.x0.shape[1], call_cost(self.device)
+        width, cost = self.train.x0.shape[1], runtime.call_cost(self.device)
         order, batches = epoch_batches(self._lengths, width, size, self.settings.seed, epoch, cost)
         order = order.to(self.device)
         self.objective.train()
@@ -490,7 +491,7 @@ class Trainer:
         row = (epoch + 1, self.step, loss * self._mean_length, loss / math.log(2), rate, self.seconds)
         parts = {name: float(total) / len(self.train) for name, total in self.part_sums.items()}
         self.part_sums = {}
-        for name, value in (*zip(COLUMNS, row, strict=True), *parts.items()):
+        for name, value in (*zip(HISTORY_COLUMNS, row, strict=True), *parts.items()):
             self.history.setdefault(name, []).append(value)
         self._log("train", {"bits_per_letter": row[3], "lr": rate, **parts})
         last = self.step >= s.epochs * self.batches
@@ -584,7 +585,7 @@ class Trainer:
         runtime.synchronize(self.device)
         left = (self.settings.epochs * self.batches - self.step) * (self._clock() - self._sitting) / steps
         runtime.say(logger, f"training will take about {_duration(left)} on {self.device}", self.settings.verbose)
-        if left > 3600 and self.device.type == "cpu":
+        if left > 3600 and not runtime.waits(self.device):
             epochs = max(1, int(self.settings.epochs * 3600 / left / 2))
             warnings.warn(
                 f"these settings need about {_duration(left)} on this CPU; "

@@ -11,7 +11,7 @@ import math
 import torch
 from torch import Tensor
 
-from seqdiff.runtime import Generators, uniform, waits
+from seqdiff.runtime import Generators, in_float64, uniform, waits
 
 
 def poisson(rate: Tensor, length: int, generator: Generators, *, least: int = 0, most: float | None = None) -> Tensor:
@@ -25,7 +25,7 @@ def poisson(rate: Tensor, length: int, generator: Generators, *, least: int = 0,
     torch.Size([2, 3])
     """
     u = uniform((len(rate), length), generator, rate.device)
-    rate = _wide(rate)
+    rate = in_float64(rate)
     n = _around(rate, rate, width=None if most is None or not waits(u.device) else _width(most))
     log_p = torch.xlogy(n, rate[:, None]) - torch.lgamma(n + 1)
     log_p = torch.log_softmax(log_p.masked_fill(n < least, -torch.inf), -1)
@@ -43,7 +43,7 @@ def thinned(counts: Tensor, share: float, generator: Generators) -> Tensor:
     """
     u = uniform(tuple(counts.shape), generator, counts.device)
     different, which = torch.unique(counts, return_inverse=True)
-    total = _wide(different.to(u.dtype))[:, None]
+    total = in_float64(different.to(u.dtype))[:, None]
     mean = total[:, 0] * share
     n = _around(mean, mean * (1 - share), float(different[-1]))
     chosen = torch.lgamma(total + 1) - torch.lgamma(n + 1) - torch.lgamma((total - n).clamp_min(0) + 1)
@@ -70,11 +70,6 @@ def _width(most: float) -> int:
     """Return how many whole numbers are not too far from any mean, and variance, of at most `most`."""
     reach = 12 * math.sqrt(most) + 30
     return math.ceil(most + reach - max(0.0, most - reach - 1)) + 1
-
-
-def _wide(values: Tensor) -> Tensor:
-    """Return the values in float64, on the CPU where the device has none."""
-    return (values.cpu() if values.device.type == "mps" else values).double()
 
 
 def _invert(log_p: Tensor, n: Tensor, rows: Tensor, u: Tensor) -> Tensor:

@@ -48,7 +48,7 @@ def cosine_schedule(steps: int) -> np.ndarray:
     return _noised(lambda t: math.cos((t + 0.008) / 1.008 * math.pi / 2) ** 2, steps)
 
 
-SCHEDULES: dict[str, Callable[[int], np.ndarray]] = {
+GAUSSIAN_SCHEDULES: dict[str, Callable[[int], np.ndarray]] = {
     "sqrt": sqrt_schedule,
     "linear": linear_schedule,
     "cosine": cosine_schedule,

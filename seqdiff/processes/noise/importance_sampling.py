@@ -19,7 +19,7 @@ from torch import Tensor
 
 from seqdiff.runtime import Generators, uniform
 
-EARLIEST = 1e-30  # of a: a float32 uniform is 0 once in 2^24 times
+EARLIEST_TIME = 1e-30  # of a: a float32 uniform is 0 once in 2^24 times
 
 
 def smallest(keys: Tensor, count: Tensor) -> Tensor:
@@ -79,11 +79,11 @@ def touched(u: Tensor, mask: Tensor, generator: Generators, *, untouched: bool =
     k = fewest + torch.minimum((u * (length + 1 - fewest)).long(), length - fewest)
     # The moments at which letters are touched: at that of the k-th, k of them are. Padding never is.
     times = uniform(tuple(mask.shape), generator, mask.device).masked_fill(~mask, 2.0)
-    a = at_rank(times, k).clamp_min(EARLIEST)
+    a = at_rank(times, k).clamp_min(EARLIEST_TIME)
     weight = (length + 1 - fewest) * a / k.clamp_min(1)
     if untouched:  # Beta(1, L + 1) from the first of L moments, which is Beta(1, L)
         before = -torch.expm1(torch.log1p(-times.amin(-1)) * length / (length + 1))
-        a, weight = torch.where(k == 0, before.clamp_min(EARLIEST), a), torch.where(k == 0, 1.0, weight)
+        a, weight = torch.where(k == 0, before.clamp_min(EARLIEST_TIME), a), torch.where(k == 0, 1.0, weight)
     return Stratum(a, torch.log1p(-a), smallest(times, k), weight.log())
 
 

@@ -31,7 +31,7 @@ COARSE, FINE = 4, 24  # nodes in each doubling of Lambda, before and after
 LAST = 1e-11  # the share that is kept at the last node; a schedule ends at 1e-9
 FORGOTTEN = 32.0  # log lost/kept from which on nothing of a count's letter counts
 GRID = 16  # event counts in each doubling, beyond the exact ones
-CHUNK = 2**19  # entries of matrices looked at together
+ENTRIES_AT_ONCE = 2**19  # entries of matrices looked at together
 TINY = 1e-290
 
 
@@ -150,7 +150,7 @@ def _measure(p0: Tensor, transition: Tensor, rates: Tensor | None = None) -> tup
     With q the distribution of x, both are sums of positive terms: I = sum p0 [P log(P/q) - P + q], and in H the letters
     that stayed as they were have log(1 + others that came there/own). I' = sum p0 (P Q) log(P/q).
     """
-    if (size := max(1, CHUNK // transition[0].numel())) < len(transition):
+    if (size := max(1, ENTRIES_AT_ONCE // transition[0].numel())) < len(transition):
         parts = [_measure(p0, part, rates) for part in transition.split(size)]
         lost, kept, fading = (torch.cat(part) for part in zip(*parts, strict=True))
         return lost, kept, fading
