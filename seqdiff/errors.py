@@ -6,7 +6,6 @@ them: ``lr=0.1`` or ``--lr 0.1``. Nothing here imports torch, so that a mistake 
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any
 
@@ -144,17 +143,3 @@ def listed(values: Any, word: str = "or") -> str:
     """
     texts = [repr(value) for value in values]
     return f" {word} ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
-
-
-def parse_json(where: str, text: str) -> Any:
-    """Return what a JSON text holds.
-
-    Raises
-    ------
-    InputError
-        If it is none.
-    """
-    try:
-        return json.loads(text)
-    except ValueError:
-        raise InputError(where, shown(text), "JSON", """write it as in '{"kernel": 5}'""") from None

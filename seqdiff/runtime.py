@@ -113,21 +113,6 @@ def full_precision(device: torch.device) -> contextlib.AbstractContextManager:
     return torch.autocast(device.type, enabled=False)
 
 
-def autocasting(function: Callable[..., Tensor], device: torch.device, precision: str) -> Callable[..., Tensor]:
-    """Return the function run under `autocast`.
-
-    A loop that yields must not hold such a context itself: it would hold in the code that reads the loop, too.
-    """
-
-    def call(*args: Tensor, **kwargs: Tensor) -> Tensor:
-        with autocast(device, precision):
-            return function(*args, **kwargs)
-
-    if hasattr(function, "advance"):  # a network that can also read letter by letter
-        call.advance = autocasting(function.advance, device, precision)  # type: ignore[attr-defined]
-    return call
-
-
 def seed_of(*parts: object) -> int:
     """Return a 63-bit seed that is a hash of the parts, so that nearby seeds and steps have unrelated streams.
 
