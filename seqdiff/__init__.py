@@ -57,7 +57,7 @@ else:  # hidden from type checkers, which would take any name for granted
     _HOME = {name: home for home, names in _HOMES.items() for name in names}
     _FOLDERS = (
         "alphabets", "classifiers", "data", "datasets", "errors", "estimators", "evaluation", "experiments", "files",
-        "guidance", "model", "networks", "parameters", "processes", "runs", "runtime", "sampling", "training",
+        "guidance", "inputs", "model", "networks", "parameters", "processes", "runs", "runtime", "sampling", "training",
     )  # fmt: skip
 
     def __getattr__(name):

@@ -7,6 +7,7 @@ them: ``lr=0.1`` or ``--lr 0.1``. Nothing here imports torch, so that a mistake 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any
 
 OPEN, VALUE, CLOSE = "\x02", "\x1f", "\x03"
@@ -14,7 +15,7 @@ MARK = re.compile(f"{OPEN}([^{CLOSE}{VALUE}]*)(?:{VALUE}([^{CLOSE}]*))?{CLOSE}")
 NOTHING = object()
 
 
-def argument(name: str, value: Any = NOTHING) -> str:
+def argument(name: str, value: object = NOTHING) -> str:
     """Return a parameter's name, or a setting of it, marked for `in_python` and `in_shell`.
 
     Examples
@@ -108,7 +109,7 @@ def printable(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
 
 
-def shown(value: Any, limit: int = 60) -> str:
+def shown(value: object, limit: int = 60) -> str:
     r"""Return a value as a message quotes it: as Python writes it, on one line, printable and not long.
 
     Strings are cut before they are quoted, so that both marks stand.
@@ -125,7 +126,7 @@ def shown(value: Any, limit: int = 60) -> str:
     return shorten(printable(" ".join(text.split())), limit)
 
 
-def of_kind(value: Any) -> str:
+def of_kind(value: object) -> str:
     """Return what kind of thing a value is, with its article.
 
     >>> of_kind(3), of_kind("a")
@@ -135,7 +136,7 @@ def of_kind(value: Any) -> str:
     return f"{'an' if name[0] in 'aeiouAEIO' else 'a'} {name}"
 
 
-def listed(values: Any, word: str = "or") -> str:
+def listed(values: Iterable[object], word: str = "or") -> str:
     """Return values as a sentence lists them.
 
     >>> listed(["a", "b", None]), listed(["a"])

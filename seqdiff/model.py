@@ -15,6 +15,7 @@ from seqdiff import runtime
 from seqdiff.data import Alphabet, Dataset, LengthLaw, Target, Targets, learn_target, target_from_dict
 from seqdiff.files import ModelFile, write_file
 from seqdiff.guidance.base import Chain
+from seqdiff.inputs import LabelsLike
 from seqdiff.networks import Conditions
 from seqdiff.processes.base import Batch, Cond, Process
 from seqdiff.sampling import Denoiser, trajectory
@@ -113,7 +114,7 @@ class Vocabulary:
         fixed = self.lengths.fixed
         return {"length": self.lengths.max_length, "conditions": self.conditions, "fixed_length": fixed}
 
-    def condition(self, y: Any, n: int, length: int, device: torch.device) -> Cond:
+    def condition(self, y: LabelsLike, n: int, length: int, device: torch.device) -> Cond:
         """Return the condition of `n` rows, a signal with `length` positions; None for a model without labels."""
         if self.target is None:
             return None

@@ -49,7 +49,7 @@ class Parameter:
         """Return the parameter with another text."""
         return replace(self, text=" ".join(text.split()))
 
-    def allows(self, value: Any) -> bool:
+    def allows(self, value: object) -> bool:
         """Return whether a value other than None is allowed."""
         return True
 
@@ -62,7 +62,7 @@ class Parameter:
     def cure(self) -> str:
         return "give one of these"
 
-    def check(self, name: str, value: Any, *, optional: bool = False) -> None:
+    def check(self, name: str, value: object, *, optional: bool = False) -> None:
         """Raise an `InputError` unless the value is allowed; with `optional`, None is."""
         none = self.optional or optional
         if not (self.allows(value) if value is not None else none or self.allows(None)):
@@ -90,9 +90,9 @@ class Real(Parameter):
     shell_type: ClassVar[type] = float
     kind: str = field(default="float", kw_only=True)
 
-    def allows(self, value: Any) -> bool:
+    def allows(self, value: object) -> bool:
         number = isinstance(value, self.number) and not isinstance(value, (bool, np.bool_))
-        return bool(number and self.low <= value <= self.high)
+        return bool(number and self.low <= value <= self.high)  # type: ignore[operator]
 
     @property
     def expected(self) -> str:
@@ -121,7 +121,7 @@ class Choice(Parameter):
 
     options: tuple[str, ...] = ()
 
-    def allows(self, value: Any) -> bool:
+    def allows(self, value: object) -> bool:
         return isinstance(value, str) and value in self.options
 
     @property
@@ -133,7 +133,7 @@ class Choice(Parameter):
 class ColumnChoice(Choice):
     """One of a few words, or a dict of them by column."""
 
-    def allows(self, value: Any) -> bool:
+    def allows(self, value: object) -> bool:
         each = value.values() if isinstance(value, dict) else [value]
         return all(isinstance(v, str) and v in self.options for v in each)
 
@@ -146,7 +146,7 @@ class Switch(Parameter):
     shell_type: ClassVar[type] = bool
     expected: ClassVar[str] = "True or False"  # type: ignore[misc]
 
-    def allows(self, value: Any) -> bool:
+    def allows(self, value: object) -> bool:
         return isinstance(value, (bool, np.bool_))
 
 
@@ -158,7 +158,7 @@ class Verbosity(Parameter):
     shell_type: ClassVar[type] = int
     expected: ClassVar[str] = "0 (silent) or 1"  # type: ignore[misc]
 
-    def allows(self, value: Any) -> bool:
+    def allows(self, value: object) -> bool:
         return isinstance(value, (numbers.Integral, np.bool_))
 
 
@@ -170,11 +170,11 @@ class Seed(Parameter):
     shell_type: ClassVar[type] = int
     expected: ClassVar[str] = "a whole number from 0 to 2**63 - 1, None, a RandomState or a Generator"  # type: ignore[misc]
 
-    def allows(self, value: Any) -> bool:
+    def allows(self, value: object) -> bool:
         if value is None or isinstance(value, (np.random.RandomState, np.random.Generator)):
             return True
         whole = isinstance(value, numbers.Integral) and not isinstance(value, (bool, np.bool_))
-        return bool(whole and 0 <= value < 2**63)
+        return bool(whole and 0 <= value < 2**63)  # type: ignore[operator]
 
 
 @dataclass(frozen=True)
@@ -183,7 +183,7 @@ class FolderName(Parameter):
 
     kind: str = field(default="str", kw_only=True)
 
-    def allows(self, value: Any) -> bool:
+    def allows(self, value: object) -> bool:
         if not isinstance(value, str) or not value.strip() or len(value.encode(errors="replace")) > 200:
             return False
         reserved = value.split(".")[0].rstrip().upper() in RESERVED
@@ -206,7 +206,7 @@ class PathName(Parameter):
     kind: str = field(default="path", kw_only=True)
     expected: ClassVar[str] = "a path"  # type: ignore[misc]
 
-    def allows(self, value: Any) -> bool:
+    def allows(self, value: object) -> bool:
         return isinstance(value, (str, os.PathLike))
 
     @property
@@ -222,7 +222,7 @@ class Options(Parameter):
     shell_type: ClassVar[type] = dict
     expected: ClassVar[str] = "a dict by name"  # type: ignore[misc]
 
-    def allows(self, value: Any) -> bool:
+    def allows(self, value: object) -> bool:
         return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
 
     @property
@@ -317,7 +317,7 @@ def _entries(cls: type) -> str:
     return "\n".join(lines)
 
 
-def kind_text(parameter: Parameter, default: Any) -> str:
+def kind_text(parameter: Parameter, default: object) -> str:
     """Return the type of a parameter with its default, as numpydoc writes it."""
     if isinstance(parameter, Choice) and parameter.kind == "object":
         kind = "{" + ", ".join(f'"{option}"' for option in parameter.options) + "}"

@@ -38,6 +38,7 @@ from seqdiff.errors import InputError, argument, of_kind, shown
 from seqdiff.estimators.loading import load_estimator, plain_parameters
 from seqdiff.estimators.parameters import DATA, NETWORK, RUN, OfStrings
 from seqdiff.files import ModelFile, checked_path, tensors_digest, write_file
+from seqdiff.inputs import LabelsLike, SequencesLike, is_one
 from seqdiff.model import SequenceModel, Vocabulary
 from seqdiff.networks import Conditions, Network, build_network
 from seqdiff.parameters import Parameter, Switch, check_parameters, document
@@ -133,7 +134,7 @@ class SequencePredictor(OfStrings):
 
     # -- fit ----------------------------------------------------------------------------------------------------------
 
-    def fit(self, X: Any, y: Any, *, validation: float | None = 0.1) -> Any:
+    def fit(self, X: SequencesLike, y: LabelsLike, *, validation: float | None = 0.1) -> Any:
         """Learn from labelled sequences.
 
         Parameters
@@ -405,7 +406,7 @@ class SequencePredictor(OfStrings):
 
     # -- what guides ask ----------------------------------------------------------------------------------------------
 
-    def encode(self, y: Any) -> Tensor:
+    def encode(self, y: LabelsLike) -> Tensor:
         """Return what is wanted, (1,) for one label or value, else (n,): numbers of classes, or standard units.
 
         Raises
@@ -414,7 +415,7 @@ class SequencePredictor(OfStrings):
             If a label is missing or unknown.
         """
         check_is_fitted(self, "reader_")
-        coded = self.target_.encode(y, n=1 if np.ndim(y) == 0 else None)
+        coded = self.target_.encode(y, n=1 if is_one(y) else None)
         if not coded["keep"].all():
             raise ValueError("y has a missing label; say what is wanted of each sequence")
         if self.kind == "class":
@@ -442,7 +443,7 @@ class SequencePredictor(OfStrings):
 
     # -- what users ask ----------------------------------------------------------------------------------------------
 
-    def _predicted(self, X: Any) -> np.ndarray:
+    def _predicted(self, X: SequencesLike) -> np.ndarray:
         """Return classes' probabilities (n, C), or values (n,) in standard units, of sequences as they are."""
         check_is_fitted(self, "reader_")
         data = prepare(X, alphabet=self.alphabet_, ambiguous=self.ambiguous, sequence_column=self.sequence_column)
@@ -501,11 +502,11 @@ class SequenceClassifier(ClassifierMixin, SequencePredictor):
         target: Any = vocabulary.target
         return Categories(len(target.classes_))
 
-    def predict_proba(self, X: Any) -> np.ndarray:
+    def predict_proba(self, X: SequencesLike) -> np.ndarray:
         """Return the classes' probabilities (n, C) of sequences as they are, in the order of `classes_`."""
         return self._predicted(X)
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: SequencesLike) -> np.ndarray:
         """Return the likeliest class of each sequence, (n,)."""
         p = self.predict_proba(X)
         return self.classes_[p.argmax(-1)]
@@ -536,6 +537,6 @@ class SequenceRegressor(RegressorMixin, SequencePredictor):
     def _law(self, vocabulary: Vocabulary) -> Law:
         return Values()
 
-    def predict(self, X: Any) -> np.ndarray:
+    def predict(self, X: SequencesLike) -> np.ndarray:
         """Return the expected value of each sequence, (n,), in the unit of the y that was fitted."""
         return self._predicted(X).astype(float) * self.target_.scale_[0] + self.target_.mean_[0]

@@ -39,6 +39,18 @@ from seqdiff.estimators.requests import (
     warn_far,
 )
 from seqdiff.files import ModelFile, checked_path
+from seqdiff.guidance.base import GuidanceLike
+from seqdiff.inputs import (
+    LabelsLike,
+    LengthsLike,
+    MotifsLike,
+    PathLike,
+    PositionsLike,
+    SeedLike,
+    SequencesLike,
+    TargetLike,
+    TemplateLike,
+)
 from seqdiff.model import SampleRequest, SequenceModel, Vocabulary
 from seqdiff.networks import Network, build_network
 from seqdiff.parameters import Parameter, Switch, Whole, check_parameters, complete, document
@@ -100,7 +112,7 @@ class GeneratorBase(OfStrings):
         label_dropout: float = 0.1,
         ambiguous: str = "error",
         sequence_column: str | None = None,
-        target: Any = "auto",
+        target: TargetLike = "auto",
         savepath: str | os.PathLike[str] | None = "runs",
         model_name: str | None = None,
         random_state: int = 0,
@@ -324,13 +336,13 @@ class GeneratorBase(OfStrings):
         n: int,
         out: str | os.PathLike[str] | None = None,
         *,
-        y: Any = None,
-        template: Any = None,
-        guidance: Any = None,
-        forbid: Any = None,
+        y: LabelsLike = None,
+        template: TemplateLike = None,
+        guidance: GuidanceLike = None,
+        forbid: MotifsLike = None,
         steps: int | None = None,
         temperature: float = 1.0,
-        length: Any = None,
+        length: LengthsLike = None,
         random_state: int | None = None,
     ) -> list[str]:
         """Write new sequences.
@@ -388,12 +400,12 @@ class GeneratorBase(OfStrings):
         self,
         n: int = 1,
         *,
-        y: Any = None,
-        template: Any = None,
-        guidance: Any = None,
+        y: LabelsLike = None,
+        template: TemplateLike = None,
+        guidance: GuidanceLike = None,
         steps: int | None = None,
         temperature: float = 1.0,
-        length: Any = None,
+        length: LengthsLike = None,
         random_state: int = 0,
     ) -> Iterator[Any]:
         """Yield the states of up to 256 sequences on their way from noise to data; arguments as of `generate`.
@@ -410,13 +422,13 @@ class GeneratorBase(OfStrings):
         self,
         n: int,
         *,
-        y: Any = None,
-        template: Any = None,
-        guidance: Any = None,
-        forbid: Any = None,
+        y: LabelsLike = None,
+        template: TemplateLike = None,
+        guidance: GuidanceLike = None,
+        forbid: MotifsLike = None,
         steps: int | None = None,
         temperature: float = 1.0,
-        length: Any = None,
+        length: LengthsLike = None,
     ) -> SampleRequest:
         """Return the arguments of a `generate` checked, as `SequenceModel.sample` takes them; nothing is made.
 
@@ -430,13 +442,13 @@ class GeneratorBase(OfStrings):
 
     def infill(
         self,
-        sequences: Any,
-        mask: Any,
+        sequences: SequencesLike,
+        mask: PositionsLike,
         n: int = 1,
         *,
-        y: Any = None,
-        guidance: Any = None,
-        forbid: Any = None,
+        y: LabelsLike = None,
+        guidance: GuidanceLike = None,
+        forbid: MotifsLike = None,
         steps: int | None = None,
         temperature: float = 1.0,
         random_state: int | None = None,
@@ -492,14 +504,14 @@ class GeneratorBase(OfStrings):
 
     def mutate(
         self,
-        sequences: Any,
+        sequences: SequencesLike,
         n_mutations: int = 1,
         n: int = 1,
         *,
-        positions: Any = None,
-        y: Any = None,
-        guidance: Any = None,
-        forbid: Any = None,
+        positions: PositionsLike = None,
+        y: LabelsLike = None,
+        guidance: GuidanceLike = None,
+        forbid: MotifsLike = None,
         steps: int | None = None,
         temperature: float = 1.0,
         random_state: int | None = None,
@@ -551,7 +563,14 @@ class GeneratorBase(OfStrings):
         return self._deliver(arguments.variants(originals, allowed, n), arguments, path)
 
     def _arguments(
-        self, y: Any, guidance: Any, forbid: Any, steps: Any, temperature: Any, random_state: Any, out: Any
+        self,
+        y: LabelsLike,
+        guidance: GuidanceLike,
+        forbid: MotifsLike,
+        steps: int | None,
+        temperature: float,
+        random_state: SeedLike,
+        out: PathLike | None,
     ) -> tuple[Path | None, Arguments]:
         """Return the file to write and the other arguments, checked."""
         model, seed = self.fitted(), check_seed(random_state)
@@ -559,7 +578,7 @@ class GeneratorBase(OfStrings):
         words = None if forbid is None else Forbidden(forbid, model.alphabet)
         return path, Arguments(model, seed, y, guidance, words, steps, temperature)
 
-    def _originals(self, sequences: Any, n: Any) -> Originals:
+    def _originals(self, sequences: SequencesLike, n: Any) -> Originals:
         check_count(n)
         return Originals(sequences, self.model_.alphabet, self.model_.lengths, self.sequence_column)
 
@@ -593,7 +612,13 @@ class GeneratorBase(OfStrings):
 
     @available_if(_has_bound)
     def score_samples(
-        self, X: Any, y: Any = None, *, times: int | None = None, random_state: int = 0, return_error: bool = False
+        self,
+        X: SequencesLike,
+        y: LabelsLike = None,
+        *,
+        times: int | None = None,
+        random_state: int = 0,
+        return_error: bool = False,
     ) -> np.ndarray | tuple[np.ndarray, np.ndarray]:
         """Return the log-likelihood of each sequence in nats, or a lower bound of it (``bound_ == "elbo"``).
 
@@ -660,7 +685,7 @@ class GeneratorBase(OfStrings):
         return (scores, errors) if return_error else scores
 
     @available_if(_has_bound)
-    def score(self, X: Any, y: Any = None) -> float:
+    def score(self, X: SequencesLike, y: LabelsLike = None) -> float:
         """Return the mean log-likelihood (or its bound) per sequence in nats; see `score_samples`."""
         return float(np.mean(self.score_samples(X, y)))
 
@@ -711,8 +736,8 @@ class SequenceGenerator(GeneratorBase):
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: SequencesLike,
+        y: LabelsLike = None,
         *,
         validation: Any = 0.1,
         sample_weight: Any = None,
@@ -778,7 +803,7 @@ class SequenceGenerator(GeneratorBase):
         self._optimise(model, *batches, digests, train.source, train.notes, resume)
         return self
 
-    def _read(self, X: Any, y: Any, chosen: Any = None) -> Dataset:
+    def _read(self, X: SequencesLike, y: LabelsLike, chosen: Any = None) -> Dataset:
         return prepare_data(
             X,
             y,

@@ -8,6 +8,7 @@ from typing import Any
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.estimators.distilled import DistilledFM
 from seqdiff.estimators.parameters import GENERATOR
+from seqdiff.inputs import LabelsLike, SequencesLike
 from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Real, Whole
 from seqdiff.processes.dirichlet import DirichletFlow, LinearFlow, SimplexFlow, Solver, euler, heun
@@ -98,9 +99,9 @@ class DirichletFM(SequenceGenerator):
         self,
         n: int = 20_000,
         *,
-        y: Any = None,
+        y: LabelsLike = None,
         steps: int | None = None,
-        natural: Any = None,
+        natural: SequencesLike | None = None,
         resume: bool = False,
         **settings: Any,
     ) -> DistilledFM:

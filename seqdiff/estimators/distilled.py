@@ -19,6 +19,7 @@ from seqdiff.errors import InputError, argument, of_kind, shown
 from seqdiff.estimators.base import GeneratorBase
 from seqdiff.estimators.requests import check_signal, drawn_labels, drawn_lengths
 from seqdiff.evaluation import kmer_js, kmer_size
+from seqdiff.inputs import LabelsLike, SequencesLike
 from seqdiff.model import SampleRequest, SequenceModel, Vocabulary
 from seqdiff.parameters import Real, Whole, check_parameters
 from seqdiff.processes import Batch
@@ -79,13 +80,13 @@ class DistilledFM(GeneratorBase):
 
     def fit(
         self,
-        X: Any,
-        y: Any = None,
+        X: SequencesLike,
+        y: LabelsLike = None,
         *,
         validation: Any = 0.1,
         sample_weight: Any = None,
         resume: bool = False,
-        natural: Any = None,
+        natural: SequencesLike | None = None,
     ) -> DistilledFM:
         """Learn from a teacher.
 
@@ -140,7 +141,7 @@ class DistilledFM(GeneratorBase):
             self.quality_ = self._judge(valid, train, natural)
         return self
 
-    def _draw_pairs(self, teacher: SequenceModel, y: Any) -> Batch:
+    def _draw_pairs(self, teacher: SequenceModel, y: LabelsLike) -> Batch:
         """Return letters that the teacher makes, with their noise."""
         n, seed = int(self.pairs), runtime.seed_of(self._seed(), "pairs")  # of no seed that a user types
         law, target, device = teacher.lengths, teacher.target, teacher.device

@@ -33,6 +33,8 @@ from seqdiff.data import (
 from seqdiff.data.target import EMPIRICAL
 from seqdiff.errors import InputError, argument, printable, shorten, shown
 from seqdiff.guidance import Avoid, Chain, Guidance, LookAhead
+from seqdiff.guidance.base import GuidanceLike
+from seqdiff.inputs import LabelsLike, LengthsLike, PositionsLike, SeedLike, TemplateLike
 from seqdiff.model import SampleRequest, SequenceModel
 from seqdiff.parameters import Real, Seed, Whole
 
@@ -47,7 +49,7 @@ MOST_SAMPLES, MOST_STEPS = 10_000_000, 100_000
 NEVER = argument("label_dropout", 0)
 
 
-def check_seed(random_state: Any) -> int:
+def check_seed(random_state: SeedLike) -> int:
     """Return the seed that a `random_state` of scikit-learn's kinds stands for.
 
     A whole number is the seed itself, None fresh entropy; a RandomState or a Generator draws one, and so moves on.
@@ -83,8 +85,8 @@ class Arguments:
 
     model: SequenceModel
     seed: int
-    y: Any = None
-    guidance: Any = None
+    y: LabelsLike = None
+    guidance: GuidanceLike = None
     words: Forbidden | None = None
     steps: int | None = None
     temperature: float = 1.0
@@ -93,14 +95,14 @@ class Arguments:
         Whole(1, MOST_STEPS).check("steps", self.steps, optional=True)
         Real(1e-6, 1e6).check("temperature", self.temperature)
 
-    def samples(self, n: Any, template: Any, length: Any) -> SampleRequest:
+    def samples(self, n: Any, template: TemplateLike, length: LengthsLike) -> SampleRequest:
         """Return the request for n samples under a template (or None) and of a length (or None)."""
         check_count(n)
         model, target = self.model, self.model.target
         y = self.labels(n)
         allowed = None
         if template is not None:
-            allowed = parse_template(template, model.alphabet, model.lengths, length)
+            allowed = parse_template(template, model.alphabet, model.lengths, length)  # type: ignore[arg-type]
             length = len(allowed)
             if self.words is not None and (word := self.words.unavoidable(allowed)) is not None:
                 raise ValueError(f"the template holds {word}, which forbid rules out; change one of them")
@@ -120,7 +122,7 @@ class Arguments:
         return self.request(lengths, allowed.shape[1], allowed, y, each, PARTICLES)
 
     def request(
-        self, lengths: Tensor, width: int, allowed: np.ndarray | None, y: Any, each: int = 1, particles: int = 1
+        self, lengths: Tensor, width: int, allowed: np.ndarray | None, y: LabelsLike, each: int = 1, particles: int = 1
     ) -> SampleRequest:
         """Return the request for sequences of lengths (n,) with allowed letters (L, K), (n, L, K) or None.
 
@@ -155,7 +157,7 @@ class Arguments:
         guide = Chain(guides).bind(model, n, cond)
         return SampleRequest(lengths, width, cond, guide, self.steps, self.temperature, labels)
 
-    def _condition(self, y: Any, n: int, letters: int, width: int, each: int) -> tuple[Any, np.ndarray | None]:
+    def _condition(self, y: LabelsLike, n: int, letters: int, width: int, each: int) -> tuple[Any, np.ndarray | None]:
         """Return the condition of n samples, of which `each` share a y, and the labels to tell of them."""
         model, target = self.model, self.model.target
         if y is None or target is None:
@@ -186,7 +188,7 @@ def check_count(n: Any) -> None:
         raise InputError(argument("n"), shown(n), wanted, "call several times")
 
 
-def check_known(model: SequenceModel, y: Any) -> None:
+def check_known(model: SequenceModel, y: LabelsLike) -> None:
     """Raise an `InputError` where a model with labels is asked for what it has never been trained on."""
     if model.target is None:
         return
@@ -199,7 +201,7 @@ def check_known(model: SequenceModel, y: Any) -> None:
         raise InputError(argument("y"), shown(y), wanted, "leave it out, or fit with a smaller one")
 
 
-def drawn_lengths(length: Any, n: int, law: LengthLaw, seed: int, labels: Any = None) -> np.ndarray:
+def drawn_lengths(length: LengthsLike, n: int, law: LengthLaw, seed: int, labels: Any = None) -> np.ndarray:
     """Return the lengths (n,) to generate: those asked for, or draws from the lengths of the training data.
 
     With labels, encoded, from the lengths that go with them.
@@ -220,7 +222,7 @@ def drawn_lengths(length: Any, n: int, law: LengthLaw, seed: int, labels: Any = 
     return np.broadcast_to(lengths.astype(np.int64), (n,)).copy()
 
 
-def drawn_labels(y: Any, target: Target | Targets | None, n: int, seed: int) -> Any:
+def drawn_labels(y: LabelsLike, target: Target | Targets | None, n: int, seed: int) -> Any:
     """Return y, or for ``"empirical"`` labels of n rows, drawn as they occur in the training data.
 
     Raises
@@ -238,9 +240,9 @@ def drawn_labels(y: Any, target: Target | Targets | None, n: int, seed: int) -> 
     return target.draw(n, np.random.default_rng(runtime.seed_of(seed, "labels")))
 
 
-def check_signal(y: Any, width: int, longest: int) -> None:
+def check_signal(y: LabelsLike, width: int, longest: int) -> None:
     """Raise an `InputError` unless a signal, (L, C) or (n, L, C), has as many positions as sequences are to have."""
-    shape = np.shape(y)
+    shape: tuple[int, ...] = np.shape(y)  # type: ignore[arg-type]
     if len(shape) in (2, 3) and shape[-2] not in (width, longest):
         raise InputError(
             argument("y"), f"a signal over {shape[-2]} positions", f"one over {width}, as many as letters",
@@ -248,7 +250,7 @@ def check_signal(y: Any, width: int, longest: int) -> None:
         )  # fmt: skip
 
 
-def warn_far(y: Any, target: Target | Targets | None) -> None:
+def warn_far(y: LabelsLike, target: Target | Targets | None) -> None:
     """Warn of values far outside those that were learned; `encode` refuses what are no values at all."""
     try:
         found = target.far_outside(y) if target is not None and y is not None else ""
@@ -392,7 +394,7 @@ class Originals:
                 pieces.append("")
         return next((word for piece in pieces if (word := words.found(piece)) is not None), None)
 
-    def infilled(self, mask: Any, n: int, words: Forbidden | None) -> np.ndarray:
+    def infilled(self, mask: PositionsLike, n: int, words: Forbidden | None) -> np.ndarray:
         """Return the letters (N n, L, K) that n variants of each sequence may have, where `mask` lets them change.
 
         Raises
@@ -411,7 +413,7 @@ class Originals:
                 )
         return allowed
 
-    def mutated(self, count: Any, n: int, positions: Any, words: Forbidden | None, seed: int) -> np.ndarray:
+    def mutated(self, count: Any, n: int, positions: PositionsLike, words: Forbidden | None, seed: int) -> np.ndarray:
         """Return the letters (N n, L, K) that n variants of each may have, which differ in `count` positions.
 
         Raises

@@ -23,6 +23,7 @@ from seqdiff.estimators.classes import find_learner
 from seqdiff.estimators.requests import check_seed
 from seqdiff.experiments.judge import Judge, Result, make_parts
 from seqdiff.experiments.table import NATURAL, caption, make_table, markdown
+from seqdiff.inputs import LabelsLike, SequencesLike
 from seqdiff.parameters import Whole, check_parameters
 from seqdiff.runs import claim, numbered
 
@@ -146,8 +147,8 @@ logger = logging.getLogger(__name__)
 
 def compare(
     models: Any = None,
-    X: Any = None,
-    y: Any = None,
+    X: SequencesLike | None = None,
+    y: LabelsLike = None,
     *,
     split: Any = "auto",
     validation: Any = 0.1,

@@ -13,6 +13,7 @@ import numpy as np
 from seqdiff.data import Dataset, LengthLaw, class_codes, cluster_split, learn_target, prepare, read_records
 from seqdiff.data.split import deal, families
 from seqdiff.evaluation import MarkovChain, PositionalMarkov, PositionWeightMatrix, kmer_size, summary
+from seqdiff.inputs import LabelsLike, SequencesLike
 
 SIDES = ("train", "valid", "test")
 
@@ -29,8 +30,8 @@ class Parts:
 
 
 def make_parts(
-    X: Any,
-    y: Any = None,
+    X: SequencesLike,
+    y: LabelsLike = None,
     *,
     split: Any = "auto",
     validation: Any = 0.1,
@@ -109,7 +110,12 @@ def _held_out(side: str, value: Any, data: Dataset, options: dict[str, Any]) -> 
 
 
 def _sides(
-    data: Dataset, X: Any, split: Any, shares: dict[str, float], sequence_column: str | None, random_state: int
+    data: Dataset,
+    X: SequencesLike,
+    split: Any,
+    shares: dict[str, float],
+    sequence_column: str | None,
+    random_state: int,
 ) -> tuple[np.ndarray, str, list[str]]:
     """Return the side of each sequence, how it was found, and notes."""
     if not isinstance(split, str):

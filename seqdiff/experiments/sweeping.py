@@ -21,6 +21,7 @@ from seqdiff.data import prepare
 from seqdiff.errors import shown
 from seqdiff.estimators.requests import check_seed
 from seqdiff.evaluation import copied_fraction, diversity, kmer_size, summary
+from seqdiff.inputs import SequencesLike
 from seqdiff.parameters import Real, Whole
 from seqdiff.runs import claim
 
@@ -42,7 +43,7 @@ def sweep(
     n: int = 100,
     seeds: Any = (0,),
     judge: Callable[[list[str]], Any] | None = None,
-    natural: Any = None,
+    natural: SequencesLike | None = None,
     train: Any = None,
     k: int | None = None,
     out: str | os.PathLike[str] | None = None,

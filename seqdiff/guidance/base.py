@@ -18,6 +18,7 @@ from torch import Tensor
 
 from seqdiff.data import Alphabet, Target, Targets
 from seqdiff.errors import InputError, argument, shown
+from seqdiff.inputs import StrengthLike
 from seqdiff.processes.base import Cond, Process, State
 from seqdiff.runtime import Generators
 
@@ -229,7 +230,7 @@ class Strength:
     (2.0, 2.0)
     """
 
-    def __init__(self, gamma: Any, name: str = "gamma") -> None:
+    def __init__(self, gamma: StrengthLike, name: str = "gamma") -> None:
         number = isinstance(gamma, (int, float, np.number)) and not isinstance(gamma, bool)
         self.limits = f"from -{STRONGEST:,g} to {STRONGEST:,g}"
         if not (callable(gamma) or number and -STRONGEST <= gamma <= STRONGEST):
@@ -252,3 +253,7 @@ class Strength:
 
     def __repr__(self) -> str:
         return repr(self.gamma)
+
+
+GuidanceLike = Guidance | Sequence[Guidance] | None
+"""A guide, or several that act one after the other."""

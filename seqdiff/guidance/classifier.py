@@ -35,13 +35,13 @@ import copy
 from collections.abc import Callable
 from typing import Any, ClassVar, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from seqdiff.errors import InputError, argument, of_kind, shorten, shown
 from seqdiff.guidance.base import Cond, FittedModel, Guidance, Hook, ReachedContext, StepContext, Strength
+from seqdiff.inputs import LabelClassifier, LabelsLike, StrengthLike, is_one
 from seqdiff.parameters import Real, Whole
 from seqdiff.processes.base import Process
 from seqdiff.processes.dirichlet import on_simplex
@@ -72,16 +72,17 @@ class ClassifierGuide(Guidance):
     wanted: Tensor
     """(n,) what is wanted of each sample, once bound."""
 
-    def __init__(self, classifier: Any, y: Any, gamma: Any, name: str = "gamma") -> None:
+    def __init__(self, classifier: LabelClassifier, y: LabelsLike, gamma: StrengthLike, name: str = "gamma") -> None:
         self.gamma = Strength(gamma, name)
         if not (hasattr(classifier, "encode") and hasattr(classifier, "log_likelihood")):
             plain = isinstance(classifier, (str, int, float, type(None)))
             found, wanted = shown(classifier) if plain else of_kind(classifier), "a classifier of noised sequences"
             cure = "give a SequenceClassifier or SequenceRegressor with noise_like=model"
             raise InputError(argument("classifier"), found, f"{wanted} for {self.name}", cure)
-        self.classifier, self.y = classifier, y
+        self.classifier: Any = classifier  # which may have more than is asked of every one
+        self.y = y
         self.encoded = classifier.encode(y)
-        self.one = len(self.encoded) == 1 and np.ndim(y) == 0
+        self.one = len(self.encoded) == 1 and is_one(y)
 
     def refuse(self, model: FittedModel) -> str:
         """Return another guide to give where this one cannot steer the model; "" where it can."""
@@ -155,7 +156,9 @@ class ClassifierBased(ClassifierGuide):
     3
     """
 
-    def __init__(self, classifier: Any, y: Any, gamma: Any = 1.0, exact: bool = False) -> None:
+    def __init__(
+        self, classifier: LabelClassifier, y: LabelsLike, gamma: StrengthLike = 1.0, exact: bool = False
+    ) -> None:
         super().__init__(classifier, y, gamma)
         self.exact = exact
 
@@ -229,7 +232,9 @@ class FUDGE(ClassifierGuide):
     3
     """
 
-    def __init__(self, classifier: Any, y: Any, gamma: Any = 1.0, top_k: int | None = None) -> None:
+    def __init__(
+        self, classifier: LabelClassifier, y: LabelsLike, gamma: StrengthLike = 1.0, top_k: int | None = None
+    ) -> None:
         super().__init__(classifier, y, gamma)
         Whole(1).check("top_k", top_k, optional=True)
         self.top_k = top_k
@@ -290,7 +295,9 @@ class LatentClassifier(ClassifierGuide):
     3
     """
 
-    def __init__(self, classifier: Any, y: Any, strength: Any = 1.0, steps: int = 3, lr: float = 0.1) -> None:
+    def __init__(
+        self, classifier: LabelClassifier, y: LabelsLike, strength: StrengthLike = 1.0, steps: int = 3, lr: float = 0.1
+    ) -> None:
         super().__init__(classifier, y, strength, "strength")
         check_ascent(steps, lr=lr)
         self.steps, self.lr = int(steps), float(lr)

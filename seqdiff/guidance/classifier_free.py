@@ -11,13 +11,12 @@ the process: `Process.mixes_kernel` and `Process.mix`.
 
 from __future__ import annotations
 
-from typing import Any
-
 import torch
 from torch import Tensor
 
 from seqdiff.errors import InputError, argument
 from seqdiff.guidance.base import Cond, FittedModel, Guidance, Hook, StepContext, Strength
+from seqdiff.inputs import StrengthLike
 
 
 class ClassifierFree(Guidance):
@@ -45,7 +44,7 @@ class ClassifierFree(Guidance):
     3
     """
 
-    def __init__(self, gamma: Any = 2.0) -> None:
+    def __init__(self, gamma: StrengthLike = 2.0) -> None:
         self.gamma = Strength(gamma)
 
     def bind(self, model: FittedModel, n: int, cond: Cond) -> ClassifierFree:

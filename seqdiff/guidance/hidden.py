@@ -27,6 +27,7 @@ from torch.nn import functional as F
 from seqdiff.errors import InputError, argument
 from seqdiff.guidance.base import FittedModel, Hook, StepContext
 from seqdiff.guidance.classifier import ClassifierGuide, check_ascent
+from seqdiff.inputs import LabelClassifier, LabelsLike, StrengthLike
 
 FIT = f"fit it with {argument('noise_like')}, the model, and {argument('hidden', True)}"
 SMALLEST_DIVISOR = 1e-10  # of what is divided by
@@ -62,7 +63,13 @@ class HiddenGuide(ClassifierGuide):
     reads_hidden = True
 
     def __init__(
-        self, classifier: Any, y: Any, gamma: Any = 1.0, steps: int = 5, lr: float = 0.1, kl: float = 0.01
+        self,
+        classifier: LabelClassifier,
+        y: LabelsLike,
+        gamma: StrengthLike = 1.0,
+        steps: int = 5,
+        lr: float = 0.1,
+        kl: float = 0.01,
     ) -> None:
         super().__init__(classifier, y, gamma)
         check_ascent(steps, lr=lr, kl=kl)

@@ -1,0 +1,45 @@
+"""The types of arguments that users may give in many ways; what each may be in full says the function that reads it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from torch import Tensor
+
+PathLike = str | os.PathLike[str]
+SequencesLike = PathLike | Iterable[Any]
+"""A path, a list, array, Series, DataFrame or Biopython records; a string may be one sequence."""
+LabelsLike = str | float | np.ndarray | Iterable[Any] | None
+"""One label or value, or one for each sequence: an array, list, Series, DataFrame, dict, or the name of a column."""
+TargetLike = str | Mapping[str, str]
+"""How labels are to be read, of all columns or by column."""
+TemplateLike = str | Sequence[Any] | None
+"""Letters that each position may have."""
+MotifsLike = str | int | Iterable[Any] | None
+"""Motifs, names of enzymes and lengths of runs."""
+LengthsLike = int | Sequence[int] | np.ndarray | None
+PositionsLike = str | Iterable[Any] | None
+"""Booleans, positions counted from 0, or marks such as ``--NN--``."""
+StrengthLike = float | Callable[[float], float]
+"""A number, or a function of progress from 0 to 1."""
+SeedLike = int | np.random.RandomState | np.random.Generator | None
+RewardFunction = Callable[[list[str]], Any]
+"""Sequences -> as many numbers."""
+
+
+class LabelClassifier(Protocol):
+    """What guides ask of a classifier or a regressor; `SequenceClassifier`, `SequenceRegressor`, or a user's own."""
+
+    def encode(self, y: LabelsLike) -> Tensor:
+        """Return what is wanted as numbers, (n,)."""
+
+    def log_likelihood(self, x: Tensor, t: Tensor, mask: Tensor, wanted: Tensor) -> Tensor:
+        """Return log p(wanted | x_t), (B,) nats, of what `Process.reading` shows of states."""
+
+
+def is_one(y: LabelsLike) -> bool:
+    """Return whether labels are one for all, a number or a word."""
+    return np.ndim(y) == 0  # type: ignore[arg-type]
