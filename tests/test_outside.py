@@ -315,3 +315,23 @@ def test_the_shell_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         assert "--import: got 'far_off'" in run("--import far_off info x.txt").stderr
     finally:
         sys.modules.pop("far_away", None)
+
+
+def test_a_fit_that_fails_at_once_leaves_no_model():
+    """No untrained network passes for a fitted one, and a method that is missing is named."""
+
+    class Broken(Noisy):
+        def loss(self, denoiser, batch, generator):
+            return super().loss(denoiser, batch, generator) * float("nan")
+
+    class Half(CategoricalProcess):
+        pass
+
+    for process, error, said in ((Broken, ValueError, "nan"), (Half, NotImplementedError, "Half does not define loss")):
+        cls = type(
+            "Failing", (Sharp,), {"make_process": lambda self, vocabulary, make=process: make(4), "__doc__": "."}
+        )
+        model = cls(**TINY)
+        with pytest.raises(error, match=said):
+            model.fit(X)
+        assert not hasattr(model, "model_") and not hasattr(model, "alphabet_")

@@ -53,11 +53,10 @@ class FriendlyGroup(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in COMMANDS:
             return None
-        command = getattr(import_module(f"seqdiff.cli.{COMMANDS[cmd_name][0]}"), cmd_name)
         from seqdiff.estimators.classes import import_outside
 
-        import_outside(ctx.params.get("modules") or ())
-        return command
+        import_outside(ctx.params.get("modules") or ())  # first, so that the help of a command lists what they define
+        return getattr(import_module(f"seqdiff.cli.{COMMANDS[cmd_name][0]}"), cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -265,6 +265,10 @@ class GeneratorBase(OfStrings):
                 kept = "nothing was saved, as savepath is None" if run is None else "fit(..., resume=True) goes on"
                 runtime.say(logger, f"stopped after {trainer.step} steps; {kept}", self.verbose)
                 raise
+            except Exception:
+                if not trainer.history["loss"]:  # nothing was learned: no untrained model must pass for a fitted one
+                    del self.model_
+                raise
             finally:  # the best weights, also after an interruption
                 model.objective.load_state_dict(trainer.best_state())
                 model.objective.requires_grad_(False).eval()

@@ -90,9 +90,10 @@ def find_class(root: type, header: dict[str, Any], path: Any) -> Any:
         found = [cls for cls in named if cls.__module__ == module]
     if found:
         return found[0]
-    known = ", ".join(sorted({cls.__name__ for cls in subclasses(root)}))
+    known = ", ".join(sorted({cls.__name__ for cls in subclasses(root)} - {"SequenceGenerator", "SequencePredictor"}))
     where = "" if module is None else f" of the module {module}"
-    raise InputError(str(path), f"a {name}{where}", f"one of the imported classes {known}", "import its module first")
+    cure = f"import its module first, in the shell by --import {module or 'MODULE'}"
+    raise InputError(str(path), f"a {name}{where}", f"one of the imported classes {known}", cure)
 
 
 def load_estimator(

@@ -166,6 +166,11 @@ class Process(nn.Module, Generic[S]):
         """The number of values, or of numbers in a vector, that `reading` has at a position."""
         return self.states
 
+    def _missing(self, method: str) -> NotImplementedError:
+        return NotImplementedError(
+            f"{type(self).__name__} does not define {method}, which every process of its kind has"
+        )
+
     def fit_schedule(self, p0: Tensor) -> None:
         """Fit what the noise needs to know of the data, the frequencies of its letters (K,); most need nothing."""
 
@@ -173,7 +178,7 @@ class Process(nn.Module, Generic[S]):
 
     def loss(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
         """Return the training loss (B,) in nats: an unbiased estimate of the bound where there is one."""
-        raise NotImplementedError
+        raise self._missing("loss")
 
     def parts(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> dict[str, Tensor]:
         """Return what the training loss is the sum of, by name, (B,) each; where there are several, all are logged."""
@@ -186,7 +191,7 @@ class Process(nn.Module, Generic[S]):
 
         `times` is the number of levels; None takes them all, or as many as the process thinks fit. Given the length.
         """
-        raise NotImplementedError
+        raise self._missing("bound_terms")
 
     # -- noise --------------------------------------------------------------------------------------------------------
 
@@ -227,7 +232,7 @@ class Process(nn.Module, Generic[S]):
 
     def prior(self, mask: Tensor, generator: Generators) -> S:
         """Draw the state that generation starts from."""
-        raise NotImplementedError
+        raise self._missing("prior")
 
     def given(self, state: S, log_allowed: Tensor) -> tuple[S, Tensor]:
         """Return the prior's state with what is known of the letters shown in it, and where that is so.
@@ -251,7 +256,7 @@ class Process(nn.Module, Generic[S]):
 
     def levels(self, state: S, steps: int | None) -> Iterator[Any]:
         """Yield what `step` steps to, noisiest first: times, event counts or positions. None: the process's default."""
-        raise NotImplementedError
+        raise self._missing("levels")
 
     def aim(self, state: S, level: Any, generator: Generators) -> Any:
         """Return what `kernel` and `step` are to reach at a level; where that is drawn, it is drawn here."""
@@ -263,7 +268,7 @@ class Process(nn.Module, Generic[S]):
 
     def predict(self, denoiser: Denoiser, state: S, cond: Cond, temperature: float = 1.0) -> Tensor:
         """Return log p(x0 | x_t), (B, L, K), normalised."""
-        raise NotImplementedError
+        raise self._missing("predict")
 
     def kernel(self, log_p0: Tensor, state: S, target: Any) -> Tensor:
         """Return what `step` samples, made from log p(x0 | x_t); by default that itself."""
@@ -271,7 +276,7 @@ class Process(nn.Module, Generic[S]):
 
     def step(self, state: S, target: Any, kernel: Tensor, generator: Generators) -> S:
         """Draw the state at the next level."""
-        raise NotImplementedError
+        raise self._missing("step")
 
     def log_prob(self, kernel: Tensor, state: S, target: Any, reached: S) -> Tensor:
         """Return the log-density (B,) of the step from `state` to `reached` by a kernel; 0 where nothing is drawn."""

@@ -71,7 +71,7 @@ class CategoricalProcess(Process[S]):
 
     def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> S:
         """Draw x_t ~ q(x_t | x0)."""
-        raise NotImplementedError
+        raise self._missing("corrupt")
 
     def noise_times(self, u: Tensor) -> Tensor:
         """Return the times (B,) that u (B,) in [0, 1) stands for, all that a sampler passes through; by default u."""
@@ -82,11 +82,11 @@ class CategoricalProcess(Process[S]):
 
     def log_evidence(self, state: S, dtype: torch.dtype) -> Tensor:
         """Return log q(x_t | x0 = k), (B, L, K), up to a constant per position."""
-        raise NotImplementedError
+        raise self._missing("log_evidence")
 
     def posterior(self, log_p0: Tensor, state: S, target: Any) -> Tensor:
         """Return the log-kernel log p(x_s | x_t), (B, L, S), normalised: the exact mixture over p(x0 | x_t)."""
-        raise NotImplementedError
+        raise self._missing("posterior")
 
     def context(self, denoiser: Denoiser, state: S, cond: Cond) -> Tensor:
         """Return the network's context logits (B, L, K), at least in float32."""

@@ -93,11 +93,11 @@ class ContinuousTime(CategoricalProcess[S]):
         t : Tensor
             Times (B,), above 0 and below 1.
         """
-        raise NotImplementedError
+        raise self._missing("density")
 
     def prior_kl(self, x0: Tensor, mask: Tensor) -> Tensor:
         """Return KL(q(x_T | x_0) || prior) per sequence, (B,) nats."""
-        raise NotImplementedError
+        raise self._missing("prior_kl")
 
     def noise_times(self, u: Tensor) -> Tensor:
         return self.t_max * u

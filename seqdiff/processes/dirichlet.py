@@ -153,19 +153,19 @@ class SimplexFlow(Process[SimplexState]):
 
     def quantile(self, u: Tensor) -> Tensor:
         """Return the times of training, whose distribution function is u in [0, 1)."""
-        raise NotImplementedError
+        raise self._missing("quantile")
 
     def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> SimplexState:
         """Draw x_t given the letters x0 (B, L) at times t (B,)."""
-        raise NotImplementedError
+        raise self._missing("corrupt")
 
     def fields(self, times: list[float], device: torch.device) -> list[Field]:
         """Return C at each of the times."""
-        raise NotImplementedError
+        raise self._missing("fields")
 
     def log_evidence(self, state: SimplexState, dtype: torch.dtype) -> Tensor:
         """Return log q(x_t | e_i) of each letter up to what they share, (B, L, K)."""
-        raise NotImplementedError
+        raise self._missing("log_evidence")
 
     def given(self, state: SimplexState, log_allowed: Tensor) -> tuple[SimplexState, Tensor]:
         """Return the state with what is allowed as evidence beside that of the points, at all times.

@@ -47,7 +47,7 @@ class UniformNoise(CategoricalProcess[State]):
 
     def kept(self, t: Tensor) -> tuple[Tensor, Tensor]:
         """Return log abar_t and log(1 - abar_t) of times t (B,), in float64; each on its own, as both may be tiny."""
-        raise NotImplementedError
+        raise self._missing("kept")
 
     def _log_marginal(self, x: Tensor, log_keep: Tensor, log_lose: Tensor, dtype: torch.dtype) -> Tensor:
         """Return log q(x | k) for every origin k, (B, L, K); symmetric in x and k. log_keep, log_lose: (B,)."""
