@@ -168,11 +168,11 @@ def test_a_single_sequence_is_enough():
 @pytest.mark.parametrize(
     ("model", "X", "message"),
     [
-        (PositionWeightMatrix(), ["ACGT", "ACG"], "3 to 4 letters, but a position weight matrix wants one length"),
-        (PositionWeightMatrix(0), ["ACGT"], "pseudocount is 0"),
-        (MarkovChain(-1), ["ACGT"], "order is -1"),
-        (PositionalMarkov(1.5), ["ACGT"], "order is 1.5"),
-        (MarkovChain(40), ["ACGT"], "too high"),
+        (PositionWeightMatrix(), ["ACGT", "ACG"], "X: got sequences of 3 to 4 letters, expected one length"),
+        (PositionWeightMatrix(0), ["ACGT"], "pseudocount: got 0"),
+        (MarkovChain(-1), ["ACGT"], "order: got -1"),
+        (PositionalMarkov(1.5), ["ACGT"], "order: got 1.5"),
+        (MarkovChain(40), ["ACGT"], "order: got 40, expected one that is not too high"),
     ],
 )
 def test_errors_are_clear(model, X, message):
@@ -184,7 +184,7 @@ def test_foreign_letters_and_bad_n_are_refused():
     model = MarkovChain(1).fit(["ACGTACGT"])
     with pytest.raises(ValueError, match="'N'"):
         model.score_samples(["ACGN"])
-    with pytest.raises(ValueError, match="n=-1"):
+    with pytest.raises(ValueError, match="n: got -1"):
         model.generate(-1)
 
 

@@ -316,8 +316,11 @@ WRONG = [
     ("generate runs/labelled 3 --y middling", "'middling'"),
     ("generate runs/valued 3 --y much", "a number per sequence"),
     ("generate runs/valued 3 --y 1,2", "a number per sequence"),
-    ("generate runs/valued 3 --y 1 --y 2", "given 2 times"),
-    ("generate runs/several 3 --y weak", "learned the columns label, strength; give COLUMN=LABEL"),
+    ("generate runs/valued 3 --y 1 --y 2", "--y: got 2 labels"),
+    (
+        "generate runs/several 3 --y weak",
+        "--y: got 'weak', expected COLUMN=LABEL, as this model learned the columns label, strength",
+    ),
     ("generate runs/several 3 --y colour=red", "learned the columns label, strength"),
     ("generate runs/several 3 --y label=weak --y label=strong", "a column twice"),
     ("generate runs/several 3 --y label=middling", "'middling'"),
@@ -329,9 +332,9 @@ WRONG = [
     ("score runs/plain p.csv --y label", "without labels"),
     ("score runs/plain p.txt --times 0", "--times: got 0"),
     ("info nowhere", "there is no such file"),
-    ("info .", "is not a run folder"),
+    ("info .", "expected a run folder"),
     ("demo --data nowhere.txt", "there is no such file"),
-    ("demo --data ambiguous.txt", "2 sequences, too few"),
+    ("demo --data ambiguous.txt", "got 2 sequences, expected at least 10"),
     ("demo --n 0", "at least 1"),
 ]
 MISWRITTEN = [

@@ -162,14 +162,23 @@ def test_what_cannot_be_made_is_told(here: Path) -> None:
 
 
 WRONG = [
-    ("generate runs/masked 3 --guidance more", "'more' is not known; give one of cfg:2"),
-    ("generate runs/masked 3 --guidance cfg:much --y few", "'much' is no number; write cfg:GAMMA"),
+    (
+        "generate runs/masked 3 --guidance more",
+        "--guidance: got 'more', expected a guide that seqdiff knows; give one of cfg:2",
+    ),
+    (
+        "generate runs/masked 3 --guidance cfg:much --y few",
+        "got 'much' in 'cfg:much', expected a number there; write cfg:GAMMA",
+    ),
     ("generate runs/masked 3 --guidance cfg:nan --y few", "expected a number"),
     ("generate runs/masked 3 --guidance cfg:2", "expected a condition for ClassifierFree; give --y as well"),
     ("generate runs/ar 3 --guidance cfg:2 --y few", "without labels"),
     ("generate runs/masked 3 --guidance cbg:c.safetensors", "write cbg:FILE:LABEL:GAMMA"),
     ("generate runs/masked 3 --guidance cbg:c.safetensors:few", "write cbg:FILE:LABEL:GAMMA"),
-    ("generate runs/masked 3 --guidance cbg:c.safetensors:few:much", "'much' is no number"),
+    (
+        "generate runs/masked 3 --guidance cbg:c.safetensors:few:much",
+        "'much' in 'cbg:c.safetensors:few:much', expected a number",
+    ),
     ("generate runs/masked 3 --guidance cbg:c.safetensors:middling:1", "'middling'"),
     ("generate runs/masked 3 --guidance cbg:r.safetensors:few:1", "a SequenceRegressor predicts numbers"),
     ("generate runs/masked 3 --guidance cbg:nowhere:few:1", "nowhere does not exist; give a file of seqdiff classify"),
@@ -179,7 +188,7 @@ WRONG = [
     ),
     (
         "generate runs/masked 3 --guidance cbg:runs/masked:few:1",
-        "which writes sequences; give a file of seqdiff",
+        "which writes sequences, expected a model that judges them; give a file of seqdiff",
     ),
     ("generate runs/masked 3 --guidance cbg:clean.safetensors:few:1", "seqdiff classify --noise-like"),
     ("generate runs/masked 3 --guidance cbg:a.safetensors:few:1", "expected the noise of Autoregressive for"),
@@ -187,7 +196,7 @@ WRONG = [
     ("generate runs/masked 3 --guidance fudge:c.safetensors:few:1", "give ClassifierBased"),
     ("generate runs/masked 3 --guidance nos:c.safetensors:few:1", "--hidden"),
     ("generate runs/masked 3 --guidance look-ahead:3", "power of two"),
-    ("generate runs/masked 3 --guidance look-ahead:four", "'four' is no number"),
+    ("generate runs/masked 3 --guidance look-ahead:four", "'four' in 'look-ahead:four', expected a number"),
     ("generate runs/ar 3 --guidance look-ahead", "--template: got None"),
     ("generate runs/masked 3 --forbid QQ", "'Q' is no symbol"),
     ("generate runs/masked 3 --forbid 1", "at least 2"),
@@ -200,7 +209,7 @@ WRONG = [
     ("classify p.csv --y label --noise-like nowhere --out n.safetensors", "nowhere does not exist"),
     ("classify p.csv --y label --noise-like c.safetensors --out n.safetensors", "SequenceClassifier"),
     ("classify p.csv --y label --hidden --out n.safetensors", "--noise-like: got None"),
-    ("classify p.csv --y label --validation 2 --out n.safetensors", "between 0 and 1"),
+    ("classify p.csv --y label --validation 2 --out n.safetensors", "--validation: got 2, expected a share"),
     ("classify p.csv --y label --epochs 0 --out n.safetensors", "--epochs: got 0"),
     ("classify p.csv --y label --target value --out n.safetensors", "wants numbers"),
 ]

@@ -64,7 +64,7 @@ def test_what_has_no_likelihood_is_judged_by_its_samples(X: list[str], workdir: 
     line = next(line for line in markdown(table).splitlines() if "DirichletFM" in line)
     assert "no likelihood" in line and markdown(table).count("no likelihood") == 1
     assert [t.get_text() for t in plot_comparison(table).axes[0].get_yticklabels()].count("DirichletFM") == 1
-    with pytest.raises(ValueError, match="reference='DirichletFM' has no likelihood"):
+    with pytest.raises(ValueError, match="reference: got 'DirichletFM', which has no likelihood"):
         seqdiff.compare(["DirichletFM", "SCUD"], X, reference="DirichletFM", **QUICK)
 
 
@@ -259,25 +259,25 @@ def test_names_instances_and_classes() -> None:
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        ({"models": []}, "empty list"),
+        ({"models": []}, "models: got an empty list"),
         ({"models": ["masked-diffusion", 3]}, r"models\[1\]: got an int, expected an estimator"),
         ({"models": ["gpt"]}, r"models\[0\]: got 'gpt'.*Autoregressive', 'ClassicalDiffusion"),
         ({"models": [MarkovChain()]}, "MarkovChain, expected an estimator"),
-        ({"X": None}, "no sequences"),
-        ({"seeds": 0}, "seeds=0"),
-        ({"seeds": [1, 1]}, "different"),
+        ({"X": None}, "X: got None, expected sequences"),
+        ({"seeds": 0}, "seeds: got 0"),
+        ({"seeds": [1, 1]}, r"seeds: got \[1, 1\], expected .*different"),
         ({"samples": -1}, "samples: got -1"),
         ({"epochs": 0}, "Autoregressive: epochs: got 0"),
-        ({"colour": 1}, "colour is no setting"),
-        ({"reference": "best"}, "reference='best' is none of the models Autoregressive"),
-        ({"split": "part"}, "split='part' is neither"),
-        ({"split": ["train"] * 3}, r"split has shape \(3,\), but there are 40"),
-        ({"split": ["train"] * 39 + ["tset"]}, "entry 39: found 'tset'"),
-        ({"split": ["train"] * 40}, "is left to judge by"),
-        ({"test": 0}, "is left to judge by"),
-        ({"test": 1.5}, "test=1.5 is not a share"),
-        ({"test": 0.5, "validation": 0.5}, "nothing to train on"),
-        ({"test": None}, "test=None"),
+        ({"colour": 1}, "colour: got 1, expected a setting of compare or .*, epochs, "),
+        ({"reference": "best"}, "reference: got 'best', expected one of the models Autoregressive"),
+        ({"split": "part"}, "split: got 'part', expected 'auto', 'cluster', 'random' or"),
+        ({"split": ["train"] * 3}, r"split: got shape \(3,\), expected a side for each of the 40"),
+        ({"split": ["train"] * 39 + ["tset"]}, "split, entry 39: got 'tset', expected 'train', 'valid' or 'test'"),
+        ({"split": ["train"] * 40}, "no sequence left to judge by"),
+        ({"test": 0}, "no sequence left to judge by"),
+        ({"test": 1.5}, "test: got 1.5, expected a share"),
+        ({"test": 0.5, "validation": 0.5}, "validation and test: got 0.5 and 0.5, .* nothing to train on"),
+        ({"test": None}, "test: got None"),
     ],
 )
 def test_what_is_wrong_is_told_before_anything_is_trained(
@@ -380,7 +380,7 @@ def test_the_picture_shows_models_best_first(done: tuple[pd.DataFrame, Path]) ->
     bounds = [line for line in left.lines if line.get_marker() == "<"]
     assert len(bounds) == 1 and bounds[0].get_xdata()[0] == table.loc["MaskedDiffusion", "bits"]
     assert right.get_xlabel().startswith("6-mer")
-    with pytest.raises(ValueError, match="neither bits per letter nor"):
+    with pytest.raises(ValueError, match="table: got neither bits per letter nor"):
         plot_comparison(table.assign(bits=np.nan, kmer_js_ratio=np.nan))
 
 
@@ -406,8 +406,8 @@ def test_the_same_from_a_shell(X: list[str], workdir: Path) -> None:
     assert seqdiff.load("runs/compare/Autoregressive").patience == Autoregressive().patience
     for line, said in (
         ("compare p.csv --models gpt", "'gpt'"),
-        ("compare p.csv --seeds 0", "--seeds 0"),
-        ("compare p.csv --split nothing", "--split 'nothing' is neither"),
+        ("compare p.csv --seeds 0", "--seeds: got 0"),
+        ("compare p.csv --split nothing", "--split: got 'nothing', expected 'auto'"),
     ):
         result = run(line)
         assert result.exit_code == 1 and said in result.stderr and "Traceback" not in result.output

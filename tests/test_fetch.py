@@ -111,9 +111,9 @@ def test_a_copy_with_other_content_is_not_believed(offline, monkeypatch):
     ("text", "message"),
     [
         ("", "could not be read"),
-        ("seq,expr\nhello,1\nyou,2\n", "no column of 50-letter"),
-        (f"seq,expr\n{A},1\n{B},2\n{A[:-1]}N,3\n", "line 4: found"),
-        (f"seq,expr\n{A},1\n{B},none\n{C},3\n{A[:-1]}C,4\n", "line 3: found"),
+        ("seq,expr\nhello,1\nyou,2\n", "expected a column of 50-letter"),
+        (f"seq,expr\n{A},1\n{B},2\n{A[:-1]}N,3\n", "line 4: got"),
+        (f"seq,expr\n{A},1\n{B},none\n{C},3\n{A[:-1]}C,4\n", "line 3: got"),
     ],
 )
 def test_bad_files_are_named(offline, monkeypatch, text, message):

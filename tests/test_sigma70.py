@@ -151,12 +151,12 @@ def test_no_sequence_is_impossible():
 @pytest.mark.parametrize(
     ("sequences", "message"),
     [
-        (["A" * 50, "A" * 49], "sequence 1 has 49 letters"),
-        (["A" * 51, "A" * 49], "sequence 0 has 51 letters"),
-        (["A" * 50, "A" * 20 + "N" + "A" * 29], "sequence 1 has 'N' at position 21"),
+        (["A" * 50, "A" * 49], r"sequences\[1\]: got 49 letters"),
+        (["A" * 51, "A" * 49], r"sequences\[0\]: got 51 letters"),
+        (["A" * 50, "A" * 20 + "N" + "A" * 29], r"sequences\[1\]: got 'N' at position 21"),
         (["A" * 49 + "\N{GREEK SMALL LETTER ALPHA}"], "at position 50"),
         ("A" * 50, "one string"),
-        ([7], "sequence 0 is of type int"),
+        ([7], r"sequences\[0\]: got an int"),
     ],
 )
 def test_wrong_sequences_are_named(sequences, message):
@@ -166,7 +166,7 @@ def test_wrong_sequences_are_named(sequences, message):
 
 @pytest.mark.parametrize("n", [-1, 2.5, "ten", True])
 def test_wrong_n_is_named(n):
-    with pytest.raises(ValueError, match="wanted a whole number"):
+    with pytest.raises(ValueError, match="n: got .*, expected a whole number"):
         load_sigma70(n)
 
 
@@ -174,9 +174,9 @@ def test_wrong_n_is_named(n):
     ("changes", "message"),
     [
         ({"length": 6}, "longer"),
-        ({"spacers": {1: 0.5}}, "wanted 1"),
-        ({"spacers": {0: 1.0}}, "does not hold an extension"),
-        ({"distances": {0: 1.0}}, "start letters"),
+        ({"spacers": {1: 0.5}}, "spacers: got .* sum to 0.5, expected a sum of 1"),
+        ({"spacers": {0: 1.0}}, "spacers: got 0 letters, .* to hold the extension"),
+        ({"distances": {0: 1.0}}, "distances: got 0 letters, .* start letters"),
         ({"minus10": np.full((2, 4), 0.3)}, "sum to 1"),
     ],
 )

@@ -71,14 +71,17 @@ def test_k_must_be_a_whole_number(k):
 @pytest.mark.parametrize(
     ("call", "message"),
     [
-        (lambda: kmer_js(["ACG"], ["ACGTAC"], 4), "no sequence of a has 4"),
-        (lambda: kmer_counts(["ACG", "AC"], 4), "no sequence has 4 letters, the longest has 3"),
-        (lambda: kmer_js([], ["A"], 1), "a is empty"),
-        (lambda: copied_fraction("ACGT", ["A"]), "samples is one string"),
-        (lambda: gc_content(["A", 3]), r"sequences\[1\] is of type int"),
-        (lambda: diversity(["A"]), "one sequence only"),
-        (lambda: summary(["A" * 9], ["A" * 9]), "natural holds one"),
-        (lambda: position_frequencies(["ACN"], "ACGT"), "hold 'N'"),
+        (
+            lambda: kmer_js(["ACG"], ["ACGTAC"], 4),
+            "k: got 4, expected at most 3, the letters of the longest sequence of a",
+        ),
+        (lambda: kmer_counts(["ACG", "AC"], 4), "k: got 4, expected at most 3, the letters of the longest"),
+        (lambda: kmer_js([], ["A"], 1), "a: got an empty list"),
+        (lambda: copied_fraction("ACGT", ["A"]), "samples: got one string"),
+        (lambda: gc_content(["A", 3]), r"sequences\[1\]: got an int"),
+        (lambda: diversity(["A"]), "sequences: got one sequence only"),
+        (lambda: summary(["A" * 9], ["A" * 9]), "natural: got one"),
+        (lambda: position_frequencies(["ACN"], "ACGT"), "sequences: got the letter 'N'"),
         (lambda: position_frequencies(["", ""]), "no letters at all"),
     ],
 )
@@ -190,7 +193,10 @@ def test_compare_table_pairs_the_sequences():
         (lambda: bits_per_letter([-1.0], ["A", "C"]), "one number per sequence"),
         (lambda: bits_per_letter([], []), "no letters"),
         (lambda: compare_table({}, ["A"]), "no model"),
-        (lambda: compare_table({"a": [-1.0]}, ["A"], reference="b"), "none of the models 'a'"),
+        (
+            lambda: compare_table({"a": [-1.0]}, ["A"], reference="b"),
+            "got 'b', expected one of the models 'a'",
+        ),
     ],
 )
 def test_likelihood_errors(call, message):

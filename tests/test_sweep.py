@@ -116,7 +116,7 @@ def test_what_fails_loses_its_own_row(tmp_path):
     with pytest.warns(UserWarning):
         refuses(
             lambda: seqdiff.sweep(fitted("masked"), {"g": guides["good"]}, [2], n=4, judge=lambda s: 1, **QUIET),
-            "judge returned shape () for 4",
+            "judge: got an array of shape (), expected a number for each of 4",
         )
 
 
@@ -128,19 +128,19 @@ def test_few_sequences_have_no_diversity():
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"guides": {}}, ["guides={}"]),
-        ({"guides": ClassifierFree}, ["guides="]),
+        ({"guides": {}}, ["guides: got {}"]),
+        ({"guides": ClassifierFree}, ["guides: got "]),
         ({"guides": {"free": ClassifierFree(2.0)}}, ["functions of gamma"]),
-        ({"gammas": []}, ["gammas=[]"]),
-        ({"gammas": 2}, ["gammas=2"]),
-        ({"gammas": ["much"]}, ["gamma: got 'much'"]),
-        ({"seeds": []}, ["seeds=[]"]),
+        ({"gammas": []}, ["gammas: got []"]),
+        ({"gammas": 2}, ["gammas: got 2"]),
+        ({"gammas": ["much"]}, ["gammas: got 'much'"]),
+        ({"seeds": []}, ["seeds: got []"]),
         ({"seeds": 0}, ["seeds: got 0"]),
         ({"seeds": [-1]}, ["random_state: got -1"]),
         ({"n": 0}, ["n: got 0"]),
         ({"k": 0}, ["k: got 0"]),
-        ({"judge": "good"}, ["judge='good'"]),
-        ({"natural": ["ACGTACGTAC"]}, ["natural"]),
+        ({"judge": "good"}, ["judge: got 'good'"]),
+        ({"natural": ["ACGTACGTAC"]}, ["natural: got one sequence"]),
         ({"natural": "nowhere.txt"}, ["no such file"]),
         ({"out": "table.txt"}, [".csv"]),
         ({"out": "nowhere/table.csv"}, ["folder"]),
@@ -149,7 +149,7 @@ def test_few_sequences_have_no_diversity():
         ({"y": "middling"}, ["'middling'"]),
         ({"template": "NNN"}, ["3 positions"]),
         ({"forbid": 1}, ["forbid"]),
-        ({"gamma": 2}, ["gamma is no argument of generate"]),
+        ({"gamma": 2}, ["gamma: got 2, expected an argument of generate"]),
     ],
     ids=lambda given: " ".join(given),  # names alone: an object says another address in every process
 )
@@ -225,10 +225,13 @@ def test_the_command_is_the_function(here):
     ("line", "part"),
     [
         ("sweep nowhere", "nowhere does not exist"),
-        ("sweep runs/mine --y few --gammas much", "--gammas 'much'"),
-        ("sweep runs/mine --y few --guide more", "'more:1' is not known"),
-        ("sweep runs/mine --y few --guide cfg:2", "'cfg:2' ends in a strength, but --gammas gives them; leave it out"),
-        ("sweep runs/mine --guide cbg:guide.safetensors:few:2", "few:2' ends in a strength"),
+        ("sweep runs/mine --y few --gammas much", "--gammas: got 'much', expected numbers"),
+        ("sweep runs/mine --y few --guide more", "got 'more:1', expected a guide that seqdiff knows"),
+        (
+            "sweep runs/mine --y few --guide cfg:2",
+            "'cfg:2' with a strength, expected none at its end, as --gammas gives them; leave it out",
+        ),
+        ("sweep runs/mine --guide cbg:guide.safetensors:few:2", "few:2' with a strength"),
         ("sweep runs/mine --y fwe", "'fwe'"),
         ("sweep runs/mine --y few --judge nowhere", "nowhere does not exist; give a file of seqdiff classify"),
         ("sweep runs/mine --y few --judge judge.safetensors:middling", "'middling'"),

@@ -17,6 +17,7 @@ from seqdiff.cli.guiding import FORMS, read_guides
 from seqdiff.cli.options import DEFAULT_MODEL, EstimatorCommand, comma_list, find_model, in_shell, models
 from seqdiff.data import Targets, prepare, read_records
 from seqdiff.data.target import EMPIRICAL
+from seqdiff.errors import InputError, of_kind, shorten, shown
 from seqdiff.estimators import SequenceGenerator, load
 from seqdiff.evaluation import bits_per_letter, bits_per_letter_error
 from seqdiff.runtime import replacing
@@ -224,19 +225,20 @@ def condition(model: SequenceGenerator, texts: tuple[str, ...]) -> Any:
     if isinstance(target, Targets):
         return _of_columns(target, texts)
     if len(texts) > 1:
-        raise ValueError(f"--y was given {len(texts)} times, but this model learned labels of one column; give one")
+        raise InputError("--y", f"{len(texts)} labels", "one, as this model learned labels of one column", "give one")
     text = texts[0]
     if target.kind == "class":
         return next((label for label in target.classes_ if str(label) == text), text)
     if target.kind == "signal":
-        raise ValueError("this model learned a signal along each sequence, which no option can hold; use Python for it")
+        wanted = "none, as this model learned a signal along each sequence, which no option can hold"
+        raise InputError("--y", shown(text), wanted, "use Python for it")
     if text == EMPIRICAL:
         return text
     parts = [part.strip() for part in text.split(",")]
     numbers = [float(part) for part in parts] if all(map(NUMBER.fullmatch, parts)) else []
     if len(numbers) != target.n_columns or not np.isfinite(numbers).all():
         wanted = "a number" if target.n_columns == 1 else f"{target.n_columns} numbers with commas between"
-        raise ValueError(f"--y {text!r} is not possible: this model learned {wanted} per sequence; give that")
+        raise InputError("--y", shown(text), f"{wanted} per sequence, as this model learned that", "give such a label")
     return numbers[0] if len(numbers) == 1 else numbers
 
 
@@ -252,12 +254,13 @@ def _of_columns(target: Targets, texts: tuple[str, ...]) -> Any:
     columns = ", ".join(target.names)
     for (name, equals, _), text in zip(named, texts, strict=True):
         if not equals or name not in target.names:
-            raise ValueError(
-                f"--y {text!r} is not possible: this model learned the columns {columns}; give COLUMN=LABEL for each"
-                " that shall count, or all labels in this order with commas between"
-            )
+            wanted = f"COLUMN=LABEL, as this model learned the columns {columns}"
+            cure = "give one for each that shall count, or all labels in this order with commas between"
+            raise InputError("--y", shown(text), wanted, cure)
     if len({name for name, _, _ in named}) < len(named):
-        raise ValueError(f"--y names a column twice ({' '.join(texts)}); give one label for each")
+        raise InputError(
+            "--y", f"a column twice ({shorten(' '.join(texts), 100)})", "one label for each", "leave one out"
+        )
     return {name: label for name, _, label in named}
 
 
@@ -290,11 +293,13 @@ def score(
       seqdiff score runs/demo held_out.fasta --out scores.csv
     """
     if out is not None and (Path(out).suffix.lower() != ".csv" or not Path(out).parent.is_dir()):
-        raise ValueError(f"--out {out!r} is not possible; give a name that ends in .csv, in a folder that is there")
+        wanted = "a name that ends in .csv, in a folder that is there"
+        raise InputError("--out", shown(out), wanted, "give such a name")
     judge = load(model, device=device)
     judge.verbose = 1
     if judge.bound_ is None:
-        raise ValueError(f"a {type(judge).__name__} cannot score sequences; fit another model, see seqdiff fit --help")
+        cure = "fit another model, see seqdiff fit --help"
+        raise InputError(model, f"{of_kind(judge)}, which cannot score sequences", "a model that can", cure)
     labels: Any = None if not y else y[0] if len(y) == 1 and not isinstance(judge.target_, Targets) else list(y)
     column = sequence_column or judge.sequence_column
     read = prepare(Path(data), labels, alphabet=judge.alphabet_, sequence_column=column)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,14 +14,13 @@ from seqdiff.classifiers.predictor import SequencePredictor
 from seqdiff.cli.commands import condition
 from seqdiff.cli.guiding import CLASSIFIERS, label_of, predictor_header, read_guides
 from seqdiff.cli.options import comma_list, option_of
+from seqdiff.errors import InputError, argument, shown
 from seqdiff.estimators import SequenceGenerator, load
-from seqdiff.estimators.classes import kebab
 from seqdiff.experiments import compare as run
 from seqdiff.experiments import markdown
 from seqdiff.experiments.table import caption
 from seqdiff.runtime import replacing
 
-OWN_OF_COMPARE = ("models", "split", "test", "seeds", "samples", "reference", "k", "random_state")
 # Parameters of every estimator that are not compare's own: where one is given, it holds for all models.
 SHARED = [
     name
@@ -77,8 +75,8 @@ def compare(ctx: click.Context, data: str, models: str | None, **options: Any) -
     names = None if models is None else comma_list(models)
     try:
         table = run(names, Path(data), labels, **options, **settings)
-    except ValueError as error:
-        raise ValueError(_in_shell(str(error))) from error
+    except InputError as error:
+        raise InputError(*(part.replace(argument("random_state"), "--seed") for part in error.parts)) from error
     click.echo(markdown(table))
     click.echo(f"\n{caption(table)}")
     if table.attrs["folder"] is not None:
@@ -101,14 +99,6 @@ def _part(text: str, labels: Any, sequence_column: str | None) -> Any:
         return Path(text)
     held = read_records(Path(text), labels, sequence_column=sequence_column)
     return held.sequences, held.y
-
-
-def _in_shell(message: str) -> str:
-    """Return a message with compare's own arguments as the options they are here; the group does the others."""
-    for name in OWN_OF_COMPARE:
-        option = "seed" if name == "random_state" else kebab(name)
-        message = re.sub(rf"(?<![\w./-]){name}=", f"--{option} ", message)
-    return message
 
 
 # The command `sweep`: guides of several strengths, what each gains and what it costs.
@@ -197,7 +187,9 @@ def _maker(text: str, model: Any) -> Callable[[float], Any]:
     kind, _, rest = text.partition(":")
     files = [rest.rsplit(":", parts)[0] for parts in (1, 2)]
     if (kind == "cfg" and rest) or (kind in CLASSIFIERS and not Path(files[0]).exists() and Path(files[1]).exists()):
-        raise ValueError(f"--guide {text!r} ends in a strength, but --gammas gives them; leave it out")
+        raise InputError(
+            "--guide", f"{shown(text, 100)} with a strength", "none at its end, as --gammas gives them", "leave it out"
+        )
     read_guides([f"{text}:1"], model)
     return lambda gamma: read_guides([f"{text}:{gamma}"], model)
 
@@ -206,9 +198,8 @@ def _numbers(text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        raise ValueError(
-            f"--gammas {text!r} is not possible; give numbers with commas between, such as 0,1,2"
-        ) from None
+        wanted = "numbers with commas between"
+        raise InputError("--gammas", shown(text), wanted, "give some such as 0,1,2") from None
 
 
 def _judge(text: str, y: tuple[str, ...], model: Any) -> Callable[[list[str]], Any]:
@@ -221,6 +212,6 @@ def _judge(text: str, y: tuple[str, ...], model: Any) -> Callable[[list[str]], A
     if predictor.kind == "value":
         return predictor.predict
     if not label:
-        raise ValueError(f"--judge {text!r} names no label to look for; give FILE:LABEL")
+        raise InputError("--judge", f"{shown(text, 100)} without a label", "the label to look for", "give FILE:LABEL")
     number = int(predictor.encode(label_of(predictor, label))[0])
     return lambda sequences: np.asarray(predictor.predict_proba(sequences))[:, number]

@@ -14,6 +14,7 @@ from seqdiff.classifiers import SequenceClassifier, SequenceRegressor
 from seqdiff.classifiers.predictor import SequencePredictor
 from seqdiff.cli.options import options_of
 from seqdiff.data import Target, read_records
+from seqdiff.errors import InputError, shown
 from seqdiff.estimators import load
 from seqdiff.files import ModelFile
 
@@ -40,7 +41,7 @@ def read_guides(texts: Sequence[str], model: Any) -> list[Any]:
 
     Raises
     ------
-    ValueError
+    InputError
         If a text is none of the forms, or its file is none that can guide this generator.
 
     Examples
@@ -60,17 +61,16 @@ def _guide(text: str, model: Any) -> Any:
         wanted = "look-ahead:PARTICLES, such as look-ahead:16"
         return guides.LookAhead(_number(rest, int, text, wanted)) if rest else guides.LookAhead()
     if kind not in CLASSIFIERS:
-        raise ValueError(f"--guidance {text!r} is not known; give one of {FORMS}")
+        raise InputError("--guidance", shown(text), "a guide that seqdiff knows", f"give one of {FORMS}")
     wanted = f"{kind}:FILE:LABEL:GAMMA, such as {kind}:classifier.safetensors:strong:2"
     parts = rest.rsplit(":", 2)  # the name of a file may hold colons
     if len(parts) < 3 or not all(parts):
-        raise ValueError(f"--guidance {text!r} is not possible; write {wanted}")
+        raise InputError("--guidance", shown(text), "a file, a label and a strength", f"write {wanted}")
     file, label, gamma = parts
     strength = _number(gamma, float, text, wanted)
     if predictor_header(file)["noise"] == "Clean":
-        raise ValueError(
-            f"{file} learned from clean sequences, and guides no generator; give one of seqdiff classify --noise-like"
-        )
+        found, wanted = "a predictor that learned from clean sequences", "one that can guide a generator"
+        raise InputError(file, found, wanted, "give one of seqdiff classify --noise-like")
     classifier = SequencePredictor.load(file, noise_like=model)
     return CLASSIFIERS[kind](classifier, label_of(classifier, label), strength)
 
@@ -80,13 +80,14 @@ def predictor_header(file: str) -> dict[str, Any]:
 
     Raises
     ------
-    ValueError
+    InputError
         If it is none.
     """
     wanted = "a file of seqdiff classify"
     header = ModelFile.find(file, wanted).header
     if "noise" not in header:
-        raise ValueError(f"{file} holds a {header['class']}, which writes sequences; give {wanted}")
+        found = f"a {header['class']}, which writes sequences"
+        raise InputError(file, found, "a model that judges them", f"give {wanted}")
     return header
 
 
@@ -97,16 +98,15 @@ def label_of(predictor: Any, text: str) -> Any:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(
-            f"the label {text!r} is no number, but a SequenceRegressor predicts numbers; give one"
-        ) from None
+        wanted = "a number, as a SequenceRegressor predicts numbers"
+        raise InputError("the label", shown(text), wanted, "give one") from None
 
 
 def _number(text: str, kind: Callable[[str], Any], whole: str, wanted: str) -> Any:
     try:
         return kind(text)
     except ValueError:
-        raise ValueError(f"--guidance {whole!r} is not possible: {text!r} is no number; write {wanted}") from None
+        raise InputError("--guidance", f"{text!r} in {shown(whole)}", "a number there", f"write {wanted}") from None
 
 
 # The command `classify`: what guides a generator, learned from labelled sequences.
@@ -154,11 +154,10 @@ def classify(
       seqdiff generate runs/mine 100 --guidance cbg:strength.safetensors:12.5:3
     """
     if Path(out).suffix != ".safetensors" or not (Path(out).absolute().parent.is_dir()):
-        raise ValueError(
-            f"--out {out!r} is not possible; give a name that ends in .safetensors, in a folder that is there"
-        )
+        wanted = "a name that ends in .safetensors, in a folder that is there"
+        raise InputError("--out", shown(out), wanted, "give such a name")
     if not 0 <= validation < 1:
-        raise ValueError(f"--validation {validation:g} is not a share; give one between 0 and 1")
+        raise InputError("--validation", f"{validation:g}", "a share of at least 0 and below 1", "give one of these")
     records = read_records(Path(data), y, sequence_column=settings["sequence_column"], kind=target)
     kind = Target().fit(records.y).kind if target == "auto" else target
     generator = None if noise_like is None else load(noise_like, device=settings["device"])

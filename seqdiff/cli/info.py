@@ -12,6 +12,7 @@ import numpy as np
 from safetensors import safe_open
 
 from seqdiff.data import Alphabet, LengthLaw, Target, Targets, prepare, read_records, resolve_alphabet, target_from_dict
+from seqdiff.errors import InputError
 from seqdiff.estimators.classes import kebab
 from seqdiff.evaluation import gc_content
 from seqdiff.files import ModelFile
@@ -48,7 +49,8 @@ def _of_run(folder: Path) -> Iterator[tuple[str, str]]:
     run = Run(folder)
     args = run.read_args()
     if args is None:
-        raise ValueError(f"{folder} is not a run folder, it has no args.json of seqdiff's; give one, or a file")
+        found = "a folder without args.json of seqdiff's"
+        raise InputError(str(folder), found, "a run folder", "give one, or a file")
     yield "run folder", str(folder)
     yield "status", _status(run, args)
     yield "learned from", f"{args.get('sequences', 0):,} sequences of {args.get('source', 'unknown')}"

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqdiff.errors import InputError, shorten, shown
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -81,29 +83,24 @@ def _read(path: Path) -> pd.DataFrame:
     try:
         cells = pd.read_csv(path, header=None, dtype=str, keep_default_na=False)
     except (OSError, ValueError) as error:  # pandas' own errors, an empty file and undecodable bytes are ValueErrors
-        reason = str(error).splitlines()[0].rstrip(".")
-        raise ValueError(
-            f"{path} could not be read ({reason}), wanted a CSV file of sequences and expression: remove it and fetch "
-            f"again."
-        ) from error
+        reason = shorten(str(error).splitlines()[0].rstrip("."), 150)
+        found, wanted = f"a file that could not be read ({reason})", "a CSV file of sequences and expression"
+        raise InputError(str(path), found, wanted, "remove it and fetch again") from error
     is_sequence = cells.apply(lambda column: column.str.fullmatch("[ACGTacgt]{50}"))
     is_number = cells.apply(lambda column: pd.to_numeric(column, errors="coerce").notna())
     is_split = cells.isin(["train", "valid", "test"])
     where = [mask.mean().to_numpy() for mask in (is_sequence, is_number, is_split)]
     if where[0].max() < 0.5 or where[1].max() < 0.5:
-        raise ValueError(
-            f"{path} has no column of 50-letter A, C, G, T sequences beside one of numbers: remove it and fetch again."
-        )
+        wanted = "a column of 50-letter A, C, G, T sequences beside one of numbers"
+        raise InputError(str(path), "a file without them", wanted, "remove it and fetch again")
     sequence, number, split = (int(share.argmax()) for share in where)
 
     good = (is_sequence[sequence] & is_number[number]).to_numpy()
     header = int(not good[0])
     if not good[header:].all():
         line = int(np.flatnonzero(~good[header:])[0]) + header + 1
-        raise ValueError(
-            f"{path}, line {line}: found {','.join(cells.iloc[line - 1])[:80]!r}, wanted a sequence of 50 "
-            f"letters A, C, G, T and a number: remove the file and fetch again."
-        )
+        found, wanted = shown(",".join(cells.iloc[line - 1]), 80), "a sequence of 50 letters A, C, G, T and a number"
+        raise InputError(f"{path}, line {line}", found, wanted, "remove the file and fetch again")
     cells = cells.iloc[header:]
     frame = pd.DataFrame({"seq": cells[sequence].str.upper().astype(object), "expr": cells[number].map(float)})
     if cells[split].isin(["train", "valid", "test"]).all():
@@ -141,7 +138,7 @@ def fetch_ecoli_promoters(
     ------
     DatasetUnavailable
         A ValueError and an OSError: there is no copy and no network. The message says what to do.
-    ValueError
+    InputError
         If the file in `SEQDIFF_DATA` is no table of sequences and numbers.
 
     Examples

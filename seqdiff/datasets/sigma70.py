@@ -39,6 +39,9 @@ from functools import lru_cache
 
 import numpy as np
 
+from seqdiff.errors import InputError, argument, of_kind
+from seqdiff.parameters import Whole
+
 BASES = "ACGT"
 
 
@@ -69,7 +72,7 @@ class PromoterModel:
 
     Raises
     ------
-    ValueError
+    InputError
         Where probabilities do not sum to 1 or the elements overlap or do not fit into the length.
     """
 
@@ -90,22 +93,22 @@ class PromoterModel:
         for name in ("minus35", "minus10", "extended", "up", "start", "background"):
             rows = getattr(self, name)
             if rows.shape[1:] != (4,) or (rows < 0).any() or not np.allclose(rows.sum(1), 1):
-                raise ValueError(f"{name} has shape {rows.shape}, wanted rows of 4 letter probabilities that sum to 1.")
+                wanted = "rows of 4 letter probabilities that sum to 1"
+                raise InputError(argument(name), f"an array of shape {rows.shape}", wanted, "correct it")
         for name in ("spacers", "distances"):
-            if not np.isclose(sum(getattr(self, name).values()), 1):
-                raise ValueError(f"the probabilities in {name} sum to {sum(getattr(self, name).values())}, wanted 1.")
+            if not np.isclose(total := sum(getattr(self, name).values()), 1):
+                raise InputError(argument(name), f"probabilities that sum to {total:g}", "a sum of 1", "correct them")
         if min(self.spacers) < len(self.extended):
-            raise ValueError(
-                f"a spacer of {min(self.spacers)} does not hold an extension of {len(self.extended)} letters."
-            )
+            wanted = f"at least {len(self.extended)}, to hold the extension"
+            raise InputError(argument("spacers"), f"{min(self.spacers)} letters", wanted, "give longer ones")
         if min(self.distances) < len(self.start):
-            raise ValueError(f"a distance of {min(self.distances)} does not hold {len(self.start)} start letters.")
+            wanted = f"at least {len(self.start)}, to hold the start letters"
+            raise InputError(argument("distances"), f"{min(self.distances)} letters", wanted, "give longer ones")
         room = self.length - max(self.distances) - len(self.minus10) - max(self.spacers) - len(self.minus35)
         if room < self.up_gap + len(self.up):
-            raise ValueError(
-                f"only {room} letters are left upstream of the -35 element for the UP element, wanted "
-                f"{self.up_gap + len(self.up)}: make the sequence longer."
-            )
+            found = f"{self.length}, which leaves {room} letters upstream of the -35 element"
+            wanted = f"{self.up_gap + len(self.up)} left there for the UP element"
+            raise InputError(argument("length"), found, wanted, "make the sequence longer")
 
     def stationary(self) -> np.ndarray:
         """Return the stationary letter probabilities of the background chain, shape (4,)."""
@@ -254,7 +257,7 @@ def load_sigma70(n: int = 10_000, random_state: int | np.random.Generator | None
 
     Raises
     ------
-    ValueError
+    InputError
         If `n` is negative or no whole number.
 
     Examples
@@ -266,8 +269,7 @@ def load_sigma70(n: int = 10_000, random_state: int | np.random.Generator | None
     >>> sum("TATAAT" in promoter for promoter in promoters) > 30
     True
     """
-    if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
-        raise ValueError(f"load_sigma70 was asked for n={n!r} promoters, wanted a whole number of 0 or more.")
+    Whole(0).check("n", n)
     tokens = sigma70_model().sample(int(n), np.random.default_rng(random_state))
     joined = np.frombuffer(BASES.encode(), dtype=np.uint8)[tokens].tobytes().decode("ascii")
     return [joined[start : start + 50] for start in range(0, len(joined), 50)]
@@ -291,7 +293,7 @@ def sigma70_log_prob(sequences: Sequence[str]) -> np.ndarray:
 
     Raises
     ------
-    ValueError
+    InputError
         At a sequence of another length or with another letter.
 
     Examples
@@ -303,7 +305,7 @@ def sigma70_log_prob(sequences: Sequence[str]) -> np.ndarray:
     True
     """
     if isinstance(sequences, str):
-        raise ValueError("sigma70_log_prob was given one string, wanted a list of sequences: put it into a list.")
+        raise InputError(argument("sequences"), "one string", "a list of sequences", "put it into a list")
     model = sigma70_model()
     # 255 stands for any letter that is none of ACGT; a non-ASCII one becomes "?" and so 255 too
     codes = np.full(256, 255, dtype=np.uint8)
@@ -311,20 +313,17 @@ def sigma70_log_prob(sequences: Sequence[str]) -> np.ndarray:
         codes[[ord(letter), ord(letter.lower())]] = code
     for index, sequence in enumerate(sequences):
         if not isinstance(sequence, str):
-            raise ValueError(f"sequence {index} is of type {type(sequence).__name__}, wanted a str of 50 letters.")
+            wanted = f"a str of {model.length} letters"
+            raise InputError(f"sequences[{index}]", of_kind(sequence), wanted, "give its letters as one")
         if len(sequence) != model.length:
-            raise ValueError(
-                f"sequence {index} has {len(sequence)} letters, but sigma70 promoters have {model.length}: "
-                f"leave it out."
-            )
+            wanted = f"{model.length}, as all sigma70 promoters have"
+            raise InputError(f"sequences[{index}]", f"{len(sequence)} letters", wanted, "leave it out")
     joined = "".join(sequences).encode("ascii", "replace")
     tokens = codes[np.frombuffer(joined, dtype=np.uint8)].reshape(-1, model.length)
     if (tokens == 255).any():
         index, position = (int(place) for place in np.argwhere(tokens == 255)[0])
-        raise ValueError(
-            f"sequence {index} has {sequences[index][position]!r} at position {position + 1}, wanted only "
-            f"A, C, G, T: correct it or leave it out."
-        )
+        found = f"{sequences[index][position]!r} at position {position + 1}"
+        raise InputError(f"sequences[{index}]", found, "only A, C, G, T", "correct it, or leave it out")
     if not len(tokens):
         return np.zeros(0)
     return model.log_prob(tokens)

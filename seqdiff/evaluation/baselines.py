@@ -22,6 +22,8 @@ from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
 from seqdiff.data import Alphabet, LengthLaw, prepare
+from seqdiff.errors import InputError, argument, shown
+from seqdiff.parameters import Whole
 
 
 class Baseline(BaseEstimator):
@@ -47,7 +49,7 @@ class Baseline(BaseEstimator):
 
         Raises
         ------
-        ValueError
+        InputError
             If X cannot be read, or holds sequences that this model is not made for.
         """
         data = prepare(X, alphabet=self.alphabet)
@@ -100,12 +102,11 @@ class Baseline(BaseEstimator):
 
         Raises
         ------
-        ValueError
+        InputError
             If n is no whole number of 0 or more.
         """
         check_is_fitted(self, "length_law_")
-        if isinstance(n, bool) or not isinstance(n, (int, np.integer)) or n < 0:
-            raise ValueError(f"generate was asked for n={n!r} sequences, wanted a whole number of 0 or more.")
+        Whole(0).check("n", n)
         if n == 0:
             return []
         rng = np.random.default_rng(random_state)
@@ -161,12 +162,11 @@ class PositionWeightMatrix(Baseline):
 
     def _learn(self, tokens, lengths):
         if not self.length_law_.fixed:
-            raise ValueError(
-                f"the sequences have {lengths.min()} to {lengths.max()} letters, but a position weight "
-                f"matrix wants one length: keep sequences of one length, or take MarkovChain."
-            )
+            found = f"sequences of {lengths.min()} to {lengths.max()} letters"
+            cure = "keep sequences of one length, or take MarkovChain"
+            raise InputError("X", found, "one length, as a position weight matrix needs", cure)
         if not self.pseudocount > 0:
-            raise ValueError(f"pseudocount is {self.pseudocount!r}, wanted a number above 0.")
+            raise InputError(argument("pseudocount"), shown(self.pseudocount), "a number above 0", "give such a number")
         counts = (
             np.stack([np.bincount(column, minlength=len(self.alphabet_)) for column in tokens.T]) + self.pseudocount
         )
@@ -214,11 +214,11 @@ class _Context(Baseline):
     positional = False
 
     def _start(self, tokens, lengths):
-        if isinstance(self.order, bool) or not isinstance(self.order, (int, np.integer)) or self.order < 0:
-            raise ValueError(f"order is {self.order!r}, wanted a whole number of 0 or more.")
+        Whole(0).check("order", self.order)
         K = len(self.alphabet_)
         if K ** (int(self.order) + 1) * tokens.shape[1] > 2**62:
-            raise ValueError(f"order={self.order} is too high for {K} letters: choose a smaller one.")
+            wanted = f"one that is not too high for {K} letters"
+            raise InputError(argument("order"), shown(self.order), wanted, "choose a smaller one")
         position = np.repeat(np.arange(tokens.shape[1])[None, :], len(tokens), axis=0)
         return tokens, position, position < lengths[:, None]
 

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqdiff.errors import InputError, argument, shorten, shown
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -22,11 +24,10 @@ def _nats_and_letters(log_likelihood, sequences) -> tuple[np.ndarray, np.ndarray
     nats = -np.asarray(log_likelihood, dtype=float)
     letters = np.array([len(sequence) for sequence in sequences], dtype=float)
     if nats.shape != letters.shape:
-        raise ValueError(
-            f"log_likelihood has shape {nats.shape} for {len(letters)} sequences, wanted one number per sequence."
-        )
+        found = f"shape {nats.shape} for {len(letters)} sequences"
+        raise InputError(argument("log_likelihood"), found, "one number per sequence", "give as many")
     if not letters.sum():
-        raise ValueError("the sequences have no letters at all, wanted at least one letter.")
+        raise InputError(argument("sequences"), "no letters at all", "at least one letter", "give some that have any")
     return nats, letters
 
 
@@ -47,7 +48,7 @@ def bits_per_letter(log_likelihood: Sequence[float] | np.ndarray, sequences: Seq
 
     Raises
     ------
-    ValueError
+    InputError
         If the two do not fit together, or there are no letters.
 
     Examples
@@ -78,7 +79,7 @@ def bits_per_letter_error(log_likelihood: Sequence[float] | np.ndarray, sequence
 
     Raises
     ------
-    ValueError
+    InputError
         If the two do not fit together, or there are no letters.
 
     Examples
@@ -116,7 +117,7 @@ def compare_table(
 
     Raises
     ------
-    ValueError
+    InputError
         If there is no model, `reference` is none of them, or one does not fit the sequences.
 
     Examples
@@ -128,11 +129,11 @@ def compare_table(
     import pandas as pd
 
     if not log_likelihoods:
-        raise ValueError("compare_table was given no model, wanted at least one.")
+        raise InputError(argument("log_likelihoods"), "no model", "at least one", "give one")
     name = next(iter(log_likelihoods)) if reference is None else reference
     if name not in log_likelihoods:
-        known = ", ".join(map(repr, log_likelihoods))
-        raise ValueError(f"reference={name!r} is none of the models {known}: name one of them.")
+        known = shorten(", ".join(map(repr, log_likelihoods)), 200)
+        raise InputError(argument("reference"), shown(name), f"one of the models {known}", "name one of them")
     base = np.asarray(log_likelihoods[name], dtype=float)
     rows = {}
     for model, values in log_likelihoods.items():

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqdiff.errors import InputError, argument, shorten, shown
 from seqdiff.evaluation.statistics import gc_content, position_frequencies
 
 if TYPE_CHECKING:
@@ -122,7 +123,7 @@ def plot_logo(
 
     Raises
     ------
-    ValueError
+    InputError
         If there are no letters, or several logos shall be drawn into one Axes.
 
     Examples
@@ -154,7 +155,9 @@ def _several_logos(groups: Mapping[str, Sequence[str]], ax: Axes | None, title: 
     from matplotlib.figure import Figure
 
     if ax is not None or not groups:
-        raise ValueError(f"sequences: got {len(groups)} sets, expected at least one, and no ax beside several; omit ax")
+        sets = f"{len(groups)} sets" + " and an ax" * (ax is not None)
+        cure = f"omit {argument('ax')}" if groups else "give one"
+        raise InputError(argument("sequences"), sets, f"at least one, and no {argument('ax')} beside them", cure)
     longest = max(len(sequence) for sequences in groups.values() for sequence in sequences)
     size = (min(max(0.18 * longest, 4), 14), 2.2 * len(groups))
     figure = Figure(figsize=size, layout="constrained")
@@ -186,11 +189,12 @@ def plot_gc(groups: Mapping[str, Sequence[str]], ax: Axes | None = None, title: 
 
     Raises
     ------
-    ValueError
+    InputError
         If there is no set, or an empty one.
     """
     if not isinstance(groups, Mapping) or not groups:
-        raise ValueError("plot_gc wants a mapping of names to lists of sequences, such as {'natural': [...]}.")
+        wanted = "a mapping of names to lists of sequences"
+        raise InputError(argument("groups"), shown(groups), wanted, "give one such as {'natural': [...]}")
     values = {name: 100 * gc_content(sequences) for name, sequences in groups.items()}
     values = {name: share[np.isfinite(share)] for name, share in values.items()}
     ax = _axes(ax, 4.8, 3.2)
@@ -270,7 +274,7 @@ def plot_curves(
 
     Raises
     ------
-    ValueError
+    InputError
         If there is nothing to draw.
 
     Examples
@@ -293,11 +297,9 @@ def plot_curves(
         if name is not None:
             curves["validation"] = (_epochs(seen), seen[name])
     if not curves:
-        found = ", ".join(map(repr, frame.columns)) or "nothing"
-        raise ValueError(
-            f"history has no figures to draw, only {found}: wanted columns such as 'train' and 'valid' with "
-            f"a number per epoch."
-        )
+        found = f"no figures to draw, only {shorten(', '.join(map(repr, frame.columns)), 150) or 'nothing'}"
+        wanted = "columns such as 'train' and 'valid'"
+        raise InputError(argument("history"), found, wanted, "give some with a number per epoch")
     ax = _axes(ax, 4.8, 3.2)
     for i, (label, (epochs, values)) in enumerate(curves.items()):
         there = values.notna()
@@ -344,12 +346,12 @@ def plot_position_frequencies(
 
     Raises
     ------
-    ValueError
+    InputError
         If there is no set, more than four, or an empty one.
     """
     sets = dict(groups) if isinstance(groups, Mapping) else {"": groups}
     if not 0 < len(sets) <= 4:
-        raise ValueError(f"plot_position_frequencies was given {len(sets)} sets, wanted one to four.")
+        raise InputError(argument("groups"), f"{len(sets)} sets", "one to four", "give as many")
     every = [sequence for sequences in sets.values() for sequence in sequences]
     letters = list(position_frequencies(every))  # one order and colour of letters in all sets
     tables = {name: 100 * position_frequencies(sequences, "".join(letters)) for name, sequences in sets.items()}
@@ -416,7 +418,7 @@ def plot_comparison(table: pd.DataFrame, title: str | None = None) -> Figure:
 
     Raises
     ------
-    ValueError
+    InputError
         If there is no figure to draw.
 
     Examples
@@ -433,7 +435,8 @@ def plot_comparison(table: pd.DataFrame, title: str | None = None) -> Figure:
     figures = table.reindex(columns=["bits", *names]).astype(float)
     shown = table[np.isfinite(figures["bits"]) | np.isfinite(figures["kmer_js_ratio"])]
     if not len(shown):
-        raise ValueError("the table has neither bits per letter nor a divergence to draw; wanted at least one row")
+        found = "neither bits per letter nor a divergence to draw"
+        raise InputError(argument("table"), found, "at least one row with one", "give a table of seqdiff.compare")
     baseline = shown["baseline"].astype(bool) if "baseline" in shown else pd.Series(False, index=shown.index)
     bits = figures.loc[shown.index, "bits"]
     order = np.lexsort([np.where(np.isfinite(bits), bits, np.inf), baseline])[::-1]  # the best is drawn last, on top
@@ -529,7 +532,7 @@ def plot_sweep(table: pd.DataFrame, title: str | None = None) -> Figure:
 
     Raises
     ------
-    ValueError
+    InputError
         If there is no figure to draw.
 
     Examples
@@ -545,11 +548,13 @@ def plot_sweep(table: pd.DataFrame, title: str | None = None) -> Figure:
 
     missing = {"guide", "gamma"} - set(table.columns)
     if missing:
-        raise ValueError(f"the table has no column {' or '.join(sorted(missing))}; give one of seqdiff.sweep")
+        found = f"no column {' or '.join(sorted(missing))}"
+        raise InputError(argument("table"), found, "a table of seqdiff.sweep", "give one")
     shown = [name for name in COSTS if name in table and table[name].notna().any()]
     judged = "condition" in table and table["condition"].notna().any()
     if not shown:
-        raise ValueError("the table has neither divergence, diversity nor copies to draw; give one of seqdiff.sweep")
+        found = "neither divergence, diversity nor copies to draw"
+        raise InputError(argument("table"), found, "a table of seqdiff.sweep", "give one with figures")
     across = "condition" if judged else "gamma"
     figure = Figure(figsize=(4.2 * len(shown) + 0.6, 3.6), dpi=150, layout="constrained")
     axes = figure.subplots(1, len(shown), squeeze=False)[0]

@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from seqdiff.errors import InputError, argument, of_kind
+from seqdiff.parameters import Whole
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -24,13 +27,13 @@ if TYPE_CHECKING:
 def _strings(sequences, name: str) -> list[str]:
     """Return a list of str, or say what is wrong with it."""
     if isinstance(sequences, str):
-        raise ValueError(f"{name} is one string, wanted a list of sequences: put it into a list.")
+        raise InputError(argument(name), "one string", "a list of sequences", "put it into a list")
     strings = list(sequences)
     for index, sequence in enumerate(strings):
         if not isinstance(sequence, str):
-            raise ValueError(f"{name}[{index}] is of type {type(sequence).__name__}, wanted a str.")
+            raise InputError(f"{name}[{index}]", of_kind(sequence), "a str", "give the sequence's letters as one")
     if not strings:
-        raise ValueError(f"{name} is empty, wanted at least one sequence.")
+        raise InputError(argument(name), "an empty list", "at least one sequence", "give some")
     return strings
 
 
@@ -41,8 +44,7 @@ def _codes(strings: list[str]) -> np.ndarray:
 
 def _whole(k: int) -> int:
     """Return k as an int, or say what is wrong with it."""
-    if isinstance(k, bool) or not isinstance(k, (int, np.integer)) or k < 1:
-        raise ValueError(f"k is {k!r}, wanted a whole number of 1 or more.")
+    Whole(1).check("k", k)
     return int(k)
 
 
@@ -60,7 +62,8 @@ def _windows(strings: list[str], k: int) -> tuple[np.ndarray, np.ndarray, np.nda
     left = np.repeat(lengths.cumsum(), lengths) - np.arange(len(letters))  # letters from here to the sequence's end
     starts = np.flatnonzero(left >= k)
     if not len(starts):
-        raise ValueError(f"no sequence has {k} letters, the longest has {lengths.max()}: choose a smaller k.")
+        wanted = f"at most {lengths.max()}, the letters of the longest sequence"
+        raise InputError(argument("k"), str(k), wanted, "choose a smaller one")
     ids, states = letters[starts].astype(np.int64), len(alphabet)
     for offset in range(1, k):
         if states > 2**62 // len(alphabet):  # long k-mers over many letters: renumber those that occur
@@ -88,7 +91,7 @@ def kmer_counts(sequences: Sequence[str], k: int = 6) -> pd.Series:
 
     Raises
     ------
-    ValueError
+    InputError
         If there is no window at all, or k is no whole number of 1 or more.
 
     Examples
@@ -124,7 +127,7 @@ def kmer_js(a: Sequence[str], b: Sequence[str], k: int = 6) -> float:
 
     Raises
     ------
-    ValueError
+    InputError
         If one of the sets has no window of k letters.
 
     Examples
@@ -138,8 +141,9 @@ def kmer_js(a: Sequence[str], b: Sequence[str], k: int = 6) -> float:
 
     a, b, k = _strings(a, "a"), _strings(b, "b"), _whole(k)
     for name, strings in (("a", a), ("b", b)):
-        if max(map(len, strings)) < k:
-            raise ValueError(f"no sequence of {name} has {k} letters: choose a smaller k.")
+        if (longest := max(map(len, strings))) < k:
+            wanted = f"at most {longest}, the letters of the longest sequence of {name}"
+            raise InputError(argument("k"), str(k), wanted, "choose a smaller one")
     _, ids, owners = _windows(a + b, k)
     _, ids = np.unique(ids, return_inverse=True)
     counts = [np.bincount(ids[mask], minlength=ids.max() + 1) for mask in (owners < len(a), owners >= len(a))]
@@ -174,7 +178,7 @@ def copied_fraction(samples: Sequence[str], reference: Sequence[str]) -> float:
 
     Raises
     ------
-    ValueError
+    InputError
         If one of them is empty.
 
     Examples
@@ -202,7 +206,7 @@ def gc_content(sequences: Sequence[str]) -> np.ndarray:
 
     Raises
     ------
-    ValueError
+    InputError
         If there is no sequence.
 
     Examples
@@ -233,7 +237,7 @@ def position_frequencies(sequences: Sequence[str], alphabet: Alphabet | str | No
 
     Raises
     ------
-    ValueError
+    InputError
         If a letter is not in the alphabet, or there are no letters.
 
     Examples
@@ -246,17 +250,16 @@ def position_frequencies(sequences: Sequence[str], alphabet: Alphabet | str | No
     strings = _strings(sequences, "sequences")
     codes = _codes(strings)
     if not len(codes):
-        raise ValueError("the sequences have no letters at all, wanted at least one letter.")
+        raise InputError(argument("sequences"), "no letters at all", "at least one letter", "give some that have any")
     present = "".join(map(chr, np.unique(codes)))
     if alphabet is None:
         alphabet = next((letters for letters in ("ACGT", "ACGU") if set(present) <= set(letters)), present)
     letters = list(alphabet) if isinstance(alphabet, str) else list(alphabet.letters)
     foreign = sorted(set(present) - set(letters))
     if foreign:
-        raise ValueError(
-            f"the sequences hold {foreign[0]!r}, but the alphabet has only {', '.join(letters)}: name another "
-            f"alphabet or correct them."
-        )
+        wanted = f"only {', '.join(letters)}, the letters of the alphabet"
+        cure = f"name another {argument('alphabet')}, or correct them"
+        raise InputError(argument("sequences"), f"the letter {foreign[0]!r}", wanted, cure)
     lengths = np.array([len(string) for string in strings])
     position = np.arange(len(codes)) - np.repeat(lengths.cumsum() - lengths, lengths)
     order = np.argsort([ord(letter) for letter in letters])
@@ -288,7 +291,7 @@ def diversity(
 
     Raises
     ------
-    ValueError
+    InputError
         With fewer than two sequences.
 
     Examples
@@ -301,7 +304,7 @@ def diversity(
 
     strings = _strings(sequences, "sequences")
     if len(strings) < 2:
-        raise ValueError("there is one sequence only, wanted at least two to compare.")
+        raise InputError(argument("sequences"), "one sequence only", "at least two to compare", "give more")
     rng = np.random.default_rng(random_state)
     first = rng.integers(len(strings), size=pairs)
     second = (first + rng.integers(1, len(strings), size=pairs)) % len(strings)
@@ -327,7 +330,7 @@ def nearest_distance(samples: Sequence[str], reference: Sequence[str], workers: 
 
     Raises
     ------
-    ValueError
+    InputError
         If one of them is empty.
 
     Examples
@@ -389,7 +392,7 @@ def summary(
 
     Raises
     ------
-    ValueError
+    InputError
         If there are no samples or fewer than two natural sequences.
 
     Examples
@@ -401,7 +404,8 @@ def summary(
     """
     samples, natural = _strings(samples, "samples"), _strings(natural, "natural")
     if len(natural) < 2:
-        raise ValueError("natural holds one sequence only, wanted at least two: they are compared with one another.")
+        wanted = "at least two, as they are compared with one another"
+        raise InputError(argument("natural"), "one sequence only", wanted, "give more")
     rng = np.random.default_rng(random_state)
     n = min(len(samples), len(natural) // 2)
     shuffled = [natural[i] for i in rng.permutation(len(natural))[: 2 * n]]

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 
 from seqdiff import runtime
+from seqdiff.errors import InputError, argument, shown
 from seqdiff.evaluation.plots import _axes, _colours, _positions, as_written
 
 if TYPE_CHECKING:
@@ -67,7 +68,7 @@ def plot_simplex(
 
     Raises
     ------
-    ValueError
+    InputError
         If the states are no points of a simplex of that many letters.
 
     Examples
@@ -86,10 +87,8 @@ def plot_simplex(
     kept = [(state.x, state.mask) for state in states]
     if not kept or kept[0][0].ndim != 3 or kept[0][0].shape[-1] != len(letters):
         found = "no states" if not kept else f"states of shape {tuple(kept[0][0].shape)}"
-        raise ValueError(
-            f"found {found}, but points of a simplex (n, L, {len(letters)}) are wanted, as trajectory() of DirichletFM "
-            "yields them; other generators have plot_letters"
-        )
+        wanted = f"points of a simplex (n, L, {len(letters)}), as trajectory() of DirichletFM yields them"
+        raise InputError(argument("states"), found, wanted, "draw those of other generators by plot_letters")
     chosen = list(range(kept[0][0].shape[1])) if positions is None else list(positions)
     real = kept[-1][1][:, chosen].cpu().numpy()
     points = np.stack([x[:, chosen].float().cpu().numpy()[real] for x, _ in kept])  # (T, points, K)
@@ -182,7 +181,7 @@ def animate(
 
     Raises
     ------
-    ValueError
+    InputError
         If the path is not one of a GIF, or there are no states.
 
     Examples
@@ -193,10 +192,12 @@ def animate(
     'birth.gif'
     """
     if not str(path).lower().endswith(".gif"):
-        raise ValueError(f"found the name {str(path)!r}, but animate writes a GIF; give a name that ends in .gif")
+        wanted = "a name that ends in .gif, as animate writes a GIF"
+        raise InputError(argument("path"), shown(str(path)), wanted, "give such a name")
     frames = [_shown(state, model, slice(0, sequences)).numpy() for state in states]
     if not frames:
-        raise ValueError("found no states; give those that trajectory() yields, which can be read once")
+        wanted = "those that trajectory() yields, which can be read once"
+        raise InputError(argument("states"), "no states", wanted, "call trajectory() anew")
     chosen = np.unique(np.linspace(0, len(frames) - 1, min(FRAMES, len(frames))).round().astype(int))
     pictures = _Film(list(model.alphabet_.letters), frames[0].shape[:2])
     images = [pictures.draw(frames[i], f"step {i} of {len(frames) - 1}") for i in chosen]

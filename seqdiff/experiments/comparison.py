@@ -17,7 +17,7 @@ from sklearn.base import clone
 
 from seqdiff import runtime
 from seqdiff.data.files import write_sequences
-from seqdiff.errors import InputError, of_kind, shown
+from seqdiff.errors import InputError, argument, of_kind, shorten, shown
 from seqdiff.estimators import SequenceGenerator
 from seqdiff.estimators.classes import find_learner
 from seqdiff.estimators.requests import check_seed
@@ -66,7 +66,7 @@ def contestants(
 
     Raises
     ------
-    ValueError
+    InputError
         If there is none, one is no estimator of seqdiff's, or a setting is unknown or impossible.
 
     Examples
@@ -83,9 +83,11 @@ def contestants(
     try:
         given = list(models)
     except TypeError:
-        raise ValueError(f"models={shown(models)} is no list; give estimators or their names in a list") from None
+        wanted = "a list of estimators or their names"
+        raise InputError(argument("models"), shown(models), wanted, "give such a list") from None
     if not given:
-        raise ValueError("models is an empty list; give at least one estimator or name, or None for the usual ones")
+        cure = f"give one, or leave {argument('models')} out for the usual ones"
+        raise InputError(argument("models"), "an empty list", "at least one estimator or name", cure)
     made = [(_find(model, i), not isinstance(model, SequenceGenerator)) for i, model in enumerate(given)]
     _check_settings(settings, [model for model, by_name in made if by_name])
     found: list[Contestant] = []
@@ -116,13 +118,16 @@ def _find(model: Any, i: int) -> SequenceGenerator:
 
 def _check_settings(settings: Mapping[str, Any], models: list[SequenceGenerator]) -> None:
     if settings and not models:
-        first = next(iter(settings))
-        raise ValueError(f"{first} was given, but every model is an estimator with settings of its own; set it there")
+        first, value = next(iter(settings.items()))
+        wanted = "none, as every model is an estimator with settings of its own"
+        raise InputError(argument(first), shown(value), wanted, "set it there")
     known = {name for model in models for name in model.get_params(deep=False)}
-    for name in settings:
-        if name not in known or name in ("random_state", "savepath", "model_name"):
-            settable = ", ".join(sorted(set().union(*(inspect.signature(type(m)).parameters for m in models))))
-            raise ValueError(f"{name} is no setting of these models; they have {settable}, and compare its own")
+    own = {"random_state", "savepath", "model_name"}
+    for name, value in settings.items():
+        if name not in known or name in own:
+            settable = known - own - inspect.signature(compare).parameters.keys()
+            wanted = f"a setting of compare or of the models: {shorten(', '.join(sorted(settable)), 280)}"
+            raise InputError(argument(name), shown(value), wanted, "correct the name, or leave it out")
 
 
 def _seeds(seeds: Any, model: SequenceGenerator) -> list[int]:
@@ -132,7 +137,8 @@ def _seeds(seeds: Any, model: SequenceGenerator) -> list[int]:
     wanted = [] if isinstance(seeds, (numbers.Number, str)) or seeds is None else list(seeds)
     whole = [isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s >= 0 for s in wanted]
     if not wanted or not all(whole) or len(set(wanted)) < len(wanted):
-        raise ValueError(f"seeds={shown(seeds)} is not possible; give how many, or a list of different whole numbers")
+        allowed = "how many, or a list of different whole numbers"
+        raise InputError(argument("seeds"), shown(seeds), allowed, "give one of these")
     return [int(s) for s in wanted]
 
 
@@ -239,16 +245,20 @@ def compare(
     ['elbo', 'exact']
     """
     if X is None:
-        raise ValueError("compare was given no sequences; call compare(models, X), with None for the usual models")
+        raise InputError("X", "None", "sequences", "call compare(models, X), with None for the usual models")
     Whole(0).check("samples", samples)
     for name, value in (("steps", steps), ("times", times), ("k", k)):
         Whole(1).check(name, value, optional=True)
     seed = check_seed(random_state)
     found = contestants(models, settings, seeds, _reserved())
     if reference is not None and reference not in (names := [c.name for c in found]):
-        raise ValueError(f"reference={shown(reference)} is none of the models {', '.join(names)}; name one of them")
+        wanted = f"one of the models {shorten(', '.join(names), 200)}"
+        raise InputError(argument("reference"), shown(reference), wanted, "name one of them")
     if any(c.name == reference and type(c.estimators[0]).bound_ is None for c in found):
-        raise ValueError(f"reference={reference!r} has no likelihood to count bits from; name another model, or none")
+        given = f"{shown(reference)}, which has no likelihood"
+        raise InputError(
+            argument("reference"), given, "a model to count bits from", "name another one, or leave it out"
+        )
     if alphabet == "auto":  # what a model was told of its letters holds for all
         told = [c.estimators[0].alphabet for c in found]
         alphabet = next((a for a in told if not (isinstance(a, str) and a.lower() == "auto")), "auto")

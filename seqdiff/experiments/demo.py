@@ -15,6 +15,7 @@ import numpy as np
 
 from seqdiff.data import Dataset, cluster_split, prepare
 from seqdiff.datasets import load_sigma70, sigma70_log_prob
+from seqdiff.errors import InputError
 from seqdiff.estimators import Autoregressive
 from seqdiff.evaluation import MarkovChain, PositionWeightMatrix, compare_table, plot_logo, summary
 from seqdiff.experiments import screen
@@ -175,7 +176,7 @@ def run_demo(
 
     Raises
     ------
-    ValueError
+    InputError
         If the data cannot be read, or holds fewer than 10 sequences.
 
     Examples
@@ -245,10 +246,8 @@ def _load(data: Any, n: int | None, quick: bool, alphabet: Any, sequence_column:
         return prepare(load_sigma70(plan.simulated), alphabet="dna"), plan
     read = prepare(data, alphabet=alphabet, ambiguous="drop", sequence_column=sequence_column)
     if len(read) < FEWEST_SEQUENCES:
-        raise ValueError(
-            f"{read.source} holds {len(read)} sequence{'s' * (len(read) != 1)}, too few to learn from; give at least"
-            f" {FEWEST_SEQUENCES}, better thousands"
-        )
+        found, wanted = f"{len(read)} sequence{'s' * (len(read) != 1)}", f"at least {FEWEST_SEQUENCES} to learn from"
+        raise InputError(read.source, found, wanted, "give more, better thousands")
     return read, Plan.make(len(read), int(read.lengths.max()), n, quick)
 
 

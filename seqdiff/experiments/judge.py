@@ -12,6 +12,7 @@ import numpy as np
 
 from seqdiff.data import Dataset, LengthLaw, class_codes, cluster_split, learn_target, prepare, read_records
 from seqdiff.data.split import deal, families
+from seqdiff.errors import InputError, argument, listed, shown
 from seqdiff.evaluation import MarkovChain, PositionalMarkov, PositionWeightMatrix, kmer_size, summary
 from seqdiff.inputs import LabelsLike, SequencesLike
 
@@ -61,7 +62,7 @@ def make_parts(
 
     Raises
     ------
-    ValueError
+    InputError
         If the data cannot be read, or a part to learn from or to judge by is empty.
 
     Examples
@@ -84,10 +85,8 @@ def make_parts(
     for side, purpose in (("train", "learn from"), ("test", "judge by")):
         if not len(parts[side]):
             together = " as copies stay on one side" if len(set(data.sequences)) < len(data) else ""
-            raise ValueError(
-                f"no sequence of {data.source} is left to {purpose}{together}; give more of them, or another split or "
-                "share"
-            )
+            cure = f"give more sequences, or another {argument('split')} or share"
+            raise InputError(data.source, f"no sequence left to {purpose}{together}", "at least one", cure)
     return Parts(**parts, how=how, notes=(*data.notes, *notes))
 
 
@@ -98,14 +97,19 @@ def _is_share(value: Any) -> bool:
 def _held_out(side: str, value: Any, data: Dataset, options: dict[str, Any]) -> Dataset:
     name = "validation" if side == "valid" else "test"
     if value is None:
-        raise ValueError(f"{name}=None is not possible here: give a share or sequences to hold out")
+        raise InputError(argument(name), "None", "a share, or sequences to hold out", "give one of these")
     pair = isinstance(value, tuple) and len(value) == 2
     if pair and all(isinstance(part, str) for part in value):  # a file and its column, or two sequences
         pair = Path(value[0]).is_file()
     known: Any = "auto" if data.y is None else learn_target(data.y)
     held = prepare(*(value if pair else (value, None)), target=known, **options)
-    if (held.y is None) != (data.y is None):
-        raise ValueError(f"y and the labels of {name} go together; give {name} as (sequences, labels), or leave out y")
+    y = argument("y")
+    if held.y is None and data.y is not None:
+        cure = f"give (sequences, labels), or leave out {y}"
+        raise InputError(argument(name), "sequences without labels", f"labels too, as {y} was given", cure)
+    if held.y is not None and data.y is None:
+        cure = f"give sequences alone, or {y} as well"
+        raise InputError(argument(name), "sequences with labels", f"none, as {y} was left out", cure)
     return held
 
 
@@ -119,21 +123,23 @@ def _sides(
 ) -> tuple[np.ndarray, str, list[str]]:
     """Return the side of each sequence, how it was found, and notes."""
     if not isinstance(split, str):
-        return _named_sides(np.asarray(split, dtype=object), data, "split"), "as given", []
+        return _named_sides(np.asarray(split, dtype=object), data, argument("split")), "as given", []
     if split not in ("auto", "cluster", "random"):
         try:
             labels = read_records(X, split, sequence_column=sequence_column).y
         except ValueError as error:
-            raise ValueError(
-                f"split={split!r} is neither 'auto', 'cluster' or 'random' nor the name of a column: "
-                f"{str(error).removeprefix(f'y={split!r} ')}"
-            ) from None
+            columns = error.parts[2] if isinstance(error, InputError) else str(error).rpartition("; ")[2]
+            wanted = f"'auto', 'cluster', 'random' or the name of a column ({columns})"
+            raise InputError(argument("split"), shown(split), wanted, "give one of these") from None
         return _named_sides(np.asarray(labels, dtype=object), data, f"column {split!r}"), f"column {split!r}", []
     for name, side in (("validation", "valid"), ("test", "test")):
         if not 0 <= shares[side] < 1:
-            raise ValueError(f"{name}={shares[side]:g} is not a share; give one between 0 and 1, or sequences")
+            wanted = "a share of at least 0 and below 1, or sequences"
+            raise InputError(argument(name), f"{shares[side]:g}", wanted, "give one of these")
     if sum(shares.values()) >= 1:
-        raise ValueError("validation and test leave nothing to train on; their sum must be below 1")
+        where = f"{argument('validation')} and {argument('test')}"
+        wanted = "a sum below 1, as these shares leave nothing to train on"
+        raise InputError(where, f"{shares['valid']:g} and {shares['test']:g}", wanted, "give smaller ones")
     classes = [] if data.y is None else class_codes(learn_target(data.y), data.y)
     if split == "cluster" or (split == "auto" and data.alphabet.complement is not None):
         sides = cluster_split(
@@ -166,10 +172,11 @@ def _random_sides(
 
 def _named_sides(labels: np.ndarray, data: Dataset, name: str) -> np.ndarray:
     if labels.shape != (data.n_read,):
-        raise ValueError(f"{name} has shape {labels.shape}, but there are {data.n_read} sequences; give one side each")
+        wanted = f"a side for each of the {data.n_read} sequences"
+        raise InputError(name, f"shape {labels.shape}", wanted, "give as many")
     wrong = [i for i, label in enumerate(labels) if label not in SIDES]
     if wrong:
-        raise ValueError(f"{name}, entry {wrong[0]}: found {labels[wrong[0]]!r}; give 'train', 'valid' or 'test'")
+        raise InputError(f"{name}, entry {wrong[0]}", shown(labels[wrong[0]]), listed(SIDES), "give one of these")
     return labels[data.kept].astype("<U5")
 
 
@@ -237,7 +244,8 @@ class Judge:
         possible = np.isfinite(LengthLaw.fit(parts.train.lengths).log_prob(parts.test.lengths))
         self.left_out = int((~possible).sum())
         if not possible.any():
-            raise ValueError("no held-out sequence has a length that training has; give another split or test")
+            found, wanted = "no sequence of a length that training has", "at least one to judge by"
+            raise InputError(argument("test"), found, wanted, f"give another one, or another {argument('split')}")
         self.test = parts.test.take(possible)
         every = (parts.train, parts.valid, parts.test)
         self.natural = [s for part in every for s in part.sequences]

@@ -18,7 +18,7 @@ import numpy as np
 
 from seqdiff import runtime
 from seqdiff.data import prepare
-from seqdiff.errors import shown
+from seqdiff.errors import InputError, argument, of_kind, shown
 from seqdiff.estimators.requests import check_seed
 from seqdiff.evaluation import copied_fraction, diversity, kmer_size, summary
 from seqdiff.inputs import SequencesLike
@@ -115,7 +115,8 @@ def sweep(
     reading = {"alphabet": model.alphabet_, "sequence_column": model.sequence_column}
     known = None if natural is None else prepare(natural, **reading)
     if known is not None and len(known) < 2:
-        raise ValueError("natural holds one sequence, but they are compared with one another; give more")
+        wanted = "at least two, as they are compared with one another"
+        raise InputError(argument("natural"), "one sequence", wanted, "give more")
     if k is None:
         lengths = np.array([model.length_law_.max_length]) if known is None else known.lengths
         k = kmer_size(len(model.alphabet_), lengths)
@@ -170,11 +171,10 @@ class Judged:
 
     def __init__(self, judge: Any, natural: list[str] | None, train: list[str] | None, k: int) -> None:
         if judge is not None and not callable(judge):
-            given = shown(judge) if isinstance(judge, (str, numbers.Number)) else f"a {type(judge).__name__}"
-            raise ValueError(
-                f"judge={given} is not a function; give one of a list of sequences that returns as many numbers, such "
-                "as lambda sequences: classifier.predict_proba(sequences)[:, 0]"
-            )
+            given = shown(judge) if isinstance(judge, (str, numbers.Number)) else of_kind(judge)
+            wanted = "a function of a list of sequences that returns as many numbers"
+            cure = "give one such as lambda sequences: classifier.predict_proba(sequences)[:, 0]"
+            raise InputError(argument("judge"), given, wanted, cure)
         self.judge, self.natural, self.train, self.k = judge, natural, train, k
 
     def __call__(self, samples: list[str]) -> dict[str, float]:
@@ -195,45 +195,47 @@ class Judged:
         assert self.judge is not None
         try:
             values = np.asarray(self.judge(list(samples)), dtype=float)
+        except InputError as error:
+            raise error.of(argument("judge")) from None
         except (TypeError, ValueError) as error:
-            raise ValueError(
-                f"judge failed: {error}; it takes a list of sequences, and returns as many numbers"
-            ) from None
+            found, wanted = f"the error {shown(str(error), 150)}", "a number for each of a list of sequences"
+            raise InputError(argument("judge"), found, wanted, "give a function that returns these") from None
         if values.shape != (len(samples),):
-            raise ValueError(
-                f"judge returned shape {values.shape} for {len(samples)} sequences; return a number for each"
-            )
+            found, wanted = f"an array of shape {values.shape}", f"a number for each of {len(samples)} sequences"
+            raise InputError(argument("judge"), found, wanted, "return as many")
         return values
 
 
 def _checked(guides: Any, gammas: Any, seeds: Any, arguments: dict[str, Any]) -> tuple[list[float], list[int]]:
     """Return the strengths and the seeds."""
     if not isinstance(guides, Mapping) or not guides or not all(callable(make) for make in guides.values()):
-        raise ValueError(
-            f"guides={shown(guides)} is not possible; give a dict of functions of gamma, such as "
-            "{'free': ClassifierFree}"
-        )
+        cure = "give one such as {'free': ClassifierFree}"
+        raise InputError(argument("guides"), shown(guides), "a dict of functions of gamma", cure)
     for name in ("guidance", "random_state", "n"):
         if name in arguments:
-            raise ValueError(f"{name} is what sweep itself gives to generate; use guides, seeds and n")
+            cure = f"use {argument('guides')}, {argument('seeds')} and {argument('n')}"
+            wanted = "none, as sweep itself gives it to generate"
+            raise InputError(argument(name), shown(arguments[name]), wanted, cure)
     several = isinstance(gammas, Sequence) and not isinstance(gammas, str) or isinstance(gammas, np.ndarray)
     if not several or not len(gammas):
-        raise ValueError(f"gammas={shown(gammas)} is not possible; give a list of numbers")
+        raise InputError(argument("gammas"), shown(gammas), "a list of numbers", "give at least one")
     for gamma in gammas:
-        Real(-1e9, 1e9).check("gamma", gamma)
+        Real(-1e9, 1e9).check("gammas", gamma)
     if isinstance(seeds, numbers.Integral):
         Whole(1, 1e6).check("seeds", seeds)
         seeds = range(int(seeds))
     if isinstance(seeds, str) or np.ndim(seeds) == 0 or not len(seeds):
-        raise ValueError(f"seeds={shown(seeds)} is not possible; give a list of whole numbers, or how many")
+        wanted = "how many, or a list of whole numbers"
+        raise InputError(argument("seeds"), shown(seeds), wanted, "give one of these")
     return [float(gamma) for gamma in gammas], [check_seed(seed) for seed in seeds]
 
 
 def _check_arguments(model: Any, n: int, arguments: dict[str, Any]) -> None:
-    """Raise a ValueError unless `generate` takes these arguments, whatever the guide is."""
+    """Raise an InputError unless `generate` takes these arguments, whatever the guide is."""
     known = {"y": None, "template": None, "steps": None, "temperature": 1.0, "length": None, "forbid": None}
     if unknown := arguments.keys() - known:
-        raise ValueError(f"{min(unknown)} is no argument of generate; give some of {', '.join(known)}")
+        name, wanted = min(unknown), f"an argument of generate, one of {', '.join(known)}"
+        raise InputError(argument(name), shown(arguments[name]), wanted, "correct the name, or leave it out")
     model.request(n, **arguments)
 
 
@@ -304,9 +306,8 @@ def _claim(model: Any, out: Any) -> Path | None:
     if out is not None:
         path = Path(out).expanduser()
         if path.suffix.lower() != ".csv" or not path.absolute().parent.is_dir() or path.is_dir():
-            raise ValueError(
-                f"out={str(out)!r} is not possible; give a name that ends in .csv, in a folder that is there"
-            )
+            wanted = "a name that ends in .csv, in a folder that is there"
+            raise InputError(argument("out"), shown(str(out)), wanted, "give such a name")
         return path
     if model.run_dir_ is None or not Path(model.run_dir_).is_dir():
         return None
