@@ -172,7 +172,10 @@ WRONG = [
     ("generate runs/masked 3 --guidance cbg:c.safetensors:few:much", "'much' is no number"),
     ("generate runs/masked 3 --guidance cbg:c.safetensors:middling:1", "'middling'"),
     ("generate runs/masked 3 --guidance cbg:r.safetensors:few:1", "a SequenceRegressor predicts numbers"),
-    ("generate runs/masked 3 --guidance cbg:nowhere:few:1", "nowhere does not exist; give a file of seqdiff classify"),
+    (
+        "generate runs/masked 3 --guidance cbg:nowhere:few:1",
+        "no file of that name, expected a file of seqdiff classify",
+    ),
     (
         "generate runs/masked 3 --guidance cbg:p.csv:few:1",
         "that seqdiff wrote; give a file of seqdiff classify",
@@ -197,7 +200,7 @@ WRONG = [
     ("classify p.csv --y nothing --out n.safetensors", "nothing"),
     ("classify p.csv --y label --out n.txt", ".safetensors"),
     ("classify p.csv --y label --out nowhere/n.safetensors", "in a folder that is there"),
-    ("classify p.csv --y label --noise-like nowhere --out n.safetensors", "nowhere does not exist"),
+    ("classify p.csv --y label --noise-like nowhere --out n.safetensors", "nowhere: got no file of that name"),
     ("classify p.csv --y label --noise-like c.safetensors --out n.safetensors", "SequenceClassifier"),
     ("classify p.csv --y label --hidden --out n.safetensors", "--noise-like: got None"),
     ("classify p.csv --y label --validation 2 --out n.safetensors", "between 0 and 1"),
