@@ -296,7 +296,7 @@ WRONG = [
     ("fit p.txt --lr-schedule linear", "--lr-schedule: got 'linear'"),
     ("fit p.txt --network nothing", "nothing"),
     ("fit p.txt --length 49", "--length 49"),
-    ("fit p.txt --validation 3", "between 0 and 1"),
+    ("fit p.txt --validation 3", "--validation: got 3.0, expected a share from 0 to below 1"),
     ("fit p.txt --validation nowhere.txt", "nowhere.txt: there is no such file"),
     ("fit p.txt --model-name plain", "choose another --model-name"),
     ("fit p.txt --model-name a/b", "--model-name: got 'a/b'"),
@@ -369,7 +369,7 @@ def test_a_file_error_is_a_sentence(here: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", full)
     line = "score runs/plain p.txt --times 2 --out full.csv"
-    assert fails(line).startswith("Error: full.csv cannot be written: No space left on device; ")
+    assert fails(line).startswith("Error: full.csv: got a failure to write (No space left on device), ")
     assert not list(here.glob("*full.csv*"))
     shown = CliRunner().invoke(main, ["--traceback", *shlex.split(line)])
     assert isinstance(shown.exception, ValueError) and isinstance(shown.exception.__cause__, OSError)

@@ -178,7 +178,7 @@ WRONG = [
     ),
     (
         "generate runs/masked 3 --guidance cbg:p.csv:few:1",
-        "that seqdiff wrote; give a file of seqdiff classify",
+        "no model of seqdiff's, expected a file of seqdiff classify",
     ),
     (
         "generate runs/masked 3 --guidance cbg:runs/masked:few:1",
@@ -194,7 +194,7 @@ WRONG = [
     ("generate runs/ar 3 --guidance look-ahead", "--template: got None"),
     ("generate runs/masked 3 --forbid QQ", "'Q' is no symbol"),
     ("generate runs/masked 3 --forbid 1", "at least 2"),
-    (f"generate runs/masked 3 --forbid CCC --template {'C' * 12}", "the template holds CCC"),
+    (f"generate runs/masked 3 --forbid CCC --template {'C' * 12}", "--template: got one that holds CCC"),
     ("generate c.safetensors 3", "give it to --guidance"),
     ("classify nowhere.csv --y label --out n.safetensors", "no such file"),
     ("classify p.csv --y nothing --out n.safetensors", "nothing"),
