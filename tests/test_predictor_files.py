@@ -123,7 +123,7 @@ def test_other_noise_of_the_same_kind_is_refused(tmp_path):
 
 def test_files_of_another_kind_are_refused(files, tmp_path):
     path = files / "noised.safetensors"
-    refuses(lambda: seqdiff.load(path), "holds a SequenceClassifier", "SequenceClassifier.load(path, noise_like=model)")
+    refuses(lambda: seqdiff.load(path), "got a SequenceClassifier", "SequenceClassifier.load(path, noise_like=model)")
     refuses(lambda: SequenceRegressor.load(path, noise_like=fitted("masked")), "call SequenceClassifier.load")
     refuses(lambda: SequenceClassifier.load(files / "masked.safetensors"), "MaskedDiffusion", "seqdiff.load")
     refuses(
