@@ -691,7 +691,8 @@ class GeneratorBase(OfStrings):
         if not file.generates:
             name, generator = file.header["class"], "" if file.header["noise"] == "Clean" else ", noise_like=model"
             found, cure = f"a {name}, which writes no sequences", f"read it with {name}.load(path{generator})"
-            raise InputError(str(path), found, "a generator", cure)
+            shell = "in a shell give it to --guidance, as in cbg:FILE:LABEL:2"
+            raise InputError(str(path), found, "a generator", f"{cure}, or {shell}")
         place = runtime.choose_device(device)
 
         def restore(model: GeneratorBase, tensors: dict[str, Tensor]) -> None:
