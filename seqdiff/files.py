@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from seqdiff import runtime
 from seqdiff.data.files import check_writable
+from seqdiff.errors import InputError, argument, shown
 
 FORMAT_VERSION = 1
 _COMMON = {"class", "parameters", "alphabet", "length_law", "target"}
@@ -60,11 +61,10 @@ class ModelFile:
         if path.is_dir():
             path = path / "check" / "model.safetensors"
             if not path.is_file():
-                raise ValueError(
-                    f"{given} holds no check/model.safetensors; give a run folder that has one, or the file"
-                )
+                found, kind = "a folder without check/model.safetensors", "a run folder that has one"
+                raise InputError(str(given), found, kind, "give such a folder, or the file")
         if not path.is_file():
-            raise ValueError(f"{given} does not exist; give {wanted}")
+            raise InputError(str(given), "no file of that name", wanted, "correct the path")
         try:
             with safe_open(path, framework="pt") as file:
                 header = json.loads((file.metadata() or {}).get("seqdiff", "null"))
@@ -72,10 +72,11 @@ class ModelFile:
             header = None
         if isinstance(header, dict) and isinstance(version := header.get("format_version"), int):
             if version > FORMAT_VERSION:
-                raise ValueError(f"{given} was written by a newer seqdiff; upgrade with pip install -U seqdiff")
+                found = f"format {version} of a newer seqdiff"
+                raise InputError(str(given), found, f"{FORMAT_VERSION} at most", runtime.UPGRADE)
             if header.keys() >= GENERATOR or header.keys() >= PREDICTOR:
                 return cls(given, path, header)
-        raise ValueError(f"{given} is not a model that seqdiff wrote; give {wanted}")
+        raise InputError(str(given), "a file that is no model of seqdiff's", wanted, "give that")
 
     @property
     def generates(self) -> bool:
@@ -104,8 +105,10 @@ class ModelFile:
         if strange or (found is not None and found != _checksum(metadata["seqdiff"], tensors)):
             cure = "give another copy of it"
             if self.path.parent.name == "check":
-                cure += ", or fit again with resume=True, which writes it anew from the run's checkpoint"
-            raise ValueError(f"{self.path} is damaged: its checksum is not that of its contents; {cure}")
+                again = argument("resume", True)
+                cure += f", or fit again with {again}, which writes it anew from the run's checkpoint"
+            found = "a damaged file, whose checksum is not that of its contents"
+            raise InputError(str(self.path), found, "a whole one", cure)
         return tensors
 
     @contextlib.contextmanager
@@ -116,13 +119,15 @@ class ModelFile:
         except ValueError as error:
             if str(self.given) in str(error) or str(self.path) in str(error):
                 raise
-            reason = " ".join(str(error).split())
-            raise ValueError(f"{self.given} is not as seqdiff writes it: {reason}") from error
+            if isinstance(error, InputError):
+                raise error.of(f"{self.given}, which is not as seqdiff writes it") from error
+            raise self._strange(" ".join(str(error).split())) from error
         except Exception as error:
-            reason = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
-            raise ValueError(
-                f"{self.given} is not as seqdiff writes it ({reason}); give another copy of the file"
-            ) from error
+            raise self._strange(f"{type(error).__name__}: {' '.join(str(error).split())[:200]}") from error
+
+    def _strange(self, reason: str) -> InputError:
+        found = f"what is not as seqdiff writes it ({reason})"
+        return InputError(str(self.given), found, "a model of seqdiff's", "give another copy of the file")
 
     def check_sizes(self, settings: dict[str, Any], tensors: dict[str, Tensor]) -> None:
         """Raise a ValueError for a size that no tensor of the file has, before memory is asked for."""
@@ -139,10 +144,9 @@ class ModelFile:
             if name not in limits and not isinstance(value, int):
                 continue
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= limit):
-                raise ValueError(
-                    f"{self.given} is not as seqdiff writes it: {name}: got {value!r}, expected a whole number up to "
-                    f"{limit}, as its tensors are no larger; give another copy of the file"
-                )
+                where = f"{self.given}, which is not as seqdiff writes it: {name}"
+                allowed = f"a whole number up to {limit}, as its tensors are no larger"
+                raise InputError(where, shown(value), allowed, "give another copy of the file")
 
     def fill(self, module: nn.Module, tensors: dict[str, Tensor]) -> None:
         """Load tensors into a module.
@@ -156,7 +160,8 @@ class ModelFile:
             module.load_state_dict(tensors)
         except RuntimeError as error:
             reason = str(error).splitlines()[-1].strip()
-            raise ValueError(f"{self.given} does not fit the network it names: {reason}") from None
+            found = f"tensors that do not fit the network that it names ({reason})"
+            raise InputError(str(self.given), found, "those of that network", "give another copy of it") from None
 
 
 def write_file(path: Path, header: dict[str, Any], state: dict[str, Tensor]) -> None:
@@ -179,7 +184,7 @@ def checked_path(path: str | os.PathLike[str]) -> Path:
     """
     path = Path(path).expanduser()
     if path.is_dir():
-        raise ValueError(f"save: {str(path)!r} is a folder; give a file's name in it")
+        raise InputError("save", f"the folder {str(path)!r}", "a file", "give a file's name in it")
     check_writable(path, f"save: {str(path)!r}")
     return path
 

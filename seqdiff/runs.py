@@ -29,12 +29,13 @@ from typing import Any
 import filelock
 import torch
 
-from seqdiff.errors import InputError, argument
-from seqdiff.runtime import replacing, say
+from seqdiff.errors import InputError, argument, shown
+from seqdiff.runtime import UPGRADE, replacing, say
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_VERSION = 1
+MODEL_NAME = argument("model_name")
 FREE_TO_CHANGE = {"verbose", "device", "savepath", "model_name", "check_every"}
 """Parameters that may differ when a run is resumed: they do not change what is learned."""
 
@@ -117,9 +118,10 @@ class Run:
         try:
             self._lock.acquire()
         except filelock.Timeout:
-            raise ValueError(
-                f"{self.path} is being written by another fit that still runs; wait for it or choose another model_name"
-            ) from None
+            raise InputError(
+                str(self.path), "a folder that another fit, which still runs, is writing to", "one of its own",
+                f"wait for that fit, or choose another {MODEL_NAME}",
+            ) from None  # fmt: skip
 
     def release(self) -> None:
         if self._writer is not None:
@@ -197,10 +199,10 @@ class Run:
                 )
                 os.replace(self.previous, self.checkpoint)
             return
-        raise ValueError(
-            f"{self.checkpoint} cannot be read ({reasons[0]}); delete {self.path} to start again, or choose another "
-            "model_name"
-        ) from None
+        raise InputError(
+            str(self.checkpoint), f"what cannot be read ({reasons[0]})", "a checkpoint",
+            f"delete {self.path} to start again, or choose another {MODEL_NAME}",
+        ) from None  # fmt: skip
 
     def write_metrics(self, part: str, history: dict[str, list[Any]]) -> None:
         """Write a dict of equally long lists as a pickle and as a tab-separated table."""
@@ -226,7 +228,7 @@ class Run:
             warnings.warn(f"{self.path / 'tb'}: TensorBoard's files are no longer written ({reason})", stacklevel=2)
 
 
-class NewerFormat(ValueError):
+class NewerFormat(InputError):
     """Says that a newer seqdiff wrote a file."""
 
 
@@ -268,7 +270,7 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     if not isinstance(version, int) or isinstance(version, bool):
         raise ValueError("it is not a checkpoint that seqdiff wrote")
     if version > CHECKPOINT_VERSION:
-        raise NewerFormat(f"{path} was written by a newer seqdiff; upgrade with pip install -U seqdiff")
+        raise NewerFormat(str(path), f"format {version} of a newer seqdiff", f"{CHECKPOINT_VERSION} at most", UPGRADE)
     return state
 
 
@@ -404,10 +406,11 @@ def _candidates(root: Path, run_dir: str | os.PathLike[str] | None, args: dict[s
 def _take(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, bool]:
     """Open a folder that a user named, or that a run is to be resumed in."""
     if run.path.exists() and not run.path.is_dir():
-        raise ValueError(f"{run.path} is a file, but a folder for the run is wanted; choose another model_name")
+        raise InputError(str(run.path), "a file", "a folder for the run", f"choose another {MODEL_NAME}")
     run.path.mkdir(parents=True, exist_ok=True)
     if run.read_args() is None and (foreign := run.foreign()):
-        raise ValueError(f"{run.path} is not a run folder (it holds {foreign[0]!r}); choose another model_name")
+        found = f"a folder that holds {shown(foreign[0])}"
+        raise InputError(str(run.path), found, "a run folder, or an empty one", f"choose another {MODEL_NAME}")
     run.acquire()
     try:
         return _take_locked(run, args, resume)
@@ -417,38 +420,36 @@ def _take(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, bool]:
 
 
 def _take_locked(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, bool]:
-    old = run.read_args()
+    old, where, another = run.read_args(), str(run.path), f"choose another {MODEL_NAME}"
     if old is None or not (run.finished or run.checkpoint.is_file() or run.previous.is_file()):
         run.start(args)
         return run, False
     if not resume:
-        kind = "a finished run" if run.finished else "an interrupted run; fit(..., resume=True) goes on with it"
-        raise ValueError(f"{run.path} holds {kind}; choose another model_name, or delete the folder to start again")
+        found, cure = "a finished run", f"{another}, or delete the folder to start again"
+        if not run.finished:
+            found, cure = "an interrupted run", f"give {argument('resume', True)} to go on with it, {cure}"
+        raise InputError(where, found, "a folder without a run", cure)
     if old["estimator"] != args["estimator"]:
-        raise ValueError(
-            f"{run.path} holds a run of {old['estimator']}, not of {args['estimator']}; choose another model_name"
-        )
+        raise InputError(where, f"a run of {old['estimator']}", f"one of {args['estimator']} to resume", another)
     names = differing(old["parameters"], args["parameters"])
     had, wanted = (a.get("epochs", a["parameters"].get("epochs")) for a in (old, args))
     further = names == ["epochs"] and isinstance(had, int) and isinstance(wanted, int)
     if further and wanted < had:
-        raise ValueError(
-            f"{run.path} cannot be resumed with {wanted} epochs: it is a run of {had}; give as many or more, or choose "
-            "another model_name"
-        )
+        found = f"{wanted} to resume the run of {had} in {where}"
+        raise InputError(argument("epochs"), found, f"{had} or more", f"give as many, or {another}")
     if names and not further:
-        raise ValueError(
-            f"{run.path} cannot be resumed: its run had other values of {', '.join(names)}; "
-            "give those (see its args.json) or choose another model_name"
+        found = f"a run with other values of {', '.join(map(argument, names))}"
+        raise InputError(
+            where, found, "one with the same to resume", f"give those that its args.json has, or {another}"
         )
     if old["data"] != args["data"]:
-        raise ValueError(
-            f"{run.path} cannot be resumed: its run learned from other data; give the same sequences, labels and "
-            "validation, or choose another model_name"
-        )
+        raise InputError(
+            where, "a run that learned from other data", "one of the same to resume",
+            f"give the same sequences, labels and {argument('validation')}, or {another}",
+        )  # fmt: skip
     if not (run.checkpoint.is_file() or run.previous.is_file()):
         gone = run.checkpoint.name
-        raise ValueError(f"{run.path} holds a finished run whose {gone} is gone; choose another model_name")
+        raise InputError(where, f"a finished run whose {gone} is gone", "one that has it to resume", another)
     run.sweep()
     if further:
         run.write_args(args)

@@ -22,6 +22,10 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from seqdiff.errors import InputError, argument, listed, shown
+
+UPGRADE = "upgrade with pip install -U seqdiff"
+"""What to do about a file of a newer format."""
 CHUNK = 256
 """Rows whose noise one generator draws; fixed, so that samples do not depend on the batch size."""
 
@@ -55,7 +59,8 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
         chosen = torch.device(device)
         torch.empty(0, device=chosen)
     except (RuntimeError, AssertionError, NotImplementedError, TypeError):
-        raise ValueError(f"device={str(device)[:40]!r} cannot be used on this machine; give 'auto' or 'cpu'") from None
+        found, wanted = shown(str(device), 40), "a device that this machine has"
+        raise InputError(argument("device"), found, wanted, "give 'auto' or 'cpu'") from None
     return chosen
 
 
@@ -100,7 +105,8 @@ def autocast(device: torch.device, precision: str, *, exact: bool = False) -> co
         If the precision is none of these.
     """
     if precision not in ("auto", "float32", "bfloat16"):
-        raise ValueError(f"precision={precision!r} is not known; give 'auto', 'float32' or 'bfloat16'")
+        wanted = listed(("auto", "float32", "bfloat16"))
+        raise InputError(argument("precision"), shown(precision), wanted, "give one of these")
     if precision == "auto":
         precision = "bfloat16" if _fast_bfloat16(device) and not exact else "float32"
     if precision == "float32":
@@ -363,9 +369,10 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     except BaseException as error:
         with contextlib.suppress(OSError):  # in a folder that is gone or read-only there is nothing to remove
             temporary.unlink(missing_ok=True)
-        cure = "what was there is as it was: make room, or give a folder that you may write to"
         if reason := _why_not_written(error, path):
-            raise ValueError(f"{path} cannot be written: {reason}; {cure}") from error
+            found = f"a failure to write ({reason})"
+            cure = "make room, or give a folder that you may write to: what was there is as it was"
+            raise InputError(str(path), found, "a file that can be written", cure) from error
         raise
 
 

@@ -478,7 +478,7 @@ def test_labels_steer_letters_and_ends():
 
 
 def test_a_network_that_sees_what_comes_is_refused():
-    with pytest.raises(ValueError, match="cannot read from left to right.*give one of 'conv', 'transformer'"):
+    with pytest.raises(ValueError, match="cannot read from left to right.*expected 'conv', 'transformer'"):
         Estimator(**{**SMALL, "network": "linear-transformer"}).fit(sequences(16))
     with pytest.raises(ValueError, match="cannot read from left to right"):
         Estimator(**{**SMALL, "network": lambda states, letters, length, conditions, fixed_length: None}).fit(

@@ -121,7 +121,7 @@ def test_bound_of_an_independent_law_is_above_its_entropy_by_the_loss_at_the_end
 
 
 def test_absorbing_needs_a_schedule_that_masks_all():
-    with pytest.raises(ValueError, match="schedule='linear' or 'cos'"):
+    with pytest.raises(ValueError, match="schedule: got .* for forward='absorbing'; give 'linear' or 'cos'"):
         Classical(make_forward("absorbing", "ACGT"), make_schedule("log-linear"))
 
 

@@ -296,14 +296,14 @@ WRONG = [
     ("fit p.txt --lr-schedule linear", "--lr-schedule: got 'linear'"),
     ("fit p.txt --network nothing", "nothing"),
     ("fit p.txt --length 49", "--length 49"),
-    ("fit p.txt --validation 3", "between 0 and 1"),
+    ("fit p.txt --validation 3", "--validation: got 3.0, expected a share from 0 to below 1"),
     ("fit p.txt --validation nowhere.txt", "nowhere.txt: there is no such file"),
     ("fit p.txt --model-name plain", "choose another --model-name"),
     ("fit p.txt --model-name a/b", "--model-name: got 'a/b'"),
     ("fit p.txt --savepath p.txt", "got the file"),
     ("fit p.txt --device nothing", "--device"),
-    ("generate nowhere 3", "nowhere does not exist"),
-    ("generate p.txt 3", "is not a model that seqdiff wrote"),
+    ("generate nowhere 3", "nowhere: got no file of that name"),
+    ("generate p.txt 3", "p.txt: got a file that is no model of seqdiff's"),
     ("generate runs 3", "check/model.safetensors"),
     ("generate runs/plain 0", "at least 1"),
     ("generate runs/plain 3 --out new.doc", ".fasta, .txt or .csv"),
@@ -372,7 +372,7 @@ def test_a_file_error_is_a_sentence(here: Path, monkeypatch: pytest.MonkeyPatch)
 
     monkeypatch.setattr(pd.DataFrame, "to_csv", full)
     line = "score runs/plain p.txt --times 2 --out full.csv"
-    assert fails(line).startswith("Error: full.csv cannot be written: No space left on device; ")
+    assert fails(line).startswith("Error: full.csv: got a failure to write (No space left on device), ")
     assert not list(here.glob("*full.csv*"))
     shown = CliRunner().invoke(main, ["--traceback", *shlex.split(line)])
     assert isinstance(shown.exception, ValueError) and isinstance(shown.exception.__cause__, OSError)

@@ -164,7 +164,7 @@ def test_signals_have_to_be_given():
     high = rng.random((200, 5)) < 0.5
     teacher = DirichletFM(**SMALL, epochs=20, lr=2e-2)
     teacher.fit(["".join(np.where(row, "A", "T")) for row in high], high[..., None].astype(float), validation=None)
-    with pytest.raises(ValueError, match="signal, which cannot be drawn"):
+    with pytest.raises(ValueError, match="y: got None, expected signals, as the teacher learned one"):
         teacher.distill(10)
     student = teacher.distill(600, y=high[..., None].astype(float), steps=6, epochs=12, lr=2e-2, ema=0.9)
     wanted = np.array([1.0, 0, 0, 1, 0])[:, None]

@@ -213,7 +213,7 @@ def test_what_stays_may_not_hold_a_forbidden_word():
 # -- what is wrong ----------------------------------------------------------------------------------------------------
 
 WRONG = [
-    ({"sequences": ["ACGT"]}, ["sequences[0] has 4 letters", "of 10"]),
+    ({"sequences": ["ACGT"]}, ["sequences[0]: got 4 letters", "expected 10"]),
     ({"sequences": ["A" * 10, "ACGTNACGTA"]}, ["sequences[1]", "'N' at position 5"]),
     ({"sequences": "ACGTUACGTA"}, ["sequences[0]", "'U'"]),
     ({"sequences": "nowhere.fasta"}, ["nowhere.fasta", "no such file"]),

@@ -556,14 +556,17 @@ def test_labels_and_proteins():
         ({"loss": "mse"}, "expected 'bound' or 'paper'"),
         ({"eta": 2.0}, "expected a number from 0 to 1"),
         ({"dim": 0}, "expected a whole number of at least 1"),
-        ({"embeddings": "blosum62"}, "is for proteins, but the alphabet is dna"),
-        ({"embeddings": "word2vec"}, "give 'blosum62', a table or None"),
+        ({"embeddings": "blosum62"}, "embeddings: got 'blosum62', which is for proteins, for dna"),
+        ({"embeddings": "word2vec"}, "embeddings: got 'word2vec', expected 'blosum62', a table or None"),
         ({"embeddings": np.eye(5)}, "4 letters (ACGT)"),
-        ({"embeddings": np.eye(4), "dim": 3}, "leave dim out"),
+        (
+            {"embeddings": np.eye(4), "dim": 3},
+            "dim: got 3, expected 4, as many as embeddings has columns",
+        ),
         ({"embeddings": np.eye(4), "alphabet": "dna 5-mers"}, "1024 letters (AAAAAAAAACAAAAG"),
-        ({"embeddings": np.full((4, 2), np.nan)}, "give finite ones"),
+        ({"embeddings": np.full((4, 2), np.nan)}, "embeddings: got nan or infinite numbers, expected finite ones"),
         ({"embeddings": [[0, 1], [1, 0], [2, 2], [1, 0]]}, "for 'C' and 'T'"),
-        ({"embeddings": [["a"], ["b"], ["c"], ["d"]]}, "give a table of numbers"),
+        ({"embeddings": [["a"], ["b"], ["c"], ["d"]]}, "expected a table of numbers"),
     ],
 )
 def test_errors_name_the_cure(options, sentence):

@@ -105,10 +105,10 @@ def test_wrong_parameters_are_refused_before_anything_is_written(name, value, wo
 @pytest.mark.parametrize(
     ("options", "words"),
     [
-        ({"width": 10, "heads": 4}, ["width=10", "heads=4"]),
-        ({"width": 8, "heads": 2, "local_heads": 3}, ["local_heads=3", "heads=2"]),
-        ({"width": 3, "heads": 1, "local_heads": 0}, ["width=3", "even"]),
-        ({"width": 2, "heads": 1, "local_heads": 0}, ["width=2"]),
+        ({"width": 10, "heads": 4}, ["width: got 10", "heads=4"]),
+        ({"width": 8, "heads": 2, "local_heads": 3}, ["local_heads: got 3", "heads=2"]),
+        ({"width": 3, "heads": 1, "local_heads": 0}, ["width: got 3", "even"]),
+        ({"width": 2, "heads": 1, "local_heads": 0}, ["width: got 2"]),
     ],
 )
 def test_sizes_that_do_not_fit_the_transformer_are_refused(options, words, workdir):
@@ -119,9 +119,9 @@ def test_sizes_that_do_not_fit_the_transformer_are_refused(options, words, workd
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"validation": 1}, ["validation=1", "between 0 and 1"]),
-        ({"validation": -0.1}, ["validation=-0.1"]),
-        ({"validation": float("nan")}, ["validation=nan"]),
+        ({"validation": 1}, ["validation: got 1, expected a share from 0 to below 1"]),
+        ({"validation": -0.1}, ["validation: got -0.1"]),
+        ({"validation": float("nan")}, ["validation: got nan"]),
         ({"validation": True}, ["bool"]),
         ({"validation": []}, []),
         ({"validation": ["ACGU"]}, ["U"]),

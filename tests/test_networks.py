@@ -167,9 +167,9 @@ def test_a_function_may_be_the_network_and_gets_what_it_takes():
 def test_wrong_settings_are_told():
     with pytest.raises(ValueError, match="network: got 'convv', expected 'conv', "):
         build_network("convv", {}, **SIZES)
-    with pytest.raises(ValueError, match="width=30 is not divisible by heads=4"):
+    with pytest.raises(ValueError, match="width: got 30, expected a multiple of heads=4"):
         build_network("linear-transformer", {"width": 30, "heads": 4}, **SIZES)
-    with pytest.raises(ValueError, match="local_heads=8 is more than heads=4"):
+    with pytest.raises(ValueError, match="local_heads: got 8, expected at most 4, as heads=4"):
         build_network("linear-transformer", {"width": 32, "heads": 4, "local_heads": 8}, **SIZES)
 
 

@@ -123,13 +123,13 @@ def good(tmp_path_factory):
 @pytest.mark.parametrize("share", [0.0, 0.001, 0.05, 0.5, 0.99])
 def test_truncated_files_are_refused(good, share, tmp_path):
     (tmp_path / "cut.safetensors").write_bytes(good.read_bytes()[: int(share * good.stat().st_size)])
-    refuses(lambda: seqdiff.load(tmp_path / "cut.safetensors"), "cut.safetensors", "not a model")
+    refuses(lambda: seqdiff.load(tmp_path / "cut.safetensors"), "cut.safetensors", "no model")
 
 
 @pytest.mark.parametrize("n", [1, 7, 8, 100, 5000])
 def test_random_bytes_are_refused(n, tmp_path):
     (tmp_path / "noise.safetensors").write_bytes(np.random.default_rng(n).bytes(n))
-    refuses(lambda: seqdiff.load(tmp_path / "noise.safetensors"), "noise.safetensors", "not a model")
+    refuses(lambda: seqdiff.load(tmp_path / "noise.safetensors"), "noise.safetensors", "no model")
 
 
 @pytest.mark.parametrize(
@@ -138,9 +138,9 @@ def test_random_bytes_are_refused(n, tmp_path):
 def test_other_safetensors_are_refused(header, tmp_path):
     path = tmp_path / "other.safetensors"
     write(path, {"a": torch.zeros(2)}, header)
-    refuses(lambda: seqdiff.load(path), "other.safetensors", "not a model")
+    refuses(lambda: seqdiff.load(path), "other.safetensors", "no model")
     save_file({"a": torch.zeros(2)}, path)
-    refuses(lambda: seqdiff.load(path), "not a model")
+    refuses(lambda: seqdiff.load(path), "no model")
 
 
 def changed(good, tmp_path, tensors=None, **entries):
@@ -160,13 +160,13 @@ def test_newer_formats_and_unknown_classes_are_refused(good, tmp_path):
 
 
 def test_weights_that_do_not_fit_are_refused(good, tmp_path):
-    refuses(lambda: seqdiff.load(changed(good, tmp_path, lambda t: {"a": torch.zeros(2)})), "does not fit")
+    refuses(lambda: seqdiff.load(changed(good, tmp_path, lambda t: {"a": torch.zeros(2)})), "do not fit")
     refuses(lambda: seqdiff.load(changed(good, tmp_path, lambda t: {k: v[:1].clone() for k, v in t.items()})), "fit")
     refuses(lambda: seqdiff.load(changed(good, tmp_path, lambda t: dict(list(t.items())[1:]))), "fit")
 
 
 def test_files_that_are_not_there(tmp_path):
-    refuses(lambda: seqdiff.load(tmp_path / "no.safetensors"), "no.safetensors", "does not exist")
+    refuses(lambda: seqdiff.load(tmp_path / "no.safetensors"), "no.safetensors", "no file of that name")
     refuses(lambda: seqdiff.load(tmp_path), "check/model.safetensors")
 
 

@@ -123,12 +123,15 @@ def test_other_noise_of_the_same_kind_is_refused(tmp_path):
 
 def test_files_of_another_kind_are_refused(files, tmp_path):
     path = files / "noised.safetensors"
-    refuses(lambda: seqdiff.load(path), "holds a SequenceClassifier", "SequenceClassifier.load(path, noise_like=model)")
+    refuses(lambda: seqdiff.load(path), "got a SequenceClassifier", "SequenceClassifier.load(path, noise_like=model)")
     refuses(lambda: SequenceRegressor.load(path, noise_like=fitted("masked")), "call SequenceClassifier.load")
     refuses(lambda: SequenceClassifier.load(files / "masked.safetensors"), "MaskedDiffusion", "seqdiff.load")
-    refuses(lambda: SequenceClassifier.load(files / "nothing"), "does not exist; give a file that SequenceClassifier")
+    refuses(
+        lambda: SequenceClassifier.load(files / "nothing"),
+        "expected a file that SequenceClassifier",
+    )
     (tmp_path / "cut.safetensors").write_bytes(path.read_bytes()[:200])
-    refuses(lambda: SequenceClassifier.load(tmp_path / "cut.safetensors"), "not a model")
+    refuses(lambda: SequenceClassifier.load(tmp_path / "cut.safetensors"), "no model")
     clean = tmp_path / "clean.safetensors"
     SequenceClassifier(**QUICK).fit(X, LABELS).save(clean)
     refuses(lambda: seqdiff.load(clean), "SequenceClassifier.load(path)")
@@ -148,7 +151,7 @@ def header_of(path):
         ({"format_version": 2}, ["newer seqdiff"]),
         ({"class": "NoClassifier"}, ["NoClassifier", "import its module first"]),
         ({"parameters": {"wit": 3}}, ["wit", "upgrade"]),
-        ({"parameters": {"width": 9, "depth": 1, "epochs": 2}}, ["does not fit"]),
+        ({"parameters": {"width": 9, "depth": 1, "epochs": 2}}, ["do not fit"]),
     ],
 )
 def test_changed_headers_are_refused(files, change, words, tmp_path):

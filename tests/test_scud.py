@@ -356,7 +356,7 @@ def test_times_in_float32_reach_the_end(monkeypatch, schedule, make):
         ({"logistic": "no"}, "True or False"),
         ({"forward": "blosum62"}, "amino acids.*kimura"),
         ({"forward": "typo"}, "'auto', 'uniform', 'gaussian'"),
-        ({"forward": None}, "neither a known name nor an array"),
+        ({"forward": None}, "expected a known name or an array"),
         ({"forward": "absorbing"}, "uniform"),
         ({"forward": "kimura", "alphabet": "ABC"}, "DNA"),
     ],
@@ -401,5 +401,5 @@ def test_two_letters_need_no_setting():
     small = {"alphabet": "AB", "width": 8, "depth": 1, "epochs": 1, "savepath": None, "verbose": 0}
     model = Estimator(**small).fit(words)
     assert set("".join(model.generate(50, random_state=0))) == {"A", "B"}
-    with pytest.raises(ValueError, match="gamma > 0"):
+    with pytest.raises(ValueError, match="gamma: got 0 for .*, expected a number above 0"):
         Estimator(gamma=0.0, **small).fit(words)

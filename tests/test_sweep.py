@@ -224,7 +224,7 @@ def test_the_command_is_the_function(here):
 @pytest.mark.parametrize(
     ("line", "part"),
     [
-        ("sweep nowhere", "nowhere does not exist"),
+        ("sweep nowhere", "nowhere: got no file of that name"),
         ("sweep runs/mine --y few --gammas much", "--gammas: got 'much', expected numbers"),
         ("sweep runs/mine --y few --guide more", "got 'more:1', expected a guide that seqdiff knows"),
         (
@@ -233,7 +233,10 @@ def test_the_command_is_the_function(here):
         ),
         ("sweep runs/mine --guide cbg:guide.safetensors:few:2", "few:2' with a strength"),
         ("sweep runs/mine --y fwe", "'fwe'"),
-        ("sweep runs/mine --y few --judge nowhere", "nowhere does not exist; give a file of seqdiff classify"),
+        (
+            "sweep runs/mine --y few --judge nowhere",
+            "no file of that name, expected a file of seqdiff classify",
+        ),
         ("sweep runs/mine --y few --judge judge.safetensors:middling", "'middling'"),
         ("sweep runs/mine --guide cbg:guide.safetensors:few --judge judge.safetensors", "give FILE:LABEL"),
         ("sweep runs/mine --y few --natural nowhere.txt", "no such file"),

@@ -410,7 +410,9 @@ def test_a_loss_that_is_no_number_is_told_and_what_was_saved_stays(workdir, monk
 
     monkeypatch.setattr(Objective, "forward", diverging)
     model = tiny(savepath="runs", model_name="m", epochs=6, check_every=1)
-    with pytest.raises(ValueError, match="loss became nan in epoch 3; a smaller lr than 0.01") as caught:
+    with pytest.raises(
+        ValueError, match="lr: got 0.01, with which the loss became nan in epoch 3 .*; give a small"
+    ) as caught:
         model.fit(sequences())  # three steps an epoch
     assert "\n" not in str(caught.value)
     assert len(calls) == 9

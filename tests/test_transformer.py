@@ -157,7 +157,7 @@ def test_it_learns_in_multinomial_diffusion(fixed):
 
 
 def test_a_width_that_cannot_be_turned_is_told():
-    with pytest.raises(ValueError, match="width=18 is not divisible by twice heads=2"):
+    with pytest.raises(ValueError, match="width: got 18, expected a multiple of 4, twice heads=2"):
         build_network(
             "transformer",
             {"width": 18, "heads": 2},

@@ -227,7 +227,7 @@ def test_links_stay_and_what_must_not_be_written_is_not(workdir):
         (lambda: model.save("ro.fasta"), "must not be written"),
         (lambda: model.generate(2, out="pipe.fasta"), "is a pipe or a device"),
         (lambda: model.save("pipe.fasta"), "is a pipe or a device"),
-        (lambda: model.save("."), "is a folder"),
+        (lambda: model.save("."), "save: got the folder '.'"),
     ):
         with pytest.raises(ValueError, match=part) as caught:
             call()

@@ -170,10 +170,11 @@ class SequencePredictor(OfStrings):
         for note in data.notes:
             runtime.say(logger, note, self.verbose)
         if data.y is None:
-            raise ValueError("y is missing; give a label for each sequence")
+            raise InputError(argument("y"), "None", "a label for each sequence", "give them")
         target = Target().fit(data.y, self.kind)
         if target.n_columns != 1:
-            raise ValueError(f"y has {target.n_columns} columns, but a {type(self).__name__} learns one; give that")
+            wanted = f"one, as a {type(self).__name__} learns one"
+            raise InputError(argument("y"), f"{target.n_columns} columns", wanted, "give that")
         if self.kind == "class" and any(isinstance(c, float) and c % 1 for c in target.classes_):
             warnings.warn(
                 f"y holds decimal numbers, of which {len(target.classes_)} different ones become classes; "
@@ -181,7 +182,8 @@ class SequencePredictor(OfStrings):
                 stacklevel=2,
             )
         if self.kind == "class" and len(target.classes_) < 2:
-            raise ValueError(f"every label is {target.classes_[0]!r}; give two classes or more")
+            found = f"the class {shown(target.classes_[0])} alone"
+            raise InputError(argument("y"), found, "two classes or more", "give labels of several")
         law = LengthLaw.fit(data.lengths) if generator is None else generator.lengths
         vocabulary = Vocabulary(data.alphabet, law, target)
         self._check_lengths(data, law)
@@ -231,10 +233,8 @@ class SequencePredictor(OfStrings):
 
     def _check_lengths(self, data: Dataset, law: LengthLaw) -> None:
         if (data.lengths > law.max_length).any():
-            raise ValueError(
-                f"X has a sequence of {data.lengths.max()} letters, but at most {law.max_length} are known; "
-                "leave longer ones out"
-            )
+            found, wanted = f"a sequence of {data.lengths.max()} letters", f"at most {law.max_length}, as are known"
+            raise InputError(argument("X"), found, wanted, "leave longer ones out")
 
     def build(self, vocabulary: Vocabulary, process: Process[Any], generator: SequenceModel | None) -> Reader:
         """Return the network over what a process shows, with the distribution of labels that its numbers make."""
@@ -357,8 +357,8 @@ class SequencePredictor(OfStrings):
         """
         file = ModelFile.find(path, f"a file that {cls.__name__}.save wrote")
         if file.generates:
-            found = file.header["class"]
-            raise ValueError(f"{path} holds a {found}, not a {cls.__name__}; read it with seqdiff.load")
+            found = f"a {file.header['class']}"
+            raise InputError(str(path), found, f"a {cls.__name__}", "read it with seqdiff.load")
 
         def restore(predictor: SequencePredictor, tensors: dict[str, Tensor]) -> None:
             vocabulary = Vocabulary.from_dict(file.header)
@@ -417,7 +417,9 @@ class SequencePredictor(OfStrings):
         check_is_fitted(self, "reader_")
         coded = self.target_.encode(y, n=1 if is_one(y) else None)
         if not coded["keep"].all():
-            raise ValueError("y has a missing label; say what is wanted of each sequence")
+            raise InputError(
+                argument("y"), "a missing label", "one for each sequence", "say what is wanted of each of them"
+            )
         if self.kind == "class":
             return torch.from_numpy(coded["label"])
         return torch.from_numpy(self._within_reach(coded["value"][:, 0]))

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from seqdiff import processes
 from seqdiff.data import Dataset
-from seqdiff.errors import shown
+from seqdiff.errors import InputError, argument, listed, shown
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.estimators.parameters import NETWORK
 from seqdiff.model import Vocabulary
@@ -87,10 +87,9 @@ class Autoregressive(SequenceGenerator):
         factory: Any = NETWORKS.get(self.network) if isinstance(self.network, str) else self.network
         if callable(factory) and "causal" not in inspect.signature(factory).parameters:
             known = [name for name, network in NETWORKS.items() if "causal" in inspect.signature(network).parameters]
-            raise ValueError(
-                f"network={shown(self.network)} cannot read from left to right (it takes no 'causal' argument); "
-                f"give one of {', '.join(map(repr, known))}, or a function that takes it"
-            )
+            found = f"{shown(self.network)}, which cannot read from left to right (it takes no 'causal' argument)"
+            wanted = f"{listed(known)}, or a function that takes it"
+            raise InputError(argument("network"), found, wanted, "give one of these")
         return super().network_settings() | {"heads": self.heads, "causal": True}
 
     def first_logits(self, train: Dataset, vocabulary: Vocabulary, weight: np.ndarray | None) -> Tensor:

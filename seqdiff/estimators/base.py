@@ -25,11 +25,12 @@ from seqdiff.data import Alphabet, Dataset, Forbidden, LengthLaw, Target, Target
 from seqdiff.data import prepare as prepare_data
 from seqdiff.data.dataset import letter_frequencies, position_frequencies
 from seqdiff.data.files import check_output, write_sequences
-from seqdiff.errors import shown
+from seqdiff.errors import InputError, argument, shown
 from seqdiff.estimators.loading import load_estimator, plain_parameters
 from seqdiff.estimators.parameters import ATTRIBUTES, GENERATOR, OfStrings, Weights
 from seqdiff.estimators.requests import (
     MOST_STEPS,
+    UNLABELLED,
     Arguments,
     Originals,
     check_count,
@@ -295,7 +296,8 @@ class GeneratorBase(OfStrings):
     def _open_run(self, digests: Sequence[str], source: str, n: int, resume: bool) -> tuple[Run | None, bool]:
         if self.savepath is None:
             if resume:
-                raise ValueError("resume=True needs the folder of the interrupted run, but savepath is None; name it")
+                wanted = f"the folder of the interrupted run, for {argument('resume', True)}"
+                raise InputError(argument("savepath"), "None", wanted, "name it")
             return None, False
         args = {
             "estimator": type(self).__name__,
@@ -666,7 +668,7 @@ class GeneratorBase(OfStrings):
             target=target or "auto",
         )
         if data.y is not None and target is None:
-            raise ValueError("y was given, but this model was fitted without labels; leave y out")
+            raise InputError(argument("y"), "labels", f"None, as {UNLABELLED}", "leave it out")
         check_known(model, data.y)
         seed = check_seed(random_state)
         labels = None if data.y is None or target is None else target.encode(data.y)
@@ -680,11 +682,9 @@ class GeneratorBase(OfStrings):
         if len(possible):
             bound, variance = model.score(data.take(possible), times, seed, self.verbose)
             if not np.isfinite(bound).all():
-                raise ValueError(
-                    f"scores: got {int((~np.isfinite(bound)).sum()):,} of {len(bound):,} that are not finite numbers; "
-                    "the model's weights are damaged, or y is far outside the training data: give other labels or "
-                    "another model"
-                )
+                found = f"{int((~np.isfinite(bound)).sum()):,} of {len(bound):,} that are not finite"
+                why = f"the model's weights are damaged, or {argument('y')} is far outside the training data"
+                raise InputError("scores", found, "finite numbers", f"give other labels or another model, as {why}")
             scores[possible], errors[possible] = log_length[possible] - bound, np.sqrt(shared(variance))
         return (scores, errors) if return_error else scores
 
@@ -719,9 +719,9 @@ class GeneratorBase(OfStrings):
         file = ModelFile.find(path)
         if not file.generates:
             name, generator = file.header["class"], "" if file.header["noise"] == "Clean" else ", noise_like=model"
-            raise ValueError(
-                f"{path} holds a {name}, which writes no sequences; read it with {name}.load(path{generator})"
-            )
+            found, cure = f"a {name}, which writes no sequences", f"read it with {name}.load(path{generator})"
+            shell = "in a shell give it to --guidance, as in cbg:FILE:LABEL:2"
+            raise InputError(str(path), found, "a generator", f"{cure}, or {shell}")
         place = runtime.choose_device(device)
 
         def restore(model: GeneratorBase, tensors: dict[str, Tensor]) -> None:
@@ -828,9 +828,8 @@ class SequenceGenerator(GeneratorBase):
             return data, None, (weight, None)
         if isinstance(validation, numbers.Real) and not isinstance(validation, (bool, np.bool_)):
             if not 0 <= validation < 1:  # type: ignore[operator]
-                raise ValueError(
-                    f"validation={shown(validation)} is not a share; give one between 0 and 1, sequences or None"
-                )
+                wanted = "a share from 0 to below 1, sequences or None"
+                raise InputError(argument("validation"), shown(validation), wanted, "give one of these")
             if len(data) < 2 or validation == 0:
                 return data, None, (weight, None)
             classes = [] if data.y is None else class_codes(learn_target(data.y, self.target), data.y)
@@ -853,7 +852,8 @@ class SequenceGenerator(GeneratorBase):
             sequence_column=self.sequence_column,
         )
         if held_data.y is not None and data.y is None:
-            raise ValueError("validation has labels, but y was not given; give both or neither")
+            found = f"labels, but {argument('y')} was not given"
+            raise InputError(argument("validation"), found, "labels of both or of neither", "give both or neither")
         return data, held_data, (weight, None)
 
 

@@ -147,7 +147,8 @@ class DistilledFM(GeneratorBase):
         law, target, device = teacher.lengths, teacher.target, teacher.device
         longest = law.max_length
         if y is not None and target is None:
-            raise ValueError("y was given, but the teacher was fitted without labels; leave y out")
+            wanted = "None, as the teacher was fitted without labels"
+            raise InputError(argument("y"), shown(y), wanted, "leave it out")
         cond = None if target is None else self._draw_conditions(teacher, y, n, seed)
         labels = None if cond is None else {name: rows.cpu().numpy() for name, rows in cond.items()}
         lengths = torch.as_tensor(drawn_lengths(None, n, law, seed, labels)).to(device)
@@ -170,7 +171,8 @@ class DistilledFM(GeneratorBase):
         assert target is not None
         if y is None:
             if target.kind == "signal":
-                raise ValueError("the teacher learned a signal, which cannot be drawn; give some, as in fit: y=signals")
+                wanted = "signals, as the teacher learned one and it cannot be drawn"
+                raise InputError(argument("y"), "None", wanted, "give some, as in fit")
             y = drawn_labels("empirical", target, n, seed)
             return teacher.vocabulary.condition(y, n, longest, device) or {}
         if isinstance(y, Mapping):

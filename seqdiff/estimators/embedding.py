@@ -10,7 +10,7 @@ from torch import Tensor
 
 from seqdiff import runtime
 from seqdiff.data import Alphabet
-from seqdiff.errors import shorten, shown
+from seqdiff.errors import InputError, argument, shorten, shown
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Parameter, Real, Switch, Whole
@@ -129,11 +129,11 @@ class EmbeddingDiffusion(SequenceGenerator):
             return even_embeddings(len(letters), dim, generator)
         if isinstance(self.embeddings, str):
             if self.embeddings != "blosum62":
-                raise ValueError(f"embeddings={shown(self.embeddings)} is not known; give 'blosum62', a table or None")
+                wanted = "'blosum62', a table or None"
+                raise InputError(argument("embeddings"), shown(self.embeddings), wanted, "give one of these")
             if alphabet.name in ("dna", "rna"):  # whose letters are names of amino acids, too
-                raise ValueError(
-                    f"embeddings='blosum62' is for proteins, but the alphabet is {alphabet.name}; give None or a table"
-                )
+                found, wanted = f"'blosum62', which is for proteins, for {alphabet.name}", "None or a table"
+                raise InputError(argument("embeddings"), found, wanted, "give one of these")
             return blosum62_embeddings(letters, dim)
         return checked_table(self.embeddings, letters, dim)
 
@@ -146,22 +146,23 @@ def checked_table(table: Any, letters: tuple[str, ...], dim: int | None) -> Tens
     ValueError
         If it has not one row of finite numbers for each letter, all rows different, of dimension `dim` if one is given.
     """
+    where = argument("embeddings")
     try:
         array = np.asarray(table, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ValueError("embeddings holds something else than numbers; give a table of numbers (K, D)") from None
+        raise InputError(where, "something else than numbers", "a table of numbers (K, D)", "give one") from None
     if array.ndim != 2 or len(array) != len(letters) or not array.size:
-        raise ValueError(
-            f"embeddings has shape {array.shape}, but the alphabet has {len(letters)} letters "
-            f"({shorten(''.join(letters))}); give one row for each"
-        )
+        wanted = f"one row for each of the {len(letters)} letters ({shorten(''.join(letters))})"
+        raise InputError(where, f"a table of shape {array.shape}", wanted, "give as many")
     if dim is not None and dim != array.shape[1]:
-        raise ValueError(f"dim={dim}, but embeddings has {array.shape[1]} columns; leave dim out")
+        wanted = f"{array.shape[1]}, as many as {where} has columns"
+        raise InputError(argument("dim"), str(dim), wanted, "leave it out")
     if not np.isfinite(array).all():
-        raise ValueError("embeddings holds nan or infinite numbers; give finite ones")
+        raise InputError(where, "nan or infinite numbers", "finite ones", "give such numbers")
     scale = np.sqrt(np.mean((array - array.mean(0)) ** 2))
     for i in range(1, len(array)):
         if (np.abs(array[:i] - array[i]).max(-1) <= 1e-6 * scale).any():
             twin = letters[int(np.abs(array[:i] - array[i]).max(-1).argmin())]
-            raise ValueError(f"embeddings has the same row for {shown(twin)} and {letters[i]!r}; make them differ")
+            found = f"the same row for {shown(twin)} and {letters[i]!r}"
+            raise InputError(where, found, "another row for each letter", "make them differ")
     return torch.from_numpy(array / max(scale, 1e-300)).float()

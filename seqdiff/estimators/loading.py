@@ -30,7 +30,8 @@ def plain_parameters(estimator: Any, leave_out: str = "") -> dict[str, Any]:
     try:
         return json.loads(json.dumps(plain))  # tuples become lists here already, so that they equal what is read back
     except TypeError as error:
-        raise ValueError(f"a parameter cannot be written to a file ({error}); give numbers, strings or lists") from None
+        found, wanted = f"one that no file can hold ({error})", "numbers, strings or lists"
+        raise InputError("parameters", found, wanted, "give these") from None
 
 
 def _plain(value: Any) -> Any:
@@ -127,18 +128,17 @@ def load_estimator(
     with file.explained():
         cls = find_class(root, header, given)
         if not issubclass(cls, wanted):
-            raise ValueError(f"{given} holds a {cls.__name__}, not a {wanted.__name__}; call {cls.__name__}.load")
+            found, cure = f"a {cls.__name__}", f"call {cls.__name__}.load"
+            raise InputError(str(given), found, f"a {wanted.__name__}", cure)
         settings = {name: _unplain(value) for name, value in header["parameters"].items()}
         if unknown := settings.keys() - cls().get_params(deep=False).keys():
             names = ", ".join(sorted(unknown))
-            raise ValueError(
-                f"{given} has parameters that this {cls.__name__} does not know ({names}); upgrade seqdiff"
-            )
+            found = f"parameters that this {cls.__name__} does not know ({names})"
+            raise InputError(str(given), found, "those of this version of seqdiff", "upgrade seqdiff")
         if settings.get("network") == CALLABLE:
             if network is None:
-                raise ValueError(
-                    f"{given} was trained with a network of your own; give it again: load(path, network=...)"
-                )
+                found = f"None for {given}, which was trained with a network of your own"
+                raise InputError("network", found, "that network", "give it again: load(path, network=...)")
             settings["network"] = network
         file.check_sizes(settings, tensors)
         estimator = cls(**settings, **more)

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 
 from seqdiff.data import Dataset, class_codes, learn_target
-from seqdiff.errors import shorten
+from seqdiff.errors import InputError, argument, shown
 from seqdiff.estimators.requests import check_seed
 from seqdiff.parameters import Choice, ColumnChoice, FolderName, Options, Parameter, PathName, Real, Seed, Whole
 from seqdiff.training import Settings
@@ -118,20 +118,20 @@ class Weights:
         self.all: np.ndarray | None = None
         if given is None or self.balanced:
             return
-        wanted = "expected one number of at least 0 for each sequence, 'balanced' or None"
+        where, wanted = argument("sample_weight"), "one number of at least 0 for each sequence, 'balanced' or None"
         if isinstance(given, (str, bytes, Mapping, set)) or np.ndim(given) != 1:
-            shown = shorten(" ".join(repr(given).split())) if np.ndim(given) == 0 else f"shape {np.shape(given)}"
-            raise ValueError(f"sample_weight: got {shown}, {wanted}; give a list or an array")
+            found = shown(given, 40) if np.ndim(given) == 0 else f"shape {np.shape(given)}"
+            raise InputError(where, found, wanted, "give a list or an array")
         try:
             weights = np.asarray(given)
             weights = weights.astype(np.float64) if weights.dtype.kind in "biuf" else np.array(weights.tolist(), float)
         except (TypeError, ValueError, OverflowError):
-            raise ValueError(f"sample_weight: got entries that are no numbers, {wanted}; correct them") from None
+            raise InputError(where, "entries that are no numbers", wanted, "correct them") from None
         odd = np.flatnonzero(~np.isfinite(weights) | (weights < 0))
         if len(odd):
-            raise ValueError(f"sample_weight[{odd[0]}]: got {weights[odd[0]]:g}, {wanted}; correct it")
+            raise InputError(f"{where}[{odd[0]}]", f"{weights[odd[0]]:g}", wanted, "correct it")
         if not weights.any():
-            raise ValueError(f"sample_weight: got {len(weights)} zeros, {wanted}; give some sequences a weight above 0")
+            raise InputError(where, f"{len(weights)} zeros", wanted, "give some sequences a weight above 0")
         self.all = weights / weights.max()  # their sum might overflow
 
     def chosen(self, n: int) -> np.ndarray | None:
@@ -139,7 +139,8 @@ class Weights:
         if self.all is None:
             return None
         if len(self.all) != n:
-            raise ValueError(f"sample_weight: got shape ({len(self.all)},) for {n} sequences; give one weight for each")
+            found, wanted = f"shape ({len(self.all)},)", f"one weight for each of {n} sequences"
+            raise InputError(argument("sample_weight"), found, wanted, "give as many")
         return self.all > 0
 
     def of(self, data: Dataset, kind: Any) -> np.ndarray | None:
@@ -157,7 +158,12 @@ class Weights:
         if target is None or target.kind != "class":
             found = "no labels" if target is None else f"labels that are a {target.kind}"
             found = "several columns of labels" if target is not None and target.kind == "columns" else found
-            raise ValueError(f"sample_weight='balanced': got {found}, expected classes; give an array of weights")
+            raise InputError(
+                argument("sample_weight", "balanced"),
+                found,
+                "classes",
+                "give labels of these, or an array of weights",
+            )
         codes = class_codes(target, data.y)[0]
         counts = np.bincount(codes[codes >= 0])
         weights = np.where(codes >= 0, (codes >= 0).sum() / (len(counts) * counts[codes]), 1.0)

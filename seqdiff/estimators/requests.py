@@ -47,6 +47,7 @@ REDRAWS = 100
 """How often positions to mutate are drawn anew while the letters that stay hold a forbidden motif."""
 MOST_SAMPLES, MOST_STEPS = 10_000_000, 100_000
 NEVER = argument("label_dropout", 0)
+UNLABELLED = "this model was fitted without labels"
 
 
 def check_seed(random_state: SeedLike) -> int:
@@ -105,7 +106,8 @@ class Arguments:
             allowed = parse_template(template, model.alphabet, model.lengths, length)  # type: ignore[arg-type]
             length = len(allowed)
             if self.words is not None and (word := self.words.unavoidable(allowed)) is not None:
-                raise ValueError(f"the template holds {word}, which forbid rules out; change one of them")
+                wanted = f"one without what {argument('forbid')} rules out"
+                raise InputError(argument("template"), f"one that holds {word}", wanted, "change one of them")
         free = length is None and model.process.models_length
         if free:
             lengths = np.zeros(n, dtype=np.int64)  # no position is known to be real: it says where sequences end
@@ -175,7 +177,7 @@ class Arguments:
     def labels(self, n: int) -> Any:
         """Return the labels asked for; those of n samples where they are drawn."""
         if self.y is not None and self.model.target is None:
-            raise ValueError("y was given, but this model was fitted without labels; fit(X, y) first")
+            raise InputError(argument("y"), shown(self.y), f"None, as {UNLABELLED}", "leave it out, or fit(X, y) first")
         check_known(self.model, self.y)
         return None if self.y is None else drawn_labels(self.y, self.model.target, n, self.seed)
 
@@ -311,10 +313,12 @@ def sampled(request: SampleRequest, arguments: Arguments, verbose: int) -> dict[
             break
     if missing:
         held = ", ".join(f"{word} {count}" for word, count in Counter(missing.values()).most_common())
-        found = f"{len(missing):,} of {n:,} held a forbidden word after {TRIES} more tries each ({held})"
+        found = f"held a forbidden word after {TRIES} more tries each ({held})"
         if not sequences:
-            raise ValueError(f"{found}; forbid less, or give another template")
-        warnings.warn(f"{found}; they are left out", stacklevel=4)
+            found = f"what all {n:,} samples hold: they {found}"
+            cure = f"forbid less, or give another {argument('template')}"
+            raise InputError(argument("forbid"), found, "what the model can leave out", cure)
+        warnings.warn(f"{len(missing):,} of {n:,} {found}; they are left out", stacklevel=4)
     return sequences
 
 
@@ -337,10 +341,10 @@ class Originals:
     def __init__(self, given: Any, alphabet: Alphabet, law: LengthLaw, sequence_column: str | None = None) -> None:
         self.alphabet = alphabet
         if isinstance(alphabet, (WordAlphabet, PieceAlphabet, OverlappingKmers)):
-            raise ValueError(
-                f"this model's letters ({alphabet.name}) are not read one after the other, so that one cannot be "
-                "changed without others; fit a model with another alphabet"
-            )
+            raise InputError(
+                argument("alphabet"), f"{alphabet.name}, whose letters are not read one after the other",
+                "one of which a letter can be changed without others", "fit a model with another alphabet",
+            )  # fmt: skip
         self.records = self._read(given, sequence_column)
         self.sequences = alphabet.normalize(self.records.sequences)
         try:
@@ -352,10 +356,8 @@ class Originals:
         if len(impossible):
             first = int(impossible[0])
             known = f"{law.max_length}" if law.fixed else f"1 to {law.max_length}"
-            raise ValueError(
-                f"{self.place(first)} has {self.lengths[first]} letters, but this model makes sequences of {known}; "
-                "leave it out"
-            )
+            found = f"{self.lengths[first]} letters"
+            raise InputError(self.place(first), found, f"{known}, as this model makes", "leave it out")
 
     def _read(self, given: Any, sequence_column: str | None) -> Records:
         if isinstance(given, str) and not os.path.isfile(os.path.expanduser(given)):
@@ -407,10 +409,9 @@ class Originals:
         allowed = self.templates(free[rows], False, rows)
         for i in range(len(self)) if words is not None else ():
             if (word := self.held(words, allowed[i * n], i)) is not None:  # type: ignore[arg-type]
-                raise ValueError(
-                    f"{self.place(i)} holds {word}, which forbid rules out, where the mask lets nothing change; widen "
-                    "the mask or forbid less"
-                )
+                found = f"{word} where {argument('mask')} lets nothing change"
+                wanted = f"nothing that {argument('forbid')} rules out"
+                raise InputError(self.place(i), found, wanted, "let more change, or forbid less")
         return allowed
 
     def mutated(self, count: Any, n: int, positions: PositionsLike, words: Forbidden | None, seed: int) -> np.ndarray:
@@ -450,8 +451,9 @@ class Originals:
             if not len(left):
                 return allowed
             held = found[int(left[0])]
-        raise ValueError(
-            f"{self.place(int(rows[left[0]]))} holds {held}, which forbid rules out, and {count} "
-            f"mutation{'s' * (count > 1)} drawn {REDRAWS} times did not touch it; give it alone as positions, more "
-            "mutations, or forbid less"
-        )
+        times = f"mutation{'s' * (count > 1)} drawn {REDRAWS} times did not touch"
+        raise InputError(
+            self.place(int(rows[left[0]])), f"{held}, which {count} {times}",
+            f"nothing that {argument('forbid')} rules out",
+            f"give it alone as {argument('positions')}, more mutations, or forbid less",
+        )  # fmt: skip

@@ -191,21 +191,18 @@ def checked(values: Any, n: int, fn: Any) -> np.ndarray:
     ValueError
         If they are not n numbers below infinity.
     """
-    name = getattr(fn, "__name__", repr(fn))
+    where, wanted = f"reward {getattr(fn, '__name__', shown(fn))}", f"one number for each of {n} sequences"
     if values is None:
-        raise ValueError(f"the reward {name} returned nothing; return one number for each sequence")
+        raise InputError(where, "nothing", wanted, "return them")
     try:
         array = np.asarray(values, dtype=float)
     except (TypeError, ValueError):
-        raise ValueError(
-            f"the reward {name} returned something else than numbers; return one for each sequence"
-        ) from None
+        raise InputError(where, "something else than numbers", wanted, "return them") from None
     if array.shape != (n,):
-        raise ValueError(
-            f"the reward {name} returned shape {array.shape} for {n} sequences; return one number for each"
-        )
+        raise InputError(where, f"shape {array.shape}", wanted, "return as many")
     if np.isnan(array).any() or (array == np.inf).any():
-        raise ValueError(f"the reward {name} returned nan or inf; return finite numbers, or -inf for what must not be")
+        cure = "return such numbers"
+        raise InputError(where, "nan or inf", "finite numbers, or -inf for what must not be", cure)
     return array
 
 

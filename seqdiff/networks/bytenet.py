@@ -19,6 +19,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqdiff.errors import InputError, argument
 from seqdiff.networks.convnet import SequenceConvolution
 from seqdiff.networks.layers import ConditionEmbedding, Conditions, InputAdapter, Network, TimeEmbedding, modulate
 
@@ -127,7 +128,8 @@ class ByteNet(Network):
     ) -> None:
         super().__init__(states, letters, length, conditions, fixed_length)
         if width < 4:
-            raise ValueError(f"width={width} leaves no room for the sinusoids of the time in its half; give at least 4")
+            wanted = "at least 4, as its half has the sinusoids of the time"
+            raise InputError(argument("width"), str(width), wanted, "give as many")
         told = width // 2 if context_width is None else context_width
         self.causal = causal
         self.embed = InputAdapter(states, width)
@@ -198,7 +200,8 @@ class ByteNet(Network):
             If the network is not causal.
         """
         if not self.causal:
-            raise ValueError("only a causal network can read letter by letter; make it with causal=True")
+            wanted = "True, as only a causal network reads letter by letter"
+            raise InputError("causal", "False", wanted, "make it with causal=True")
         rows, blocks = len(x), cast(Iterable[Any], self.blocks)
         if cache is None:
             context = F.silu(self.time(torch.zeros(rows, device=x.device)) + self.condition(cond, rows))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqdiff.errors import InputError
 from seqdiff.networks.layers import (
     ConditionEmbedding,
     Conditions,
@@ -224,7 +225,8 @@ class ConvNet(Network):
             If the network is not causal.
         """
         if not self.causal:
-            raise ValueError("only a causal network can read letter by letter; make it with causal=True")
+            wanted = "True, as only a causal network reads letter by letter"
+            raise InputError("causal", "False", wanted, "make it with causal=True")
         rows, blocks = len(x), cast(Iterable[Any], self.blocks)
         if cache is None:
             time = self.time(torch.zeros(rows, device=x.device))

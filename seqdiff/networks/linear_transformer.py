@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqdiff.errors import InputError, argument
 from seqdiff.networks.layers import ConditionEmbedding, Conditions, InputAdapter, Network
 
 
@@ -68,11 +69,14 @@ class LinearTransformer(Network):
             from linear_attention_transformer import LinearAttentionTransformer  # slow to import, and rarely needed
         super().__init__(states, letters, length, conditions, fixed_length)
         if width < 4 or width % 2:
-            raise ValueError(f"width={width} cannot hold the sinusoids of the time; make it even and at least 4")
+            wanted = "an even number of at least 4, which holds the sinusoids of the time"
+            raise InputError(argument("width"), str(width), wanted, "give such a number")
         if width % heads:
-            raise ValueError(f"width={width} is not divisible by heads={heads}; make it a multiple")
+            wanted = f"a multiple of {argument('heads', heads)}"
+            raise InputError(argument("width"), str(width), wanted, "make it a multiple")
         if local_heads > heads:
-            raise ValueError(f"local_heads={local_heads} is more than heads={heads}; give at most {heads}")
+            wanted = f"at most {heads}, as {argument('heads', heads)}"
+            raise InputError(argument("local_heads"), str(local_heads), wanted, "give fewer")
         self.width, self.depth = width, depth
         window = min(local_size, length)
         self.padding = -length % window

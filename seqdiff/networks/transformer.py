@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqdiff.errors import InputError, argument
 from seqdiff.networks.layers import ConditionEmbedding, Conditions, InputAdapter, Network, TimeEmbedding, modulate
 
 
@@ -135,7 +136,8 @@ class Transformer(Network):
     ) -> None:
         super().__init__(states, letters, length, conditions, fixed_length)
         if width % (2 * heads):
-            raise ValueError(f"width={width} is not divisible by twice heads={heads}; make it a multiple")
+            wanted = f"a multiple of {2 * heads}, twice {argument('heads', heads)}"
+            raise InputError(argument("width"), str(width), wanted, "make it a multiple")
         self.heads, self.causal = heads, causal
         self.embed = InputAdapter(states, width)
         self.mix = nn.Linear(width, width)  # under autocast its output, the residual stream, is in half precision
@@ -201,7 +203,8 @@ class Transformer(Network):
             If the network is not causal.
         """
         if not self.causal:
-            raise ValueError("only a causal network can read letter by letter; make it with causal=True")
+            wanted = "True, as only a causal network reads letter by letter"
+            raise InputError("causal", "False", wanted, "make it with causal=True")
         rows = len(x)
         if cache is None:
             context = F.silu(self.time(torch.zeros(rows, device=x.device)) + self.condition(cond, rows))

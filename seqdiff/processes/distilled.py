@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from seqdiff.errors import InputError
 from seqdiff.processes.base import Batch, Denoiser, masked_sum
 from seqdiff.processes.dirichlet import SimplexFlow, SimplexState
 from seqdiff.runtime import Generators
@@ -69,7 +70,7 @@ class DistilledFlow(SimplexFlow):
             If it has none.
         """
         if batch.noise is None:
-            raise ValueError("a pair has no noise; give a Batch with noise, points of the simplex (B, L, K)")
+            raise InputError("batch", "pairs without noise", "points of the simplex (B, L, K) with each", "give noise")
         noise = batch.noise[:, : batch.x0.shape[1]].float()
         state = SimplexState(noise, torch.zeros(len(batch), device=noise.device), batch.mask)
         return self.surprise(denoiser, state, batch)

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from seqdiff import runtime
+from seqdiff.errors import InputError, argument
 from seqdiff.parameters import Choice, Parameter, Real, Verbosity, Whole
 from seqdiff.runs import Run
 from seqdiff.training.batches import Parts, at_most, epoch_batches, validation_batches
@@ -556,16 +557,14 @@ class Trainer:
                 f"the weights or the loss became nan or infinite in epoch {max(0, self.step - 1) // self.batches + 1}"
             )
 
-    def _diverged(self, found: str) -> ValueError:
+    def _diverged(self, found: str) -> InputError:
         s = self.settings
         rate = s.learning_rate(max(0, self.update - 1), max(0, self.step - 1) // self.batches, s.epochs * self.updates)
         kept = (
-            "" if self.run is None or not self.run.checkpoint.is_file() else f"; {self.run.checkpoint} is from before"
+            "" if self.run is None or not self.run.checkpoint.is_file() else f" ({self.run.checkpoint} is from before)"
         )
-        return ValueError(
-            f"{found}; a smaller lr than {s.lr:g} is the usual cure (found at step {self.step}, where the learning "
-            f"rate was {rate:.3g}{kept})"
-        )
+        found = f"{s.lr:g}, with which {found} (found at step {self.step}, where the learning rate was {rate:.3g})"
+        return InputError(argument("lr"), found, "one with which training stays finite", f"give a smaller one{kept}")
 
     def _finish(self) -> None:
         self.save_model(self.best_state())

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqdiff.errors import InputError, argument, shown
 from seqdiff.runtime import normal
 
 
@@ -49,13 +50,12 @@ def blosum62_embeddings(letters: Sequence[str], dim: int | None = None) -> Tenso
 
     scores = substitution_matrices.load("BLOSUM62")
     if strange := [a for a in letters if a not in "ACDEFGHIKLMNPQRSTVWY"]:
-        raise ValueError(
-            f"embeddings='blosum62' is for the 20 amino acids, but the alphabet has {strange[0]!r}; "
-            "give None or a table"
-        )
+        found = f"'blosum62', which is for the 20 amino acids, for an alphabet that has {shown(strange[0])}"
+        raise InputError(argument("embeddings"), found, "None or a table", "give one of these")
     values, vectors = np.linalg.eigh(np.array([[scores[a, b] for b in letters] for a in letters], dtype=np.float64))
     positive = int((values > 1e-9).sum())
     if dim is not None and dim > positive:
-        raise ValueError(f"dim={dim} is not possible: BLOSUM62 has {positive} positive eigenvalues; give at most these")
+        wanted = f"at most {positive}, the positive eigenvalues of BLOSUM62"
+        raise InputError(argument("dim"), str(dim), wanted, "give fewer")
     first = np.argsort(-values)[: positive if dim is None else dim]
     return torch.from_numpy(vectors[:, first] * np.sqrt(values[first])).float()

@@ -18,6 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seqdiff.errors import InputError, argument, shown
 from seqdiff.processes.noise.rate_matrices import Forward
 from seqdiff.runtime import waits
 
@@ -134,7 +135,8 @@ class Powers(nn.Module):
 def events_per_time(forward: Forward, gamma: float) -> float:
     """Return r = max_i(-Q_ii)/(1 - gamma), or raise a ValueError where gamma is not in [0, 1)."""
     if not 0 <= gamma < 1:
-        raise ValueError(f"gamma={gamma!r} is not possible; give a number of at least 0 and below 1")
+        wanted = "a number of at least 0 and below 1"
+        raise InputError(argument("gamma"), shown(gamma), wanted, "give such a number")
     fastest = float(-forward.rates.diagonal().min())
     return fastest / (1 - gamma) if forward.states > 1 else 1.0
 
@@ -169,17 +171,20 @@ def make_powers(forward: Forward, gamma: float) -> Powers:
     """
     r = events_per_time(forward, gamma)
     if forward.states != forward.letters:
-        share = f"{1 / forward.letters:.4g}"
-        raise ValueError(
-            "forward='absorbing' has no stationary law over the letters, which SCUD starts from; masking is "
-            f"forward='uniform' with gamma={share}, 1 over the number of letters"
-        )
+        share = float(f"{1 / forward.letters:.4g}")
+        raise InputError(
+            argument("forward"), "'absorbing'",
+            "rates with a stationary distribution over the letters, from which SCUD starts",
+            f"for masking give {argument('forward', 'uniform')} with {argument('gamma', share)}, 1 over the number of "
+            "letters",
+        )  # fmt: skip
     one = one_event(forward, r)
     if (circle := period(one)) > 1:
-        raise ValueError(
-            f"by these rates a letter is back only after a multiple of {circle} events, so that the letters never "
-            f"forget where they were at gamma={gamma:g}; give gamma > 0, such as 0.1"
-        )
+        raise InputError(
+            argument("gamma"),
+            f"{gamma:g} for rates by which a letter is back only after a multiple of {circle} events",
+            "a number above 0, without which letters never forget where they were", "give one, such as 0.1",
+        )  # fmt: skip
     return Powers(one, forward.stationary.detach().cpu().double().numpy(), r)
 
 

@@ -22,6 +22,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqdiff.errors import InputError, argument
 from seqdiff.processes.noise.matrix_powers import Powers
 from seqdiff.processes.noise.rate_matrices import Forward
 
@@ -112,10 +113,8 @@ def check_law(p0: Tensor, letters: int) -> Tensor:
     """
     law = torch.as_tensor(p0, dtype=torch.float64).detach().cpu()
     if law.shape != (letters,) or not bool((law > 0).all()) or abs(float(law.sum()) - 1) > 1e-6:
-        raise ValueError(
-            f"p0 has shape {tuple(law.shape)}, smallest entry {float(law.min()):g} and sum {float(law.sum()):g}; "
-            f"give {letters} probabilities above 0 with sum 1"
-        )
+        found = f"shape {tuple(law.shape)}, smallest entry {float(law.min()):g} and sum {float(law.sum()):g}"
+        raise InputError("p0", found, f"{letters} probabilities above 0 with sum 1", "give these")
     return law / law.sum()
 
 
@@ -131,10 +130,9 @@ def _odds_of_events(powers: Powers, p0: Tensor) -> tuple[np.ndarray, np.ndarray]
         if float(odds[-1][-1]) > FORGOTTEN:
             break
         if int(n[-1]) > 2**60:
-            raise ValueError(
-                "these events never make the letters forget where they were; give gamma > 0, such as 0.1, or rates "
-                "by which letters turn into each other sooner"
-            )
+            found, wanted = "events by which letters never forget where they were", "rates by which they do"
+            cure = f"give a {argument('gamma')} above 0, such as 0.1, or rates by which letters change sooner"
+            raise InputError(argument("forward"), found, wanted, cure)
         if len(counts) == 1:  # of the exact ones the upper half, thinned, is doubled again and again
             few = slice(len(n) // 2, None, (len(n) + 1) // (2 * GRID))
             n, matrices = n[few], matrices[few]

@@ -18,6 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from seqdiff.errors import InputError, argument, listed, shown
+
+FORWARD = argument("forward")
+
 # Frequencies of amino acids in Swiss-Prot, percent (UniProtKB/Swiss-Prot release statistics).
 SWISS_PROT = {
     **{"A": 8.25, "R": 5.53, "N": 4.06, "D": 5.46, "C": 1.38, "Q": 3.93, "E": 6.72, "G": 7.07, "H": 2.27, "I": 5.91},
@@ -97,11 +101,10 @@ def blosum62_rates(letters: Sequence[str], beta: float = 1.0, alpha: float = 0.0
 
     strange = [letter for letter in letters if letter not in SWISS_PROT]
     if strange:
-        raise ValueError(
-            f"forward='blosum62' is for the 20 amino acids, but the alphabet has {strange[0]!r}; give 'uniform'"
-        )
+        found = f"'blosum62' for an alphabet that has {shown(strange[0])}"
+        raise InputError(FORWARD, found, "that for the 20 amino acids alone", "give 'uniform'")
     if set(letters) == set("ACGT"):  # which happen to be four amino acids too
-        raise ValueError("forward='blosum62' is for amino acids, but the alphabet is that of DNA; give 'kimura'")
+        raise InputError(FORWARD, "'blosum62' for DNA", "that for amino acids alone", "give 'kimura'")
     scores = substitution_matrices.load("BLOSUM62")
     odds = np.array([[2 ** (scores[a, b] / 2) * SWISS_PROT[b] for b in letters] for a in letters]) ** beta
     weight = np.array([SWISS_PROT[a] for a in letters]) ** beta
@@ -129,9 +132,8 @@ def kimura_rates(letters: Sequence[str], kappa: float = 2.0) -> np.ndarray:
     [-1.0, 0.25, 0.5, 0.25]
     """
     if set(letters) not in (set("ACGT"), set("ACGU")):
-        raise ValueError(
-            f"forward='kimura' is for DNA and RNA, but the alphabet is {''.join(letters)!r}; give 'uniform'"
-        )
+        found = f"'kimura' for the letters {shown(''.join(letters))}"
+        raise InputError(FORWARD, found, "that for DNA and RNA alone", "give 'uniform'")
     purine = np.array([letter in "AG" for letter in letters])
     return _scaled(np.where(purine[:, None] == purine, kappa, 1.0))
 
@@ -155,26 +157,28 @@ def check_rates(rates: Any, letters: int) -> np.ndarray:
     ValueError
         If it is not a generator over the letters that forgets where it started.
     """
+    wanted = "a known name or an array of numbers"
     try:
         matrix = np.array(rates, dtype=np.float64)
     except (TypeError, ValueError):
-        raise ValueError(f"forward={rates!r} is neither a known name nor an array of numbers; give one") from None
+        raise InputError(FORWARD, shown(rates), wanted, "give one of these") from None
     if matrix.ndim == 0:
-        raise ValueError(f"forward={rates!r} is neither a known name nor an array of numbers; give one")
+        raise InputError(FORWARD, shown(rates), wanted, "give one of these")
     if matrix.shape != (letters, letters):
-        raise ValueError(
-            f"forward has shape {matrix.shape}, but the alphabet has {letters} letters; give ({letters}, {letters})"
-        )
+        wanted = f"({letters}, {letters}), as the alphabet has {letters} letters"
+        raise InputError(FORWARD, f"shape {matrix.shape}", wanted, "give rates of that shape")
     if not np.isfinite(matrix).all():
-        raise ValueError("forward holds numbers that are not finite; give rates")
+        raise InputError(FORWARD, "numbers that are not finite", "rates", "give finite ones")
     off = matrix - np.diag(np.diag(matrix))
     if (off < 0).any():
         i, j = np.argwhere(off < 0)[0]
-        raise ValueError(f"forward[{i}, {j}] = {matrix[i, j]:g} is negative; rates between letters are at least 0")
+        wanted = "at least 0, as rates between letters are"
+        raise InputError(f"{FORWARD}[{i}, {j}]", f"{matrix[i, j]:g}", wanted, "correct it")
     sums = matrix.sum(1)
     if (np.abs(sums) > 1e-6 * max(1e-300, np.abs(matrix).max())).any():
         i = int(np.abs(sums).argmax())
-        raise ValueError(f"row {i} of forward sums to {sums[i]:g}, not 0; its diagonal must be minus the other rates")
+        cure = "make its diagonal minus the other rates"
+        raise InputError(f"{FORWARD}, row {i}", f"a sum of {sums[i]:g}", "one of 0", cure)
     return off - np.diag(off.sum(1))
 
 
@@ -190,10 +194,10 @@ def stationary_law(rates: np.ndarray) -> np.ndarray:
     pi = vectors[-1] / vectors[-1].sum() if abs(vectors[-1].sum()) > 1e-9 else np.zeros(len(rates))
     several = len(values) > 1 and values[-2] < 1e-10 * max(values[0], 1e-300)
     if several or (pi < 1e-10).any():
-        raise ValueError(
-            "forward leaves some letters out of reach of others, so that noise does not forget the data; "
-            "give rates by which every letter can become every other one, directly or in steps"
-        )
+        raise InputError(
+            FORWARD, "rates that leave some letters out of reach of others, so that noise does not forget the data",
+            "rates by which every letter can become every other one, directly or in steps", "give such rates",
+        )  # fmt: skip
     return pi
 
 
@@ -290,10 +294,9 @@ class AbsorbingForward(Forward):
 
     def prior_kl(self, largest: float) -> Tensor:
         if largest < 20:
-            raise ValueError(
-                f"forward='absorbing' needs a schedule by whose end every letter is masked, but {np.exp(-largest):.1g} "
-                "of them are not; give schedule='linear' or 'cos'"
-            )
+            found = f"one by whose end {np.exp(-largest):.1g} of the letters are not masked"
+            wanted = f"one that masks all, for {argument('forward', 'absorbing')}"
+            raise InputError(argument("schedule"), found, wanted, "give 'linear' or 'cos'")
         return self.rates.new_zeros(self.letters)  # alpha is 0 at the end but for rounding
 
 
@@ -328,8 +331,8 @@ def make_forward(spec: Any, letters: Sequence[str]) -> Forward:
     """
     if isinstance(spec, str):
         if spec not in FORWARDS:
-            known = ", ".join(map(repr, FORWARDS))
-            raise ValueError(f"forward={spec!r} is not known; give one of {known}, or an array of rates")
+            known = f"{listed(FORWARDS)}, or an array of rates"
+            raise InputError(FORWARD, shown(spec), known, "give one of these")
         return FORWARDS[spec](letters)
     rates = check_rates(spec, len(letters))
     pi = stationary_law(rates)

@@ -14,6 +14,7 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
+from seqdiff.errors import InputError, argument, listed, shown
 from seqdiff.processes.noise.matrix_powers import Powers
 from seqdiff.processes.noise.mutual_information import classical_table, masking_table, scud_table
 from seqdiff.processes.noise.rate_matrices import Forward
@@ -216,5 +217,5 @@ def make_schedule(name: str, scale: float = 1.0) -> Schedule:
         If there is none of that name.
     """
     if name not in SCHEDULES:
-        raise ValueError(f"schedule={name!r} is not known; give one of {', '.join(map(repr, SCHEDULES))}")
+        raise InputError(argument("schedule"), shown(name), listed(SCHEDULES), "give one of these")
     return SCHEDULES[name](scale)
