@@ -208,10 +208,10 @@ def test_a_stop_sign_at_the_end_is_left_out_and_told(tmp_path):
     data = prepare([PROTEINS[0] + "*", PROTEINS[1], PROTEINS[2] + "*"])
     assert data.sequences == PROTEINS
     assert any("2 of 3 proteins end in a stop sign (X[0]), which is left out" in note for note in data.notes)
-    refused(["MK*V", "MKV*"], alphabet="protein", match=r"X\[0\]: found '\*' at position 3")
-    refused(["MKV**"], alphabet="protein", match=r"X\[0\]: found '\*' at position 4")
-    refused(["MKV", "*"], alphabet="protein", match=r"X\[1\]: the sequence is empty")
-    refused(["ACGT*"], alphabet="dna", match=r"found '\*' at position 5")
+    refused(["MK*V", "MKV*"], alphabet="protein", match=r"X\[0\]: got '\*' at position 3")
+    refused(["MKV**"], alphabet="protein", match=r"X\[0\]: got '\*' at position 4")
+    refused(["MKV", "*"], alphabet="protein", match=r"X\[1\]: got an empty sequence")
+    refused(["ACGT*"], alphabet="dna", match=r"got '\*' at position 5")
     assert prepare(["ab*"], alphabet="ab*").sequences == ["ab*"]
 
 
@@ -232,11 +232,11 @@ def test_names_that_a_terminal_cannot_print(tmp_path):
         odd.write_text("sequence,y\nACGT,1\nACNT,2\n")
     except OSError:
         pytest.skip("no such names here")
-    refused(odd, match=r"a\\nb\\x1b\[31m.csv, line 3, |a\\nb\\x1b\[31m.csv, line 3: found 'N'", alphabet="dna")
+    refused(odd, match=r"a\\nb\\x1b\[31m.csv, line 3, |a\\nb\\x1b\[31m.csv, line 3: got 'N'", alphabet="dna")
     refused(odd, "z\n\x07", match=r"no column 'z\\n\\x07'")
     odd.write_text('sequence,"y\n\u202e"\nACGT,1\nACGA\n')
     refused(odd, match="1 field, but the header has 2")
     (tmp_path / "t.tsv").write_text(";")
     refused(tmp_path / "t.tsv", "", sequence_column="sequence", match="t.tsv holds separators .* but nothing between")
     (tmp_path / "x.fa").write_text(">\x1b[2J\nACNT\n")
-    refused(tmp_path / "x.fa", alphabet="dna", match=r"record '\\x1b\[2J' \(line 1\): found 'N'")
+    refused(tmp_path / "x.fa", alphabet="dna", match=r"record '\\x1b\[2J' \(line 1\): got 'N'")

@@ -316,8 +316,8 @@ def test_forbid_takes_what_people_have():
     ("words", "alphabet", "part"),
     [("AbaSI", DNA, "nearly every sequence .it needs a modified base"), ("HpyUM037X", DNA, "enzyme|symbol"),
      ("N[^P][ST]", PROTEIN, "no sets in brackets"), (10**20, DNA, "at least 2 and at most 10,000"), (True, DNA, "True"),
-     ({"a": 1}, DNA, "forbid holds"), (b"AC", DNA, "forbid holds"), (None, DNA, "forbid holds"),
-     ([["AC"]], DNA, "forbid holds"), ("²", DNA, "no symbol")],
+     ({"a": 1}, DNA, "forbid: got"), (b"AC", DNA, "forbid: got"), (None, DNA, "forbid: got"),
+     ([["AC"]], DNA, "forbid: got"), ("²", DNA, "no symbol")],
 )  # fmt: skip
 def test_forbid_says_what_it_cannot_take(words, alphabet, part):
     with pytest.raises(ValueError, match=part) as caught:
