@@ -202,7 +202,7 @@ WRONG = [
     ("classify p.csv --y label --hidden --out n.safetensors", "--noise-like: got None"),
     ("classify p.csv --y label --validation 2 --out n.safetensors", "between 0 and 1"),
     ("classify p.csv --y label --epochs 0 --out n.safetensors", "--epochs: got 0"),
-    ("classify p.csv --y label --target value --out n.safetensors", "wants numbers"),
+    ("classify p.csv --y label --target value --out n.safetensors", "expected numbers, as --target value wants"),
 ]
 
 

@@ -79,7 +79,8 @@ BAD = [
     (["ab", "  "], {"alphabet": "ab"}, r"X\[1\]: got an empty sequence"),
     (["ACGT", "ACG", "AC"], {"length": 4}, r"X\[1\]: got a sequence of 3 letters \(2 of 3 sequences "
      r"have another length\), expected length=4"),
-    (["NNNN", "ACGN"], {"ambiguous": "drop", "alphabet": "dna"}, "^X: got no sequence that is left: 2 of 2 sequences were left out"),
+    (["NNNN", "ACGN"], {"ambiguous": "drop", "alphabet": "dna"},
+     "^X: got no sequence that is left: 2 of 2 sequences were left out"),
     (["ACGT"], {"ambiguous": "keep"}, "ambiguous: got 'keep', expected 'error' or 'drop'"),
     (["ACGT"], {"ambiguous": None}, "ambiguous: got None"),
     (["ACGT"], {"length": 0}, "length: got 0, expected a whole number"),
@@ -88,7 +89,8 @@ BAD = [
     (["ACGT"], {"alphabet": "letters"}, "repeats the letter 'e'"),
     (["ACGT"], {"alphabet": 4}, "alphabet: got 4"),
     (["CC(=O)O", "c1ccccc1"], {}, "^X: alphabet: got letters .*never guessed"),
-    (["ACGT", "ACGT"], {"y": np.zeros((2, 5, 1))}, "signal over 5 positions, expected one over 4, as the longest sequence has 4 letters"),
+    (["ACGT", "ACGT"], {"y": np.zeros((2, 5, 1))},
+     "signal over 5 positions, expected one over 4, as the longest sequence has 4 letters"),
 ]  # fmt: skip
 
 
@@ -104,7 +106,7 @@ def test_errors_name_the_line_of_the_file(tmp_path):
     path.write_text("ACGTACGTACGT\n\nACGTACGTACGN\nACGT\n")
     with pytest.raises(
         ValueError,
-        match=r"promoters.txt, line 3: got 'N' at position 12, expected A, C, G or T, as the dna alphabet has",
+        match=r"promoters.txt, line 3: got 'N' at position 12, expected A, C, G or T, as the dna",
     ):
         prepare(path)
     with pytest.raises(ValueError, match=r"promoters.txt, line 4: got a sequence of 4 letters .*, expected length=12"):

@@ -98,7 +98,7 @@ def test_words_of_other_alphabets():
         (
             "AC-GT",
             RNA,
-            "forbid: got 'AC-GT', where '-' is no symbol of the rna alphabet, expected its letters or a whole",
+            "forbid: got 'AC-GT', where '-' is no symbol of the rna alphabet, expected its letters or",
         ),
         ("Analysis", DNA, "no symbol of the dna alphabet"),  # a class of Bio.Restriction that is no enzyme
         ({"ACGT": 1}, DNA, "forbid: got {'ACGT': 1}"),

@@ -120,9 +120,7 @@ def test_templates_of_words():
 def test_what_spells_a_word_is_no_choice_for_one_position():
     words, law = WordAlphabet.learn(TEXT), LengthLaw.fit([2])
     assert words.split("mash") == ["m", "##a", "##s", "##h"]
-    with pytest.raises(
-        ValueError, match=r"position 1: got 'mash', expected symbols of the words alphabet \(\d+ letters\)"
-    ):
+    with pytest.raises(ValueError, match=r"position 1: got 'mash', expected .* words alphabet \(\d+ letters\)"):
         parse_template(["mash", None], words, law)
     allowed = parse_template(["cat m", "##a"], words, law)
     assert [[words.letters[i] for i in np.flatnonzero(row)] for row in allowed] == [["cat", "m"], ["##a"]]
@@ -253,9 +251,7 @@ def test_too_few_pieces_for_the_characters():
     learned("bpe 40")
     with pytest.raises(ValueError, match="got 1 different character, expected two or more, of which pieces are made"):
         resolve_alphabet("bpe", ["aaa"])
-    with pytest.raises(
-        ValueError, match="got 12 different characters, expected 2 to 5 for bpe; pass alphabet='bpe 512'"
-    ):
+    with pytest.raises(ValueError, match="got 12 different char.*, expected 2 to 5 for bpe; pass alphabet='bpe 512'"):
         resolve_alphabet("bpe 5", PLAIN)
 
 
