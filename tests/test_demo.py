@@ -102,7 +102,7 @@ def test_own_rna_with_ambiguity_codes(workdir: Path) -> None:
 def test_too_little_or_nothing(workdir: Path) -> None:
     """One sentence, and no folder is made."""
     Path("few.txt").write_text("ACGT\n" * 9)
-    for data, sentence in (("few.txt", "few.txt holds 9 sequences"), ("none.txt", "there is no such file")):
+    for data, sentence in (("few.txt", "few.txt holds 9 sequences"), ("none.txt", "got no such file")):
         with pytest.raises(ValueError, match=sentence):
             quick(data)
     with pytest.raises(ValueError, match="n: got 0"):

@@ -145,8 +145,8 @@ class Target:
         if kind == "class":
             self._fit_classes(labels, weight)
             return self
-        wanted = {"value": (1, 2), "signal": (3,)}[kind]
-        if labels.ndim not in wanted:
+        dimensions = {"value": (1, 2), "signal": (3,)}[kind]
+        if labels.ndim not in dimensions:
             shape = "(n,) or (n, c)" if kind == "value" else "(n, L, C)"
             wanted = f"{shape}, as {argument('target', kind)} wants"
             raise InputError(argument("y"), f"shape {labels.shape}", wanted, "give labels of this shape")
