@@ -164,7 +164,7 @@ def test_several_columns_keep_their_names_and_types(tmp_path):
 
 BAD_FILES = {
     "empty.txt": ("", "empty.txt: got an empty file"),
-    "blank.txt": ("\n \n\r\n", "blank.txt: got only blank lines"),
+    "blank.txt": ("\n \n\r\n", "got only blank lines"),
     "binary.txt": (bytes(range(256)) * 20, "got a binary file, expected text"),
     "noise.fa": (np.random.default_rng(0).integers(1, 256, 5000).astype(np.uint8).tobytes(), "got a binary file"),
     "sheet.csv": (b"PK\x03\x04rest", "Excel workbook, .*export the sheet as CSV"),
@@ -223,8 +223,8 @@ def test_bad_gzip(tmp_path):
         "tail.txt.gz": (whole + b"tail", "got a damaged gzip file"),
         "sum.txt.gz": (bytes(damaged), "got a damaged gzip file"),
         "plain.txt.gz": (PLAIN.encode(), "got a file that is not gzip-compressed, expected gzip, as the ending .gz"),
-        "none.txt.gz": (b"", "is empty"),
-        "void.txt.gz": (gzip.compress(b""), "blank.txt: got only blank lines"),
+        "none.txt.gz": (b"", "got an empty file"),
+        "void.txt.gz": (gzip.compress(b""), "got only blank lines"),
     }
     for name, (data, message) in cases.items():
         (tmp_path / name).write_bytes(data)
@@ -245,8 +245,8 @@ def test_missing_files_and_bare_sequences(tmp_path, monkeypatch):
         os.path.join("nowhere", "x"): "nor its folder",
         "ACGTACGT": r"single string 'ACGTACGT', which is no file, .*; to pass sequences give a list, such as \['ACGT",
         ">a\nACGT\n": "one string of several lines",
-        "": "X is an empty string",
-        str(tmp_path): "is a folder",
+        "": "X: got an empty string",
+        str(tmp_path): "got a folder, expected a file",
         "ACGT" * 5000: r"ACGTA\.\.\.', which is no file",
     }
     for X, message in cases.items():
@@ -255,7 +255,7 @@ def test_missing_files_and_bare_sequences(tmp_path, monkeypatch):
         one_sentence(caught.value)
     with pytest.raises(ValueError, match="got no such file"):
         read_records(Path("other.fasta"))
-    with pytest.raises(ValueError, match="is a folder"):
+    with pytest.raises(ValueError, match="got a folder, expected a file"):
         read_records(tmp_path)
 
 
@@ -311,11 +311,11 @@ def test_bad_columns_and_labels(tmp_path):
             r"y: got 'strength', of which .* has no column, .* columns seq, expr",
         ),
         (pd.DataFrame({"seq": SEQUENCES}), {"y": "expr"}, "y: got 'expr', of which X has no column"),
-        (plain, {"y": "expr"}, "y='expr' names a column, but .*x.txt is no table"),
-        (SEQUENCES, {"y": "expr"}, "y='expr' names a column, but X is no table"),
+        (plain, {"y": "expr"}, "y: got 'expr', which names a column, where .*x.txt is no table"),
+        (SEQUENCES, {"y": "expr"}, "y: got 'expr', which names a column, where X is no table"),
         (plain, {"y": [1, 2, 3]}, "y: got 3 rows, expected 4, one for each sequence"),
         (table, {"y": np.zeros((5, 2))}, "y: got 5 rows, expected 4, one for each sequence"),
-        (SEQUENCES, {"y": 1.5}, "y is the single entry 1.5, but there are 4 sequences"),
+        (SEQUENCES, {"y": 1.5}, "y: got the single entry 1.5, expected 4 labels, one for each sequence"),
         (SEQUENCES, {"y": [1, 2, 3, {}]}, "got a dict"),
     ]
     for X, options, message in cases:
