@@ -67,22 +67,22 @@ def test_codons():
     data = prepare(["atgtaa", "ATGCCCTAA"], alphabet="codons", length=None)
     assert data.sequences == ["ATGTAA", "ATGCCCTAA"] and data.lengths.tolist() == [2, 3]
     assert CODONS.complement is None
-    with pytest.raises(ValueError, match="no complement"):
+    with pytest.raises(ValueError, match="got the codons alphabet, expected dna or rna, which"):
         CODONS.reverse_complement(["ATG"])
 
 
 @pytest.mark.parametrize(
     ("X", "options", "message"),
     [
-        (["ATGTAA", "ATGTA"], {}, r"X\[1\]: found 'TA' at the end, but the codons alphabet reads 3 characters at a"
-         " time, and the 5 of this sequence are no multiple of 3; correct the sequence"),
-        (["ATGTNA"], {}, r"X\[0\]: found 'TNA' at position 4, .*or pass ambiguous=\"drop\""),
-        (["ATG-AA"], {"ambiguous": "drop"}, "found '-AA' at position 4"),
-        (["AUGUAA"], {}, "found 'AUG' at position 1,.*if this is RNA pass alphabet=.rna 3-mers., else replace U by T"),
-        (["ATGTAA"], {"alphabet": "rna 3-mers"}, 'if this is DNA pass alphabet="dna 3-mers", else replace T by U'),
-        (["ATGTAA", "ATG"], {"length": 2}, r"X\[1\]: this sequence has 1 letter, but length=2"),
-        (["ATN"], {"ambiguous": "drop"}, "no sequence is left"),
-        (["abba", "aba"], {"alphabet": kmers("ab", 2)}, "found 'a' at the end.* the 3 of this sequence"),
+        (["ATGTAA", "ATGTA"], {}, r"X\[1\]: got 'TA' at the end, as the 5 of this sequence are no multiple of 3, "
+         "expected 3 characters at a time, as the codons alphabet reads them; correct the sequence"),
+        (["ATGTNA"], {}, r"X\[0\]: got 'TNA' at position 4, .*or pass ambiguous='drop'"),
+        (["ATG-AA"], {"ambiguous": "drop"}, "got '-AA' at position 4"),
+        (["AUGUAA"], {}, "got 'AUG' at position 1,.*if this is RNA pass alphabet=.rna 3-mers., else replace U by T"),
+        (["ATGTAA"], {"alphabet": "rna 3-mers"}, "if this is DNA pass alphabet='dna 3-mers', else replace T by U"),
+        (["ATGTAA", "ATG"], {"length": 2}, r"X\[1\]: got a sequence of 1 letter .*, expected length=2"),
+        (["ATN"], {"ambiguous": "drop"}, "got no sequence that is left"),
+        (["abba", "aba"], {"alphabet": kmers("ab", 2)}, "got 'a' at the end.* the 3 of this sequence"),
     ],
 )  # fmt: skip
 def test_what_is_no_row_of_words(X, options, message):
@@ -118,14 +118,14 @@ def test_templates_of_words():
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda: kmers("dna", 1), "k=1 is not possible"),
+        (lambda: kmers("dna", 1), "k: got 1, expected a whole number from 2 to 8"),
         (lambda: kmers("dna", 9), "at most 65,536 words"),
-        (lambda: kmers("dna", 2.0), "k=2.0"),
+        (lambda: kmers("dna", 2.0), "k: got 2.0, expected a whole number"),
         (lambda: kmers(["Cl", "C"], 2), "letters of one character"),
         (lambda: kmers("AA", 2), "different letters"),
-        (lambda: Alphabet(["AC", "AB"], "codons"), "the name 'codons' belongs to words"),
-        (lambda: Alphabet("ACGT", "dna 3-mers"), "belongs to words"),
-        (lambda: Alphabet(["C", "Xx"], "smiles"), "belongs to the atoms"),
+        (lambda: Alphabet(["AC", "AB"], "codons"), "name: got 'codons' for 'ACAB', expected words"),
+        (lambda: Alphabet("ACGT", "dna 3-mers"), "expected words .* under this name"),
+        (lambda: Alphabet(["C", "Xx"], "smiles"), "expected the atoms, .* under this name"),
         (lambda: resolve_alphabet("protein 5-mers"), "65,536"),
         (lambda: resolve_alphabet("smiles", []), "0 letters of SMILES"),
         (lambda: resolve_alphabet("smiles", ["C"]), "1 letters of SMILES"),
@@ -161,9 +161,9 @@ def test_molecules_are_cut_as_published():
 def test_new_molecules_have_known_letters():
     alphabet = resolve_alphabet("smiles", ["CCO", "c1cc1"])
     for m, letter, position in (("CCl", "Cl", 2), ("CC[nH]", "[nH]", 3), ("CCx", "x", 3), ("C%11", "%11", 2)):
-        with pytest.raises(AlphabetError, match=re.escape(f"found {letter!r} at position {position}")):
+        with pytest.raises(AlphabetError, match=re.escape(f"got {letter!r} at position {position}")):
             alphabet.encode([m])
-    with pytest.raises(ValueError, match=r"X\[1\]: found ' ' at position 2, .*correct the SMILES"):
+    with pytest.raises(ValueError, match=r"X\[1\]: got ' ' at position 2, .*correct the SMILES"):
         prepare(["CCO", "C C"], alphabet="smiles")
 
 

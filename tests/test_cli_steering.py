@@ -202,7 +202,10 @@ WRONG = [
     ("generate runs/masked 3 --guidance look-ahead:four", "'four' in 'look-ahead:four', expected a number"),
     ("generate runs/ar 3 --guidance look-ahead", "--template: got None"),
     ("generate runs/masked 3 --forbid QQ", "'Q' is no symbol"),
-    ("generate runs/masked 3 --forbid 1", "at least 2"),
+    (
+        "generate runs/masked 3 --forbid 1",
+        "--forbid: got the number 1, expected the length of a run of one letter, 2 to",
+    ),
     (f"generate runs/masked 3 --forbid CCC --template {'C' * 12}", "--template: got one that holds CCC"),
     ("generate c.safetensors 3", "give it to --guidance"),
     ("classify nowhere.csv --y label --out n.safetensors", "no such file"),
@@ -214,7 +217,7 @@ WRONG = [
     ("classify p.csv --y label --hidden --out n.safetensors", "--noise-like: got None"),
     ("classify p.csv --y label --validation 2 --out n.safetensors", "--validation: got 2, expected a share"),
     ("classify p.csv --y label --epochs 0 --out n.safetensors", "--epochs: got 0"),
-    ("classify p.csv --y label --target value --out n.safetensors", "wants numbers"),
+    ("classify p.csv --y label --target value --out n.safetensors", "where --target value wants numbers"),
 ]
 
 

@@ -59,36 +59,38 @@ def test_drop_leaves_out_ambiguous_rows_and_their_labels():
 
 
 BAD = [
-    (["ACGT", "ACNT", "NNGT"], {}, r"X\[1\]: found 'N' at position 3, but the dna alphabet has only A, C, G, T; "
-     r'correct the sequence or pass ambiguous="drop" to leave such sequences out \(1 more sequence has such letters\)'),
-    (["ACGT", "AC-T"], {"ambiguous": "drop"}, r"X\[1\]: found '-' at position 3, .*; gaps are no letters: remove them"),
-    (["ACGT", "NC.T"], {"ambiguous": "drop"}, r"X\[1\]: found '\.' at position 3"),
-    (["NCGTACGT", "AC?TACGT"], {"ambiguous": "drop", "alphabet": "dna"}, r"X\[1\]: found '\?' at position 3"),
-    (["ACGTACGTT", "ACGUACGTT"], {}, r"X\[1\]: found 'U' at position 4, .*A, C, G, T; if this is RNA pass alphabet="
-     '"rna", else replace U by T'),
-    (["ACGUACGU", "ACGTACGU"], {}, r"X\[1\]: found 'T' at position 4, .*A, C, G, U; .*replace T by U"),
+    (["ACGT", "ACNT", "NNGT"], {}, r"X\[1\]: got 'N' at position 3, expected A, C, G or T, as the dna alphabet has; "
+     r"correct the sequence or pass ambiguous='drop' to leave such sequences out \(1 more sequence has such letters\)"),
+    (["ACGT", "AC-T"], {"ambiguous": "drop"}, r"X\[1\]: got '-' at position 3, .*; gaps are no letters: remove them"),
+    (["ACGT", "NC.T"], {"ambiguous": "drop"}, r"X\[1\]: got '\.' at position 3"),
+    (["NCGTACGT", "AC?TACGT"], {"ambiguous": "drop", "alphabet": "dna"}, r"X\[1\]: got '\?' at position 3"),
+    (["ACGTACGTT", "ACGUACGTT"], {}, r"X\[1\]: got 'U' at position 4, .*A, C, G or T, .*; if this is RNA pass "
+     "alphabet='rna', else replace U by T"),
+    (["ACGUACGU", "ACGTACGU"], {}, r"X\[1\]: got 'T' at position 4, .*A, C, G or U, .*replace T by U"),
     (["ACGU"], {"alphabet": "dna"}, "replace U by T"),
-    (["MKVW", "MK*V"], {"alphabet": "protein", "ambiguous": "drop"}, "found '\\*' at position 3.*remove the stop sign"),
-    (["MKVWLAGHEDMKVWLAGHED", "MKVX"], {}, "found 'X' at position 4, but the protein alphabet has only A, C, D,"),
-    (["ACGT\t1.5"], {"alphabet": "dna"}, r"found '\\t' at position 5.*name it .csv or .tsv"),
-    (["AC GT"], {"alphabet": "dna"}, "found ' ' at position 3"),
-    (["abA"], {"alphabet": "abc"}, "found 'A' at position 3.*write it as 'a' .case matters"),
-    (["abz"], {"alphabet": "abc", "ambiguous": "drop"}, "found 'z' at position 3.*add the letter to the alphabet"),
-    (["CClX"], {"alphabet": Alphabet(["C", "Cl"])}, "found 'X' at position 4"),
-    (["ACGT", "", " "], {}, r"X\[1\]: the sequence is empty; .*\(2 sequences are empty\)"),
-    (["ab", "  "], {"alphabet": "ab"}, r"X\[1\]: the sequence is empty"),
-    (["ACGT", "ACG", "AC"], {"length": 4}, r"X\[1\]: this sequence has 3 letters, but length=4 was given \(2 of 3 "
-     "sequences have another length"),
-    (["NNNN", "ACGN"], {"ambiguous": "drop", "alphabet": "dna"}, "no sequence is left: 2 of 2 sequences were left out"),
-    (["ACGT"], {"ambiguous": "keep"}, "ambiguous must be \"error\" or \"drop\", not 'keep'"),
-    (["ACGT"], {"ambiguous": None}, "ambiguous must be"),
-    (["ACGT"], {"length": 0}, "length must be a whole number"),
-    (["ACGT"], {"length": 4.0}, "length must be a whole number"),
-    (["ACGT"], {"length": True}, "length must be a whole number"),
+    (["MKVW", "MK*V"], {"alphabet": "protein", "ambiguous": "drop"}, "got '\\*' at position 3.*remove the stop sign"),
+    (["MKVWLAGHEDMKVWLAGHED", "MKVX"], {}, "got 'X' at position 4, expected A, C, D,.* as the protein alphabet has"),
+    (["ACGT\t1.5"], {"alphabet": "dna"}, r"got '\\t' at position 5.*name it .csv or .tsv"),
+    (["AC GT"], {"alphabet": "dna"}, "got ' ' at position 3"),
+    (["abA"], {"alphabet": "abc"}, "got 'A' at position 3.*write it as 'a' .case matters"),
+    (["abz"], {"alphabet": "abc", "ambiguous": "drop"}, "got 'z' at position 3.*add the letter to the alphabet"),
+    (["CClX"], {"alphabet": Alphabet(["C", "Cl"])}, "got 'X' at position 4"),
+    (["ACGT", "", " "], {}, r"X\[1\]: got an empty sequence \(2 sequences are empty\)"),
+    (["ab", "  "], {"alphabet": "ab"}, r"X\[1\]: got an empty sequence"),
+    (["ACGT", "ACG", "AC"], {"length": 4}, r"X\[1\]: got a sequence of 3 letters \(2 of 3 sequences "
+     r"have another length\), expected length=4"),
+    (["NNNN", "ACGN"], {"ambiguous": "drop", "alphabet": "dna"},
+     "^X: got no sequence that is left: 2 of 2 sequences were left out"),
+    (["ACGT"], {"ambiguous": "keep"}, "ambiguous: got 'keep', expected 'error' or 'drop'"),
+    (["ACGT"], {"ambiguous": None}, "ambiguous: got None"),
+    (["ACGT"], {"length": 0}, "length: got 0, expected a whole number"),
+    (["ACGT"], {"length": 4.0}, "length: got 4.0, expected a whole number"),
+    (["ACGT"], {"length": True}, "length: got True, expected a whole number"),
     (["ACGT"], {"alphabet": "letters"}, "repeats the letter 'e'"),
-    (["ACGT"], {"alphabet": 4}, "alphabet must be"),
-    (["CC(=O)O", "c1ccccc1"], {}, "^X: cannot tell the alphabet"),
-    (["ACGT", "ACGT"], {"y": np.zeros((2, 5, 1))}, "signal over 5 positions, but the longest sequence has 4 letters"),
+    (["ACGT"], {"alphabet": 4}, "alphabet: got 4"),
+    (["CC(=O)O", "c1ccccc1"], {}, "^X: alphabet: got letters .*never guessed"),
+    (["ACGT", "ACGT"], {"y": np.zeros((2, 5, 1))},
+     "signal over 5 positions, expected one over 4, as the longest sequence has 4 letters"),
 ]  # fmt: skip
 
 
@@ -103,12 +105,11 @@ def test_errors_name_the_line_of_the_file(tmp_path):
     path = tmp_path / "promoters.txt"
     path.write_text("ACGTACGTACGT\n\nACGTACGTACGN\nACGT\n")
     with pytest.raises(
-        ValueError, match=r"promoters.txt, line 3: found 'N' at position 12, but the dna alphabet has only"
+        ValueError,
+        match=r"promoters.txt, line 3: got 'N' at position 12, expected A, C, G or T, as the dna",
     ):
         prepare(path)
-    with pytest.raises(
-        ValueError, match=r"promoters.txt, line 4: this sequence has 4 letters, but length=12 was given"
-    ):
+    with pytest.raises(ValueError, match=r"promoters.txt, line 4: got a sequence of 4 letters .*, expected length=12"):
         prepare(path, length=12, ambiguous="drop")
     with pytest.raises(ValueError, match=r"did you mean .words."):
         prepare(tmp_path / "missing.txt", alphabet="text")  # wrong arguments are told before a file is opened

@@ -104,7 +104,7 @@ def test_too_little_or_nothing(workdir: Path) -> None:
     Path("few.txt").write_text("ACGT\n" * 9)
     for data, sentence in (
         ("few.txt", "few.txt: got 9 sequences, expected at least 10"),
-        ("none.txt", "there is no such file"),
+        ("none.txt", "got no such file"),
     ):
         with pytest.raises(ValueError, match=sentence):
             quick(data)

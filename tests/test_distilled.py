@@ -155,7 +155,7 @@ def test_labels_of_several_columns_are_given_as_in_fit():
     assert (named["label"] == 1).all() and len(named["value"].unique()) == 2
     rows = draw(teacher, [{"a": "v", "b": 1.0}, {"a": "v", "b": 2.0}]).cond
     assert all(torch.equal(named[name], rows[name]) for name in named)
-    with pytest.raises(ValueError, match="column 'a' of y has shape"):
+    with pytest.raises(ValueError, match="y, column 'a': got shape"):
         draw(teacher, {"a": "v"})
 
 

@@ -62,7 +62,7 @@ def test_a_pipe_that_ends_is_read(tmp_path):
     Pipe(tmp_path / "t.csv", [b"sequence,y\n", *(f"{s},{i / 3:.2f}\n".encode() for i, s in enumerate(X))])
     assert tiny().fit(tmp_path / "t.csv", "y").target_.kind == "value"
     Pipe(tmp_path / "empty")
-    refused(tmp_path / "empty", match="is empty")
+    refused(tmp_path / "empty", match="got an empty file")
 
 
 @needs_pipes
@@ -93,7 +93,7 @@ def test_what_has_no_end_stops_at_the_limit(tmp_path, monkeypatch):
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs devices")
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom", "/dev/null"])
 def test_devices(device):
-    refused(device, match="is empty|is a binary file")
+    refused(device, match="got an empty file|got a binary file")
 
 
 def bomb(letters: bytes, times: int) -> bytes:
@@ -110,7 +110,7 @@ def test_gzip_bombs_are_not_unpacked(tmp_path, monkeypatch):
     assert max(unpacked) <= 20_000_000 + files.PIECE  # and not 61 MB
     (tmp_path / "zeros.txt.gz").write_bytes(bomb(b"\0" * 1_000_000, 60))
     unpacked.clear()
-    refused(tmp_path / "zeros.txt.gz", match="is a binary file")
+    refused(tmp_path / "zeros.txt.gz", match="got a binary file")
     assert max(unpacked) <= 2 * files.PIECE
     (tmp_path / "large.txt").write_bytes(b"ACGT\n" * 5_000_000)
     refused(tmp_path / "large.txt", match="large.txt: got more than 20 MB, expected less")
@@ -187,8 +187,8 @@ BARE = [
 def test_a_table_without_a_header_loses_no_row(tmp_path, content):
     path = tmp_path / "o.csv"
     path.write_text(content)
-    refused(path, match="seems to have no header line, its first line holds '[A-Za-z]*'; add one")
-    refused(pd.read_csv(path), match="seems to have no header line")
+    refused(path, match="got a first line that holds '[A-Za-z]*', expected a header line; add one")
+    refused(pd.read_csv(path), match="got a first line that holds .*, expected a header line")
 
 
 @pytest.mark.parametrize("names", ["variant,y", "target,y", "my_seq,y", "Insert,y", "prot,1", "READ,y"])
@@ -208,10 +208,10 @@ def test_a_stop_sign_at_the_end_is_left_out_and_told(tmp_path):
     data = prepare([PROTEINS[0] + "*", PROTEINS[1], PROTEINS[2] + "*"])
     assert data.sequences == PROTEINS
     assert any("2 of 3 proteins end in a stop sign (X[0]), which is left out" in note for note in data.notes)
-    refused(["MK*V", "MKV*"], alphabet="protein", match=r"X\[0\]: found '\*' at position 3")
-    refused(["MKV**"], alphabet="protein", match=r"X\[0\]: found '\*' at position 4")
-    refused(["MKV", "*"], alphabet="protein", match=r"X\[1\]: the sequence is empty")
-    refused(["ACGT*"], alphabet="dna", match=r"found '\*' at position 5")
+    refused(["MK*V", "MKV*"], alphabet="protein", match=r"X\[0\]: got '\*' at position 3")
+    refused(["MKV**"], alphabet="protein", match=r"X\[0\]: got '\*' at position 4")
+    refused(["MKV", "*"], alphabet="protein", match=r"X\[1\]: got an empty sequence")
+    refused(["ACGT*"], alphabet="dna", match=r"got '\*' at position 5")
     assert prepare(["ab*"], alphabet="ab*").sequences == ["ab*"]
 
 
@@ -232,11 +232,11 @@ def test_names_that_a_terminal_cannot_print(tmp_path):
         odd.write_text("sequence,y\nACGT,1\nACNT,2\n")
     except OSError:
         pytest.skip("no such names here")
-    refused(odd, match=r"a\\nb\\x1b\[31m.csv, line 3, |a\\nb\\x1b\[31m.csv, line 3: found 'N'", alphabet="dna")
-    refused(odd, "z\n\x07", match=r"no column 'z\\n\\x07'")
+    refused(odd, match=r"a\\nb\\x1b\[31m.csv, line 3, |a\\nb\\x1b\[31m.csv, line 3: got 'N'", alphabet="dna")
+    refused(odd, "z\n\x07", match=r"y: got 'z\\n\\x07', of which .* has no column")
     odd.write_text('sequence,"y\n\u202e"\nACGT,1\nACGA\n')
-    refused(odd, match="1 field, but the header has 2")
+    refused(odd, match="got 1 field, expected 2, as the header has")
     (tmp_path / "t.tsv").write_text(";")
-    refused(tmp_path / "t.tsv", "", sequence_column="sequence", match="t.tsv holds separators .* but nothing between")
+    refused(tmp_path / "t.tsv", "", sequence_column="sequence", match="t.tsv: got separators .* with nothing between")
     (tmp_path / "x.fa").write_text(">\x1b[2J\nACNT\n")
-    refused(tmp_path / "x.fa", alphabet="dna", match=r"record '\\x1b\[2J' \(line 1\): found 'N'")
+    refused(tmp_path / "x.fa", alphabet="dna", match=r"record '\\x1b\[2J' \(line 1\): got 'N'")

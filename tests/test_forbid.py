@@ -83,21 +83,25 @@ def test_words_of_other_alphabets():
 @pytest.mark.parametrize(
     ("words", "alphabet", "message"),
     [
-        (1, DNA, "forbid holds the number 1; give the length of a run of one letter, at least 2"),
-        ("1", DNA, "forbid holds the number 1"),
-        ("", DNA, "forbid holds ''; give words, or whole numbers for runs of one letter"),
-        (["ACGT", None], DNA, "forbid holds None; give words"),
-        (True, DNA, "forbid holds True; give words"),
-        (2.5, DNA, "forbid holds 2.5; give words"),
+        (1, DNA, "forbid: got the number 1, expected the length of a run of one letter, 2 to"),
+        ("1", DNA, "forbid: got the number 1"),
+        ("", DNA, "forbid: got '', expected words, or whole numbers for runs of one letter"),
+        (["ACGT", None], DNA, "forbid: got None, expected words"),
+        (True, DNA, "forbid: got True, expected words"),
+        (2.5, DNA, "forbid: got 2.5, expected words"),
         (
             "NoSuchI",
             DNA,
-            "no symbol of the dna alphabet; give its letters, the name of a restriction enzyme or a whole",
+            "no symbol of the dna alphabet, expected its letters, the name of a restriction enzyme or a whole",
         ),
-        ("ACGU", DNA, "forbid holds 'ACGU', but 'U' is no symbol of the dna alphabet"),
-        ("AC-GT", RNA, "forbid holds 'AC-GT', but '-' is no symbol of the rna alphabet; give its letters or a whole"),
+        ("ACGU", DNA, "forbid: got 'ACGU', where 'U' is no symbol of the dna alphabet"),
+        (
+            "AC-GT",
+            RNA,
+            "forbid: got 'AC-GT', where '-' is no symbol of the rna alphabet, expected its letters or",
+        ),
         ("Analysis", DNA, "no symbol of the dna alphabet"),  # a class of Bio.Restriction that is no enzyme
-        ({"ACGT": 1}, DNA, "forbid holds {'ACGT': 1}"),
+        ({"ACGT": 1}, DNA, "forbid: got {'ACGT': 1}"),
     ],
 )
 def test_bad_words_are_refused(words, alphabet, message):

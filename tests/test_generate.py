@@ -79,7 +79,7 @@ def refuses(call, *words):
 @pytest.mark.parametrize(
     ("template", "words"),
     [
-        ("ACGT", ["4 positions", "10 letters"]),
+        ("ACGT", ["4 positions", "expected 10,"]),
         ("N" * 11, ["11 positions"]),
         ("ACGTZNNNNN", ["position 5", "'Z'"]),
         ("", []),
@@ -112,7 +112,7 @@ def test_wrong_templates_are_refused(model, template, words):
         ({"length": 11}, ["length: got 11"]),
         ({"length": "10"}, ["length: got '10'"]),
         ({"length": [10, 10]}, ["3"]),
-        ({"length": 9, "template": "N" * 10}, ["length=9", "template"]),
+        ({"length": 9, "template": "N" * 10}, ["length: got 9", "template"]),
         ({"random_state": -1}, ["random_state: got -1"]),
         ({"random_state": "today"}, ["random_state: got 'today'"]),
         ({"guidance": "more"}, ["guidance"]),

@@ -127,7 +127,7 @@ def test_pandas_types():
     assert read_labels(pd.Series(["a", pd.NA, "nan"], dtype="string"))[0].tolist() == ["a", None, None]
     assert read_labels(pd.Series([0.5, 1.5]).astype("category"))[0].tolist() == ["0.5", "1.5"]  # meant as classes
     assert repr(read_labels([True, NAN, False])[0].tolist()) == "[True, None, False]"  # and not 1 and 0
-    with pytest.raises(ValueError, match="mixes classes of type bool and int"):
+    with pytest.raises(ValueError, match="got classes of type bool and int mixed"):
         learn_target(read_labels([True, 1, 0])[0])
     assert read_labels(np.array(["a", np.nan, "b"]))[0].tolist() == ["a", None, "b"]
     assert repr(read_labels([[0.5, "a"], ["n.d.", "b"]])[0].tolist()) == "[[0.5, 'a'], [nan, 'b']]"
@@ -179,7 +179,7 @@ def test_a_column_of_numbers_refuses_what_is_none(tmp_path, odd, whole):
         else:
             with pytest.raises(ValueError, match=r"got '.*' in a column of numbers \(38 of 39 cells\), expected") as e:
                 tiny().fit(X, y)
-            assert repr(odd) in str(e.value) and str(e.value).isprintable() and 'target="class"' in str(e.value)
+            assert repr(odd) in str(e.value) and str(e.value).isprintable() and "target='class'" in str(e.value)
             assert ("line 9" if X is path else "[7]") in str(e.value)
         assert read_records(X, y, kind="class").y.tolist() == cells
         with pytest.raises(ValueError, match="expected a number or an empty cell; correct it, empty it"):
@@ -188,7 +188,7 @@ def test_a_column_of_numbers_refuses_what_is_none(tmp_path, odd, whole):
 
 def test_every_odd_cell_is_counted(tmp_path):
     cells = [f"{i}.5" for i in range(50)] + ["<1", ">50", "bad", "#N/A!", "#REF!", "x"]
-    with pytest.raises(ValueError, match=r"line 52: got '<1' .*; also '>50' \(line 53\), 'bad' \(line 54\), .* 2 more"):
+    with pytest.raises(ValueError, match=r"line 52: got '<1' .*, also '>50' \(line 53\), 'bad' \(line 54\), .* 2 more"):
         read_records(table(tmp_path / "c.csv", cells), "y")
 
 
@@ -362,7 +362,7 @@ def test_far_outside_of_several_columns_and_of_signals():
 
 @pytest.mark.parametrize("y", ["1_1", "nan", "inf", "٣", "0x1", "", "1,5"])
 def test_a_value_asked_for_is_a_decimal_number(percent, y):
-    with pytest.raises(ValueError, match='target="value" wants numbers'):
+    with pytest.raises(ValueError, match="expected numbers, as target='value' wants"):
         percent.generate(1, y=y)
     assert percent.generate(2, y=" 0.5 ", random_state=0) == percent.generate(2, y=0.5, random_state=0)
 

@@ -98,16 +98,16 @@ def test_what_is_left_out_is_unknown():
 @pytest.mark.parametrize(
     ("y", "message"),
     [
-        ({"label": "x"}, "column 'label': y has the class 'x', which the training data did not; known: 'amp', 'none'"),
-        ({"exp": 1.0}, "y names the column 'exp', but the columns learned are 'label', 'expr', 'day'"),
+        ({"label": "x"}, "column 'label': y: got the class 'x', expected a class of the training data: 'amp', 'none'"),
+        ({"exp": 1.0}, "y: got the column 'exp', expected one of 'label', 'expr', 'day'"),
         ({"expr": "high"}, "column 'expr': .*'high'"),
-        ({"expr": [1.0, 2.0, 3.0]}, "column 'expr': y has 3 rows, but 2 are wanted"),
-        (["amp"] * 5, "y has 5 entries"),
-        (np.array([1.0, 2.0]), "y is one column without a name, but this model learned the columns label, expr, day"),
-        ("amp", "'amp' is one label, but this model learned the columns label, expr, day; give a dict"),
-        (("amp", 1.0), "y has 2 entries a row, but this model learned the columns label, expr, day"),
-        ([("amp", 1.0)] * 2, "y has 2 entries a row"),
-        ([("amp", 1.0, 7)] * 3, "3 rows, but 2 are wanted"),
+        ({"expr": [1.0, 2.0, 3.0]}, "column 'expr': y: got 3 rows, expected 2"),
+        (["amp"] * 5, "y: got 5 entries"),
+        (np.array([1.0, 2.0]), "y: got one column without a name, expected labels of the columns label, expr, day"),
+        ("amp", "'amp', which is one label, expected labels of the columns label, expr, day, .*; give a dict"),
+        (("amp", 1.0), "y: got 2 entries a row, expected labels of the columns label, expr, day"),
+        ([("amp", 1.0)] * 2, "y: got 2 entries a row"),
+        ([("amp", 1.0, 7)] * 3, "got 3 rows, expected 2"),
     ],
 )
 def test_encode_refuses(y, message):
@@ -120,14 +120,14 @@ def test_encode_refuses(y, message):
     ("y", "kind", "message"),
     [
         ({"a": ["x", "y"], "b": [1.0]}, "auto", r"different numbers of rows \('a' 2, 'b' 1\)"),
-        ({"a": ["x"], "b": [None]}, "auto", "column 'b': every label of y is missing"),
-        ({"a": ["x"], "b": [NAN]}, "auto", "column 'b': y has no row without missing values"),
-        ({"a": ["x"], "b": np.zeros((1, 5, 2))}, "auto", "column 'b' of y has shape"),
-        ({"a": ["x", 1], "b": [1.0, 2.0]}, "auto", "column 'a': y mixes classes of type int and str"),
-        ({"a": ["x"], "b": [1.0]}, {"c": "value"}, "target names the column 'c'"),
-        ({"a": ["x"], "b": [1.0]}, {"b": "signal"}, "column 'b' of y cannot be a signal"),
+        ({"a": ["x"], "b": [None]}, "auto", "column 'b': y: got labels that are all missing"),
+        ({"a": ["x"], "b": [NAN]}, "auto", "column 'b': y: got no row without missing values"),
+        ({"a": ["x"], "b": np.zeros((1, 5, 2))}, "auto", "y, column 'b': got shape"),
+        ({"a": ["x", 1], "b": [1.0, 2.0]}, "auto", "column 'a': y: got classes of type int and str mixed"),
+        ({"a": ["x"], "b": [1.0]}, {"c": "value"}, "target: got the column 'c'"),
+        ({"a": ["x"], "b": [1.0]}, {"b": "signal"}, "target, column 'b': got 'signal'"),
         ([1.0, 2.0], {"b": "value"}, "y has no names"),
-        (pd.DataFrame([[1, 2.0]], columns=["a", "a"]), "auto", "must have different names"),
+        (pd.DataFrame([[1, 2.0]], columns=["a", "a"]), "auto", "expected columns with different names"),
     ],
 )
 def test_fit_refuses(y, kind, message):
@@ -180,7 +180,7 @@ def test_columns_are_drawn_together():
 
 
 def test_what_cannot_be_drawn():
-    with pytest.raises(ValueError, match="cannot draw a signal"):
+    with pytest.raises(ValueError, match="'empirical', expected a signal.*none can be drawn"):
         Target().fit(np.zeros((2, 5, 1))).draw(2, np.random.default_rng(0))
     old = Target().fit([1.0, 2.0]).to_dict()
     del old["sample"]  # as files before there were samples

@@ -73,7 +73,7 @@ def test_brackets_that_are_letters_stay_letters():
     smiles = Alphabet(["[nH]", "C", "N"], "smiles")
     assert allowed_by("C[nH]", smiles) == [["C"], ["[nH]"]]
     assert allowed_by("[ab]b", Alphabet("ab")) == [["a", "b"], ["b"]]
-    with pytest.raises(ValueError, match="position 1 holds '\\['"):
+    with pytest.raises(ValueError, match="position 1: got '\\['"):
         allowed_by("[C", smiles)
 
 
@@ -129,7 +129,7 @@ def test_impossible_templates_are_told(kind):
             fitted(list(GENERATORS)[i]).generate(2, **arguments)
         message = str(caught.value)
         assert (
-            type(caught.value) is ValueError
+            isinstance(caught.value, ValueError)
             and "template" in message
             and "\n" not in message
             and ";" in message
@@ -139,10 +139,10 @@ def test_impossible_templates_are_told(kind):
 
 def test_a_bracket_is_named_by_its_position():
     for template, part in (
-        ("AC[GT", "position 3 opens a set that is not closed"),
-        ("A[CG]TA]", "position 5 closes a set"),
-        ("[]A", "position 1 is an empty set"),
-        ("A[QV]" + "N" * 8, "position 2 holds 'Q'"),
+        ("AC[GT", r"position 3: got \[ without \]"),
+        ("A[CG]TA]", r"position 5: got \] without \["),
+        ("[]A", "position 1: got the empty set"),
+        ("A[QV]" + "N" * 8, "position 2: got 'Q'"),
     ):
         with pytest.raises(ValueError, match=part):
             parse_template(template, DNA, LAW)

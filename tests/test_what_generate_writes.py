@@ -203,7 +203,9 @@ def test_only_what_could_go_wrong_is_refused():
 
 def test_out_is_refused_before_any_work(workdir):
     model = MaskedDiffusion(**BLINK, alphabet=">AC").fit([">AC", "C>A"] * 9)
-    with pytest.raises(ValueError, match=r"got letters with '>', which FASTA does not give back; give .* in .csv"):
+    with pytest.raises(
+        ValueError, match=r"for letters with '>', expected letters that FASTA gives back; give .* in .csv"
+    ):
         model.generate(2, out="x.fasta")
     assert not os.listdir()
     model.generate(2, out="x.csv", random_state=0)
@@ -225,8 +227,8 @@ def test_links_stay_and_what_must_not_be_written_is_not(workdir):
     for call, part in (
         (lambda: model.generate(2, out="ro.fasta"), "must not be written"),
         (lambda: model.save("ro.fasta"), "must not be written"),
-        (lambda: model.generate(2, out="pipe.fasta"), "is a pipe or a device"),
-        (lambda: model.save("pipe.fasta"), "is a pipe or a device"),
+        (lambda: model.generate(2, out="pipe.fasta"), "got a pipe or a device"),
+        (lambda: model.save("pipe.fasta"), "got a pipe or a device"),
         (lambda: model.save("."), "save: got the folder '.'"),
     ):
         with pytest.raises(ValueError, match=part) as caught:
@@ -315,9 +317,10 @@ def test_forbid_takes_what_people_have():
 @pytest.mark.parametrize(
     ("words", "alphabet", "part"),
     [("AbaSI", DNA, "nearly every sequence .it needs a modified base"), ("HpyUM037X", DNA, "enzyme|symbol"),
-     ("N[^P][ST]", PROTEIN, "no sets in brackets"), (10**20, DNA, "at least 2 and at most 10,000"), (True, DNA, "True"),
-     ({"a": 1}, DNA, "forbid holds"), (b"AC", DNA, "forbid holds"), (None, DNA, "forbid holds"),
-     ([["AC"]], DNA, "forbid holds"), ("²", DNA, "no symbol")],
+     ("N[^P][ST]", PROTEIN, "expected a word without sets in brackets"),
+     (10**20, DNA, "expected the length of a run of one letter, 2 to 10,000"), (True, DNA, "True"),
+     ({"a": 1}, DNA, "forbid: got"), (b"AC", DNA, "forbid: got"), (None, DNA, "forbid: got"),
+     ([["AC"]], DNA, "forbid: got"), ("²", DNA, "no symbol")],
 )  # fmt: skip
 def test_forbid_says_what_it_cannot_take(words, alphabet, part):
     with pytest.raises(ValueError, match=part) as caught:

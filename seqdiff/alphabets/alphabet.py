@@ -29,7 +29,7 @@ from seqdiff.alphabets.letters import (
     upper,
     words_of,
 )
-from seqdiff.errors import shown
+from seqdiff.errors import InputError, argument, listed, shown
 
 
 class Alphabet:
@@ -57,7 +57,7 @@ class Alphabet:
 
     Raises
     ------
-    ValueError
+    InputError
         Fewer than two letters, a repeated or empty letter, or one of these names with other letters.
 
     Examples
@@ -91,17 +91,16 @@ class Alphabet:
         letters = tuple(letters)
         for letter in letters:
             if not isinstance(letter, str) or not letter or "\0" in letter:
-                raise ValueError(f"an alphabet's letters must be non-empty strings, but one is {shown(letter)}")
+                wanted = "letters of one character or more, without the character \\0"
+                raise InputError(argument("alphabet"), f"the letter {shown(letter)}", wanted, "give such strings")
         repeated = [letter for letter, count in Counter(letters).items() if count > 1]
         if repeated:
-            raise ValueError(
-                f"the alphabet {shown(''.join(letters), 40)} repeats the letter {shown(repeated[0])}; give every letter"
-                ' once (or one of the names "dna", "rna", "protein")'
-            )
+            found = f"{shown(''.join(letters), 40)}, which repeats the letter {shown(repeated[0])}"
+            cure = "give every letter once (or one of the names 'dna', 'rna', 'protein')"
+            raise InputError(argument("alphabet"), found, "different letters", cure)
         if len(letters) < 2:
-            raise ValueError(
-                f"an alphabet needs at least two letters, but {shown(list(letters))} has {len(letters)}; give them all"
-            )
+            found = f"{shown(list(letters))}, which has {len(letters)}"
+            raise InputError(argument("alphabet"), found, "at least two letters", "give them all")
         width = len(letters[0]) if len({len(letter) for letter in letters}) == 1 and len(letters[0]) > 1 else 0
         base = base_of(name)
         check_name(name, base, letters, width)
@@ -186,7 +185,7 @@ class Alphabet:
 
         Raises
         ------
-        ValueError
+        InputError
             If that is not one of seqdiff's, nor a subclass that is already imported.
 
         >>> from seqdiff.data import DNA
@@ -197,7 +196,9 @@ class Alphabet:
         kinds = {kind.__name__: kind for kind in known}
         kind = d.get("kind", "Alphabet")
         if kind not in kinds:
-            raise ValueError(f"an alphabet of the kind {shown(kind)} is not known; upgrade seqdiff")
+            raise InputError(
+                argument("alphabet"), f"the kind {shown(kind)}", f"one of {listed(kinds)}", "upgrade seqdiff"
+            )
         return kinds[kind](**{name: value for name, value in d.items() if name != "kind"})
 
     def normalize(self, sequences: Sequence[str]) -> list[str]:
@@ -287,7 +288,7 @@ class Alphabet:
         >>> DNA.encode(["ACNT"])
         Traceback (most recent call last):
             ...
-        seqdiff.alphabets.letters.AlphabetError: sequence 0: found 'N' at position 3, but the dna alphabet has only A, C, G, T; correct the sequence
+        seqdiff.alphabets.letters.AlphabetError: sequence 0: got 'N' at position 3, expected A, C, G or T, as the dna alphabet has; correct the sequence
         """  # noqa: E501
         if isinstance(sequences, str):
             raise TypeError("encode takes a list of strings; put the sequence in a list")
@@ -306,16 +307,20 @@ class Alphabet:
         pieces = self.split(sequence)
         return sum(map(len, pieces[:column])), pieces[column]
 
+    def wrong(self, letter: str, position: int) -> tuple[str, str]:
+        """What was found (position from 0) and what was wanted, for an error."""
+        if len(letter) < self._width:
+            many = f"{self._width} characters at a time, as the {self.name} alphabet reads them"
+            no_multiple = f"the {position + len(letter)} of this sequence are no multiple of {self._width}"
+            return f"{shown(letter)} at the end, as {no_multiple}", many
+        letters = [shown(x, 20)[1:-1] if x.strip() == x else shown(x, 20) for x in self.letters[:30]]
+        known = ", ".join(letters) + f" ... ({len(self)} letters)"
+        known = known if len(self) > 30 else f"{', '.join(letters[:-1])} or {letters[-1]}"
+        return f"{shown(letter)} at position {position + 1}", f"{known}, as the {self.name} alphabet has"
+
     def explain(self, letter: str, position: int) -> str:
         """The part of an error that says what was found (position from 0) and what was wanted."""
-        if len(letter) < self._width:
-            return (
-                f"found {shown(letter)} at the end, but the {self.name} alphabet reads {self._width} characters at a"
-                f" time, and the {position + len(letter)} of this sequence are no multiple of {self._width}"
-            )
-        letters = [shown(x, 20)[1:-1] if x.strip() == x else shown(x, 20) for x in self.letters[:30]]
-        listed = ", ".join(letters) + (f" ... ({len(self)} letters)" if len(self) > 30 else "")
-        return f"found {shown(letter)} at position {position + 1}, but the {self.name} alphabet has only {listed}"
+        return "got {}, expected {}".format(*self.wrong(letter, position))
 
     def decode(self, tokens: Any, lengths: Any = None) -> list[str]:
         """Tokens to strings.
@@ -328,7 +333,7 @@ class Alphabet:
 
         Raises
         ------
-        ValueError
+        InputError
             Another shape, a length beyond L, or a token that is no letter's number.
 
         Examples
@@ -339,17 +344,21 @@ class Alphabet:
         """
         tokens = np.asarray(tokens)
         if tokens.ndim != 2:
-            raise ValueError(f"decode takes tokens of shape (N, L), not {tokens.shape}")
+            raise InputError(
+                argument("tokens"), f"shape {tokens.shape}", "shape (N, L)", "give a row for each sequence"
+            )
         count, width = tokens.shape
         lengths = np.full(count, width) if lengths is None else np.asarray(lengths)
         if lengths.shape != (count,) or (count and (lengths.min() < 0 or lengths.max() > width)):
-            raise ValueError(f"decode takes one length from 0 to {width} for each of the {count} rows")
+            wanted = f"one length from 0 to {width} for each of the {count} rows"
+            raise InputError(argument("lengths"), shown(lengths), wanted, "give such lengths")
         if not count or not width:
             return [""] * count
         real = np.arange(width) < lengths[:, None]  # (N, L)
         tokens = np.where(real, tokens, 0)
         if tokens.min() < 0 or tokens.max() >= len(self):
-            raise ValueError(f"decode takes tokens from 0 to {len(self) - 1}, but found {tokens.min()}..{tokens.max()}")
+            found, wanted = f"{tokens.min()}..{tokens.max()}", f"tokens from 0 to {len(self) - 1}"
+            raise InputError(argument("tokens"), found, wanted, "give what this alphabet encoded")
         if not self._single:
             rows = zip(tokens.tolist(), lengths.tolist(), strict=True)
             return [self.join([self.letters[t] for t in row[:n]]) for row, n in rows]
@@ -377,7 +386,7 @@ class Alphabet:
 
         Raises
         ------
-        ValueError
+        InputError
             If the symbol is neither.
 
         Examples
@@ -396,7 +405,8 @@ class Alphabet:
             words = product(*(codes.get(character, character) for character in key))
             return tuple(sorted(index[word] for word in map("".join, words) if word in index))
         known = ", ".join([*(shown(x, 20)[1:-1] for x in self.letters[:30]), *codes])
-        raise ValueError(f"{shown(symbol)} is no symbol of the {self.name} alphabet; it has {known}")
+        wanted = f"a symbol of the {self.name} alphabet, which has {known}"
+        raise InputError(argument("symbol"), shown(symbol), wanted, "give one of these")
 
     def reverse_complement(self, sequences: Sequence[str]) -> list[str]:
         """The other strand, read in its own direction; a ValueError for alphabets without one and unknown letters.
@@ -408,7 +418,9 @@ class Alphabet:
         (['CGTT', 'A'], ['CAU'])
         """
         if self.complement is None:
-            raise ValueError(f"the {self.name} alphabet has no complement; only dna and rna have one")
+            raise InputError(
+                "alphabet", f"the {self.name} alphabet", "dna or rna, which have complements", "give one of these"
+            )
         self.encode(sequences)  # a letter without a complement is an error, never passed through
         pairs = {self.letters[i]: self.letters[j] for i, j in enumerate(self.complement)}
         table = str.maketrans({**pairs, **{a.lower(): b.lower() for a, b in pairs.items()}})

@@ -17,7 +17,7 @@ from collections.abc import Sequence
 from seqdiff.alphabets.alphabet import Alphabet
 from seqdiff.alphabets.letters import LETTERS, SMILES_LETTERS, guess_alphabet
 from seqdiff.alphabets.vocabularies import MOST_LETTERS, PIECES, WORDS, OverlappingKmers, PieceAlphabet, WordAlphabet
-from seqdiff.errors import shown
+from seqdiff.errors import InputError, argument, of_kind, shown
 
 DNA, RNA, PROTEIN = (Alphabet(letters, name) for name, letters in LETTERS.items())
 CODONS = Alphabet(Alphabet.kmers("dna", 3).letters, "codons")
@@ -74,7 +74,7 @@ def smiles_alphabet(sequences: Sequence[str]) -> Alphabet:
 
     Raises
     ------
-    ValueError
+    InputError
         If there are fewer than two letters.
 
     Examples
@@ -87,7 +87,8 @@ def smiles_alphabet(sequences: Sequence[str]) -> Alphabet:
     for sequence in sequences:
         found.update(pattern.findall(sequence))
     if len(found) < 2:
-        raise ValueError(f"the sequences hold {len(found)} letters of SMILES, but at least two are wanted")
+        letters = f"{len(found)} letters of SMILES"
+        raise InputError("the sequences", letters, "at least two", "give more sequences, or another alphabet")
     return Alphabet(sorted(found), "smiles")
 
 
@@ -110,7 +111,7 @@ def resolve_alphabet(spec: str | Sequence[str] | Alphabet, sequences: Sequence[s
 
     Raises
     ------
-    ValueError
+    InputError
         If nothing can be guessed, or the letters are no alphabet.
 
     Examples
@@ -139,18 +140,16 @@ def resolve_alphabet(spec: str | Sequence[str] | Alphabet, sequences: Sequence[s
             make, size = _SIZED[sized[1]]
             size = _number(sized[2]) if sized[2] else size
             if not 2 <= size <= MOST_LETTERS:
-                raise ValueError(f"alphabet={shown(spec)} is not possible; give 2 to {MOST_LETTERS:,} letters")
+                wanted = f"2 to {MOST_LETTERS:,} letters"
+                raise InputError(argument("alphabet"), shown(spec), wanted, "give such a number")
             return make.learn(sequences, size)  # type: ignore[attr-defined]
         if near := _near_miss(name):
-            raise ValueError(
-                f"alphabet: got {shown(spec)}, expected one of {', '.join(_NAMES)}, an Alphabet or the letters"
-                f" themselves; did you mean {near!r} (letters that spell such a name are given as a list, one by one)?"
-            )
+            wanted = f"one of {', '.join(_NAMES)}, an Alphabet or the letters themselves"
+            cure = f"did you mean {near!r} (letters that spell such a name are given as a list, one by one)?"
+            raise InputError(argument("alphabet"), shown(spec), wanted, cure)
     elif not isinstance(spec, (list, tuple)):
-        raise ValueError(
-            'alphabet must be "auto", "dna", "rna", "protein", "codons", "smiles", "words", "bpe", an Alphabet or a'
-            f" string of the letters themselves, not {shown(spec)} ({type(spec).__name__})"
-        )
+        wanted = f"{', '.join(map(repr, _NAMES))}, an Alphabet or a string of the letters themselves"
+        raise InputError(argument("alphabet"), f"{shown(spec)} ({of_kind(spec)})", wanted, "give one of these")
     for named in (DNA, RNA, PROTEIN):
         if "".join(map(str, spec)) == "".join(named.letters):
             return named

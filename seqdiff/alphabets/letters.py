@@ -14,7 +14,7 @@ from itertools import product
 
 import numpy as np
 
-from seqdiff.errors import shorten, shown
+from seqdiff.errors import InputError, argument, shorten, shown
 
 NUCLEOTIDE_CODES = {
     "R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC",
@@ -66,7 +66,7 @@ def guess_alphabet(sequences: Sequence[str]) -> str:
 
     Raises
     ------
-    ValueError
+    InputError
         If it is none of them.
     """
     counts = count_letters(sequences)
@@ -85,10 +85,9 @@ def guess_alphabet(sequences: Sequence[str]) -> str:
     if total and not other and amino >= 0.9 * total:
         return "protein"
     found = ", ".join(repr(x) for x, _ in Counter(other or counts).most_common(8)) or "none but gaps"
-    raise ValueError(
-        f"cannot tell the alphabet: the letters (among them {found}) are neither DNA, RNA nor protein, and text and"
-        ' SMILES are never guessed; pass alphabet="dna", "rna", "protein", "smiles" or a string of all the letters'
-    )
+    wanted = "those of DNA, RNA or protein, as text and SMILES are never guessed"
+    cure = f"pass {argument('alphabet', 'dna')}, 'rna', 'protein', 'smiles' or a string of all the letters"
+    raise InputError(argument("alphabet"), f"letters (among them {found})", wanted, cure)
 
 
 def count_letters(sequences: Sequence[str]) -> Counter[str]:
@@ -123,7 +122,9 @@ def check_name(name: str, base: str, letters: Sequence[str], width: int) -> None
         wanted = "the atoms, bonds, branches and rings of SMILES"
     if wanted:
         found = shorten("".join(letters))
-        raise ValueError(f"the name {name!r} belongs to {wanted}, not to {found!r}; choose another name")
+        raise InputError(
+            argument("name"), f"{name!r} for {found!r}", f"{wanted} under this name", "choose another name"
+        )
 
 
 def words_of(letters: str | Sequence[str], k: int) -> tuple[list[str], str]:
@@ -135,17 +136,15 @@ def words_of(letters: str | Sequence[str], k: int) -> tuple[list[str], str]:
     if isinstance(letters, str) and letters.lower() in LETTERS:
         letters = LETTERS[letters.lower()]
     if len(set(letters)) < 2 or len(set(letters)) < len(letters) or any(len(letter) != 1 for letter in letters):
-        raise ValueError(
-            f"k-mers are made of two or more different letters of one character, not of {shown(letters, 40)}"
-        )
+        wanted = "two or more different letters of one character, of which k-mers are made"
+        raise InputError(argument("letters"), shown(letters, 40), wanted, "give such letters")
     most = int(math.log(MOST_WORDS, len(set(letters))) + 1e-9)  # no power of k itself: k may be a trillion
     if not isinstance(k, numbers.Integral) or isinstance(k, bool) or not 2 <= k <= most:
-        raise ValueError(
-            f"k={shown(k)} is not possible: {len(letters)} letters make at most {MOST_WORDS:,} words, each a letter of"
-            f" its own, where k is 2 to {most}; give one of these"
-            if most >= 2
-            else f"{len(letters)} letters make more than {MOST_WORDS:,} words of two; take the letters themselves"
-        )
+        if most < 2:
+            found, wanted = f"{len(letters)} letters", f"fewer, as these make more than {MOST_WORDS:,} words of two"
+            raise InputError(argument("letters"), found, wanted, "take the letters themselves")
+        words = f"of {len(letters)} letters at most {MOST_WORDS:,} words, each a letter of its own"
+        raise InputError("k", shown(k), f"a whole number from 2 to {most}, which makes {words}", "give one of these")
     base = next((name for name, own in LETTERS.items() if set(own) == set(letters)), "")
     return ["".join(word) for word in product(letters, repeat=k)], f"{base} {k}-mers".strip()
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from seqdiff.alphabets.alphabet import Alphabet
 from seqdiff.alphabets.letters import words_of
-from seqdiff.errors import shown
+from seqdiff.errors import InputError, argument, shown
 
 
 class OverlappingKmers(Alphabet):
@@ -44,7 +44,8 @@ class OverlappingKmers(Alphabet):
     def __init__(self, letters: Sequence[str], name: str = "overlapping k-mers"):
         super().__init__(letters, name)
         if not self._width:
-            raise ValueError("overlapping k-mers must be words of one length of at least 2; give others")
+            wanted = "words of one length of at least 2, as overlapping k-mers are"
+            raise InputError(argument("letters"), shown(list(letters)), wanted, "give others")
 
     @classmethod
     def make(cls, letters: str | Sequence[str], k: int) -> OverlappingKmers:
@@ -52,7 +53,7 @@ class OverlappingKmers(Alphabet):
 
         Raises
         ------
-        ValueError
+        InputError
             If k is not 2 or more, or there would be more than 65,536 words.
         """
         words, name = words_of(letters, k)
@@ -69,10 +70,10 @@ class OverlappingKmers(Alphabet):
     def locate(self, sequence: str, column: int) -> tuple[int, str]:
         return column, self.split(sequence)[column]
 
-    def explain(self, letter: str, position: int) -> str:
+    def wrong(self, letter: str, position: int) -> tuple[str, str]:
         if len(letter) < self._width:
-            return f"found {shown(letter)} alone, but the {self.name} alphabet wants at least {self._width} characters"
-        return super().explain(letter, position)
+            return f"{shown(letter)} alone", f"at least {self._width} characters, as the {self.name} alphabet reads"
+        return super().wrong(letter, position)
 
     def join(self, letters: Sequence[str]) -> str:
         """The first character of each k-mer, then the rest of the last."""
@@ -121,13 +122,14 @@ class WordAlphabet(Alphabet):
 
         Raises
         ------
-        ValueError
+        InputError
             If there is no more than one character.
         """
         words = Counter(chain.from_iterable(sequence.split() for sequence in sequences))
         characters = sorted(set().union(*words))
         if len(characters) < 2:
-            raise ValueError(f"the sequences hold {len(characters)} characters, but words are made of two or more")
+            found, wanted = _count(characters), "two or more, of which words are made"
+            raise InputError("the sequences", found, wanted, "give other sequences, or another alphabet")
         frequent = [
             word
             for word, count in sorted(words.items(), key=lambda item: (-item[1], item[0]))
@@ -193,9 +195,9 @@ class PieceAlphabet(Alphabet):
         pairs = tuple((first, second) for first, second in merges)
         for first, second in pairs:
             if not {first, second, first + second} <= self._index.keys():
-                raise ValueError(
-                    f"{shown(first)} and {shown(second)} are joined, but they or what they make are no letters"
-                )
+                found = f"{shown(first)} and {shown(second)}"
+                wanted = "pairs of letters that make another letter"
+                raise InputError(argument("merges"), found, wanted, "add what is none to the letters")
         self.__dict__["merges"] = pairs
 
     @classmethod
@@ -204,18 +206,19 @@ class PieceAlphabet(Alphabet):
 
         Raises
         ------
-        ValueError
+        InputError
             If the library is missing, or there are no two characters, or more of them than `size`.
         """
         library = _library()
         sequences = [sequence.strip() for sequence in sequences]  # a letter is what stands within a text
         characters = sorted(set("".join(sequences)))
         if len(characters) < 2:
-            raise ValueError(f"the sequences hold {len(characters)} characters, but pieces are made of two or more")
+            found, wanted = _count(characters), "two or more, of which pieces are made"
+            raise InputError("the sequences", found, wanted, "give other sequences, or another alphabet")
         if len(characters) > size:
-            raise ValueError(
-                f"the sequences hold {len(characters)} characters, but bpe wants 2 to {size} of them;"
-                f' alphabet="bpe {2 * max(len(characters), PIECES)}" has more letters'
+            larger = argument("alphabet", f"bpe {2 * max(len(characters), PIECES)}")
+            raise InputError(
+                "the sequences", _count(characters), f"2 to {size} for bpe", f"pass {larger} for more letters"
             )
         tokenizer = _prepared(library, library.models.BPE())
         trainer = library.trainers.BpeTrainer(
@@ -253,6 +256,10 @@ class PieceAlphabet(Alphabet):
         return frozenset("".join(self.letters))
 
 
+def _count(characters: Sequence[str]) -> str:
+    return f"{len(characters)} different character{'s' * (len(characters) != 1)}"
+
+
 def _prepared(library: Any, model: Any) -> Any:
     tokenizer = library.Tokenizer(model)
     tokenizer.pre_tokenizer = library.pre_tokenizers.Split(" ", "merged_with_next")
@@ -263,7 +270,6 @@ def _library() -> Any:
     try:
         import tokenizers
     except ImportError:
-        raise ValueError(
-            'alphabet="bpe" needs the library tokenizers, which is not installed; pip install "seqdiff[bpe]"'
-        ) from None
+        wanted = "the library tokenizers, which is not installed"
+        raise InputError(argument("alphabet"), "'bpe'", wanted, 'pip install "seqdiff[bpe]"') from None
     return tokenizers

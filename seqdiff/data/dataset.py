@@ -17,7 +17,7 @@ from seqdiff.alphabets.letters import GAPS, base_of, unknown
 from seqdiff.data.labels import only_column
 from seqdiff.data.reading import Records, read_records
 from seqdiff.data.target import Target, Targets, describe, kind_to_read
-from seqdiff.errors import shown
+from seqdiff.errors import InputError, argument, shown
 
 PSEUDOCOUNT = 1.0
 
@@ -145,7 +145,7 @@ def prepare(
 
     Raises
     ------
-    ValueError
+    InputError
         One sentence that names the place, what was found there, what was wanted, and the cure.
 
     Examples
@@ -156,10 +156,10 @@ def prepare(
     >>> prepare(["ACGT", "ACNT"])
     Traceback (most recent call last):
         ...
-    ValueError: X[1]: found 'N' at position 3, but the dna alphabet has only A, C, G, T; correct the sequence or pass ambiguous="drop" to leave such sequences out
+    seqdiff.errors.InputError: X[1]: got 'N' at position 3, expected A, C, G or T, as the dna alphabet has; correct the sequence or pass ambiguous='drop' to leave such sequences out
     """  # noqa: E501
     if ambiguous not in ("error", "drop"):
-        raise ValueError(f'ambiguous must be "error" or "drop", not {shown(ambiguous)}')
+        raise InputError(argument("ambiguous"), shown(ambiguous), "'error' or 'drop'", "give one of these")
     if length is not None:
         length = _whole(length)
     learned = is_learned(alphabet)
@@ -175,8 +175,8 @@ def prepare(
         _refuse_empty(records.sequences, records.place)
         try:
             alphabet = resolve_alphabet(alphabet, records.sequences)
-        except ValueError as error:
-            raise ValueError(f"{records.source}: {error}") from None
+        except InputError as error:
+            raise error.of(records.source) from None
     sequences = alphabet.normalize(records.sequences)
     notes = list(records.notes)
     if guessed:
@@ -194,7 +194,8 @@ def prepare(
         were = "sequence was" if len(dropped) == 1 else "sequences were"
         note = f"{len(dropped)} of {len(sequences)} {were} left out for ambiguity codes ({where})"
         if not len(kept):
-            raise ValueError(f"no sequence is left: {note}; correct the sequences or give others")
+            wanted = "one sequence or more without such codes"
+            raise InputError(records.source, f"no sequence that is left: {note}", wanted, "correct them or give others")
         notes.append(note)
         flat = flat[np.repeat(np.isin(np.arange(len(sequences)), kept), lengths)]
         lengths, sequences = lengths[kept], [sequences[i] for i in kept]
@@ -205,10 +206,9 @@ def prepare(
     if labels is not None and not isinstance(target, (Target, Targets)):
         notes += describe(labels, target, records.told)
     if labels is not None and labels.ndim == 3 and labels.shape[1] != tokens.shape[1]:
-        raise ValueError(
-            f"y is a signal over {labels.shape[1]} positions, but the longest sequence has {tokens.shape[1]} letters;"
-            " give one row of the signal per letter, shape (n, L, C)"
-        )
+        found, longest = f"a signal over {labels.shape[1]} positions", tokens.shape[1]
+        wanted = f"one over {longest}, as the longest sequence has {longest} letters"
+        raise InputError(argument("y"), found, wanted, "give one row of the signal per letter, shape (n, L, C)")
     copies = len(sequences) - len(set(sequences))
     if copies:
         verb = "repeats an earlier one" if copies == 1 else "repeat earlier ones"
@@ -241,7 +241,8 @@ def _whole(length: Any) -> int:
     except TypeError:
         value = 0
     if value < 1 or isinstance(length, (bool, np.bool_)):
-        raise ValueError(f"length must be a whole number of letters of at least 1 (or None), not {shown(length)}")
+        wanted = "a whole number of letters of at least 1 (or None)"
+        raise InputError(argument("length"), shown(length), wanted, "give such a number")
     return value
 
 
@@ -249,7 +250,9 @@ def _refuse_empty(sequences: list[str], place: Callable[[int], str]) -> None:
     empty = [i for i, sequence in enumerate(sequences) if not sequence or sequence.isspace() and not sequence.strip()]
     if empty:
         more = f" ({len(empty)} sequences are empty)" if len(empty) > 1 else ""
-        raise ValueError(f"{place(empty[0])}: the sequence is empty; fill it in or leave it out{more}")
+        raise InputError(
+            place(empty[0]), f"an empty sequence{more}", "one letter or more", "fill it in or leave it out"
+        )
 
 
 def _check_lengths(lengths: np.ndarray, length: int, place: Callable[[int], str]) -> None:
@@ -258,11 +261,10 @@ def _check_lengths(lengths: np.ndarray, length: int, place: Callable[[int], str]
         found = int(lengths[wrong[0]])
         verb = "has" if len(wrong) == 1 else "have"
         letters = "letter" if found == 1 else "letters"
-        raise ValueError(
-            f"{place(int(wrong[0]))}: this sequence has {found} {letters}, but length={length} was given"
-            f" ({len(wrong)} of {len(lengths)} sequences {verb} another length); correct the data, or leave length"
-            " out (None) to learn sequences of several lengths"
-        )
+        what = f"a sequence of {found} {letters} ({len(wrong)} of {len(lengths)} sequences {verb} another length)"
+        wanted = f"{argument('length', length)}, as it was given"
+        cure = f"correct the data, or leave {argument('length')} out to learn sequences of several lengths"
+        raise InputError(place(int(wrong[0])), what, wanted, cure)
 
 
 def _check_letters(
@@ -282,17 +284,18 @@ def _check_letters(
     position, letter = alphabet.locate(sequences[row], int(columns[guilty[0]]))
     others = len(np.unique(rows[guilty])) - 1
     more = f" ({others} more sequence{'s have' if others > 1 else ' has'} such letters)" if others else ""
-    raise ValueError(f"{records.place(row)}: {alphabet.explain(letter, position)}; {_cure(letter, alphabet)}{more}")
+    found, wanted = alphabet.wrong(letter, position)
+    raise InputError(records.place(row), found, wanted, f"{_cure(letter, alphabet)}{more}")
 
 
 def _cure(letter: str, alphabet: Alphabet) -> str:
     if alphabet.is_ambiguous(letter):
-        return 'correct the sequence or pass ambiguous="drop" to leave such sequences out'
+        return f"correct the sequence or pass {argument('ambiguous', 'drop')} to leave such sequences out"
     base = base_of(alphabet.name)
     if "U" in letter and base == "dna":
-        return f'if this is RNA pass alphabet="{_other_base(alphabet)}", else replace U by T'
+        return f"if this is RNA pass {argument('alphabet', _other_base(alphabet))}, else replace U by T"
     if "T" in letter and base == "rna":
-        return f'if this is DNA pass alphabet="{_other_base(alphabet)}", else replace T by U'
+        return f"if this is DNA pass {argument('alphabet', _other_base(alphabet))}, else replace T by U"
     if letter in ",;\t":
         return "if the file is a table name it .csv or .tsv, else correct the sequence"
     if alphabet.name in ("dna", "rna", "protein"):

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO
 import numpy as np
 from tqdm.auto import tqdm
 
-from seqdiff.errors import shorten
+from seqdiff.errors import InputError, argument, of_kind, shorten
 from seqdiff.runtime import replacing
 
 MOST_BYTES = 2 * 1024**3
@@ -28,14 +28,18 @@ PIECE = 1 << 20
 FOREIGN = {
     b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or export the sheet as CSV",
     b"%PDF": "a PDF; copy the sequences into a text file, one a line",
-    b"BZh": "compressed with bzip2; unpack it, or compress it with gzip",
-    b"\xfd7zXZ": "compressed with xz; unpack it, or compress it with gzip",
-    b"\x28\xb5\x2f\xfd": "compressed with zstd; unpack it, or compress it with gzip",
+    b"BZh": "what is compressed with bzip2; unpack it, or compress it with gzip",
+    b"\xfd7zXZ": "what is compressed with xz; unpack it, or compress it with gzip",
+    b"\x28\xb5\x2f\xfd": "what is compressed with zstd; unpack it, or compress it with gzip",
     b"\xff\xfe": "UTF-16 text; save it as UTF-8",
     b"\xfe\xff": "UTF-16 text; save it as UTF-8",
     b"LOCUS ": "a GenBank file; convert it to FASTA",
     b"ID   ": "an EMBL file; convert it to FASTA",
 }
+TEXT = "text: one sequence a line, FASTA, or CSV (also .gz)"
+NO_FILE, CSV = f"leave {argument('out')} out", "give a name that ends in .csv"
+CHMOD = "give another name, or chmod +w it"
+AGAIN = "copy or download it again"
 _CONTROL = np.array([i for i in range(32) if i not in (9, 10, 11, 12, 13, 26, 27)] + [127])
 
 
@@ -54,7 +58,7 @@ def read_text(path: str, name: str, gzipped: bool = False, verbose: int = 0) -> 
 
     Raises
     ------
-    ValueError
+    InputError
         If it cannot be read, is empty, damaged, binary, of another format, or longer than `MOST_BYTES`.
     """
     try:
@@ -64,9 +68,10 @@ def read_text(path: str, name: str, gzipped: bool = False, verbose: int = 0) -> 
             with tqdm(total=size or None, unit="B", unit_scale=True, disable=verbose < 1 or small, delay=2) as bar:
                 return _decode(name, _read(file, name, gzipped, bar))
     except FileNotFoundError:
-        raise ValueError(f"{name}: there is no such file; check the name and the folder you are in") from None
+        raise InputError(name, "no such file", "a file", "check the name and the folder you are in") from None
     except OSError as error:
-        raise ValueError(f"{name} cannot be read: {error.strerror}; check its permissions") from None
+        found = f"a file that cannot be read ({error.strerror})"
+        raise InputError(name, found, "one that can", "check its permissions") from None
 
 
 class _Source:
@@ -85,21 +90,20 @@ class _Source:
 
 
 def check_size(size: int, name: str, what: str = "") -> None:
-    """Raise a ValueError for more bytes than are read."""
+    """Raise an InputError for more bytes than are read."""
     if size > MOST_BYTES:
-        raise ValueError(
-            f"{name}: got more than {MOST_BYTES / 1e6:,.0f} MB{what}, expected less, as sequences and their letters are"
-            " held in memory, several times as much; give fewer sequences"
-        )
+        wanted = "less, as sequences and their letters are held in memory, several times as much"
+        raise InputError(name, f"more than {MOST_BYTES / 1e6:,.0f} MB{what}", wanted, "give fewer sequences")
 
 
 def _read(file: BinaryIO, name: str, gzipped: bool, bar: tqdm) -> bytes:
     first = file.read(PIECE)
     if not first:
-        raise ValueError(f"{name} is empty (0 bytes); a file with at least one sequence is wanted")
+        raise InputError(name, "an empty file (0 bytes)", "at least one sequence", "give another file")
     zipped = first.startswith(b"\x1f\x8b")
     if gzipped and not zipped:
-        raise ValueError(f"{name} is named .gz but is not gzip-compressed; drop the ending, or compress it again")
+        found, cure = "a file that is not gzip-compressed", "drop the ending, or compress it again"
+        raise InputError(name, found, "gzip, as the ending .gz says", cure)
     if not zipped:
         _refuse_binary(name, first)  # at once: a device may have no end
     source = _Source(first, file, name, bar)
@@ -112,19 +116,20 @@ def _read(file: BinaryIO, name: str, gzipped: bool, bar: tqdm) -> bytes:
             data += piece
             check_size(len(data), name, " when it is unpacked" if zipped else "")
     except EOFError:
-        raise ValueError(f"{name}: the gzip file ends too early, it is truncated; copy or download it again") from None
+        raise InputError(name, "a truncated gzip file, which ends too early", "a whole one", AGAIN) from None
     except (gzip.BadGzipFile, zlib.error) as error:
-        raise ValueError(f"{name}: the gzip file is damaged ({error}); copy or download it again") from None
+        raise InputError(name, f"a damaged gzip file ({error})", "a whole one", AGAIN) from None
     return bytes(data)
 
 
 def _refuse_binary(name: str, data: bytes) -> None:
     for start, what in FOREIGN.items():
         if data.startswith(start):
-            raise ValueError(f"{name} is {what}")
+            found, cure = what.split("; ")
+            raise InputError(name, found, TEXT, cure)
     counts = np.bincount(np.frombuffer(data[: 1 << 20], dtype=np.uint8), minlength=256)
     if b"\0" in data or counts[_CONTROL].sum() > 0.005 * counts.sum():
-        raise ValueError(f"{name} is a binary file; wanted is text: one sequence a line, FASTA, or CSV (also .gz)")
+        raise InputError(name, "a binary file", TEXT, "give such a file")
 
 
 def _decode(name: str, data: bytes) -> str:
@@ -165,42 +170,47 @@ def check_output(path: str | os.PathLike[str], alphabet: Any = None) -> Path:
 
     Raises
     ------
-    ValueError
+    InputError
         If the ending is unknown, the folder missing or not writable, the path a folder or a file that must not be
         changed, or the format cannot hold the alphabet's letters.
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise ValueError(f"out: got a {type(path).__name__}, expected a file's name; give one such as 'samples.fasta'")
+        cure = "give one such as 'samples.fasta'"
+        raise InputError(argument("out"), of_kind(path), "a file's name", cure)
     path = Path(path).expanduser()
     shown = repr(shorten(str(path), 200))
     if path.suffix.lower() not in _ENDINGS:
-        raise ValueError(f"out={shown} should end in .fasta, .txt or .csv")
+        raise InputError(argument("out"), shown, "a name that ends in .fasta, .txt or .csv", "give such a name")
     if path.is_dir():
-        raise ValueError(f"out={shown} is a folder; give a file's name in it")
+        raise InputError(argument("out"), f"{shown}, which is a folder", "a file", "give a file's name in it")
     if not path.parent.is_dir():
         folder = repr(shorten(str(path.parent), 200))
-        raise ValueError(f"out={shown} cannot be written: there is no folder {folder}; make it first")
-    check_writable(path, f"out={shown}")
+        found = f"{shown} in a folder that does not exist"
+        raise InputError(argument("out"), found, "a folder that does", f"make {folder} first")
+    check_writable(path, f"{argument('out')}: {shown}")
     if alphabet is not None and (trouble := unreadable(path, alphabet)) is not None:
-        raise ValueError(f"out={shown}: {trouble}")
+        found, wanted, cure = trouble
+        raise InputError(argument("out"), f"{shown} for {found}", wanted, cure)
     return path
 
 
-def check_writable(path: Path, name: str) -> None:
-    """Raise a ValueError for a file, or a new one in a folder, that must not be written; `name` is what to call it."""
+def check_writable(path: Path, where: str) -> None:
+    """Raise an InputError for a file, or a new one in a folder, that must not be written; `where` names it."""
     if path.exists():
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):
-            raise ValueError(f"{name} is a pipe or a device, whose place a file would take; give another name")
+            found = "a pipe or a device, whose place a file would take"
+            raise InputError(where, found, "the name of a file", "give another name")
         if not mode & (stat.S_IWUSR | stat.S_IWGRP | stat.S_IWOTH) or not os.access(path, os.W_OK):
-            raise ValueError(f"{name} is a file that must not be written; give another name, or chmod +w it")
+            raise InputError(where, "a file that must not be written", "one that may", CHMOD)
     folder = path.resolve().parent
     if folder.is_dir() and not os.access(folder, os.W_OK):
-        raise ValueError(f"{name} cannot be written: no permission to write in {shorten(str(folder), 200)!r}")
+        found = f"no permission to write in {shorten(str(folder), 200)!r}"
+        raise InputError(where, found, "a folder that may be written", "give another name")
 
 
-def unreadable(path: Path, alphabet: Any) -> str | None:
-    """Return why a file of this ending cannot hold sequences of an alphabet, with the cure; None if it can."""
+def unreadable(path: Path, alphabet: Any) -> tuple[str, str, str] | None:
+    """Return why a file of this ending cannot hold sequences of an alphabet, what it can, the cure; None if it can."""
     suffix = path.suffix.lower()
     letters = [str(letter) for letter in alphabet.letters]
     joined = [" "] if alphabet.name == "words" else []  # what stands between letters
@@ -213,19 +223,20 @@ def unreadable(path: Path, alphabet: Any) -> str | None:
     firsts = {letter[0] for letter in letters if letter}
     if others or any(0xD800 <= ord(c) < 0xE000 for c in every):
         first = others[0] if others else next(c for c in every if 0xD800 <= ord(c) < 0xE000)
-        return f"got letters with the control character {first!r}, which no text file gives back; leave out out="
+        return f"letters with the control character {first!r}", "letters that a text file gives back", NO_FILE
     if suffix in _FASTA:
         odd = next((c for c in sorted(every) if c.isspace()), next((c for c in ">;" if c in firsts), None))
-        return odd and f"got letters with {odd!r}, which FASTA does not give back; give a name that ends in .csv"
+        return (f"letters with {odd!r}", "letters that FASTA gives back", CSV) if odd else None
     if blank:
-        return f"got the letter {blank[0]!r}, of which a blank line or cell could be made; leave out out="
+        return f"the letter {blank[0]!r}", "letters of which no blank line or cell can be made", NO_FILE
     if suffix == ".txt":
         odd = breaks[0] if breaks else next((c for c in ">@" if c in firsts), None)
-        return odd and f"got letters with {odd!r}, which a text file does not give back; give a name that ends in .csv"
+        return (f"letters with {odd!r}", "letters that a text file gives back", CSV) if odd else None
     if breaks and "\r" in breaks:
-        return "got letters with '\\r', which CSV does not give back; leave out out="
+        return "letters with '\\r'", "letters that CSV gives back", NO_FILE
     if "'" in firsts and firsts & set(_FORMULA):
-        return 'got letters "\'" and one of = + - @, which CSV would take for a formula; give a name that ends in .txt'
+        wanted = "letters that CSV cannot take for a formula"
+        return 'the letters "\'" and one of = + - @', wanted, "give a name that ends in .txt"
     return None
 
 

@@ -13,7 +13,7 @@ from seqdiff.alphabets.alphabet import Alphabet
 from seqdiff.alphabets.alphabets import DNA, PROTEIN, RNA
 from seqdiff.alphabets.letters import NUCLEOTIDE_CODES, base_of
 from seqdiff.data.tables import is_sequence_object
-from seqdiff.errors import shorten, shown
+from seqdiff.errors import InputError, argument, shown
 
 LONGEST_RUN = 10_000
 FEWEST_FIXED = 3
@@ -41,7 +41,7 @@ class Forbidden:
 
     Raises
     ------
-    ValueError
+    InputError
         If a word is none.
 
     Examples
@@ -116,30 +116,27 @@ def _spelled(word: Any, alphabet: Alphabet) -> list[tuple[str, str]]:
     """Return the words that one entry stands for: name and symbols of each."""
     if isinstance(word, numbers.Integral) and not isinstance(word, bool):
         if not 2 <= int(word) <= LONGEST_RUN:
-            shown = int(word) if abs(int(word)) < 10**18 else "of many digits"
-            raise ValueError(
-                f"forbid holds the number {shown}; give the length of a run of one letter, at least 2 and at most "
-                f"{LONGEST_RUN:,}"
-            )
+            number = str(int(word)) if abs(int(word)) < 10**18 else "of many digits"
+            wanted = f"the length of a run of one letter, 2 to {LONGEST_RUN:,}"
+            raise InputError(argument("forbid"), f"the number {number}", wanted, "give such a length")
         return [(letter * int(word), letter * int(word)) for letter in alphabet.letters]
     if _is_enzyme(word):
         if alphabet.name != "dna":
-            raise ValueError(f"forbid holds {word}, which cuts DNA; give letters of the {alphabet.name} alphabet")
+            wanted = f"letters of the {alphabet.name} alphabet"
+            raise InputError(argument("forbid"), f"{word}, which cuts DNA", wanted, "give the letters of the site")
         return [(str(word), _usable_site(word))]
     word = str(word) if is_sequence_object(word) else word
     if not isinstance(word, str) or not word.strip():
-        shown = shorten(" ".join(repr(word).split()))
-        raise ValueError(f"forbid holds {shown}; give words, or whole numbers for runs of one letter")
+        wanted = "words, or whole numbers for runs of one letter"
+        raise InputError(argument("forbid"), shown(word, 40), wanted, "give one of these")
     word = word.strip()
     if word.isascii() and word.isdigit():
         return _spelled(int(word) if len(word) < 19 else 10**19, alphabet)
     if alphabet.name == "dna" and (enzyme := _enzyme(word)) is not None:
         return [(word, _usable_site(enzyme))]
     if any(c in word for c in "[]^"):
-        raise ValueError(
-            f"forbid holds {shorten(word)!r}, but words have no sets in brackets; give each word that is meant, or the "
-            "symbols of the alphabet for several letters"
-        )
+        cure = "give each word that is meant, or the symbols of the alphabet for several letters"
+        raise InputError(argument("forbid"), shown(word, 40), "a word without sets in brackets", cure)
     return [(word, word)]
 
 
@@ -148,17 +145,16 @@ def _usable_site(enzyme: Any) -> str:
 
     Raises
     ------
-    ValueError
+    InputError
         If so little of it is fixed that hardly a sequence would be without.
     """
     site = str(enzyme.site or "")
     fixed = sum(symbol in "ACGT" for symbol in site)
     if fixed < FEWEST_FIXED:
         modified = " (it needs a modified base, which letters do not show)" if fixed <= 2 and site else ""
-        raise ValueError(
-            f"forbid holds the enzyme {enzyme}, whose site {site or 'is not known'} would be in nearly every sequence"
-            f"{modified}; leave it out, or give the motif that you mean"
-        )
+        found = f"the enzyme {enzyme}, whose site {site or 'is not known'} would be in nearly every sequence{modified}"
+        wanted = f"a site of {FEWEST_FIXED} or more fixed letters"
+        raise InputError(argument("forbid"), found, wanted, "leave it out, or give the motif that you mean")
     return site
 
 
@@ -181,7 +177,6 @@ def _letters_of(symbol: str, word: Any, alphabet: Alphabet) -> tuple[int, ...]:
         return alphabet.allowed(symbol)
     except ValueError:
         enzyme = ", the name of a restriction enzyme" if alphabet.name == "dna" else ""
-        raise ValueError(
-            f"forbid holds {shown(word)}, but {symbol!r} is no symbol of the {alphabet.name} alphabet; give its letters"
-            f"{enzyme} or a whole number for runs of one letter"
-        ) from None
+        found = f"{shown(word)}, where {symbol!r} is no symbol of the {alphabet.name} alphabet"
+        wanted = f"its letters{enzyme} or a whole number for runs of one letter"
+        raise InputError(argument("forbid"), found, wanted, "give one of these") from None

@@ -30,7 +30,10 @@ from typing import Any
 
 import numpy as np
 
-from seqdiff.errors import shown
+from seqdiff.errors import InputError, argument, shown
+
+EQUAL_ROWS = "the same number of values for every sequence"
+LABELS = "strings, ints, bools (classes) or floats (values)"
 
 
 def as_labels(y: Any) -> np.ndarray:
@@ -47,7 +50,7 @@ def as_labels(y: Any) -> np.ndarray:
 
     Raises
     ------
-    ValueError
+    InputError
         If the rows have different shapes, or hold something else than labels (dates, objects).
 
     Examples
@@ -78,22 +81,20 @@ def as_labels(y: Any) -> np.ndarray:
     try:
         array = np.asarray(y)
     except ValueError:
-        raise ValueError("y has rows of different shapes; give every sequence the same number of values") from None
+        raise InputError(argument("y"), "rows of different shapes", EQUAL_ROWS, "give every sequence so many") from None
     if array.dtype.kind in "biuf":
         return array
     if array.dtype.kind not in "OUT":  # O: objects, U and T: strings
-        raise ValueError(f"y holds {array.dtype} entries; wanted are strings, ints, bools (classes) or floats (values)")
+        raise InputError(argument("y"), f"{array.dtype} entries", LABELS, "give one of these")
     items = [None if is_missing(item) else _plain(item) for item in array.ravel().tolist()]
     kinds = {type(item) for item in items if item is not None}
     if not kinds <= {str, int, float, bool}:
         odd = next(t for t in kinds if t not in (str, int, float, bool))
-        raise ValueError(f"y holds entries of type {odd.__name__}; wanted are strings, ints, bools or floats")
+        raise InputError(argument("y"), f"entries of type {odd.__name__}", LABELS, "give one of these")
     if any(type(item) is int and not -(2**63) <= item < 2**64 for item in items):
         digits = max(int(item.bit_length() * 0.30103) + 1 for item in items if type(item) is int)
-        raise ValueError(
-            f"y: got a whole number of about {digits} digits, expected at most 19; give it as a string (a name), or in"
-            " another unit"
-        )
+        cure = "give it as a string (a name), or in another unit"
+        raise InputError(argument("y"), f"a whole number of about {digits} digits", "at most 19", cure)
     if kinds and kinds <= {int, float} and float in kinds:
         return np.array([math.nan if item is None else item for item in items], dtype=float).reshape(array.shape)
     if len(kinds) == 1 and None not in items and kinds != {str}:
@@ -134,7 +135,8 @@ def named_columns(y: Any) -> dict[str, Any] | None:
     columns = {str(name): column for name, column in named}
     if len(columns) < len(named) or "" in columns:
         names = ", ".join(shown(str(name)) for name, _ in named[:10])
-        raise ValueError(f"the columns of y must have different names that are not empty, but they are {names}")
+        wanted = "columns with different names that are not empty"
+        raise InputError(argument("y"), f"columns named {names}", wanted, "rename them")
     return columns
 
 
@@ -145,21 +147,20 @@ def join_columns(columns: dict[str, np.ndarray]) -> np.ndarray:
     [0.5, 1.5]
     """
     if not columns:
-        raise ValueError("y has no columns; give at least one, or leave y out")
+        raise InputError(argument("y"), "no columns", "at least one", f"give one, or leave {argument('y')} out")
     if len(columns) == 1 and (only := next(iter(columns.values()))).ndim > 2:  # a signal: a name says nothing more
         return only
     for name, column in columns.items():
         if column.ndim == 2 and column.shape[1] == 1:
             columns = {**columns, name: column[:, 0]}
         elif column.ndim != 1:
-            raise ValueError(
-                f"column {shown(name)} of y has shape {column.shape}, but each of several columns wants one label per"
-                " sequence, shape (n,)"
-            )
+            where, wanted = f"{argument('y')}, column {shown(name)}", "shape (n,), as each of several columns has"
+            raise InputError(where, f"shape {column.shape}", wanted, "give one label per sequence")
     rows = {name: len(column) for name, column in columns.items()}
     if len(set(rows.values())) > 1:
         found = ", ".join(f"{shown(name)} {n}" for name, n in list(rows.items())[:10])
-        raise ValueError(f"the columns of y have different numbers of rows ({found}); give one label per sequence each")
+        found = f"columns with different numbers of rows ({found})"
+        raise InputError(argument("y"), found, "equal numbers", "give one label per sequence each")
     fields = [(name, c.dtype if c.dtype.kind in "biuf" else np.dtype(object)) for name, c in columns.items()]
     joined = np.empty(next(iter(rows.values())), dtype=fields)
     for name, column in columns.items():
@@ -198,7 +199,7 @@ def _mixes_truth(items: Sequence[Any]) -> bool:
 
 def _object_rows(rows: Sequence[Any]) -> np.ndarray:
     if len({len(row) for row in rows}) > 1:
-        raise ValueError("y has rows of different shapes; give every sequence the same number of values")
+        raise InputError(argument("y"), "rows of different shapes", EQUAL_ROWS, "give every sequence so many")
     array = np.empty((len(rows), len(rows[0])), dtype=object)
     for i, row in enumerate(rows):
         array[i] = _objects(row)

@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqdiff.errors import InputError, argument, shown
+
 if TYPE_CHECKING:
     import torch
 
@@ -29,6 +31,8 @@ FEWEST_OF_LABEL = 20
 """And how many at least."""
 PIECE = 1 << 22
 """Numbers in a table at a time."""
+
+COUNTS = "the counts of lengths 1..L_max, none negative and the last not 0"
 
 Encoded = dict[str, np.ndarray]
 """Labels as `Target.encode` gives them: "label", "value", "known", "keep"."""
@@ -62,12 +66,12 @@ class LengthLaw:
     """
 
     def __init__(self, counts: Any, of_labels: ClassLengths | NearestLengths | None = None):
-        counts = np.asarray(counts)
+        given, counts = counts, np.asarray(counts)
         if counts.dtype.kind not in "iuf" or counts.ndim != 1 or not len(counts):
-            raise ValueError("a length law takes the counts of lengths 1..L_max, none negative and the last not 0")
+            raise InputError(argument("counts"), shown(given), COUNTS, "count the lengths anew, or use LengthLaw.fit")
         counts = counts.astype(np.int64 if counts.dtype.kind in "iu" else float)
         if not (counts >= 0).all() or counts[-1] == 0 or not np.isfinite(counts.sum()):
-            raise ValueError("a length law takes the counts of lengths 1..L_max, none negative and the last not 0")
+            raise InputError(argument("counts"), shown(given), COUNTS, "count the lengths anew, or use LengthLaw.fit")
         self.counts = counts
         self.max_length = len(counts)
         self.fixed = bool((counts > 0).sum() == 1)
@@ -87,14 +91,15 @@ class LengthLaw:
 
         Raises
         ------
-        ValueError
+        InputError
             If there are none, or one is smaller than 1.
         """
         lengths = np.asarray(lengths)
         if lengths.size == 0:
-            raise ValueError("no lengths to learn from; at least one sequence is wanted")
+            raise InputError(argument("lengths"), "none to learn from", "those of one or more sequences", "give some")
         if lengths.min() < 1:
-            raise ValueError(f"a length of {lengths.min()} was found; sequences have at least one letter")
+            wanted = "lengths of at least 1, as sequences have at least one letter"
+            raise InputError(argument("lengths"), f"a length of {lengths.min()}", wanted, "leave such sequences out")
         lengths = lengths.astype(np.int64).ravel()
         counts = np.bincount(lengths, weight)[1:]
         of_labels: ClassLengths | NearestLengths | None = None

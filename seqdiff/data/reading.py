@@ -26,7 +26,7 @@ from seqdiff.data.tables import (
     read_table,
     to_strings,
 )
-from seqdiff.errors import printable, shorten, shown
+from seqdiff.errors import InputError, argument, of_kind, printable, shorten, shown
 
 FASTA = (".fa", ".fasta", ".fna", ".faa", ".ffn", ".fas", ".fsa", ".frn")
 PARQUET = (".parquet", ".pq")
@@ -57,7 +57,7 @@ def read_records(
 
     Raises
     ------
-    ValueError
+    InputError
         One sentence: what was found and where, what was wanted, the cure.
 
     Examples
@@ -73,13 +73,14 @@ def read_records(
         if isinstance(path, bytes):
             path = os.fsdecode(path)
         if isinstance(X, str) and not os.path.exists(path):
-            raise ValueError(_no_file(X))
+            raise _no_file(X)
         return _read_file(path, y, sequence_column, kind, verbose)
     if hasattr(X, "iloc") and hasattr(X, "columns"):
         return from_frame(X, y, sequence_column, "X", lambda i: f"row {i} of X (counted from 0)", kind)
     sequences, place = _from_items(X)
     if isinstance(y, str):
-        raise ValueError(f"y={shown(y)} names a column, but X is no table; give a table, or y as an array")
+        found, wanted = f"{shown(y)}, which names a column, where X is no table", "labels"
+        raise InputError(argument("y"), found, wanted, f"give a table, or {argument('y')} as an array")
     labels, told = check_labels(y, len(sequences), kind)
     return Records(sequences, labels, "X", place, told)
 
@@ -90,21 +91,20 @@ def read_records(
 def _from_items(X: Any) -> tuple[list[str], Callable[[int], str]]:
     """Strings from anything that can be walked through in a fixed order."""
     if isinstance(X, (bytes, bytearray)) or isinstance(X, (dict, set, frozenset)) or not hasattr(X, "__iter__"):
-        cure = {"dict": "; pass list(X.values())", "set": "; pass sorted(X)", "bytes": "; decode it to str"}
-        raise ValueError(
-            f"X is of type {type(X).__name__}, but a path, or a list, array, Series or DataFrame of sequences is wanted"
-            + cure.get(type(X).__name__, "")
-        )
+        cures = {"dict": "pass list(X.values())", "set": "pass sorted(X)", "bytes": "decode it to str"}
+        wanted = "a path, or a list, array, Series or DataFrame of sequences"
+        raise InputError("X", of_kind(X), wanted, cures.get(type(X).__name__, "give one of these"))
     if is_sequence_object(X) or hasattr(X, "seq"):
-        raise ValueError(f"X is a single {type(X).__name__}, but a list of sequences is wanted; pass [X]")
+        raise InputError("X", f"a single {type(X).__name__}", "a list of sequences", "pass [X]")
     if hasattr(X, "ndim") and X.ndim != 1:
         if X.ndim == 2 and X.shape[1] == 1:
             X = np.asarray(X)[:, 0]  # scikit-learn's column of one feature
         else:
-            raise ValueError(f"X has shape {tuple(X.shape)}, but a one-dimensional list or array of strings is wanted")
+            wanted = "a one-dimensional list or array of strings"
+            raise InputError("X", f"shape {tuple(X.shape)}", wanted, "give such a one")
     series = hasattr(X, "iloc")
     if getattr(getattr(X, "dtype", None), "kind", "O") in "biufc":
-        raise ValueError(f"X holds numbers ({X.dtype}), but strings are wanted; pass the sequences themselves")
+        raise InputError("X", f"numbers ({X.dtype})", "strings", "pass the sequences themselves")
     try:
         items = X.tolist() if hasattr(X, "tolist") else list(X)
     except ValueError as error:  # a Biopython parser, say, in the middle of its file
@@ -115,37 +115,39 @@ def _from_items(X: Any) -> tuple[list[str], Callable[[int], str]]:
         return (f"X.iloc[{i}]" if series else f"X[{i}]") + (f" (record {shown(str(name), 40)})" if name else "")
 
     if not items:
-        raise ValueError("X is empty; at least one sequence is wanted")
+        raise InputError("X", "nothing", "at least one sequence", "give some")
     return to_strings(items, place), place
 
 
 # ------------------------------------------------------------------------------------------------------------- files
 
 
-def _no_file(X: str) -> str:
+def _no_file(X: str) -> InputError:
     """Why this string is no input: a path that is not there, or a sequence without a list around it."""
-    shown = repr(shorten(X, 60))
+    text, wanted = repr(shorten(X, 60)), "a path or a list of sequences"
     if "\n" in X or "\r" in X:
-        return "X is one string of several lines, but a path or a list of sequences is wanted; pass X.split()"
+        return InputError("X", "one string of several lines", wanted, "pass X.split()")
     if not X.strip():
-        return "X is an empty string, but a path or a list of sequences is wanted"
+        return InputError("X", "an empty string", wanted, "give one of these")
     folder, name = os.path.split(os.path.expanduser(X))
     if folder or re.search(r"\.\w{1,8}$", X):
         if folder and not os.path.isdir(folder):
-            return f"{shown}: there is no such file (nor its folder); check the path, or pass sequences as a list"
+            cure = "check the path, or pass sequences as a list"
+            return InputError(text, "no such file (nor its folder)", "a file", cure)
         try:
             near = difflib.get_close_matches(name, os.listdir(folder or "."), n=1, cutoff=0.75)
         except OSError:
             near = []
         hint = f"did you mean {near[0]!r}?" if near else "check the name and the folder you are in"
-        return f"{shown}: there is no such file; {hint} (sequences themselves are passed as a list)"
-    return f"X is the single string {shown}, which is no file; to pass sequences give a list, such as [{shown}]"
+        return InputError(text, "no such file", "a file", f"{hint} (sequences themselves are passed as a list)")
+    found = f"the single string {text}, which is no file"
+    return InputError("X", found, wanted, f"to pass sequences give a list, such as [{text}]")
 
 
 def _read_file(path: str, y: Any, sequence_column: Any, kind: Any, verbose: int) -> Records:
     name = printable(path)
     if os.path.isdir(path):
-        raise ValueError(f"{name} is a folder, but a file is wanted; name one file in it")
+        raise InputError(name, "a folder", "a file", "name one file in it")
     stem, ending = os.path.splitext(path.lower())
     gzipped = ending == ".gz"
     if gzipped:
@@ -156,14 +158,16 @@ def _read_file(path: str, y: Any, sequence_column: Any, kind: Any, verbose: int)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     first = next((line for line in lines if line.strip()), None)
     if first is None:
-        raise ValueError(f"{name} holds only blank lines; a file with at least one sequence is wanted")
+        raise InputError(name, "only blank lines", "at least one sequence", "give another file")
     if ending in TABLES:
         return read_table(name, lines, TABLES[ending], y, sequence_column, kind)
     if isinstance(y, str):
-        raise ValueError(f"y={shown(y)} names a column, but {name} is no table; use a CSV file, or give y as an array")
+        found, cure = f"{shown(y)}, which names a column, where {name} is no table", "use a CSV file"
+        raise InputError(argument("y"), found, "labels", f"{cure}, or give {argument('y')} as an array")
     fastq = ending in (".fastq", ".fq") or (first.startswith("@") and any(line.startswith("+") for line in lines[:9]))
     if fastq:
-        raise ValueError(f"{name} is a FASTQ file; convert it to FASTA (or pass the records of Bio.SeqIO.parse)")
+        cure = "convert it to FASTA (or pass the records of Bio.SeqIO.parse)"
+        raise InputError(name, "a FASTQ file", "FASTA, a table, or one sequence a line", cure)
     if ending in FASTA or first.startswith(">"):
         return _read_fasta(name, lines, y, kind)
     kept = [i for i, line in enumerate(lines) if line.strip()]
@@ -186,10 +190,8 @@ def _is_header(first: str, others: list[str], line: str) -> bool:
         return False
     alike = (first.isupper(), first.islower()) == (text.isupper(), text.islower())
     if alike and set(first.upper()) <= set(text.upper()):
-        raise ValueError(
-            f"{line}: got {first!r}, expected a sequence; if this is a header delete the line, if it is a sequence put"
-            " it on another line"
-        )
+        cure = "if this is a header delete the line, if it is a sequence put it on another line"
+        raise InputError(line, repr(first), "a sequence", cure)
     return True
 
 
@@ -207,10 +209,9 @@ def _read_fasta(path: str, lines: list[str], y: Any, kind: Any) -> Records:
         elif parts:
             parts[-1].append(line)
         else:
-            raise ValueError(
-                f"{path}, line {number}: found {shorten(line.strip())!r} before the first record, but a FASTA record"
-                " starts with '>'; add a header line, or name a file with one sequence a line .txt"
-            )
+            found = f"{shorten(line.strip())!r} before the first record"
+            cure = "add a header line, or name a file with one sequence a line .txt"
+            raise InputError(f"{path}, line {number}", found, "'>', with which a FASTA record starts", cure)
     sequences = ["".join("".join(pieces).split()) for pieces in parts]
 
     def place(i: int) -> str:
@@ -219,8 +220,7 @@ def _read_fasta(path: str, lines: list[str], y: Any, kind: Any) -> Records:
     empty = [i for i, sequence in enumerate(sequences) if not sequence]
     if empty:
         more = f" ({len(empty)} records are like this)" if len(empty) > 1 else ""
-        raise ValueError(
-            f"{place(empty[0])}: the header has no sequence below it; add the sequence or delete the header{more}"
-        )
+        found = f"a header with no sequence below it{more}"
+        raise InputError(place(empty[0]), found, "a sequence", "add it or delete the header")
     labels, told = check_labels(y, len(sequences), kind)
     return Records(sequences, labels, path, place, told)

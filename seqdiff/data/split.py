@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from seqdiff.data.dataset import Dataset, prepare
-from seqdiff.errors import shown
+from seqdiff.errors import InputError, argument, shown
 
 
 def random_split(n: int, fraction: float, random_state: int) -> tuple[np.ndarray, np.ndarray]:
@@ -30,7 +30,7 @@ def random_split(n: int, fraction: float, random_state: int) -> tuple[np.ndarray
 
     Raises
     ------
-    ValueError
+    InputError
         A fraction that is no share.
 
     Examples
@@ -254,7 +254,7 @@ def cluster_split(
 
     Raises
     ------
-    ValueError
+    InputError
         Whatever `prepare` refuses, k < 1, or shares that leave no room for train.
 
     Examples
@@ -265,11 +265,12 @@ def cluster_split(
     True
     """
     if not isinstance(k, numbers.Integral) or k < 1:
-        raise ValueError(f"k must be a whole number of at least 1, not {shown(k)}")
-    _share("valid", valid)
-    _share("test", test)
+        raise InputError(argument("k"), shown(k), "a whole number of at least 1", "give such a number")
+    _share(argument("valid"), valid)
+    _share(argument("test"), test)
     if valid + test >= 1:
-        raise ValueError(f"valid={valid} and test={test} leave nothing to train on; their sum must be below 1")
+        found = f"{argument('valid', valid)} and {argument('test', test)}, which leave nothing to train on"
+        raise InputError("shares", found, "two whose sum is below 1", "make one of them smaller")
     data = sequences if isinstance(sequences, Dataset) else prepare(sequences, alphabet=alphabet)
     group = cluster(data, int(k))
     clusters = _members(group)
@@ -363,4 +364,4 @@ def _members(labels: np.ndarray) -> list[np.ndarray]:
 
 def _share(name: str, value: Any) -> None:
     if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value < 1:  # type: ignore[operator]
-        raise ValueError(f"{name} must be a share of at least 0 and below 1, not {shown(value)}")
+        raise InputError(name, shown(value), "a share of at least 0 and below 1", "give such a number")

@@ -19,7 +19,7 @@ import numpy as np
 from seqdiff.alphabets.letters import LETTERS, NUMBER, guess_alphabet
 from seqdiff.data.files import without_apostrophe
 from seqdiff.data.labels import as_labels, is_missing, join_columns, named_columns, whole_with_gaps
-from seqdiff.errors import printable, shorten, shown
+from seqdiff.errors import InputError, argument, of_kind, printable, shorten, shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,14 +66,12 @@ def check_labels(y: Any, n: int, kind: Any = "auto") -> tuple[np.ndarray | None,
     if y is None:
         return None, {}
     if np.ndim(y) == 0 and not isinstance(y, Mapping):
-        raise ValueError(
-            f"y is the single entry {shown(y)}, but there are {n} sequences; give one label (or None) each"
-        )
+        found, wanted = f"the single entry {shown(y)}", f"{n} labels, one for each sequence"
+        raise InputError(argument("y"), found, wanted, "give one label (or None) each")
     labels, told = read_labels(y, kind)
     if len(labels) != n:
-        raise ValueError(
-            f"y has {len(labels)} rows, but there are {n} sequences; give one label (or None) for each sequence"
-        )
+        wanted = f"{n}, one for each sequence"
+        raise InputError(argument("y"), f"{len(labels)} rows", wanted, "give one label (or None) for each sequence")
     return labels, told
 
 
@@ -89,14 +87,11 @@ def to_strings(items: list[Any], place: Callable[[int], str]) -> list[str]:
             try:
                 item = str(item)
             except ValueError:  # Biopython's UndefinedSequenceError: the length is known, the letters are not
-                raise ValueError(f"{place(i)}: the record's sequence is undefined; leave it out") from None
+                raise InputError(place(i), "an undefined sequence", "a record with letters", "leave it out") from None
         if not isinstance(item, str):
             if is_missing(item):
-                raise ValueError(f"{place(i)}: the sequence is missing ({shown(item)}); leave this row out")
-            raise ValueError(
-                f"{place(i)}: a string is wanted, but {shown(item, 40)} is of type {type(item).__name__};"
-                " pass the sequences as str"
-            )
+                raise InputError(place(i), f"a missing sequence ({shown(item)})", "a string", "leave this row out")
+            raise InputError(place(i), f"{shown(item, 40)} ({of_kind(item)})", "a string", "pass the sequences as str")
         strings.append(str(item))
     return strings
 
@@ -148,7 +143,7 @@ def read_cells(
 
     Raises
     ------
-    ValueError
+    InputError
         If most cells are numbers and some are neither numbers nor marks of a missing one.
 
     Examples
@@ -161,8 +156,7 @@ def read_cells(
     >>> read_cells(["3.1", "<0.1"])[0]
     Traceback (most recent call last):
         ...
-    ValueError: y[1]: got '<0.1' in a column of numbers (1 of 2 cells), expected a number or an empty cell; correct it,
-    empty it to leave this label out, or pass target="class" to take all cells for names
+    seqdiff.errors.InputError: y[1]: got '<0.1' in a column of numbers (1 of 2 cells), expected a number or an empty cell; correct it, empty it to leave this label out, or pass target='class' to take all cells for names
     """  # noqa: E501
     items: list[Any] = [cell.strip() if isinstance(cell, str) else cell for cell in cells]
     names = kind if isinstance(kind, frozenset) else frozenset()
@@ -315,16 +309,19 @@ def _short(place: Callable[[int], str], i: int) -> str:
     return re.sub(r"^.*, (?=(?:line|row) [0-9]+$)", "", place(i))
 
 
-def _odd_cells(items: list[Any], bad: list[int], numbers: int, place: Callable[[int], str], kind: str) -> ValueError:
+def _odd_cells(items: list[Any], bad: list[int], numbers: int, place: Callable[[int], str], kind: str) -> InputError:
     others = [f"{shown(items[i], 20)} ({_short(place, i)})" for i in bad[1:4]]
-    more = f"; also {', '.join(others)}{f' and {len(bad) - 4} more' if len(bad) > 4 else ''}" if others else ""
+    more = f", also {', '.join(others)}{f' and {len(bad) - 4} more' if len(bad) > 4 else ''}" if others else ""
     count = f"{numbers} of {numbers + len(bad)} cells"
-    where, cure = f"in a column of numbers ({count})", ', or pass target="class" to take all cells for names'
+    where = f"in a column of numbers ({count}{more})"
+    cure = f", or pass {argument('target', 'class')} to take all cells for names"
     if kind != "auto":
-        where, cure = f'where target="{kind}" wants numbers ({count} are)', ""
-    return ValueError(
-        f"{place(bad[0])}: got {shown(items[bad[0]], 30)} {where}, expected a number or an empty cell; correct it,"
-        f" empty it to leave this label out{cure}{more}"
+        where, cure = f"where {argument('target', kind)} wants numbers ({count} are{more})", ""
+    return InputError(
+        place(bad[0]),
+        f"{shown(items[bad[0]], 30)} {where}",
+        "a number or an empty cell",
+        f"correct it, empty it to leave this label out{cure}",
     )
 
 
@@ -353,24 +350,23 @@ def read_table(
                 rows.append(row)
                 numbers.append(reader.line_num)
     except csv.Error as error:
-        raise ValueError(f"{path}, line {reader.line_num}: the table cannot be read: {error}") from None
+        where, cure = f"{path}, line {reader.line_num}", "correct the line"
+        raise InputError(where, f"what cannot be read ({error})", "a line of a table", cure) from None
     if not rows:
-        raise ValueError(
-            f"{path} holds separators ({shown(separator)}) but nothing between them; a header and at least one row are"
-            " wanted"
-        )
+        found = f"separators ({shown(separator)}) with nothing between them"
+        raise InputError(path, found, "a header and at least one row", "give another file")
     names = [name.strip() for name in rows[0]]
     for row, number in zip(rows, numbers, strict=True):
         if len(row) != len(names):
             if not any(cell.strip() for cell in row[len(names) :]) and len(row) > len(names):
                 del row[len(names) :]
                 continue
-            raise ValueError(
-                f"{path}, line {number}: {len(row)} field{'s' * (len(row) != 1)}, but the header has {len(names)}"
-                f" ({_listed(names)}); correct the line"
-            )
+            found = f"{len(row)} field{'s' * (len(row) != 1)}"
+            wanted = f"{len(names)}, as the header has ({_listed(names)})"
+            raise InputError(f"{path}, line {number}", found, wanted, "correct the line")
     if len(rows) == 1:
-        raise ValueError(f"{path} has a header ({_listed(names)}) but no rows; at least one sequence is wanted")
+        found = f"a header ({_listed(names)}) but no rows"
+        raise InputError(path, found, "at least one sequence", "give another file")
     columns = [[without_apostrophe(cell) for cell in cells] for cells in zip(*rows[1:], strict=True)]
 
     def place(i: int) -> str:
@@ -388,10 +384,12 @@ def read_parquet(path: str, name: str, y: Any, sequence_column: Any, kind: Any =
     try:
         frame = pd.read_parquet(path)
     except ImportError:
-        raise ValueError(f"{name}: reading Parquet needs pyarrow; install it, or export the table as CSV") from None
+        cure = "pip install pyarrow, or export the table as CSV"
+        raise InputError(name, "Parquet", "the library pyarrow, which reads it", cure) from None
     except Exception as error:  # pyarrow's own family of errors, and OSError
         reason = shorten(printable(str(error).splitlines()[0]) if str(error) else type(error).__name__, 100)
-        raise ValueError(f"{name} cannot be read as Parquet ({reason}); write it again, or as CSV") from None
+        found = f"what cannot be read as Parquet ({reason})"
+        raise InputError(name, found, "a Parquet file", "write it again, or as CSV") from None
     return from_frame(frame, y, sequence_column, name, lambda i: f"{name}, row {i + 1}", kind)
 
 
@@ -399,7 +397,8 @@ def from_frame(
     frame: Any, y: Any, sequence_column: Any, source: str, place: Callable[[int], str], kind: Any = "auto"
 ) -> Records:
     if not len(frame):
-        raise ValueError(f"{source} has columns ({_listed(list(frame.columns))}) but no rows; at least one is wanted")
+        found = f"columns ({_listed(list(frame.columns))}) but no rows"
+        raise InputError(source, found, "at least one row", "give another table")
 
     def labels(j: int, kind: Any) -> tuple[np.ndarray, str]:
         read, told = read_labels(frame.iloc[:, j], kind)
@@ -440,12 +439,15 @@ def _from_table(
     empty = [i for i, sequence in enumerate(sequences) if not sequence.strip()]
     if empty:
         more = f" ({len(empty)} rows are like this)" if len(empty) > 1 else ""
-        raise ValueError(f"{where(empty[0])}: the sequence is missing; fill it in or delete the row{more}")
+        found = f"a missing sequence{more}"
+        raise InputError(where(empty[0]), found, "one letter or more", "fill it in or delete the row")
     if not y_names:
         read, told = check_labels(y, len(sequences), kind)
         return Records(sequences, read, source, place, told)
     if len(set(y_names)) < len(y_names):
-        raise ValueError(f"y={shown(y)} names a column twice; name each once")
+        raise InputError(
+            argument("y"), f"{shown(y)}, which names a column twice", "different columns", "name each once"
+        )
     if isinstance(y, str):
         of_it = kind.get(y, "auto") if isinstance(kind, Mapping) else kind
         read, remark = labels(y_columns[0], of_it)
@@ -459,8 +461,9 @@ def _from_table(
 def _column(names: list[Any], name: Any, source: str, role: str) -> int:
     if names.count(name) == 1:
         return names.index(name)
-    problem = "no column" if name not in names else "more than one column"
-    raise ValueError(f"{source} has {problem} {shown(name)} (given as {role}); its columns are {_listed(names)}")
+    problem = "no column" if name not in names else "more than one"
+    found = f"{shown(name)}, of which {source} has {problem}"
+    raise InputError(argument(role), found, f"one of its columns {_listed(names)}", "give one of these")
 
 
 def _find_column(names: list[Any], cells: Callable[[int], list[Any]], taken: list[int], source: str) -> int:
@@ -475,16 +478,14 @@ def _find_column(names: list[Any], cells: Callable[[int], list[Any]], taken: lis
     looks = {j: _looks(cells(j)[:1000]) for j in range(len(names)) if j not in taken}
     best = [j for j, look in looks.items() if look == 2] or [j for j, look in looks.items() if look == 1]
     if len(best) != 1:
-        raise ValueError(
-            f"{source}: {'no column looks' if not best else 'more than one column looks'} like the sequences;"
-            f" pass sequence_column= one of {_listed(names)}"
-        )
+        found = f"{'no column that looks' if not best else 'more than one column that looks'} like the sequences"
+        cure = f"pass one of {_listed(names)} as {argument('sequence_column')}"
+        raise InputError(source, found, "exactly one", cure)
     if _is_bare(names, cells, best[0]):
         first = shown(str(names[best[0]]), 40)
-        raise ValueError(
-            f"{source} seems to have no header line, its first line holds {first}; add one, such as"
-            f" 'sequence,expression' (or pass sequence_column={first} if that is the column's name)"
-        )
+        setting = argument("sequence_column", shorten(str(names[best[0]]), 40))
+        cure = f"add one, such as 'sequence,expression' (or pass {setting} if that is the column's name)"
+        raise InputError(source, f"a first line that holds {first}", "a header line", cure)
     return best[0]
 
 

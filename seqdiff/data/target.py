@@ -27,7 +27,7 @@ from seqdiff.data.labels import (
     named_columns,
     only_column,
 )
-from seqdiff.errors import shorten, shown
+from seqdiff.errors import InputError, argument, shorten, shown
 
 KINDS = ("class", "value", "signal")
 EMPIRICAL = "empirical"
@@ -126,26 +126,30 @@ class Target:
 
         Raises
         ------
-        ValueError
+        InputError
             Unknown kind, a y of another shape or type than its kind, infinite values, or no label at all.
         """
         if not isinstance(kind, str) or kind not in ("auto", *KINDS):
-            raise ValueError(f'target must be "auto", "class", "value" or "signal", not {shown(kind)}')
+            wanted = "'auto', 'class', 'value' or 'signal'"
+            raise InputError(argument("target"), shown(kind), wanted, "give one of these")
         labels = only_column(as_labels(y))
         if labels.dtype.names:
-            raise ValueError(f"y has the columns {', '.join(labels.dtype.names)}, but one kind of label is wanted")
+            found = f"the columns {', '.join(labels.dtype.names)}"
+            raise InputError(argument("y"), found, "one kind of label", "give one of the columns")
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = labels[:, 0]
         if not labels.size:
-            raise ValueError(f"y: got shape {labels.shape}, expected at least one label for each sequence; leave y out")
+            wanted, cure = "at least one label for each sequence", f"leave {argument('y')} out"
+            raise InputError(argument("y"), f"shape {labels.shape}", wanted, cure)
         self.kind = kind = kind_of(labels, kind)
         if kind == "class":
             self._fit_classes(labels, weight)
             return self
-        wanted = {"value": (1, 2), "signal": (3,)}[kind]
-        if labels.ndim not in wanted:
+        dimensions = {"value": (1, 2), "signal": (3,)}[kind]
+        if labels.ndim not in dimensions:
             shape = "(n,) or (n, c)" if kind == "value" else "(n, L, C)"
-            raise ValueError(f'y has shape {labels.shape}, but target="{kind}" wants {shape}')
+            wanted = f"{shape}, as {argument('target', kind)} wants"
+            raise InputError(argument("y"), f"shape {labels.shape}", wanted, "give labels of this shape")
         values = self._numbers(labels)
         self.n_columns = 1 if values.ndim == 1 else values.shape[-1]
         self.n_positions = values.shape[1] if kind == "signal" else 1
@@ -155,20 +159,19 @@ class Target:
         each = None if weight is None else np.repeat(weight, whole.shape[1])
         flat = whole.reshape(-1, self.n_columns)
         if not len(flat):
-            raise ValueError("y has no row without missing values; nothing can be learned from it")
+            wanted, cure = "one row or more, to learn from", f"fill some in, or leave {argument('y')} out"
+            raise InputError(argument("y"), "no row without missing values", wanted, cure)
         self.range_ = np.stack([flat.min(0), flat.max(0)])
         if np.abs(self.range_).max() > MAX_Y:
-            raise ValueError(
-                f"y: got values from {flat.min():g} to {flat.max():g}, expected at most {MAX_Y:g} in size, so that"
-                " their squares fit into float64; give them in another unit"
-            )
+            found = f"values from {flat.min():g} to {flat.max():g}"
+            wanted = f"at most {MAX_Y:g} in size, so that their squares fit into float64"
+            raise InputError(argument("y"), found, wanted, "give them in another unit")
         self.mean_, width = np.average(flat, 0, each), self.range_[1] - self.range_[0]
         scale = np.sqrt(np.average((flat - self.mean_) ** 2, 0, each))
         if (small := (width > 1e-12 * np.abs(self.mean_)) & (scale < 1 / MAX_Y)).any():
-            raise ValueError(
-                f"y: got values that differ by {width[small][0]:g} in all, expected at least {10 / MAX_Y:g}, so that"
-                " the squares of differences fit into float64; give them in another unit"
-            )
+            found = f"values that differ by {width[small][0]:g} in all"
+            wanted = f"at least {10 / MAX_Y:g}, so that the squares of differences fit into float64"
+            raise InputError(argument("y"), found, wanted, "give them in another unit")
         self.scale_ = np.where(scale > 1e-12 * np.abs(self.mean_), scale, 1.0)
         if kind == "value":
             self.sample_ = whole[sample_rows(len(whole), self.n_columns, random_state, weight), 0]
@@ -176,15 +179,18 @@ class Target:
 
     def _fit_classes(self, labels: np.ndarray, weight: np.ndarray | None = None) -> None:
         if labels.ndim != 1:
-            raise ValueError(f"y has shape {labels.shape}, but classes want one label per sequence, shape (n,)")
+            wanted = "shape (n,), as classes have"
+            raise InputError(argument("y"), f"shape {labels.shape}", wanted, "give one label per sequence")
         present = [i for i, item in enumerate(labels.tolist()) if not is_missing(item)]
         items = [_plain(labels[i]) for i in present]
         if not items:
-            raise ValueError("every label of y is missing; give at least one, or leave y out")
+            cure = f"give one, or leave {argument('y')} out"
+            raise InputError(argument("y"), "labels that are all missing", "at least one that is known", cure)
         kinds = {type(item) for item in items}
         if len(kinds) > 1 and not kinds <= {int, float}:
             names = " and ".join(sorted(t.__name__ for t in kinds))
-            raise ValueError(f"y mixes classes of type {names}; make them all strings, or all ints")
+            found = f"classes of type {names} mixed"
+            raise InputError(argument("y"), found, "classes of one type", "make them all strings, or all ints")
         if float in kinds:
             items = [int(item) if float(item).is_integer() else item for item in items]
         counts: Counter[Any] = Counter()
@@ -213,19 +219,19 @@ class Target:
 
         Raises
         ------
-        ValueError
+        InputError
             Unknown class, wrong number of rows or columns, or entries of another type.
         """
         if isinstance(y, Mapping):
-            raise ValueError(
-                f"y={shown(y)} names columns, but this model learned one kind of label; give the label itself"
-            )
+            found, wanted = f"{shown(y)}, which names columns", "one label, as this model learned one kind"
+            raise InputError(argument("y"), found, wanted, "give the label itself")
         if y is None or (np.ndim(y) == 0 and is_missing(y)):
             return self._nothing(self._rows(n))
         if np.ndim(y):
             y = only_column(as_labels(y))
             if y.dtype.names:
-                raise ValueError(f"y has the columns {', '.join(y.dtype.names)}, but the model learned one; give that")
+                found = f"the columns {', '.join(y.dtype.names)}"
+                raise InputError(argument("y"), found, "one, as the model learned one", "give that")
         if self.kind == "class":
             return self._encode_classes(y, n)
         values = self._numbers(as_labels(y))
@@ -241,17 +247,17 @@ class Target:
         if self.kind == "value" and values.ndim == 1:
             values = values[:, None]
         if values.ndim != (2 if self.kind == "value" else 3) or values.shape[-1] != c:
-            raise ValueError(f"y has shape {np.shape(y)}, but the model was fitted to {self.kind}s of {shape}")
+            wanted = f"{shape}, as the model was fitted to such {self.kind}s"
+            raise InputError(argument("y"), f"shape {np.shape(y)}", wanted, "give labels of this shape")
         self._check_rows(len(values), n)
         keep = ~np.isnan(values).any(axis=tuple(range(1, values.ndim)))
         scaled = (values - self.mean_) / self.scale_
         scaled[~keep] = 0.0
         if np.abs(scaled).max(initial=0.0) > np.finfo(np.float32).max:
             found, low, high = values[keep].ravel(), *self._limits()
-            raise ValueError(
-                f"y: got {found[np.abs(found).argmax()]:g}, expected a value near those learned"
-                f"{f' ({low:g} to {high:g})' if math.isfinite(low) else ''}; give one that is not so far from them"
-            )
+            wanted = f"a value near those learned{f' ({low:g} to {high:g})' if math.isfinite(low) else ''}"
+            cure = "give one that is not so far from them"
+            raise InputError(argument("y"), f"{found[np.abs(found).argmax()]:g}", wanted, cure)
         return {self.kind: scaled.astype(np.float32), "keep": keep}
 
     def _encode_classes(self, y: Any, n: int | None) -> dict[str, np.ndarray]:
@@ -259,7 +265,8 @@ class Target:
         if labels.ndim == 2 and labels.shape[1] == 1:
             labels = labels[:, 0]
         if labels.ndim != 1:
-            raise ValueError(f"y has shape {labels.shape}, but classes want one label per sequence, shape (n,)")
+            wanted = "shape (n,), as classes have"
+            raise InputError(argument("y"), f"shape {labels.shape}", wanted, "give one label per sequence")
         if np.ndim(y) == 0:
             labels = np.repeat(labels, self._rows(n))
         self._check_rows(len(labels), n)
@@ -275,9 +282,8 @@ class Target:
             if code is None:
                 known = ", ".join(shown(c, 40) for c in self.classes_[:10])
                 more = f" ... ({len(self.classes_)} in all)" if len(self.classes_) > 10 else ""
-                raise ValueError(
-                    f"y has the class {shown(item)}, which the training data did not; known: {known}{more}"
-                )
+                wanted = f"a class of the training data: {known}{more}"
+                raise InputError(argument("y"), f"the class {shown(item)}", wanted, "give one of these")
             codes[i], keep[i] = code, True
         return {"label": codes, "keep": keep}
 
@@ -318,7 +324,7 @@ class Target:
 
         Raises
         ------
-        ValueError
+        InputError
             For signals, and for values of a model file that keeps no sample.
 
         Examples
@@ -332,9 +338,11 @@ class Target:
             codes = np.searchsorted(np.cumsum(self.frequencies_), u, side="right")
             return _objects([self.classes_[i] for i in np.minimum(codes, len(self.classes_) - 1)])
         if self.kind == "signal":
-            raise ValueError('y="empirical" cannot draw a signal; give the signal itself, shape (L, C) or (n, L, C)')
+            wanted = "a signal, shape (L, C) or (n, L, C), as none can be drawn"
+            raise InputError(argument("y"), "'empirical'", wanted, "give the signal itself")
         if self.sample_ is None:
-            raise ValueError('this model keeps no sample of its training values to draw y="empirical" from; give y')
+            wanted = "a value, as this model keeps no sample of its training values to draw from"
+            raise InputError(argument("y"), "'empirical'", wanted, "give the value itself")
         return self.sample_[(u * len(self.sample_)).astype(int)]
 
     def rows(self, y: Any, n: int) -> np.ndarray:
@@ -363,23 +371,25 @@ class Target:
         if labels.dtype.kind == "O":
             for found in labels.ravel():
                 if isinstance(found, str) and not NUMBER.fullmatch(found.strip()):
-                    raise ValueError(f'y has the entry {shown(found)}, but target="{self.kind}" wants numbers')
+                    wanted = f"numbers, as {argument('target', self.kind)} wants"
+                    raise InputError(argument("y"), f"the entry {shown(found)}", wanted, "give numbers")
             labels = np.array([math.nan if x is None else float(x) for x in labels.ravel()]).reshape(labels.shape)
         values = labels.astype(float)
         if np.isinf(values).any():
-            raise ValueError("y holds infinite values; replace them, or make them NaN to leave these labels out")
+            cure = "replace them, or make them NaN to leave these labels out"
+            raise InputError(argument("y"), "infinite values", "finite values", cure)
         return values
 
     @staticmethod
     def _rows(n: int | None) -> int:
         if n is None:
-            raise ValueError("one y for all was given without n; say how many rows are wanted")
+            raise InputError(argument("n"), "None with one y for all", "how many rows are wanted", "give it")
         return n
 
     @staticmethod
     def _check_rows(rows: int, n: int | None) -> None:
         if n is not None and rows != n:
-            raise ValueError(f"y has {rows} rows, but {n} are wanted; give one label for all, or one for each")
+            raise InputError(argument("y"), f"{rows} rows", f"{n}", "give one label for all, or one for each")
 
     def to_dict(self) -> dict[str, Any]:
         """A dict that JSON can hold; `from_dict` reads it back."""
@@ -442,7 +452,7 @@ def learn_target(
 
     Raises
     ------
-    ValueError
+    InputError
         As `Target.fit`; the sentence names the column.
 
     Examples
@@ -455,9 +465,8 @@ def learn_target(
     if labels.dtype.names or table:
         return Targets().fit(labels, kind, random_state, weight)
     if isinstance(kind, Mapping):
-        raise ValueError(
-            f"target={shown(dict(kind))} names columns, but y has no names; give one of class, value, signal"
-        )
+        found = f"{shown(dict(kind))}, which names columns, where {argument('y')} has no names"
+        raise InputError(argument("target"), found, "'class', 'value' or 'signal'", "give one of these")
     return Target().fit(labels, kind, random_state, weight)
 
 
@@ -515,7 +524,7 @@ class Targets:
         labels = as_labels(y)
         if not labels.dtype.names:
             if labels.ndim != 2 or labels.shape[1] < 2:
-                raise ValueError(f"y has shape {labels.shape}, but several columns are wanted")
+                raise InputError(argument("y"), f"shape {labels.shape}", "several columns", "give two or more")
             labels = join_columns({str(j): as_labels(labels[:, j].tolist()) for j in range(labels.shape[1])})
         self.names = labels.dtype.names or ()
         kinds = kind if isinstance(kind, Mapping) else dict.fromkeys(self.names, kind)
@@ -524,7 +533,9 @@ class Targets:
         for name in self.names:
             kind_of_it = kinds.get(name, "auto")
             if kind_of_it == "signal":
-                raise ValueError(f"column {name!r} of y cannot be a signal beside other columns; a signal stands alone")
+                where = f"{argument('target')}, column {shown(name)}"
+                wanted = "'class' or 'value' beside other columns, as a signal stands alone"
+                raise InputError(where, "'signal'", wanted, "give one of these, or the signal as the only column")
             columns.append(_of_column(name, Target().fit, labels[name], kind_of_it, random_state, weight))
         self.columns = tuple(columns)
         keep = self.encode(labels)["keep"]
@@ -545,7 +556,7 @@ class Targets:
 
         Raises
         ------
-        ValueError
+        InputError
             Unknown columns or classes, or a wrong number of rows or columns.
         """
         given = self._by_name(y)
@@ -593,31 +604,30 @@ class Targets:
             y = y.tolist()
         if (named := named_columns(y)) is not None:
             return named
-        wanted = f"this model learned the columns {', '.join(self.names)}"
+        wanted = f"labels of the columns {', '.join(self.names)}, which this model learned"
         if np.ndim(y) == 0 or isinstance(y, str):
             example = ", ".join(f"{name!r}: ..." for name in self.names)
-            raise ValueError(
-                f"y={shown(y)} is one label, but {wanted}; give a dict {{{example}}}, what is left out is free"
-            )
+            cure = f"give a dict {{{example}}}, what is left out is free"
+            raise InputError(argument("y"), f"{shown(y)}, which is one label", wanted, cure)
         if isinstance(y, (list, tuple)) and not is_rows(y):
             entries, count = list(y), len(y)
         else:
             labels = as_labels(y)
             if labels.ndim == 1 and len(labels) != len(self.names):
-                raise ValueError(f"y is one column without a name, but {wanted}; give a dict, what is left out is free")
+                cure = "give a dict, what is left out is free"
+                raise InputError(argument("y"), "one column without a name", wanted, cure)
             entries = [labels[..., j] for j in range(labels.shape[-1])]
             count = labels.shape[-1] if labels.ndim <= 2 else 0
         if count != len(self.names):
-            raise ValueError(
-                f"y has {count} entries a row, but {wanted}; give one for each of them in this order, or a dict"
-            )
+            cure = "give one for each of them in this order, or a dict"
+            raise InputError(argument("y"), f"{count} entries a row", wanted, cure)
         return dict(zip(self.names, entries, strict=True))
 
     def _check_names(self, given: Mapping[str, Any], what: str) -> None:
         for name in given:
             if name not in self.names:
                 known = shorten(", ".join(map(repr, self.names)), 200)
-                raise ValueError(f"{what} names the column {shown(name)}, but the columns learned are {known}")
+                raise InputError(argument(what), f"the column {shown(name)}", f"one of {known}", "give such columns")
 
     def to_dict(self) -> dict[str, Any]:
         """A dict that JSON can hold; `from_dict` reads it back."""
@@ -645,8 +655,8 @@ class Targets:
 def _of_column(name: str, function: Any, *arguments: Any) -> Any:
     try:
         return function(*arguments)
-    except ValueError as error:
-        raise ValueError(f"column {shown(name)}: {error}") from None
+    except InputError as error:
+        raise error.of(f"column {shown(name)}") from None
 
 
 # What a user is told of the labels before anything is learned of them: what they are, how many are known, how far.

@@ -10,7 +10,7 @@ import numpy as np
 
 from seqdiff.alphabets.alphabet import Alphabet
 from seqdiff.data.lengths import LengthLaw
-from seqdiff.errors import shown
+from seqdiff.errors import InputError, argument, shown
 
 KEPT = "-"
 """What stands in a picture where nothing is named."""
@@ -38,7 +38,7 @@ def parse_positions(given: Any, lengths: np.ndarray, name: str, place: Callable[
 
     Raises
     ------
-    ValueError
+    InputError
         If it is none of these, does not fit the sequences, or names nothing in one of them.
 
     Examples
@@ -60,12 +60,11 @@ def parse_positions(given: Any, lengths: np.ndarray, name: str, place: Callable[
     beyond = named & ~real
     if beyond.any():
         row, column = (int(i[0]) for i in np.nonzero(beyond))
-        raise ValueError(
-            f"{name} names position {column}, counted from 0, but {place(row)} has {lengths[row]} letters; name "
-            "positions that it has"
-        )
+        wanted = f"positions of {place(row)}, which has {lengths[row]} letters"
+        raise InputError(argument(name), f"position {column}, counted from 0", wanted, "name positions that it has")
     if not (some := named.any(-1)).all():
-        raise ValueError(f"{name} names no position of {place(int(np.argmin(some)))}; name at least one")
+        place_of_it = place(int(np.argmin(some)))
+        raise InputError(argument(name), f"no position of {place_of_it}", "one or more", "name at least one")
     return named
 
 
@@ -76,14 +75,16 @@ def _are_strings(given: Any) -> bool:
 
 def _drawn(rows: list[str], lengths: np.ndarray, name: str, place: Callable[[int], str]) -> np.ndarray:
     if len(rows) != len(lengths):
-        raise ValueError(f"{name} holds {len(rows)} strings for {len(lengths)} sequences; give one, or one for each")
+        found = f"{len(rows)} strings for {len(lengths)} sequences"
+        raise InputError(argument(name), found, "one string, or one for each sequence", "give so many")
     named = np.zeros((len(rows), int(lengths.max())), dtype=bool)
     for i, row in enumerate(rows):
         if len(row) != lengths[i]:
-            raise ValueError(
-                f"{name} {shown(row)} has {len(row)} characters, but {place(i)} has {lengths[i]} letters; give one "
-                f"character for each, {shown(KEPT)} where it stays"
+            found, wanted = (
+                f"{shown(row)} of {len(row)} characters",
+                f"one for each of the {lengths[i]} letters of {place(i)}",
             )
+            raise InputError(argument(name), found, wanted, f"write {shown(KEPT)} where a letter stays")
         named[i, : len(row)] = np.array(list(row)) != KEPT
     return named
 
@@ -97,22 +98,21 @@ def _listed(given: Any, lengths: np.ndarray, name: str) -> np.ndarray:
     try:
         array = np.asarray(given)
     except ValueError:  # rows of several lengths
-        raise ValueError(f"{name} has rows of several lengths; give {wanted}") from None
+        raise InputError(argument(name), "rows of several lengths", wanted, "give one of these") from None
     if array.dtype.kind == "b":
         if array.shape not in (shape, shape[1:]):
-            raise ValueError(f"{name} has shape {array.shape}; give {wanted}")
+            raise InputError(argument(name), f"booleans of shape {array.shape}", wanted, "give one of these")
         return np.broadcast_to(array, shape).copy()
     whole = array.ndim == 1 and len(array) > 0
     if not whole or not all(isinstance(i, numbers.Integral) for i in array.tolist()):
-        raise ValueError(f"{name}={shown(given)} is not possible; give {wanted}")
+        raise InputError(argument(name), shown(given), wanted, "give one of these")
     outside = [i for i in array.tolist() if not 0 <= i < shape[1]]
     if outside:
-        raise ValueError(
-            f"{name} names position {outside[0]}, but the sequences have at most {shape[1]} letters; give numbers from "
-            f"0 to {shape[1] - 1}"
-        )
+        wanted = f"numbers from 0 to {shape[1] - 1}, as the sequences have at most {shape[1]} letters"
+        raise InputError(argument(name), f"position {outside[0]}", wanted, "give such numbers")
     if len(set(array.tolist())) < len(array):
-        raise ValueError(f"{name} names a position twice; a mask of zeros and ones is given as booleans")
+        cure = "name each once, or give a mask of zeros and ones as booleans"
+        raise InputError(argument(name), f"{shown(given)}, which names a position twice", "different numbers", cure)
     named = np.zeros(shape, dtype=bool)
     named[:, array] = True
     return named
@@ -142,7 +142,7 @@ def parse_template(template: Any, alphabet: Alphabet, law: LengthLaw, length: in
 
     Raises
     ------
-    ValueError
+    InputError
         If a symbol is unknown, a position allows nothing, a bracket is not closed, or the length is not one the model
         makes.
 
@@ -155,18 +155,18 @@ def parse_template(template: Any, alphabet: Alphabet, law: LengthLaw, length: in
     [[1, 0, 0, 1], [0, 1, 0, 1]]
     """
     if not isinstance(template, Sequence) or len(template) == 0:
-        raise ValueError(
-            f"template={shown(template)} is not a template; give a string or a list with one entry a position"
-        )
+        wanted = "a string, or a list with one entry a position"
+        raise InputError(argument("template"), shown(template), wanted, "give one of these")
     if isinstance(template, str):
         template = _symbols(template, alphabet)
     if not np.isfinite(law.log_prob(np.array([len(template)])))[0]:
         known = f"{law.max_length}" if law.fixed else f"1 to {law.max_length}"
-        raise ValueError(f"template has {len(template)} positions, but this model makes sequences of {known} letters")
+        found = f"{len(template)} position{'s' * (len(template) != 1)}"
+        wanted = f"{known}, as this model makes sequences of so many letters"
+        raise InputError(argument("template"), found, wanted, "give a template of such a length")
     if length is not None and np.any(np.asarray(length) != len(template)):
-        raise ValueError(
-            f"length={shown(length)} contradicts the template of {len(template)} positions; leave length out"
-        )
+        wanted = f"{len(template)}, as {argument('template')} has so many positions"
+        raise InputError(argument("length"), shown(length), wanted, "leave it out")
     allowed = np.zeros((len(template), len(alphabet)), dtype=bool)
     for i, entry in enumerate(template):
         allowed[i] = _allowed_at(entry, i, alphabet)
@@ -183,15 +183,20 @@ def _symbols(template: str, alphabet: Alphabet) -> list[str]:
     rest = template
     while rest:
         if rest[0] == "]":
-            raise ValueError(f"template position {len(found) + 1} closes a set that was not opened; write [ before it")
+            raise InputError(_at(len(found)), "] without [", "a set of letters in [ and ]", "write [ before it")
         end = rest.find("]") if rest[0] == "[" else 0
         if end < 0 or "[" in rest[1:end]:
-            raise ValueError(f"template position {len(found) + 1} opens a set that is not closed; write ] behind it")
+            raise InputError(_at(len(found)), "[ without ]", "a set of letters in [ and ]", "write ] behind it")
         if end == 1:
-            raise ValueError(f"template position {len(found) + 1} is an empty set; write letters between [ and ]")
+            raise InputError(_at(len(found)), "the empty set []", "one letter or more", "write letters between [ and ]")
         found.append(rest[1:end] if end else rest[0])
         rest = rest[end + 1 :]
     return found
+
+
+def _at(position: int) -> str:
+    """Return the name of a position, counted from 0, for errors."""
+    return f"{argument('template')}, position {position + 1}"
 
 
 def _allowed_at(entry: Any, position: int, alphabet: Alphabet) -> np.ndarray:
@@ -203,9 +208,11 @@ def _allowed_at(entry: Any, position: int, alphabet: Alphabet) -> np.ndarray:
     try:
         symbols = list(symbols)
     except TypeError:
-        raise ValueError(f"template position {position + 1} is {shown(entry)}; give letters or None") from None
+        raise InputError(_at(position), shown(entry), "letters, or None for any", "give one of these") from None
     if not symbols:
-        raise ValueError(f"template position {position + 1} allows no letter; give letters, or None for any")
+        raise InputError(
+            _at(position), f"{shown(entry)}, which allows no letter", "letters, or None for any", "give some"
+        )
     for symbol in symbols:
         try:
             row[list(alphabet.allowed(symbol))] = True
@@ -213,8 +220,6 @@ def _allowed_at(entry: Any, position: int, alphabet: Alphabet) -> np.ndarray:
             single = all(len(letter) == 1 for letter in alphabet.letters)
             letters = ("" if single else " ").join(alphabet.letters)
             letters = letters if len(letters) < 40 else f"{len(alphabet)} letters"
-            raise ValueError(
-                f"template position {position + 1} holds {shown(symbol)}, which the {alphabet.name} alphabet"
-                f" ({letters}) does not know; give its letters"
-            ) from None
+            wanted = f"symbols of the {alphabet.name} alphabet ({letters})"
+            raise InputError(_at(position), shown(symbol), wanted, "give its letters") from None
     return row

@@ -350,8 +350,8 @@ class Originals:
         try:
             self.tokens, self.lengths = alphabet.encode(self.sequences)
         except AlphabetError as error:
-            found = alphabet.explain(error.letter, error.position)
-            raise ValueError(f"{self.place(error.index)}: {found}; correct the sequence") from None
+            found, wanted = alphabet.wrong(error.letter, error.position)
+            raise InputError(self.place(error.index), found, wanted, "correct the sequence") from None
         impossible = np.flatnonzero(~np.isfinite(law.log_prob(self.lengths)))
         if len(impossible):
             first = int(impossible[0])

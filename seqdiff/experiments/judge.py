@@ -127,9 +127,8 @@ def _sides(
     if split not in ("auto", "cluster", "random"):
         try:
             labels = read_records(X, split, sequence_column=sequence_column).y
-        except ValueError as error:
-            columns = error.parts[2] if isinstance(error, InputError) else str(error).rpartition("; ")[2]
-            wanted = f"'auto', 'cluster', 'random' or the name of a column ({columns})"
+        except InputError as error:
+            wanted = f"'auto', 'cluster', 'random' or the name of a column ({error.parts[2]})"
             raise InputError(argument("split"), shown(split), wanted, "give one of these") from None
         return _named_sides(np.asarray(labels, dtype=object), data, f"column {split!r}"), f"column {split!r}", []
     for name, side in (("validation", "valid"), ("test", "test")):
