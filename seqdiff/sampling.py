@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from seqdiff import runtime
+from seqdiff.errors import InputError
 from seqdiff.guidance.base import Chain, Guidance, Hook, ReachedContext, StepContext
 from seqdiff.processes.base import Cond, Process, State, same_tensors
 from seqdiff.runtime import Generators
@@ -185,13 +186,16 @@ def _finish(step: Callable[[Any, Any], Any], state: Any, left: list[Any]) -> Any
 
 
 def check_kernel(kernel: Tensor, state: State) -> None:
-    """Raise a ValueError where a kernel (B, L, S) is none at a position of its sequences: nothing could be drawn.
+    """Raise an InputError where a kernel (B, L, S) is none at a position of its sequences: nothing could be drawn.
 
     A letter drawn from what is no number would be the first of the alphabet, silently.
     """
     top = kernel.amax(-1)  # nan where any entry is
     if bool((torch.isnan(top) | (torch.isinf(top) & state.mask)).any()):
-        raise ValueError(
-            "sampling stopped: got letter probabilities that are not finite numbers, expected finite ones; the model's "
-            "weights are damaged, or y or the strength of a guide is far too large: give smaller ones, or another model"
+        raise InputError(
+            "sampling stopped",
+            "letter probabilities that are not finite numbers",
+            "finite ones",
+            "the model's weights are damaged, or y or the strength of a guide is far too large: give smaller ones, or "
+            "another model",
         )

@@ -158,7 +158,7 @@ def test_a_condition_belongs_to_a_sequence():
     assert shares[0] < 0.1 and shares[1] > 0.9
     one = model.mutate("AAAAAC", 1, n=5, y="c", random_state=0)
     assert one == model.mutate("AAAAAC", 1, n=5, y=["c"], random_state=0)
-    refuses(lambda: model.infill(["AAAAAA"] * 2, "N-----", y=["a"] * 3), "3 rows", "2 are wanted")
+    refuses(lambda: model.infill(["AAAAAA"] * 2, "N-----", y=["a"] * 3), "y: got 3 rows, expected 2;")
 
 
 @pytest.mark.parametrize("name", ["masked", "autoregressive", "uniform"])
@@ -202,7 +202,7 @@ def test_no_variant_holds_a_forbidden_word(name):
 def test_what_stays_may_not_hold_a_forbidden_word():
     model = fitted("autoregressive")
     good, bad = "CCCCCCCCCC", "CCAGCCCCCC"
-    refuses(lambda: model.infill([good, bad], "N---------", forbid="CAGC"), "sequences[1]", "CAGC", "widen the mask")
+    refuses(lambda: model.infill([good, bad], "N---------", forbid="CAGC"), "sequences[1]", "CAGC", "let more change")
     assert len(model.infill([good, bad], "-N-NN-----", forbid="CAGC")) == 2
     refuses(lambda: model.mutate([good, bad], 1, positions=[8, 9], forbid="CAGC"), "sequences[1]", "CAGC")
     refuses(lambda: model.mutate(["CAGCCCCAGC"], 1, forbid="CAGC"), "sequences[0]", "CAGC", "more mutations")
@@ -217,7 +217,7 @@ WRONG = [
     ({"sequences": ["A" * 10, "ACGTNACGTA"]}, ["sequences[1]", "'N' at position 5"]),
     ({"sequences": "ACGTUACGTA"}, ["sequences[0]", "'U'"]),
     ({"sequences": "nowhere.fasta"}, ["nowhere.fasta", "no such file"]),
-    ({"sequences": []}, ["empty"]),
+    ({"sequences": []}, ["sequences: got nothing"]),
     ({"sequences": 5}, ["int"]),
     ({"n": 0}, ["n: got 0"]),
     ({"n": 1.5}, ["n: got 1.5"]),

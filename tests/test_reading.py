@@ -316,7 +316,7 @@ def test_bad_columns_and_labels(tmp_path):
         (plain, {"y": [1, 2, 3]}, "y: got 3 rows, expected 4, one for each sequence"),
         (table, {"y": np.zeros((5, 2))}, "y: got 5 rows, expected 4, one for each sequence"),
         (SEQUENCES, {"y": 1.5}, "y: got the single entry 1.5, expected 4 labels, one for each sequence"),
-        (SEQUENCES, {"y": [1, 2, 3, {}]}, "got a dict"),
+        (SEQUENCES, {"y": [1, 2, 3, {}]}, "of type dict"),
     ]
     for X, options, message in cases:
         with pytest.raises(ValueError, match=message) as caught:

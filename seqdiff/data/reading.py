@@ -108,7 +108,8 @@ def _from_items(X: Any) -> tuple[list[str], Callable[[int], str]]:
     try:
         items = X.tolist() if hasattr(X, "tolist") else list(X)
     except ValueError as error:  # a Biopython parser, say, in the middle of its file
-        raise ValueError(f"X could not be read to its end: {error}") from error
+        stopped = f"entries up to one that could not be read ({error})"
+        raise InputError("X", stopped, "ones that can all be read", "mend the source, or give a list") from error
 
     def place(i: int) -> str:
         name = getattr(items[i], "id", None) if hasattr(items[i], "seq") else None

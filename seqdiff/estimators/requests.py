@@ -365,14 +365,17 @@ class Originals:
             pieces = set(self.alphabet.split(self.alphabet.normalize([given])[0]))
             if pieces <= set(self.alphabet.letters) or not re.search(r"[/\\]|\.\w{1,8}$", given):
                 given = [given]
-        return read_records(given, sequence_column=sequence_column)
+        try:
+            return read_records(given, sequence_column=sequence_column)
+        except InputError as error:
+            raise InputError(_as_sequences(error.parts[0]), *error.parts[1:]) from None
 
     def __len__(self) -> int:
         return len(self.sequences)
 
     def place(self, i: int) -> str:
         """Return what to call sequence i in an error."""
-        return re.sub(r"^X(?=\[|\.)", "sequences", self.records.place(i))
+        return _as_sequences(self.records.place(i))
 
     def templates(self, free: np.ndarray, differ: bool, rows: np.ndarray) -> np.ndarray:
         """Return the letters (n, L, K) that variants number `rows` of the sequences (n,) may have.
@@ -457,3 +460,8 @@ class Originals:
             f"nothing that {argument('forbid')} rules out",
             f"give it alone as {argument('positions')}, more mutations, or forbid less",
         )  # fmt: skip
+
+
+def _as_sequences(where: str) -> str:
+    """Return a place in data with the argument under the name that it has here: `read_records` calls it X."""
+    return re.sub(r"^X(?=\[|\.|$)", "sequences", where)
