@@ -232,7 +232,7 @@ def test_the_run_folder_and_the_file(plain, workdir, caplog):
         assert not [name for name in file.keys() if "noise" in name]  # noqa: SIM118 - not a dict
     student.generate(3, out="three.fasta")
     assert (workdir / "runs/quick/samples/three.fasta").is_file()
-    with pytest.raises(ValueError, match="holds a finished run"):
+    with pytest.raises(ValueError, match="got a finished run"):
         plain.distill(200, steps=5, epochs=2, savepath="runs", model_name="quick")
     resumed = plain.distill(200, steps=5, epochs=2, savepath="runs", model_name="quick", resume=True)
     assert resumed.generate(30, random_state=3) == student.generate(30, random_state=3)

@@ -275,8 +275,8 @@ def test_another_model_is_refused(labelled, cls, letters, message):
     ("make", "message"),
     [
         (lambda m, c: LatentClassifier(c, "G"), "'G'"),
-        (lambda m, c: LatentClassifier(c, ["A", None]), "y has a missing label; say what is wanted of each sequence"),
-        (lambda m, c: LatentClassifier(c, None), "y has a missing label; say what is wanted of each sequence"),
+        (lambda m, c: LatentClassifier(c, ["A", None]), "y: got a missing label, expected one for each"),
+        (lambda m, c: LatentClassifier(c, None), "y: got a missing label, expected one for each"),
         (lambda m, c: LatentClassifier(c, "A", steps=1.5), "steps: got 1.5"),
         (lambda m, c: LatentClassifier(c, "A", strength="much"), "strength: got 'much'"),
         (lambda m, c: LatentClassifier(c, "A", strength=True), "strength: got True"),

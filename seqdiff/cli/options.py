@@ -112,7 +112,6 @@ def in_shell(message: str) -> str:
     'pass --ambiguous "drop", choose another --model-name, or --resume goes on'
     """
     message = re.sub(r"fit\(\.\.\., resume=True\)|\bresume=True\b", "--resume", message)
-    message = re.sub(r"read it with \w+\.load\(path.*?\)$", "give it to --guidance, as in cbg:FILE:LABEL:2", message)
     message = re.sub(r"\bhidden=True", "--hidden", message)
     names = {name for cls in models().values() for name in inspect.signature(cls).parameters}
     names |= {"y", "out", "validation", "template", "steps", "temperature", "times", "guidance", "forbid", "noise_like"}

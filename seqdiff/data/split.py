@@ -40,7 +40,7 @@ def random_split(n: int, fraction: float, random_state: int) -> tuple[np.ndarray
     >>> len(train), len(valid), sorted([*train, *valid]) == list(range(10))
     (8, 2, True)
     """
-    _share("the validation fraction", fraction)
+    _share(argument("validation"), fraction)
     count = 0 if fraction == 0 or n < 2 else min(max(1, round(n * fraction)), n - 1)
     shuffled = np.random.default_rng(random_state).permutation(n)
     return np.sort(shuffled[count:]), np.sort(shuffled[:count])
@@ -79,7 +79,7 @@ def hold_out(
     >>> {0, 1} <= set(train.tolist()) or {0, 1} <= set(valid.tolist())
     True
     """
-    _share("the validation fraction", fraction)
+    _share(argument("validation"), fraction)
     n = len(data)
     count = 0 if fraction == 0 or n < 2 else min(max(1, round(n * fraction)), n - 1)
     family, notes = families(data, count)
