@@ -337,7 +337,10 @@ def test_one_seed_that_fails_leaves_the_others(X: list[str]) -> None:
 
 
 def test_when_all_fail_it_is_an_error(X: list[str]) -> None:
-    with pytest.warns(UserWarning), pytest.raises(ValueError, match="no model could be fitted; breaks: on purpose"):
+    with (
+        pytest.warns(UserWarning),
+        pytest.raises(ValueError, match="failure of every model, first of all breaks: on purpose"),
+    ):
         seqdiff.compare([_Breaks(**SMALL, model_name="breaks")], X[:60], savepath=None, **QUICK)
 
 

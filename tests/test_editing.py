@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from every import BLINK, GENERATORS, STEPS, X, fitted
-from tiny import mixed_lengths, sequences, tiny
+from tiny import mixed_lengths, refuses, sequences, tiny
 
 from seqdiff import Autoregressive, MaskedDiffusion, runtime
 from seqdiff.guidance import ClassifierFree, LookAhead, Reward
@@ -21,14 +21,6 @@ PICTURE = "--NN---N--"
 def differing(a: str, b: str) -> list[int]:
     assert len(a) == len(b)
     return [i for i, (x, y) in enumerate(zip(a, b, strict=True)) if x != y]
-
-
-def refuses(call, *words):
-    with pytest.raises(ValueError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    for word in words:
-        assert word in str(caught.value), str(caught.value)
 
 
 # -- every generator --------------------------------------------------------------------------------------------------

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny import SMALL, mixed_lengths, sequences, tiny
+from tiny import SMALL, mixed_lengths, refuses, sequences, tiny
 
 from seqdiff import Alphabet, MultinomialDiffusion
 from seqdiff.data import random_split
@@ -81,18 +81,6 @@ WRONG_PARAMETERS = [
     ("local_heads", -1),
     ("local_size", 0),
 ]
-
-
-def refuses(call, *words) -> str:
-    """Check that the call raises a ValueError of one sentence that holds the words."""
-    with pytest.raises(ValueError) as caught:
-        call()
-    message = str(caught.value)
-    assert type(caught.value).__name__ in ("ValueError", "InputError", "AlphabetError")
-    assert "\n" not in message and message.strip() == message and len(message) < 400
-    for word in words:
-        assert word in message
-    return message
 
 
 @pytest.mark.parametrize(("name", "value"), WRONG_PARAMETERS)

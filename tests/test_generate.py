@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from Bio import SeqIO
-from tiny import mixed_lengths, sequences, tiny
+from tiny import mixed_lengths, refuses, sequences, tiny
 
 from seqdiff import runtime
 from seqdiff.data import read_records
@@ -66,14 +66,6 @@ def test_a_template_fixes_the_length(mixed):
     samples = mixed.generate(40, template="NACGTN", random_state=0)
     assert all(len(s) == 6 and s[1:5] == "ACGT" for s in samples)
     assert mixed.generate(40, template="NACGTN", length=6, random_state=0) == samples
-
-
-def refuses(call, *words):
-    with pytest.raises(ValueError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    for word in words:
-        assert word in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from every import BLINK, GENERATORS, LABELS, STEPS, X, fitted
 from safetensors import safe_open
 from safetensors.torch import save_file
+from tiny import refuses
 
 import seqdiff
 from seqdiff import EmbeddingDiffusion, MaskedDiffusion, SequenceClassifier, SequenceRegressor
@@ -21,14 +22,6 @@ from seqdiff.networks import ConvNet
 QUICK = {"epochs": 2, "width": 8, "depth": 1}
 NOISY = [name for name in GENERATORS if name != "distilled"]  # a student has no noise
 VALUES = [float(s.count("A")) for s in X]
-
-
-def refuses(call, *words):
-    with pytest.raises(ValueError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    for word in words:
-        assert word in str(caught.value), str(caught.value)
 
 
 @pytest.mark.parametrize("name", NOISY)

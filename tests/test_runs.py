@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny import SMALL, mixed_lengths, sequences, tiny
+from tiny import SMALL, mixed_lengths, refuses, sequences, tiny
 
 import seqdiff
 from seqdiff import MultinomialDiffusion
@@ -45,14 +45,6 @@ def tree(folder) -> dict[str, bytes]:
         for p in sorted(Path(folder).rglob("*"))
         if p.is_file() and p.name != ".lock"
     }
-
-
-def refuses(call, *words):
-    with pytest.raises(ValueError) as caught:
-        call()
-    assert "\n" not in str(caught.value)
-    for word in words:
-        assert word in str(caught.value)
 
 
 def interrupt(monkeypatch, step):

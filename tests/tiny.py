@@ -1,12 +1,15 @@
-"""A generator that is fitted in a twentieth of a second, and sequences for it."""
+"""A generator that is fitted in a twentieth of a second, sequences for it, and what a refusal must be."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+import pytest
 
 from seqdiff import MultinomialDiffusion
+from seqdiff.errors import InputError
 
 SMALL: dict[str, Any] = {
     "network": "conv",
@@ -36,3 +39,15 @@ def mixed_lengths(n: int = 48, longest: int = 10, letters: str = "ACGT", seed: i
     lengths = np.random.default_rng(seed).integers(3, longest + 1, n)
     lengths[0] = longest
     return [s[:k] for s, k in zip(sequences(n, longest, letters, seed), lengths, strict=True)]
+
+
+def refuses(call: Callable[[], object], *words: str, longest: int = 400) -> str:
+    """Check that the call raises an error in the one form, a sentence that holds the words, and return it."""
+    with pytest.raises(InputError) as caught:
+        call()
+    message = str(caught.value)
+    assert ": got " in message and ", expected " in message
+    assert "\n" not in message and message.strip() == message and len(message) < longest
+    for word in words:
+        assert word in message, message
+    return message

@@ -341,7 +341,8 @@ class Comparison:
                 runtime.say(logger, f"stopped; what was finished is in {self.folder / 'table.md'}", self.verbose)
             raise
         if len(reasons) == total:
-            raise ValueError(f"no model could be fitted; {found[0].name}: {reasons[0]}")
+            failure = f"a failure of every model, first of all {found[0].name}: {reasons[0]}"
+            raise InputError("compare", failure, "one model or more", "mend what it says")
 
     def _one(self, contestant: Contestant, model: SequenceGenerator, result: Result, turn: int) -> None:
         where = None if self.folder is None else str(self.folder)

@@ -151,7 +151,8 @@ def sweep(
     if not any(row["status"] == "done" for row in rows):
         if path is not None and out is None:
             path.unlink(missing_ok=True)
-        raise ValueError(f"no row could be made; {rows[0]['guide']} {rows[0]['status']}")
+        found = f"a failure in every row, first of all {rows[0]['guide']} {rows[0]['status']}"
+        raise InputError("sweep", found, "one row or more", "mend what it says")
     if path is not None:
         runtime.say(logger, f"table: {path}", verbose)
     table = _table(rows)
