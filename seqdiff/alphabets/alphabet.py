@@ -297,9 +297,9 @@ class Alphabet:
         if len(rows):
             row = int(rows[0])
             position, letter = self.locate(sequences[row], int(columns[0]))
-            raise AlphabetError(
-                f"sequence {row}: {self.explain(letter, position)}; correct the sequence", row, position, letter
-            )
+            found, wanted = self.wrong(letter, position)
+            message = f"sequence {row}: got {found}, expected {wanted}; correct the sequence"
+            raise AlphabetError(message, row, position, letter)
         return self.pad(flat, lengths), lengths
 
     def locate(self, sequence: str, column: int) -> tuple[int, str]:
@@ -317,10 +317,6 @@ class Alphabet:
         known = ", ".join(letters) + f" ... ({len(self)} letters)"
         known = known if len(self) > 30 else f"{', '.join(letters[:-1])} or {letters[-1]}"
         return f"{shown(letter)} at position {position + 1}", f"{known}, as the {self.name} alphabet has"
-
-    def explain(self, letter: str, position: int) -> str:
-        """The part of an error that says what was found (position from 0) and what was wanted."""
-        return "got {}, expected {}".format(*self.wrong(letter, position))
 
     def decode(self, tokens: Any, lengths: Any = None) -> list[str]:
         """Tokens to strings.
