@@ -7,12 +7,40 @@ from __future__ import annotations
 
 import numbers
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from seqdiff.data.dataset import Dataset, prepare
+from seqdiff.data.target import learn_target
 from seqdiff.errors import InputError, argument, shown
+from seqdiff.inputs import TargetLike
+
+NOT_BY_CLUSTERS = (
+    "most of the sequences share 20 letters with others, so the held-out ones were drawn at random; likelihoods then "
+    "flatter whatever learns by heart"
+)
+
+
+def given_part(value: Any, train: Dataset, target: TargetLike = "auto", **options: Any) -> Dataset:
+    """Return held-out data that a user gave: sequences or a file, or a pair of these and their labels.
+
+    Parameters
+    ----------
+    value : sequences, path, or tuple of these and labels
+    train : Dataset
+        What is learned from: its labels say how the others are read.
+    target : as of `learn_target`
+    **options
+        Of `prepare`.
+    """
+    pair = isinstance(value, tuple) and len(value) == 2
+    if pair and all(isinstance(part, str) for part in value):  # a file and its column, or two sequences
+        pair = Path(value[0]).is_file()
+    known: Any = "auto" if train.y is None else learn_target(train.y, target)
+    X, y = value if pair else (value, None)
+    return prepare(X, y, target=known, **options)
 
 
 def random_split(n: int, fraction: float, random_state: int) -> tuple[np.ndarray, np.ndarray]:

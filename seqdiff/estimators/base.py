@@ -25,6 +25,7 @@ from seqdiff.data import Alphabet, Dataset, Forbidden, LengthLaw, Target, Target
 from seqdiff.data import prepare as prepare_data
 from seqdiff.data.dataset import letter_frequencies, position_frequencies
 from seqdiff.data.files import check_output, write_sequences
+from seqdiff.data.split import given_part
 from seqdiff.errors import InputError, argument, shown
 from seqdiff.estimators.loading import load_estimator, plain_parameters
 from seqdiff.estimators.parameters import ATTRIBUTES, GENERATOR, OfStrings, Weights
@@ -837,15 +838,10 @@ class SequenceGenerator(GeneratorBase):
             both = (None, None) if weight is None else (weight[kept], weight[held])
             train = replace(data.take(kept), notes=(*data.notes, *notes))
             return train, data.take(held) if len(held) else None, both
-        pair = isinstance(validation, tuple) and len(validation) == 2
-        if pair and all(isinstance(part, str) for part in validation):  # a file and its column, or two sequences
-            pair = Path(validation[0]).is_file()
-        X, y = validation if pair else (validation, None)
-        known: Any = "auto" if data.y is None else learn_target(data.y, self.target)
-        held_data = prepare_data(
-            X,
-            y,
-            target=known,
+        held_data = given_part(
+            validation,
+            data,
+            self.target,
             alphabet=data.alphabet,
             length=self.length,
             ambiguous=self.ambiguous,

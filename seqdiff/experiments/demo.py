@@ -14,6 +14,7 @@ import click
 import numpy as np
 
 from seqdiff.data import Dataset, cluster_split, prepare
+from seqdiff.data.split import NOT_BY_CLUSTERS
 from seqdiff.datasets import load_sigma70, sigma70_log_prob
 from seqdiff.errors import InputError
 from seqdiff.estimators import Autoregressive
@@ -264,10 +265,7 @@ def _hold_out(data: Dataset, plan: Plan) -> tuple[Dataset, Dataset, Dataset, lis
     n, notes = len(data), []
     split = cluster_split(data, valid=plan.valid / n, test=plan.test / n)
     if (split == "test").sum() < 0.5 * plan.test or (split == "valid").sum() < 0.5 * plan.valid:
-        notes.append(
-            "most of the sequences share 20 letters with others, so the held-out ones were drawn at random; likelihoods"
-            " then flatter whatever learns by heart"
-        )
+        notes.append(NOT_BY_CLUSTERS)
         rows = np.random.default_rng(0).permutation(n)
         split[:] = "train"
         split[rows[: plan.test]] = "test"

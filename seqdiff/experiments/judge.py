@@ -5,13 +5,12 @@ from __future__ import annotations
 import numbers
 import time
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from seqdiff.data import Dataset, LengthLaw, class_codes, cluster_split, learn_target, prepare, read_records
-from seqdiff.data.split import deal, families
+from seqdiff.data.split import NOT_BY_CLUSTERS, deal, families, given_part
 from seqdiff.errors import InputError, argument, listed, shown
 from seqdiff.evaluation import MarkovChain, PositionalMarkov, PositionWeightMatrix, kmer_size, summary
 from seqdiff.inputs import LabelsLike, SequencesLike
@@ -98,11 +97,7 @@ def _held_out(side: str, value: Any, data: Dataset, options: dict[str, Any]) -> 
     name = "validation" if side == "valid" else "test"
     if value is None:
         raise InputError(argument(name), "None", "a share, or sequences to hold out", "give one of these")
-    pair = isinstance(value, tuple) and len(value) == 2
-    if pair and all(isinstance(part, str) for part in value):  # a file and its column, or two sequences
-        pair = Path(value[0]).is_file()
-    known: Any = "auto" if data.y is None else learn_target(data.y)
-    held = prepare(*(value if pair else (value, None)), target=known, **options)
+    held = given_part(value, data, **options)
     y = argument("y")
     if held.y is None and data.y is not None:
         cure = f"give (sequences, labels), or leave out {y}"
@@ -147,12 +142,8 @@ def _sides(
         enough = all((sides == side).sum() >= 0.5 * share * len(data) for side, share in shares.items())
         if split == "cluster" or enough:
             return sides, "clusters that share 20 letters", []
-        note = (
-            "most of the sequences share 20 letters with others, so the held-out ones were drawn at random; likelihoods"
-            " then flatter whatever learns by heart"
-        )
         sides, more = _random_sides(data, shares, random_state, classes)
-        return sides, "at random", [note, *more]
+        return sides, "at random", [NOT_BY_CLUSTERS, *more]
     sides, notes = _random_sides(data, shares, random_state, classes)
     return sides, "at random", notes
 
