@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seqdiff import runtime
-from seqdiff.data import Alphabet, Dataset, LengthLaw, Target, Targets, learn_target, target_from_dict
+from seqdiff.data import Alphabet, Dataset, LengthDistribution, Target, Targets, learn_target, target_from_dict
 from seqdiff.files import ModelFile, write_file
 from seqdiff.guidance.base import Chain
 from seqdiff.inputs import LabelsLike
@@ -30,7 +30,7 @@ class Vocabulary:
     Parameters
     ----------
     alphabet : Alphabet
-    lengths : LengthLaw
+    lengths : LengthDistribution
         Distribution of the lengths.
     target : Target, Targets or None
         How labels are read; None where there are none.
@@ -41,7 +41,7 @@ class Vocabulary:
     """
 
     alphabet: Alphabet
-    lengths: LengthLaw
+    lengths: LengthDistribution
     target: Target | Targets | None = None
     n_train: int = 0
     unlabelled: bool = True
@@ -74,14 +74,14 @@ class Vocabulary:
         if target is not None and target.kind != "signal":
             encoded = [target.encode(part.y, n=len(part)) for part in parts]
             labels = {name: np.concatenate([e[name] for e in encoded]) for name in encoded[0]}
-        lengths = LengthLaw.fit(np.concatenate([part.lengths for part in parts]), each, labels)
+        lengths = LengthDistribution.fit(np.concatenate([part.lengths for part in parts]), each, labels)
         return cls(train.alphabet, lengths, target, len(train), bool(unlabelled))
 
     @classmethod
     def from_dict(cls, header: Mapping[str, Any]) -> Vocabulary:
         """Return the vocabulary that `to_dict` wrote."""
         target = None if header["target"] is None else target_from_dict(header["target"])
-        lengths = LengthLaw.from_dict(header["length_law"])
+        lengths = LengthDistribution.from_dict(header["length_law"])
         unlabelled = bool(header.get("unlabelled", True))
         return cls(Alphabet.from_dict(header["alphabet"]), lengths, target, header.get("n_train", 0), unlabelled)
 
@@ -220,7 +220,7 @@ class SequenceModel:
         return self.vocabulary.alphabet
 
     @property
-    def lengths(self) -> LengthLaw:
+    def lengths(self) -> LengthDistribution:
         return self.vocabulary.lengths
 
     @property

@@ -21,7 +21,7 @@ from seqdiff.data import (
     RNA,
     Alphabet,
     AlphabetError,
-    LengthLaw,
+    LengthDistribution,
     kmers,
     parse_template,
     prepare,
@@ -98,7 +98,7 @@ def test_ambiguous_words_are_left_out():
 
 
 def test_templates_of_words():
-    law = LengthLaw.fit([3])
+    law = LengthDistribution.fit([3])
     allowed = parse_template("ATGNNKtaa", CODONS, law)
     names = [[CODONS.letters[i] for i in np.flatnonzero(row)] for row in allowed]
     assert (
@@ -209,27 +209,27 @@ def test_every_alphabet_through_a_model(kind, tmp_path):
     model.save(tmp_path / "m.safetensors")
     loaded = seqdiff.load(tmp_path / "m.safetensors")
     assert loaded.alphabet_ == model.alphabet_
-    longest = model.length_law_.max_length
+    longest = model.length_distribution_.max_length
     for each in (model, loaded):
         written = each.generate(20, random_state=0)
         assert written == model.generate(20, random_state=0)
         pieces = [each.alphabet_.split(s) for s in written]
         assert all(set(p) <= set(model.alphabet_.letters) and 1 <= len(p) <= longest for p in pieces)
-        assert (np.array([len(p) for p in pieces]) == longest).all() or not model.length_law_.fixed
+        assert (np.array([len(p) for p in pieces]) == longest).all() or not model.length_distribution_.fixed
         scores = each.score_samples(X)
         assert np.isfinite(scores).all() and (scores == model.score_samples(X)).all()
         first = [model.alphabet_.letters[1]] + [None] * (longest - 1)
         fixed = each.generate(5, template=first, random_state=1)
         assert all(s.startswith(first[0]) for s in fixed)
     assert loaded.get_params()["alphabet"] == spec
-    if not model.length_law_.fixed:
+    if not model.length_distribution_.fixed:
         assert {len(model.alphabet_.split(s)) for s in model.generate(4, length=3, random_state=0)} == {3}
 
 
 @pytest.mark.parametrize("letters", [300, 70_000])
 def test_tokens_of_any_size_are_numbers_that_torch_can_compute_with(letters):
     data = prepare(["\u4e00\u4e01"], alphabet=[chr(0x10000 + i) for i in range(letters - 2)] + ["\u4e00", "\u4e01"])
-    x0 = Vocabulary(data.alphabet, LengthLaw.fit(data.lengths)).batch(data, torch.device("cpu")).x0
+    x0 = Vocabulary(data.alphabet, LengthDistribution.fit(data.lengths)).batch(data, torch.device("cpu")).x0
     assert torch.where(x0 > letters - 2, x0, 0)[[0]].tolist() == [[0, letters - 1]]
 
 

@@ -13,7 +13,7 @@ from torch import nn
 from toy import Toy
 
 from seqdiff import Autoregressive as Estimator
-from seqdiff.data import LengthLaw
+from seqdiff.data import LengthDistribution
 from seqdiff.guidance import Guidance, Template
 from seqdiff.networks import Conditions, build_network
 from seqdiff.processes import Autoregressive, Batch
@@ -421,7 +421,9 @@ def mixed(request) -> Estimator:
 def test_scores_with_an_end_are_a_distribution_over_all_lengths(mixed):
     every = ["".join(w) for n in range(1, LONGEST + 1) for w in itertools.product("ACGT", repeat=n)]
     scores, error = mixed.score_samples(every, return_error=True)
-    assert np.exp(scores).sum() == pytest.approx(1, abs=1e-4)  # the end pays for the length, no length law beside it
+    assert np.exp(scores).sum() == pytest.approx(
+        1, abs=1e-4
+    )  # the end pays for the length, no length distribution beside it
     assert (error == 0).all()
     assert mixed.score_samples(["A" * (LONGEST + 1)])[0] == -np.inf
     # and sequences are written as often as they are scored
@@ -463,7 +465,7 @@ def test_a_saved_model_is_the_same_model(mixed, tmp_path):
     mixed.save(tmp_path / "m.safetensors")
     again = Estimator.load(tmp_path / "m.safetensors")
     assert again.generate(20, random_state=3) == mixed.generate(20, random_state=3)
-    assert isinstance(again.length_law_, LengthLaw)
+    assert isinstance(again.length_distribution_, LengthDistribution)
     assert np.allclose(again.score_samples(["AC", "A"]), mixed.score_samples(["AC", "A"]))
 
 

@@ -54,7 +54,7 @@ def test_variable_length_probabilities_sum_to_one(model):
     p = np.exp(model.score_samples(every("abc", range(1, 6))))
     assert p.sum() == pytest.approx(1, abs=1e-10)
     by_length = np.add.reduceat(p, np.cumsum([0, 3, 9, 27, 81]))
-    assert by_length == pytest.approx(model.length_law_.probabilities, abs=1e-10)
+    assert by_length == pytest.approx(model.length_distribution_.probabilities, abs=1e-10)
     assert model.score_samples(["abcabc"])[0] == -np.inf
 
 
@@ -109,7 +109,7 @@ def test_scores_against_counting_substrings(model, slow):
     train = toy([3, 6], n=30)
     model = clone(model).set_params(alphabet="abc").fit(train)
     some = toy([3, 6], n=20, seed=5)
-    expected = [np.log(slow(model, train, s)) + model.length_law_.log_prob([len(s)])[0] for s in some]
+    expected = [np.log(slow(model, train, s)) + model.length_distribution_.log_prob([len(s)])[0] for s in some]
     np.testing.assert_allclose(model.score_samples(some), expected, rtol=1e-10)
 
 

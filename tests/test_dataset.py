@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import torch
 
-from seqdiff.data import DNA, RNA, Alphabet, Dataset, LengthLaw, cluster_split, prepare, random_split
+from seqdiff.data import DNA, RNA, Alphabet, Dataset, LengthDistribution, cluster_split, prepare, random_split
 from seqdiff.data.split import cluster
 
 # ------------------------------------------------------------------------------------------------------------ prepare
@@ -247,7 +247,7 @@ def test_random_split():
 
 @pytest.mark.parametrize("lengths", [[1], [50, 50, 50], [1, 2], [3, 7, 7, 12, 1, 3]], ids=str)
 def test_length_law(lengths):
-    law = LengthLaw.fit(np.array(lengths))
+    law = LengthDistribution.fit(np.array(lengths))
     top, n = max(lengths), len(lengths)
     expected = [0.99 * lengths.count(x) / n + 0.01 / top for x in range(1, top + 1)]
     if len(set(lengths)) == 1:
@@ -258,12 +258,12 @@ def test_length_law(lengths):
     assert law.log_prob([0, top + 1, 10 * top, -1]).tolist() == [-np.inf] * 4
     assert law.max_length == top and law.fixed == (len(set(lengths)) == 1)
     assert law.log_prob(top).shape == () and law.log_prob([[top, top]]).shape == (1, 2)
-    again = LengthLaw.from_dict(json.loads(json.dumps(law.to_dict())))
+    again = LengthDistribution.from_dict(json.loads(json.dumps(law.to_dict())))
     assert (again.log_prob(support) == law.log_prob(support)).all() and again.fixed == law.fixed
 
 
 def test_length_law_samples_itself():
-    law = LengthLaw.fit([2, 2, 2, 2, 5, 5, 6])
+    law = LengthDistribution.fit([2, 2, 2, 2, 5, 5, 6])
     drawn = law.sample(20_000, torch.Generator().manual_seed(0))
     assert drawn.dtype == torch.int64 and drawn.shape == (20_000,)
     counts = np.bincount(drawn.numpy(), minlength=8)
@@ -272,12 +272,12 @@ def test_length_law_samples_itself():
     assert (counts[1:7][p == 0] == 0).all()
     assert (np.abs(counts[1:7] / 20_000 - p) <= 5 * np.sqrt(p * (1 - p) / 20_000)).all()
     assert (law.sample(50, torch.Generator().manual_seed(1)) == law.sample(50, torch.Generator().manual_seed(1))).all()
-    fixed, generator = LengthLaw.fit([9, 9]), torch.Generator().manual_seed(0)
+    fixed, generator = LengthDistribution.fit([9, 9]), torch.Generator().manual_seed(0)
     state = generator.get_state()
     assert fixed.sample(4, generator).tolist() == [9] * 4 and (generator.get_state() == state).all()
     for bad in ([], [0, 1], [-1]):
         with pytest.raises(ValueError):
-            LengthLaw.fit(bad)
+            LengthDistribution.fit(bad)
     for bad in ([1, 0], [], [-1, 2]):
         with pytest.raises(ValueError):
-            LengthLaw(bad)
+            LengthDistribution(bad)

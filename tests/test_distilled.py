@@ -59,7 +59,7 @@ def noise_and_letters(
     model, n: int, seed: int, steps: int | None = None, cond=None
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return where a model starts and where it ends."""
-    mask = torch.ones(n, model.length_law_.max_length, dtype=torch.bool)
+    mask = torch.ones(n, model.length_distribution_.max_length, dtype=torch.bool)
     process, network = model.objective_.process, model.objective_.network
     generators = chunk_generators(n, "cpu", seed)
     with torch.no_grad():

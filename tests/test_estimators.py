@@ -184,7 +184,7 @@ def test_mixed_lengths(network):
     lengths = np.array([len(s) for s in model.generate(300, random_state=0)])
     assert lengths.min() >= 1 and lengths.max() == 10 and len(set(lengths)) > 5
     assert set(lengths.tolist()) <= {len(s) for s in data}
-    assert np.abs(np.bincount(lengths, minlength=11)[1:] / 300 - model.length_law_.probabilities).max() < 0.1
+    assert np.abs(np.bincount(lengths, minlength=11)[1:] / 300 - model.length_distribution_.probabilities).max() < 0.1
     assert {len(s) for s in model.generate(5, length=4)} == {4}
     assert [len(s) for s in model.generate(3, length=[2, 10, 7])] == [2, 10, 7]
     scores = model.score_samples(data)
@@ -192,7 +192,7 @@ def test_mixed_lengths(network):
     # a bound of p(x), which includes p(length): over all sequences of one and two letters it cannot add up to more
     every = ["A", "C", "G", "T"] + [a + b for a in "ACGT" for b in "ACGT"]
     bound = model.score_samples(every * 400).reshape(400, -1).mean(0)
-    wanted = model.length_law_.probabilities[:2]
+    wanted = model.length_distribution_.probabilities[:2]
     for few, p in ((bound[:4], wanted[0]), (bound[4:], wanted[1])):
         assert 0.85 * p < np.exp(few).sum() < 1.05 * p
 
@@ -265,7 +265,7 @@ def test_the_same_held_out_sequences_give_the_same_bound_whatever_their_form(wor
 
 def test_longer_held_out_sequences_count_for_the_lengths():
     model = tiny().fit(X, validation=["ACGTACGTACGTACGT"])
-    assert model.length_law_.max_length == 16
+    assert model.length_distribution_.max_length == 16
     assert np.isfinite(model.evaluations_["bound"]).all()
 
 

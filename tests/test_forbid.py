@@ -289,6 +289,6 @@ def test_a_template_that_holds_a_word_is_refused(models):
             match="template: got one that holds .* forbid rules out; change one of",
         ):
             model.generate(2, template=template, forbid=forbid)
-    law = model.length_law_
+    law = model.length_distribution_
     assert Forbidden("GANTC", DNA).unavoidable(parse_template("NNGANTCN", DNA, law)) == "GANTC"
     assert Forbidden("GAATC", DNA).unavoidable(parse_template("NNGANTCN", DNA, law)) is None

@@ -10,7 +10,7 @@ from seqdiff.alphabets.letters import words_of
 from seqdiff.data import (
     DNA,
     Alphabet,
-    LengthLaw,
+    LengthDistribution,
     Target,
     cluster_split,
     kmers,
@@ -104,7 +104,8 @@ CALLS = [
     lambda v: Target().fit([0.5, 1.5], v), lambda v: Target().fit([0.5, 1.5]).encode(v, n=3),
     lambda v: Target().fit(["a", "b"]).encode(v, n=3), lambda v: learn_target({"a": [1], "b": [0.5]}).encode(v, n=1),
     lambda v: learn_target([0.5, 1.5], {"a": v}), lambda v: cluster_split(X, k=v), lambda v: random_split(9, v, 0),
-    lambda v: parse_template(v, DNA, LengthLaw.fit([12])), lambda v: parse_template(["A", v], DNA, LengthLaw.fit([2])),
+    lambda v: parse_template(v, DNA, LengthDistribution.fit([12])),
+    lambda v: parse_template(["A", v], DNA, LengthDistribution.fit([2])),
     lambda v: prepare(pd.DataFrame({"sequence": X}), sequence_column=v), lambda v: kmers("ab", v),
 ]  # fmt: skip
 

@@ -98,7 +98,7 @@ def test_length_is_part_of_the_likelihood(mixed):
     assert (np.abs(alone - together) < 5 * np.sqrt(2 / 60) * scatter).all()
     # p(length) is what sequences of one letter add up to
     bound = mixed.score_samples(list("ACGT") * 1000).reshape(1000, 4).mean(0)
-    assert np.log(np.exp(bound).sum()) == pytest.approx(mixed.length_law_.log_prob(1), abs=0.1)
+    assert np.log(np.exp(bound).sum()) == pytest.approx(mixed.length_distribution_.log_prob(1), abs=0.1)
 
 
 @pytest.mark.parametrize("form", [tuple, np.array, pd.Series, lambda X: pd.DataFrame({"s": X})])

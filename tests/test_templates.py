@@ -7,11 +7,11 @@ import pytest
 from every import GENERATORS, fitted
 from tiny import sequences, tiny
 
-from seqdiff.data import DNA, PROTEIN, Alphabet, LengthLaw, parse_template
+from seqdiff.data import DNA, PROTEIN, Alphabet, LengthDistribution, parse_template
 
 CODES = {"R": "AG", "Y": "CT", "S": "CG", "W": "AT", "K": "GT", "M": "AC", "B": "CGT", "D": "AGT", "H": "ACT",
          "V": "ACG", "N": "ACGT", "A": "A", "C": "C", "G": "G", "T": "T"}  # fmt: skip
-LAW = LengthLaw.fit([10])
+LAW = LengthDistribution.fit([10])
 
 
 def random_template(rng: np.random.Generator, length: int = 10) -> tuple[str | list[str | None], list[str]]:
@@ -64,7 +64,7 @@ def test_sets_of_amino_acids():
 
 
 def allowed_by(template, alphabet=DNA, length=2) -> list[list[str]]:
-    rows = parse_template(template, alphabet, LengthLaw.fit([length]))
+    rows = parse_template(template, alphabet, LengthDistribution.fit([length]))
     return [[alphabet.letters[i] for i in np.flatnonzero(row)] for row in rows]
 
 

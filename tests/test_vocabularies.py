@@ -15,7 +15,7 @@ from tiny import SMALL, sequences
 import seqdiff
 from seqdiff import EmbeddingDiffusion, MaskedDiffusion
 from seqdiff.alphabets.vocabularies import OverlappingKmers, PieceAlphabet, WordAlphabet
-from seqdiff.data import DNA, Alphabet, LengthLaw, parse_template, prepare, resolve_alphabet
+from seqdiff.data import DNA, Alphabet, LengthDistribution, parse_template, prepare, resolve_alphabet
 
 TEXT = ["the cat sat on the mat", "the cat ate", "a dog sat on a cat", "the dog ate the mat", "hash ## ### ##a ##a"]
 PLAIN = [line for line in TEXT if "#" not in line]
@@ -70,7 +70,7 @@ def test_through_a_whole_model(name, cls, tmp_path):
     samples = model.generate(20, random_state=1)
     assert set("".join(samples)) <= set("".join(X))
     # what is written in pieces may be read as fewer, what spells a word as more than the model knows
-    short = model.alphabet_.encode(samples)[1] <= model.length_law_.max_length
+    short = model.alphabet_.encode(samples)[1] <= model.length_distribution_.max_length
     assert short.any() and (np.isfinite(model.score_samples(samples)) == short).all()
     model.save(tmp_path / "m.safetensors")
     loaded = seqdiff.load(tmp_path / "m.safetensors", device="cpu")
@@ -112,13 +112,15 @@ def test_spaces_do_not_matter_and_unknown_characters_are_named():
 
 def test_templates_of_words():
     words = WordAlphabet.learn(TEXT)
-    allowed = parse_template(["the", None, ["cat", "mat"]], words, LengthLaw.fit([3]))
+    allowed = parse_template(["the", None, ["cat", "mat"]], words, LengthDistribution.fit([3]))
     assert allowed.sum(1).tolist() == [1, len(words), 2]
-    assert (parse_template("the cat", words, LengthLaw.fit([2])).argmax(1) == words.encode(["the cat"])[0]).all()
+    assert (
+        parse_template("the cat", words, LengthDistribution.fit([2])).argmax(1) == words.encode(["the cat"])[0]
+    ).all()
 
 
 def test_what_spells_a_word_is_no_choice_for_one_position():
-    words, law = WordAlphabet.learn(TEXT), LengthLaw.fit([2])
+    words, law = WordAlphabet.learn(TEXT), LengthDistribution.fit([2])
     assert words.split("mash") == ["m", "##a", "##s", "##h"]
     with pytest.raises(ValueError, match=r"position 1: got 'mash', expected .* words alphabet \(\d+ letters\)"):
         parse_template(["mash", None], words, law)
@@ -169,7 +171,7 @@ def test_a_piece_is_a_letter_of_a_template_though_it_may_be_read_otherwise():
     learned("bpe 40")
     pieces = PieceAlphabet(["a", "b", "c", "ab", "bc", "abc"], "bpe", [["a", "b"], ["b", "c"], ["a", "bc"]])
     assert pieces.split("abc") == ["ab", "c"]
-    assert parse_template(["abc", "abcc"], pieces, LengthLaw.fit([2])).tolist() == [
+    assert parse_template(["abc", "abcc"], pieces, LengthDistribution.fit([2])).tolist() == [
         [False, False, False, False, False, True],
         [False, False, True, True, False, False],
     ]
@@ -220,7 +222,7 @@ def test_templates_hold_whether_neighbours_agree_or_not():
 
 def test_a_list_of_choices_names_its_windows_one_after_the_other():
     alphabet = resolve_alphabet("dna overlapping 3-mers")
-    allowed = parse_template(["TAATAGTGA", None, ["GGN"]], alphabet, LengthLaw.fit([3]))
+    allowed = parse_template(["TAATAGTGA", None, ["GGN"]], alphabet, LengthDistribution.fit([3]))
     assert [alphabet.letters[i] for i in np.flatnonzero(allowed[0])] == ["TAA", "TAG", "TGA"]
     assert allowed.sum(1).tolist() == [3, 64, 4]
 

@@ -15,7 +15,16 @@ from tiny import mixed_lengths, sequences, tiny
 
 import seqdiff
 from seqdiff import MaskedDiffusion, SequenceClassifier
-from seqdiff.data import LengthLaw, Target, class_codes, cluster_split, hold_out, learn_target, prepare, random_split
+from seqdiff.data import (
+    LengthDistribution,
+    Target,
+    class_codes,
+    cluster_split,
+    hold_out,
+    learn_target,
+    prepare,
+    random_split,
+)
 from seqdiff.data.split import copies, families
 from seqdiff.estimators.parameters import Weights
 from seqdiff.experiments.judge import make_parts
@@ -168,8 +177,8 @@ def test_p_of_a_length_is_a_distribution_with_any_label():
         y = {"class": classes, "value": values, "columns": {"c": classes, "v": values}, "weighted": classes}[kind]
         weight = rng.uniform(0.1, 2, 200) if kind == "weighted" else None
         target = learn_target(y)
-        law = LengthLaw.fit(lengths, weight, target.encode(y))
-        again = LengthLaw.from_dict(law.to_dict())
+        law = LengthDistribution.fit(lengths, weight, target.encode(y))
+        again = LengthDistribution.from_dict(law.to_dict())
         asked = {"class": "long", "value": 10.0, "columns": {"c": "long"}, "weighted": "long"}[kind]
         for one in (law, again):
             p = np.exp(one.log_prob(np.arange(0, 25), target.encode(asked, n=25)))
@@ -186,7 +195,7 @@ def test_lengths_of_values_are_those_of_the_nearest_rows():
     lengths = np.repeat([5, 9], 300)
     values = np.concatenate([np.linspace(0, 1, 300), np.linspace(5, 6, 300)])
     target = Target().fit(values)
-    law = LengthLaw.fit(lengths, None, target.encode(values))
+    law = LengthDistribution.fit(lengths, None, target.encode(values))
     drawn = law.sample(4, torch.Generator().manual_seed(0), target.encode([0.2, 5.5, 0.9, 40.0]))
     assert drawn.tolist() == [5, 9, 5, 9]
 
@@ -196,7 +205,7 @@ def test_scores_take_p_of_the_length_given_the_label():
     y = ["short"] * 60 + ["long"] * 60
     model = MaskedDiffusion(**BLINK).fit(x, y)
     right, wrong = model.score_samples(x[:10], ["short"] * 10), model.score_samples(x[:10], ["long"] * 10)
-    gap = model.length_law_.log_prob([4] * 2, model.target_.encode(["short", "long"]))
+    gap = model.length_distribution_.log_prob([4] * 2, model.target_.encode(["short", "long"]))
     assert gap[0] > -0.02 and gap[1] < -4 and (right - wrong).mean() > 3
     assert abs(model.score_samples(x[:60]).mean() - right.mean() - np.log(0.5)) < 1.5
 
@@ -217,7 +226,10 @@ def test_a_weight_of_0_is_as_if_the_sequence_were_not_there(name):
     for (key, u), v in zip(a.objective_.state_dict().items(), b.objective_.state_dict().values(), strict=True):
         assert torch.equal(u, v), key
     assert a.generate(9, steps=3, random_state=0) == b.generate(9, steps=3, random_state=0)
-    assert a.length_law_.to_dict() == b.length_law_.to_dict() and a.target_.to_dict() == b.target_.to_dict()
+    assert (
+        a.length_distribution_.to_dict() == b.length_distribution_.to_dict()
+        and a.target_.to_dict() == b.target_.to_dict()
+    )
     assert a.n_train_ == b.n_train_
 
 
@@ -226,7 +238,7 @@ def test_weights_count_in_frequencies_means_and_lengths():
     weight = np.repeat([3.0, 1.0], 30)
     model = tiny().fit(x, y, sample_weight=weight, validation=None)
     assert model.target_.mean_[0] == pytest.approx(1.0) and model.target_.scale_[0] == pytest.approx(3**0.5 / 2)
-    assert model.length_law_.counts[3] == pytest.approx(3 * model.length_law_.counts[7])
+    assert model.length_distribution_.counts[3] == pytest.approx(3 * model.length_distribution_.counts[7])
     named = tiny().fit(x, ["a"] * 30 + ["b"] * 30, sample_weight=weight, validation=None)
     assert named.target_.frequencies_.tolist() == pytest.approx([0.75, 0.25])
 

@@ -33,7 +33,7 @@ from seqdiff.classifiers.readers import (
     Reader,
     Values,
 )
-from seqdiff.data import Alphabet, Dataset, LengthLaw, Target, class_codes, hold_out, prepare
+from seqdiff.data import Alphabet, Dataset, LengthDistribution, Target, class_codes, hold_out, prepare
 from seqdiff.errors import InputError, argument, of_kind, shown
 from seqdiff.estimators.loading import load_estimator, plain_parameters
 from seqdiff.estimators.parameters import DATA, NETWORK, RUN, OfStrings
@@ -184,7 +184,7 @@ class SequencePredictor(OfStrings):
         if self.kind == "class" and len(target.classes_) < 2:
             found = f"the class {shown(target.classes_[0])} alone"
             raise InputError(argument("y"), found, "two classes or more", "give labels of several")
-        law = LengthLaw.fit(data.lengths) if generator is None else generator.lengths
+        law = LengthDistribution.fit(data.lengths) if generator is None else generator.lengths
         vocabulary = Vocabulary(data.alphabet, law, target)
         self._check_lengths(data, law)
         process = copy.deepcopy(generator.process) if generator is not None else Clean(len(data.alphabet))
@@ -231,7 +231,7 @@ class SequencePredictor(OfStrings):
             raise InputError(where, "a model with a network of your own", wanted, "give another model")
         return model
 
-    def _check_lengths(self, data: Dataset, law: LengthLaw) -> None:
+    def _check_lengths(self, data: Dataset, law: LengthDistribution) -> None:
         if (data.lengths > law.max_length).any():
             found, wanted = f"a sequence of {data.lengths.max()} letters", f"at most {law.max_length}, as are known"
             raise InputError(argument("X"), found, wanted, "leave longer ones out")
@@ -265,7 +265,7 @@ class SequencePredictor(OfStrings):
         return self.vocabulary_.alphabet
 
     @property
-    def length_law_(self) -> LengthLaw:
+    def length_distribution_(self) -> LengthDistribution:
         return self.vocabulary_.lengths
 
     @property
@@ -449,7 +449,7 @@ class SequencePredictor(OfStrings):
         """Return classes' probabilities (n, C), or values (n,) in standard units, of sequences as they are."""
         check_is_fitted(self, "reader_")
         data = prepare(X, alphabet=self.alphabet_, ambiguous=self.ambiguous, sequence_column=self.sequence_column)
-        self._check_lengths(data, self.length_law_)
+        self._check_lengths(data, self.length_distribution_)
         device = next(self.reader_.parameters()).device
         batch = self.vocabulary_.batch(data, device, labels=False)
         found = []

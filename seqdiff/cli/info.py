@@ -11,7 +11,16 @@ import click
 import numpy as np
 from safetensors import safe_open
 
-from seqdiff.data import Alphabet, LengthLaw, Target, Targets, prepare, read_records, resolve_alphabet, target_from_dict
+from seqdiff.data import (
+    Alphabet,
+    LengthDistribution,
+    Target,
+    Targets,
+    prepare,
+    read_records,
+    resolve_alphabet,
+    target_from_dict,
+)
 from seqdiff.errors import InputError
 from seqdiff.estimators.classes import kebab
 from seqdiff.evaluation import gc_content
@@ -87,7 +96,7 @@ def _status(run: Run, args: dict[str, Any]) -> str:
 def _of_model(path: Path) -> Iterator[tuple[str, str]]:
     file = ModelFile.find(path)
     path, header = file.path, file.header
-    alphabet, law = Alphabet.from_dict(header["alphabet"]), LengthLaw.from_dict(header["length_law"])
+    alphabet, law = Alphabet.from_dict(header["alphabet"]), LengthDistribution.from_dict(header["length_law"])
     writes = file.generates  # else it tells labels
     yield "model", f"{header['class']} ({kebab(header['class'])})" if writes else str(header["class"])
     yield "network", str(header["parameters"].get("network", "its own"))

@@ -3,7 +3,7 @@
 from seqdiff.alphabets import CODONS, DNA, PROTEIN, RNA, Alphabet, AlphabetError, kmers, resolve_alphabet
 from seqdiff.data.dataset import Dataset, prepare
 from seqdiff.data.forbidden import Forbidden
-from seqdiff.data.lengths import LengthLaw
+from seqdiff.data.lengths import LengthDistribution
 from seqdiff.data.reading import Records, read_records
 from seqdiff.data.split import cluster_split, hold_out, random_split
 from seqdiff.data.target import Target, Targets, class_codes, learn_target, target_from_dict
@@ -18,7 +18,7 @@ __all__ = [
     "AlphabetError",
     "Dataset",
     "Forbidden",
-    "LengthLaw",
+    "LengthDistribution",
     "Records",
     "Target",
     "Targets",

@@ -38,7 +38,7 @@ Encoded = dict[str, np.ndarray]
 """Labels as `Target.encode` gives them: "label", "value", "known", "keep"."""
 
 
-class LengthLaw:
+class LengthDistribution:
     """Distribution of sequence lengths.
 
     Parameters
@@ -57,28 +57,32 @@ class LengthLaw:
     Examples
     --------
     >>> import numpy as np
-    >>> from seqdiff.data import LengthLaw
-    >>> law = LengthLaw.fit([2, 3, 3])
+    >>> from seqdiff.data import LengthDistribution
+    >>> law = LengthDistribution.fit([2, 3, 3])
     >>> np.exp(law.log_prob([1, 2, 3, 4])).round(4).tolist()  # 0.01/3, 0.99/3 + 0.01/3, 2 * 0.99/3 + 0.01/3, 0
     [0.0033, 0.3333, 0.6633, 0.0]
-    >>> LengthLaw.fit([50, 50]).log_prob([50, 49]).tolist()
+    >>> LengthDistribution.fit([50, 50]).log_prob([50, 49]).tolist()
     [0.0, -inf]
     """
 
     def __init__(self, counts: Any, of_labels: ClassLengths | NearestLengths | None = None):
         given, counts = counts, np.asarray(counts)
         if counts.dtype.kind not in "iuf" or counts.ndim != 1 or not len(counts):
-            raise InputError(argument("counts"), shown(given), COUNTS, "count the lengths anew, or use LengthLaw.fit")
+            raise InputError(
+                argument("counts"), shown(given), COUNTS, "count the lengths anew, or use LengthDistribution.fit"
+            )
         counts = counts.astype(np.int64 if counts.dtype.kind in "iu" else float)
         if not (counts >= 0).all() or counts[-1] == 0 or not np.isfinite(counts.sum()):
-            raise InputError(argument("counts"), shown(given), COUNTS, "count the lengths anew, or use LengthLaw.fit")
+            raise InputError(
+                argument("counts"), shown(given), COUNTS, "count the lengths anew, or use LengthDistribution.fit"
+            )
         self.counts = counts
         self.max_length = len(counts)
         self.fixed = bool((counts > 0).sum() == 1)
         self.of_labels = None if self.fixed else of_labels
 
     @classmethod
-    def fit(cls, lengths: Any, weight: np.ndarray | None = None, labels: Encoded | None = None) -> LengthLaw:
+    def fit(cls, lengths: Any, weight: np.ndarray | None = None, labels: Encoded | None = None) -> LengthDistribution:
         """Return the distribution of training lengths.
 
         Parameters
@@ -145,7 +149,7 @@ class LengthLaw:
         With labels, lengths that sequences of these labels had; of a label that none had, those of all.
 
         >>> import torch
-        >>> lengths = LengthLaw.fit([2, 7, 7]).sample(100, torch.Generator().manual_seed(0))
+        >>> lengths = LengthDistribution.fit([2, 7, 7]).sample(100, torch.Generator().manual_seed(0))
         >>> sorted(set(lengths.tolist()))
         [2, 7]
         """
@@ -175,10 +179,10 @@ class LengthLaw:
         return d if self.of_labels is None else d | {"of_labels": self.of_labels.to_dict()}
 
     @classmethod
-    def from_dict(cls, d: dict[str, Any]) -> LengthLaw:
+    def from_dict(cls, d: dict[str, Any]) -> LengthDistribution:
         """The distribution that `to_dict` wrote.
 
-        >>> LengthLaw.from_dict(LengthLaw.fit([2, 3]).to_dict()).counts.tolist()
+        >>> LengthDistribution.from_dict(LengthDistribution.fit([2, 3]).to_dict()).counts.tolist()
         [0, 1, 1]
         """
         given = d.get("of_labels")
@@ -186,7 +190,7 @@ class LengthLaw:
         return cls(d["counts"], of_labels)
 
     def __repr__(self) -> str:
-        return f"LengthLaw(max_length={self.max_length}, fixed={self.fixed})"
+        return f"LengthDistribution(max_length={self.max_length}, fixed={self.fixed})"
 
 
 class ClassLengths:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqdiff.alphabets.alphabet import Alphabet
-from seqdiff.data.lengths import LengthLaw
+from seqdiff.data.lengths import LengthDistribution
 from seqdiff.errors import InputError, argument, shown
 
 KEPT = "-"
@@ -121,7 +121,7 @@ def _listed(given: Any, lengths: np.ndarray, name: str) -> np.ndarray:
 # Templates as users write them: a string of letters, IUPAC symbols and sets, or the letters of each position.
 
 
-def parse_template(template: Any, alphabet: Alphabet, law: LengthLaw, length: int | None = None) -> np.ndarray:
+def parse_template(template: Any, alphabet: Alphabet, law: LengthDistribution, length: int | None = None) -> np.ndarray:
     """Return which letters each position may have.
 
     Parameters
@@ -131,7 +131,7 @@ def parse_template(template: Any, alphabet: Alphabet, law: LengthLaw, length: in
         ``ATGNNKTAA``) and, where letters are single characters, of sets such as ``[AVI]`` (``[AVI]XXGKT``); or a list
         with the allowed letters of each position, None where all are.
     alphabet : Alphabet
-    law : LengthLaw
+    law : LengthDistribution
         The lengths the model makes.
     length : int, optional
         A length asked for beside the template.
@@ -149,9 +149,9 @@ def parse_template(template: Any, alphabet: Alphabet, law: LengthLaw, length: in
     Examples
     --------
     >>> from seqdiff.data import DNA
-    >>> parse_template("AN", DNA, LengthLaw.fit([2])).astype(int).tolist()
+    >>> parse_template("AN", DNA, LengthDistribution.fit([2])).astype(int).tolist()
     [[1, 0, 0, 0], [1, 1, 1, 1]]
-    >>> parse_template("[AT]Y", DNA, LengthLaw.fit([2])).astype(int).tolist()
+    >>> parse_template("[AT]Y", DNA, LengthDistribution.fit([2])).astype(int).tolist()
     [[1, 0, 0, 1], [0, 1, 0, 1]]
     """
     if not isinstance(template, Sequence) or len(template) == 0:

@@ -21,7 +21,17 @@ from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
 from seqdiff import runtime
-from seqdiff.data import Alphabet, Dataset, Forbidden, LengthLaw, Target, Targets, class_codes, hold_out, learn_target
+from seqdiff.data import (
+    Alphabet,
+    Dataset,
+    Forbidden,
+    LengthDistribution,
+    Target,
+    Targets,
+    class_codes,
+    hold_out,
+    learn_target,
+)
 from seqdiff.data import prepare as prepare_data
 from seqdiff.data.dataset import letter_frequencies, position_frequencies
 from seqdiff.data.files import check_output, write_sequences
@@ -181,8 +191,12 @@ class GeneratorBase(OfStrings):
         return self.model_.alphabet
 
     @property
-    def length_law_(self) -> LengthLaw:
+    def length_distribution_(self) -> LengthDistribution:
         return self.model_.lengths
+
+    @property
+    def length_law_(self) -> LengthDistribution:
+        return self.model_.lengths  # its name before the glossary
 
     @property
     def target_(self) -> Target | Targets | None:

@@ -78,7 +78,7 @@ GENERATOR: dict[str, Parameter] = {
 
 ATTRIBUTES = """
 alphabet_ : Alphabet
-length_law_ : LengthLaw
+length_distribution_ : LengthDistribution
     Distribution of the lengths of the training data.
 target_ : Target, Targets or None
     How labels are read.

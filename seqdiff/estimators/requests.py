@@ -22,7 +22,7 @@ from seqdiff.data import (
     Alphabet,
     AlphabetError,
     Forbidden,
-    LengthLaw,
+    LengthDistribution,
     Records,
     Target,
     Targets,
@@ -203,7 +203,7 @@ def check_known(model: SequenceModel, y: LabelsLike) -> None:
         raise InputError(argument("y"), shown(y), wanted, "leave it out, or fit with a smaller one")
 
 
-def drawn_lengths(length: LengthsLike, n: int, law: LengthLaw, seed: int, labels: Any = None) -> np.ndarray:
+def drawn_lengths(length: LengthsLike, n: int, law: LengthDistribution, seed: int, labels: Any = None) -> np.ndarray:
     """Return the lengths (n,) to generate: those asked for, or draws from the lengths of the training data.
 
     With labels, encoded, from the lengths that go with them.
@@ -338,7 +338,9 @@ class Originals:
         If they cannot be read, have letters the model does not know, or lengths that it does not make.
     """
 
-    def __init__(self, given: Any, alphabet: Alphabet, law: LengthLaw, sequence_column: str | None = None) -> None:
+    def __init__(
+        self, given: Any, alphabet: Alphabet, law: LengthDistribution, sequence_column: str | None = None
+    ) -> None:
         self.alphabet = alphabet
         if isinstance(alphabet, (WordAlphabet, PieceAlphabet, OverlappingKmers)):
             raise InputError(

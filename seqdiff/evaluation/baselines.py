@@ -21,7 +21,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils.validation import check_is_fitted
 
-from seqdiff.data import Alphabet, LengthLaw, prepare
+from seqdiff.data import Alphabet, LengthDistribution, prepare
 from seqdiff.errors import InputError, argument, shown
 from seqdiff.parameters import Whole
 
@@ -54,7 +54,7 @@ class Baseline(BaseEstimator):
         """
         data = prepare(X, alphabet=self.alphabet)
         self.alphabet_: Alphabet = data.alphabet
-        self.length_law_ = LengthLaw.fit(data.lengths)
+        self.length_distribution_ = LengthDistribution.fit(data.lengths)
         self._learn(data.tokens.astype(np.int64), np.asarray(data.lengths))
         return self
 
@@ -72,10 +72,10 @@ class Baseline(BaseEstimator):
         ndarray, shape (n,)
             Nats per sequence; -inf for a length that cannot be.
         """
-        check_is_fitted(self, "length_law_")
+        check_is_fitted(self, "length_distribution_")
         data = prepare(X, alphabet=self.alphabet_)
         tokens, lengths = data.tokens.astype(np.int64), np.asarray(data.lengths)
-        nats = self.length_law_.log_prob(lengths)
+        nats = self.length_distribution_.log_prob(lengths)
         for i in range(tokens.shape[1]):
             rows = np.flatnonzero((lengths > i) & np.isfinite(nats))
             if len(rows):
@@ -105,12 +105,12 @@ class Baseline(BaseEstimator):
         InputError
             If n is no whole number of 0 or more.
         """
-        check_is_fitted(self, "length_law_")
+        check_is_fitted(self, "length_distribution_")
         Whole(0).check("n", n)
         if n == 0:
             return []
         rng = np.random.default_rng(random_state)
-        law = self.length_law_.probabilities
+        law = self.length_distribution_.probabilities
         lengths = 1 + rng.choice(len(law), size=n, p=law)
         K = len(self.alphabet_)
         tokens = np.zeros((n, lengths.max()), dtype=np.int64)
@@ -144,7 +144,7 @@ class PositionWeightMatrix(Baseline):
     probabilities_ : ndarray, shape (L, K)
         Letter probabilities by position.
     alphabet_ : Alphabet
-    length_law_ : LengthLaw
+    length_distribution_ : LengthDistribution
 
     Examples
     --------
@@ -161,7 +161,7 @@ class PositionWeightMatrix(Baseline):
         self.alphabet = alphabet
 
     def _learn(self, tokens, lengths):
-        if not self.length_law_.fixed:
+        if not self.length_distribution_.fixed:
             found = f"sequences of {lengths.min()} to {lengths.max()} letters"
             cure = "keep sequences of one length, or take MarkovChain"
             raise InputError("X", found, "one length, as a position weight matrix needs", cure)
@@ -258,7 +258,7 @@ class MarkovChain(_Context):
     strengths_ : ndarray, shape (order + 1,)
         s_j of the module's docstring, chosen by the leave-one-out likelihood.
     alphabet_ : Alphabet
-    length_law_ : LengthLaw
+    length_distribution_ : LengthDistribution
 
     Examples
     --------
@@ -337,7 +337,7 @@ class PositionalMarkov(_Context):
     chain_ : MarkovChain
         The one that h_j is taken from.
     alphabet_ : Alphabet
-    length_law_ : LengthLaw
+    length_distribution_ : LengthDistribution
 
     Examples
     --------
@@ -360,7 +360,7 @@ class PositionalMarkov(_Context):
         tokens, _, real = self._start(tokens, lengths)
         K = len(self.alphabet_)
         self.chain_ = MarkovChain(order=self.order, alphabet=self.alphabet_)
-        self.chain_.alphabet_, self.chain_.length_law_ = self.alphabet_, self.length_law_
+        self.chain_.alphabet_, self.chain_.length_distribution_ = self.alphabet_, self.length_distribution_
         anywhere = self.chain_._learn_levels(tokens, real)
         self.levels_, strengths, weights = [], [], []
         q = np.full(real.sum(), 1 / K)

@@ -278,14 +278,14 @@ def _score(
     model: Autoregressive, known: list[str], test: Dataset, plan: Plan, simulated: bool
 ) -> tuple[int, pd.DataFrame | None, float]:
     """Return how many sequences were scored, the table of models, and the model's own Monte Carlo error."""
-    log_length = model.length_law_.log_prob(test.lengths)
+    log_length = model.length_distribution_.log_prob(test.lengths)
     test = test.take(np.isfinite(log_length))  # a length that training lacked is impossible to all models alike
     if not len(test):
         return 0, None, float("nan")
     letters = float(test.lengths.sum())
-    log_length = model.length_law_.log_prob(test.lengths)
+    log_length = model.length_distribution_.log_prob(test.lengths)
     scores = {"every letter alike": log_length - test.lengths * np.log(len(test.alphabet))}
-    if model.length_law_.fixed:
+    if model.length_distribution_.fixed:
         matrix = PositionWeightMatrix(alphabet=test.alphabet).fit(known)
         scores["position weight matrix"] = matrix.score_samples(test.sequences)
     scores["Markov chain, order 5"] = MarkovChain(alphabet=test.alphabet).fit(known).score_samples(test.sequences)

@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from seqdiff.data import Dataset, LengthLaw, class_codes, cluster_split, learn_target, prepare, read_records
+from seqdiff.data import Dataset, LengthDistribution, class_codes, cluster_split, learn_target, prepare, read_records
 from seqdiff.data.split import NOT_BY_CLUSTERS, deal, families, given_part
 from seqdiff.errors import InputError, argument, listed, shown
 from seqdiff.evaluation import MarkovChain, PositionalMarkov, PositionWeightMatrix, kmer_size, summary
@@ -231,7 +231,7 @@ class Judge:
         self.parts, self.samples, self.steps, self.times = parts, samples, steps, times
         self.random_state = random_state
         # A length that training lacked is impossible to all alike.
-        possible = np.isfinite(LengthLaw.fit(parts.train.lengths).log_prob(parts.test.lengths))
+        possible = np.isfinite(LengthDistribution.fit(parts.train.lengths).log_prob(parts.test.lengths))
         self.left_out = int((~possible).sum())
         if not possible.any():
             found, wanted = "no sequence of a length that training has", "at least one to judge by"
@@ -292,7 +292,7 @@ class Judge:
     def baselines(self) -> list[tuple[str, Any]]:
         """Return what any model should beat, by name; not fitted."""
         alphabet = self.parts.train.alphabet
-        fixed = LengthLaw.fit(self.parts.train.lengths).fixed
+        fixed = LengthDistribution.fit(self.parts.train.lengths).fixed
         found: list[tuple[str, Any]] = [("every letter alike", None)]
         if fixed:
             found.append(("position weight matrix", PositionWeightMatrix(alphabet=alphabet)))
@@ -303,5 +303,5 @@ class Judge:
 
     def alike(self) -> np.ndarray:
         """Return the log-likelihood of the held-out sequences when all letters are equally likely."""
-        log_length = LengthLaw.fit(self.parts.train.lengths).log_prob(self.test.lengths)
+        log_length = LengthDistribution.fit(self.parts.train.lengths).log_prob(self.test.lengths)
         return log_length - self.test.lengths * np.log(len(self.test.alphabet))

@@ -118,7 +118,7 @@ def sweep(
         wanted = "at least two, as they are compared with one another"
         raise InputError(argument("natural"), "one sequence", wanted, "give more")
     if k is None:
-        lengths = np.array([model.length_law_.max_length]) if known is None else known.lengths
+        lengths = np.array([model.length_distribution_.max_length]) if known is None else known.lengths
         k = kmer_size(len(model.alphabet_), lengths)
     judged = Judged(
         judge,

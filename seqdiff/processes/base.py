@@ -130,7 +130,7 @@ class Process(nn.Module, Generic[S]):
     shows_known: ClassVar[Literal["letters", "sets"] | None] = None
     """What `given` can show the network from the start: single letters, any sets of letters, or nothing."""
     models_length: ClassVar[bool] = False
-    """Whether the process itself says how likely a length is; if not, that is a distribution of its own (LengthLaw)."""
+    """True where the process itself scores a length; if not, a `LengthDistribution` does."""
     ends: bool = False
     """Whether sequences end by a token, letter number K, that is drawn in place of a letter."""
     classifier_reads: ClassVar[Literal["letters", "vectors", "prefixes"] | None] = None
