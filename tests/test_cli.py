@@ -296,7 +296,7 @@ WRONG = [
     ("fit p.txt --lr-schedule linear", "--lr-schedule: got 'linear'"),
     ("fit p.txt --network nothing", "nothing"),
     ("fit p.txt --length 49", "--length 49"),
-    ("fit p.txt --validation 3", "--validation: got 3.0, expected a share from 0 to below 1"),
+    ("fit p.txt --validation 3", "--validation: got 3.0, expected a share of at least 0 and below 1"),
     ("fit p.txt --validation nowhere.txt", "nowhere.txt: got no such file"),
     ("fit p.txt --model-name plain", "choose another --model-name"),
     ("fit p.txt --model-name a/b", "--model-name: got 'a/b'"),

@@ -215,7 +215,7 @@ WRONG = [
     ("classify p.csv --y label --noise-like nowhere --out n.safetensors", "nowhere: got no file of that name"),
     ("classify p.csv --y label --noise-like c.safetensors --out n.safetensors", "SequenceClassifier"),
     ("classify p.csv --y label --hidden --out n.safetensors", "--noise-like: got None"),
-    ("classify p.csv --y label --validation 2 --out n.safetensors", "--validation: got 2, expected a share"),
+    ("classify p.csv --y label --validation 2 --out n.safetensors", "--validation: got 2.0, expected a share"),
     ("classify p.csv --y label --epochs 0 --out n.safetensors", "--epochs: got 0"),
     ("classify p.csv --y label --target value --out n.safetensors", "where --target value wants numbers"),
 ]

@@ -107,7 +107,7 @@ def test_sizes_that_do_not_fit_the_transformer_are_refused(options, words, workd
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [
-        ({"validation": 1}, ["validation: got 1, expected a share from 0 to below 1"]),
+        ({"validation": 1}, ["validation: got 1, expected a share of at least 0 and below 1"]),
         ({"validation": -0.1}, ["validation: got -0.1"]),
         ({"validation": float("nan")}, ["validation: got nan"]),
         ({"validation": True}, ["bool"]),

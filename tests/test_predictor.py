@@ -353,7 +353,7 @@ class NoHidden(torch.nn.Module):
         (lambda m: SequenceClassifier(random_state="x").fit(X8, AB), "random_state: got 'x'"),
         (lambda m: SequenceClassifier(network="none").fit(X8, AB), "network: got 'none'"),
         (lambda m: SequenceClassifier(**QUICK).fit(X8, AB, validation=1.5), "validation: got 1.5, expected a share of"),
-        (lambda m: SequenceClassifier(**QUICK).fit(X8, AB, validation=X8), "share of the rows"),
+        (lambda m: SequenceClassifier(**QUICK).fit(X8, AB, validation=X8), "expected a share of"),
         (lambda m: SequenceClassifier(**QUICK).fit(X8, AB, validation=-0.5), "validation: got -0.5, expected a share"),
         (lambda m: SequenceClassifier(dropout=2.0).fit(X8, AB), "dropout: got 2.0"),
         (lambda m: SequenceClassifier(hidden="yes").fit(X8, AB), "hidden: got 'yes', expected True or False"),

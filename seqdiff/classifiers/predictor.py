@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 import json
 import logging
-import numbers
 import os
 import warnings
 from collections.abc import Mapping
@@ -34,6 +33,7 @@ from seqdiff.classifiers.readers import (
     Values,
 )
 from seqdiff.data import Alphabet, Dataset, LengthDistribution, Target, class_codes, hold_out, prepare
+from seqdiff.data.split import share_of
 from seqdiff.errors import InputError, argument, of_kind, shown
 from seqdiff.estimators.loading import load_estimator, plain_parameters
 from seqdiff.estimators.parameters import DATA, NETWORK, RUN, OfStrings
@@ -155,9 +155,7 @@ class SequencePredictor(OfStrings):
         """
         check_parameters(self)
         self._draw_seed()
-        if not isinstance(validation, (numbers.Real, type(None))):
-            wanted = "a share of the rows, or None"
-            raise InputError(argument("validation"), of_kind(validation), wanted, "give one of these")
+        share = 0.0 if validation is None else share_of("validation", validation)
         generator = self._generator()
         data = prepare(
             X,
@@ -192,7 +190,6 @@ class SequencePredictor(OfStrings):
         batch = vocabulary.batch(data, device)
         assert batch.cond is not None
         batch = batch.take(batch.cond["keep"])
-        share = float(validation or 0)
         train, valid = batch, None
         if share and len(batch) > 1:
             labelled = data.take(target.encode(data.y)["keep"])

@@ -14,6 +14,7 @@ from seqdiff.classifiers import SequenceClassifier, SequenceRegressor
 from seqdiff.classifiers.predictor import SequencePredictor
 from seqdiff.cli.options import options_of
 from seqdiff.data import Target, read_records
+from seqdiff.data.split import share_of
 from seqdiff.errors import InputError, shown
 from seqdiff.estimators import load
 from seqdiff.files import ModelFile
@@ -156,8 +157,7 @@ def classify(
     if Path(out).suffix != ".safetensors" or not (Path(out).absolute().parent.is_dir()):
         wanted = "a name that ends in .safetensors, in a folder that is there"
         raise InputError("--out", shown(out), wanted, "give such a name")
-    if not 0 <= validation < 1:
-        raise InputError("--validation", f"{validation:g}", "a share of at least 0 and below 1", "give one of these")
+    share_of("validation", validation)
     records = read_records(Path(data), y, sequence_column=settings["sequence_column"], kind=target)
     kind = Target().fit(records.y).kind if target == "auto" else target
     generator = None if noise_like is None else load(noise_like, device=settings["device"])

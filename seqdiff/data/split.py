@@ -23,6 +23,32 @@ NOT_BY_CLUSTERS = (
 )
 
 
+def share_of(name: str, value: object, others: str = "") -> float | None:
+    """Return a share of the rows as a float.
+
+    Parameters
+    ----------
+    name : str
+        The parameter, for errors.
+    value : object
+        A number of at least 0 and below 1, or one of the others.
+    others : str
+        The alternatives to a number: `None` is returned for these. Empty: a number is required.
+
+    Raises
+    ------
+    InputError
+        A number outside the range, or no number where one is required.
+    """
+    number = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    if not number and others:
+        return None
+    if not number or not 0 <= value < 1:  # type: ignore[operator]
+        cure = "give one of these" if others else "give such a number"
+        raise InputError(argument(name), shown(value), f"a share of at least 0 and below 1{others}", cure)
+    return float(value)  # type: ignore[arg-type]
+
+
 def given_part(value: Any, train: Dataset, target: TargetLike = "auto", **options: Any) -> Dataset:
     """Return held-out data that a user gave: sequences or a file, or a pair of these and their labels.
 
@@ -68,7 +94,7 @@ def random_split(n: int, fraction: float, random_state: int) -> tuple[np.ndarray
     >>> len(train), len(valid), sorted([*train, *valid]) == list(range(10))
     (8, 2, True)
     """
-    _share(argument("validation"), fraction)
+    share_of("validation", fraction)
     count = 0 if fraction == 0 or n < 2 else min(max(1, round(n * fraction)), n - 1)
     shuffled = np.random.default_rng(random_state).permutation(n)
     return np.sort(shuffled[count:]), np.sort(shuffled[:count])
@@ -107,7 +133,7 @@ def hold_out(
     >>> {0, 1} <= set(train.tolist()) or {0, 1} <= set(valid.tolist())
     True
     """
-    _share(argument("validation"), fraction)
+    share_of("validation", fraction)
     n = len(data)
     count = 0 if fraction == 0 or n < 2 else min(max(1, round(n * fraction)), n - 1)
     family, notes = families(data, count)
@@ -294,8 +320,8 @@ def cluster_split(
     """
     if not isinstance(k, numbers.Integral) or k < 1:
         raise InputError(argument("k"), shown(k), "a whole number of at least 1", "give such a number")
-    _share(argument("valid"), valid)
-    _share(argument("test"), test)
+    share_of("valid", valid)
+    share_of("test", test)
     if valid + test >= 1:
         found = f"{argument('valid', valid)} and {argument('test', test)}, which leave nothing to train on"
         raise InputError("shares", found, "two whose sum is below 1", "make one of them smaller")
@@ -388,8 +414,3 @@ def _members(labels: np.ndarray) -> list[np.ndarray]:
     order = np.argsort(labels, kind="stable")
     groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
     return sorted(groups, key=lambda rows: rows[0])
-
-
-def _share(name: str, value: Any) -> None:
-    if not isinstance(value, numbers.Real) or isinstance(value, bool) or not 0 <= value < 1:  # type: ignore[operator]
-        raise InputError(name, shown(value), "a share of at least 0 and below 1", "give such a number")

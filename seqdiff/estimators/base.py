@@ -35,8 +35,8 @@ from seqdiff.data import (
 from seqdiff.data import prepare as prepare_data
 from seqdiff.data.dataset import letter_frequencies, position_frequencies
 from seqdiff.data.files import check_output, write_sequences
-from seqdiff.data.split import given_part
-from seqdiff.errors import InputError, argument, shown
+from seqdiff.data.split import given_part, share_of
+from seqdiff.errors import InputError, argument
 from seqdiff.estimators.loading import load_estimator, plain_parameters
 from seqdiff.estimators.parameters import ATTRIBUTES, GENERATOR, OfStrings, Weights
 from seqdiff.estimators.requests import (
@@ -841,14 +841,12 @@ class SequenceGenerator(GeneratorBase):
         """Return training data, with notes on the split, validation data and the weights of both."""
         if validation is None or validation is False:
             return data, None, (weight, None)
-        if isinstance(validation, numbers.Real) and not isinstance(validation, (bool, np.bool_)):
-            if not 0 <= validation < 1:  # type: ignore[operator]
-                wanted = "a share from 0 to below 1, sequences or None"
-                raise InputError(argument("validation"), shown(validation), wanted, "give one of these")
-            if len(data) < 2 or validation == 0:
+        share = share_of("validation", validation, ", sequences or None")
+        if share is not None:
+            if len(data) < 2 or share == 0:
                 return data, None, (weight, None)
             classes = [] if data.y is None else class_codes(learn_target(data.y, self.target), data.y)
-            kept, held, notes = hold_out(data, float(validation), self._seed(), classes)
+            kept, held, notes = hold_out(data, share, self._seed(), classes)
             both = (None, None) if weight is None else (weight[kept], weight[held])
             train = replace(data.take(kept), notes=(*data.notes, *notes))
             return train, data.take(held) if len(held) else None, both

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import numbers
 import time
 from dataclasses import dataclass, field
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqdiff.data import Dataset, LengthDistribution, class_codes, cluster_split, learn_target, prepare, read_records
-from seqdiff.data.split import NOT_BY_CLUSTERS, deal, families, given_part
+from seqdiff.data.split import NOT_BY_CLUSTERS, deal, families, given_part, share_of
 from seqdiff.errors import InputError, argument, listed, shown
 from seqdiff.evaluation import MarkovChain, PositionalMarkov, PositionWeightMatrix, kmer_size, summary
 from seqdiff.inputs import LabelsLike, SequencesLike
@@ -73,12 +72,12 @@ def make_parts(
     options: dict[str, Any] = {"length": length, "ambiguous": ambiguous, "sequence_column": sequence_column}
     data = prepare(X, y, alphabet=alphabet, **options)
     options["alphabet"] = data.alphabet
-    given = {
-        side: _held_out(side, value, data, options)
-        for side, value in (("valid", validation), ("test", test))
-        if not _is_share(value)
-    }
-    shares = {side: 0.0 if side in given else float(value) for side, value in (("valid", validation), ("test", test))}
+    given, shares = {}, {"valid": 0.0, "test": 0.0}
+    for side, name, value in (("valid", "validation", validation), ("test", "test", test)):
+        if (share := share_of(name, value, " or sequences")) is None:
+            given[side] = _held_out(name, value, data, options)
+        else:
+            shares[side] = share
     sides, how, notes = _sides(data, X, split, shares, sequence_column, random_state)
     parts = {side: given.get(side, data.take(sides == side)) for side in SIDES}
     for side, purpose in (("train", "learn from"), ("test", "judge by")):
@@ -89,12 +88,7 @@ def make_parts(
     return Parts(**parts, how=how, notes=(*data.notes, *notes))
 
 
-def _is_share(value: Any) -> bool:
-    return isinstance(value, numbers.Real) and not isinstance(value, (bool, np.bool_))
-
-
-def _held_out(side: str, value: Any, data: Dataset, options: dict[str, Any]) -> Dataset:
-    name = "validation" if side == "valid" else "test"
+def _held_out(name: str, value: Any, data: Dataset, options: dict[str, Any]) -> Dataset:
     if value is None:
         raise InputError(argument(name), "None", "a share, or sequences to hold out", "give one of these")
     held = given_part(value, data, **options)
@@ -126,10 +120,6 @@ def _sides(
             wanted = f"'auto', 'cluster', 'random' or the name of a column ({error.parts[2]})"
             raise InputError(argument("split"), shown(split), wanted, "give one of these") from None
         return _named_sides(np.asarray(labels, dtype=object), data, f"column {split!r}"), f"column {split!r}", []
-    for name, side in (("validation", "valid"), ("test", "test")):
-        if not 0 <= shares[side] < 1:
-            wanted = "a share of at least 0 and below 1, or sequences"
-            raise InputError(argument(name), f"{shares[side]:g}", wanted, "give one of these")
     if sum(shares.values()) >= 1:
         where = f"{argument('validation')} and {argument('test')}"
         wanted = "a sum below 1, as these shares leave nothing to train on"
