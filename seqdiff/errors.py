@@ -1,55 +1,53 @@
 r"""The one form of every error that a user meets: `<where>: got <what came>, expected <what is allowed>; <cure>.`
 
-Texts name parameters by `argument`, which marks them; what shows a text prints the marks as Python or as the shell has
-them: ``lr=0.1`` or ``--lr 0.1``. Nothing here imports torch, so that a mistake in a command is answered at once.
+Texts name parameters by `argument`, which writes them for Python or, in `seqdiff`'s commands, for the shell: ``lr=0.1``
+or ``--lr 0.1``. Nothing here imports torch, so that a mistake in a command is answered at once.
 """
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterable
+import sys
+import warnings
+from collections.abc import Callable, Iterable
+from contextvars import ContextVar
+from types import FrameType
 from typing import Any
 
-OPEN, VALUE, CLOSE = "\x02", "\x1f", "\x03"
-MARK = re.compile(f"{OPEN}([^{CLOSE}{VALUE}]*)(?:{VALUE}([^{CLOSE}]*))?{CLOSE}")
 NOTHING = object()
 
 
+def in_python(name: str, value: object = NOTHING) -> str:
+    """Return a parameter, or a setting of it, as Python has it."""
+    return name if value is NOTHING else f"{name}={value!r}"
+
+
+NOTATION: ContextVar[Callable[[str, object], str]] = ContextVar("NOTATION", default=in_python)
+"""Writes the parameters that messages name; the command line sets its own."""
+
+
 def argument(name: str, value: object = NOTHING) -> str:
-    """Return a parameter's name, or a setting of it, marked for `in_python` and `in_shell`.
+    """Return a parameter's name, or a setting of it, as the user who reads the message gives it.
+
+    Call it where the message is made, not in a constant of a module.
 
     Examples
     --------
-    >>> text = f"leave {argument('length')} out, or pass {argument('ambiguous', 'drop')}"
-    >>> in_python(text)
+    >>> f"leave {argument('length')} out, or pass {argument('ambiguous', 'drop')}"
     "leave length out, or pass ambiguous='drop'"
-    >>> in_shell(text)
-    'leave --length out, or pass --ambiguous drop'
     """
-    return OPEN + name + ("" if value is NOTHING else VALUE + repr(value)) + CLOSE
+    return NOTATION.get()(name, value)
 
 
-def in_python(text: str) -> str:
-    """Return a text with the parameters that it marks as they are written in Python."""
-    return MARK.sub(lambda m: m[1] if m[2] is None else f"{m[1]}={m[2]}", text)
-
-
-def in_shell(text: str) -> str:
-    """Return a text with the parameters that it marks as they are written in the shell."""
-
-    def option(m: re.Match[str]) -> str:
-        name = "--" + m[1].replace("_", "-")
-        if m[2] in (None, "True"):
-            return name
-        return f"--no-{name[2:]}" if m[2] == "False" else f"{name} {_bare(m[2])}"
-
-    return MARK.sub(option, text)
-
-
-def _bare(value: str) -> str:
-    """Return a value without Python's quotes where a shell needs none."""
-    quoted = re.fullmatch(r"(['\"])([\w.,:+-]+)\1", value)
-    return quoted[2] if quoted else "none" if value == "None" else value
+def warn(text: str) -> None:
+    """Warn, at the line outside of the package that called it."""
+    frame: FrameType | None = sys._getframe(1)
+    level = outside = 2
+    while frame is not None:
+        level += 1
+        if frame.f_globals.get("__name__", "").partition(".")[0] == "seqdiff":
+            outside = level
+        frame = frame.f_back
+    warnings.warn(text, stacklevel=outside)
 
 
 class InputError(ValueError):
@@ -58,7 +56,7 @@ class InputError(ValueError):
     Parameters
     ----------
     where : str
-        The parameter, marked by `argument` or not, or a file and its line.
+        The parameter, as `argument` writes it, or a file and its line.
     got, expected : str
         What came, and what is allowed.
     cure : str
@@ -66,11 +64,8 @@ class InputError(ValueError):
 
     Examples
     --------
-    >>> error = InputError(argument("lr"), "-1", "a number above 0", "give such a number")
-    >>> str(error)
-    'lr: got -1, expected a number above 0; give such a number'
-    >>> error.in_shell()
-    '--lr: got -1, expected a number above 0; give such a number'
+    >>> InputError(argument("lr"), "-1", "a number above 0", "give such a number")
+    InputError('lr: got -1, expected a number above 0; give such a number')
     """
 
     def __init__(self, where: str, got: str, expected: str, cure: str) -> None:
@@ -80,19 +75,9 @@ class InputError(ValueError):
     def __reduce__(self) -> tuple[Any, ...]:
         return type(self), self.parts
 
-    def __str__(self) -> str:
-        return in_python(self.args[0])
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self)!r})"
-
     def of(self, name: str) -> InputError:
         """Return the error as one of several things of that name."""
         return type(self)(f"{name}: {self.parts[0]}", *self.parts[1:])
-
-    def in_shell(self) -> str:
-        """Return the sentence for a user of the command line."""
-        return in_shell(self.args[0])
 
 
 def shorten(text: str, limit: int = 40) -> str:

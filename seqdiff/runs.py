@@ -21,7 +21,6 @@ import logging
 import os
 import pickle
 import shutil
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -29,13 +28,12 @@ from typing import Any
 import filelock
 import torch
 
-from seqdiff.errors import InputError, argument, shown
+from seqdiff.errors import InputError, argument, shown, warn
 from seqdiff.runtime import UPGRADE, replacing, say
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_VERSION = 1
-MODEL_NAME = argument("model_name")
 FREE_TO_CHANGE = {"verbose", "device", "savepath", "model_name", "check_every"}
 """Parameters that may differ when a run is resumed: they do not change what is learned."""
 
@@ -120,7 +118,7 @@ class Run:
         except filelock.Timeout:
             raise InputError(
                 str(self.path), "a folder that another fit, which still runs, is writing to", "one of its own",
-                f"wait for that fit, or choose another {MODEL_NAME}",
+                f"wait for that fit, or choose another {argument('model_name')}",
             ) from None  # fmt: skip
 
     def release(self) -> None:
@@ -193,15 +191,12 @@ class Run:
                 reasons.append(str(error).partition("\n")[0] or type(error).__name__)
                 continue
             if path == self.previous:
-                warnings.warn(
-                    f"{self.checkpoint} cannot be read ({reasons[0]}); going on from the checkpoint before it",
-                    stacklevel=2,
-                )
+                warn(f"{self.checkpoint} cannot be read ({reasons[0]}); going on from the checkpoint before it")
                 os.replace(self.previous, self.checkpoint)
             return
         raise InputError(
             str(self.checkpoint), f"what cannot be read ({reasons[0]})", "a checkpoint",
-            f"delete {self.path} to start again, or choose another {MODEL_NAME}",
+            f"delete {self.path} to start again, or choose another {argument('model_name')}",
         ) from None  # fmt: skip
 
     def write_metrics(self, part: str, history: dict[str, list[Any]]) -> None:
@@ -225,7 +220,7 @@ class Run:
         except Exception as error:  # its files are for looking at: whatever it is, training goes on
             self._quiet, self._writer = True, None
             reason = " ".join(str(error).split())[:200] or type(error).__name__
-            warnings.warn(f"{self.path / 'tb'}: TensorBoard's files are no longer written ({reason})", stacklevel=2)
+            warn(f"{self.path / 'tb'}: TensorBoard's files are no longer written ({reason})")
 
 
 class NewerFormat(InputError):
@@ -406,11 +401,13 @@ def _candidates(root: Path, run_dir: str | os.PathLike[str] | None, args: dict[s
 def _take(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, bool]:
     """Open a folder that a user named, or that a run is to be resumed in."""
     if run.path.exists() and not run.path.is_dir():
-        raise InputError(str(run.path), "a file", "a folder for the run", f"choose another {MODEL_NAME}")
+        raise InputError(str(run.path), "a file", "a folder for the run", f"choose another {argument('model_name')}")
     run.path.mkdir(parents=True, exist_ok=True)
     if run.read_args() is None and (foreign := run.foreign()):
         found = f"a folder that holds {shown(foreign[0])}"
-        raise InputError(str(run.path), found, "a run folder, or an empty one", f"choose another {MODEL_NAME}")
+        raise InputError(
+            str(run.path), found, "a run folder, or an empty one", f"choose another {argument('model_name')}"
+        )
     run.acquire()
     try:
         return _take_locked(run, args, resume)
@@ -420,7 +417,7 @@ def _take(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, bool]:
 
 
 def _take_locked(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, bool]:
-    old, where, another = run.read_args(), str(run.path), f"choose another {MODEL_NAME}"
+    old, where, another = run.read_args(), str(run.path), f"choose another {argument('model_name')}"
     if old is None or not (run.finished or run.checkpoint.is_file() or run.previous.is_file()):
         run.start(args)
         return run, False

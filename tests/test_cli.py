@@ -27,8 +27,10 @@ from click.testing import CliRunner, Result
 import seqdiff
 from seqdiff import MultinomialDiffusion, runtime
 from seqdiff.cli import main
-from seqdiff.cli.options import in_shell, models, options_of
+from seqdiff.cli.app import plain_messages
+from seqdiff.cli.options import models, options_of
 from seqdiff.data import read_records
+from seqdiff.errors import argument
 from seqdiff.evaluation import bits_per_letter
 from seqdiff.parameters import Choice
 
@@ -379,13 +381,14 @@ def test_a_file_error_is_a_sentence(here: Path, monkeypatch: pytest.MonkeyPatch)
 
 
 def test_messages_speak_of_options() -> None:
-    """Parameters become options, other words stay."""
-    assert in_shell("choose another model_name; length=5 is not 'length'") == (
-        "choose another --model-name; --length 5 is not 'length'"
-    )
-    assert (
-        in_shell("runs/model_name/length=5.txt and my_model_name") == "runs/model_name/length=5.txt and my_model_name"
-    )
+    """Parameters are written as options while a command runs, as they are in Python before and after."""
+    with plain_messages():
+        assert argument("model_name") == "--model-name" and argument("X") == "DATA"
+        assert argument("length", 5) == "--length 5" and argument("savepath", None) == "--savepath none"
+        assert argument("resume", True) == "--resume" and argument("hidden", False) == "--no-hidden"
+        with click.Context(main.get_command(click.Context(main), "generate")):
+            assert argument("random_state") == "--seed" and argument("y") == "--y"
+    assert argument("model_name") == "model_name" and argument("length", 5) == "length=5"
 
 
 # -- options and their help ------------------------------------------------------------

@@ -13,7 +13,6 @@ from tiny import sequences
 
 import seqdiff
 from seqdiff import SequenceClassifier, SequenceRegressor
-from seqdiff.cli.options import in_shell
 from seqdiff.guidance import FUDGE, NOS, PPLM, ClassifierBased, ClassifierFree, LatentClassifier, LookAhead
 
 SMALL = "--width 8 --depth 1 --epochs 2 --batch-size 32 --verbose 0"
@@ -232,7 +231,3 @@ def test_a_users_mistake(line: str, part: str, here: Path) -> None:
 @pytest.mark.parametrize("line", ["classify p.csv --out n.safetensors", "classify p.csv --y label", "classify"])
 def test_a_miswritten_command(line: str, here: Path) -> None:
     fails(line, status=2)
-
-
-def test_messages_speak_of_options() -> None:
-    assert in_shell("but y was not given; give y=... as well") == "but y was not given; give --y ... as well"

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import pytest
 
+import seqdiff
 from seqdiff.alphabets.letters import words_of
 from seqdiff.data import (
     DNA,
@@ -119,3 +123,22 @@ def test_every_message_is_one_short_line(call, value):
         text = str(error)
         assert text.isprintable() and len(text) < 700, text[:2000]
         assert isinstance(error, ValueError)
+
+
+def test_warnings_are_of_the_line_that_called_the_package():
+    x, y = [f"ACGT{a}{b}{c}" for a in "ACGT" for b in "ACGT" for c in "ACGT"], [f"c{i}" for i in range(64)]
+    with pytest.warns(UserWarning, match="leave y out") as caught:
+        prepare(x, y)
+    assert [w.filename for w in caught] == [__file__]
+
+
+def test_parameters_are_named_when_a_message_is_made():
+    """A constant of a module would have them as they are in Python, in the shell too."""
+    for path in Path(seqdiff.__file__).parent.rglob("*.py"):
+        later = (ast.FunctionDef, ast.Lambda)
+        todo = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if not isinstance(node, later)]
+        while todo:
+            node = todo.pop()
+            called = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "argument"
+            assert not called, (path, node.lineno)
+            todo += [child for child in ast.iter_child_nodes(node) if not isinstance(child, later)]

@@ -11,7 +11,6 @@ import copy
 import json
 import logging
 import os
-import warnings
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
@@ -34,7 +33,7 @@ from seqdiff.classifiers.readers import (
 )
 from seqdiff.data import Alphabet, Dataset, LengthDistribution, Target, class_codes, hold_out, prepare
 from seqdiff.data.split import share_of
-from seqdiff.errors import InputError, argument, of_kind, shown
+from seqdiff.errors import InputError, argument, of_kind, shown, warn
 from seqdiff.estimators.loading import load_estimator, plain_parameters
 from seqdiff.estimators.parameters import DATA, NETWORK, RUN, OfStrings
 from seqdiff.files import ModelFile, checked_path, tensors_digest, write_file
@@ -174,10 +173,9 @@ class SequencePredictor(OfStrings):
             wanted = f"one, as a {type(self).__name__} learns one"
             raise InputError(argument("y"), f"{target.n_columns} columns", wanted, "give that")
         if self.kind == "class" and any(isinstance(c, float) and c % 1 for c in target.classes_):
-            warnings.warn(
-                f"y holds decimal numbers, of which {len(target.classes_)} different ones become classes; "
-                "a SequenceRegressor takes them for values",
-                stacklevel=2,
+            warn(
+                f"{argument('y')} holds decimal numbers, of which {len(target.classes_)} different ones become classes;"
+                " a SequenceRegressor takes them for values"
             )
         if self.kind == "class" and len(target.classes_) < 2:
             found = f"the class {shown(target.classes_[0])} alone"
@@ -433,7 +431,7 @@ class SequencePredictor(OfStrings):
         if (far := np.flatnonzero(within != wanted)).size:
             unit = lambda z: float(z * self.target_.scale_[0] + self.target_.mean_[0])  # noqa: E731
             learned = f"the values learned from, {unit(low):g} to {unit(high):g}; {unit(within[far[0]]):g}"
-            warnings.warn(f"y={unit(wanted[far[0]]):g} is far from {learned} is wanted instead", stacklevel=4)
+            warn(f"{argument('y')}: {unit(wanted[far[0]]):g} is far from {learned} is wanted instead")
         return within.astype(np.float32)
 
     def log_likelihood(self, x: Tensor, t: Tensor, mask: Tensor, wanted: Tensor) -> Tensor:

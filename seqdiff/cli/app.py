@@ -7,6 +7,7 @@
 from __future__ import annotations
 
 import logging
+import shlex
 import sys
 import warnings
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from typing import Any
 import click
 
 from seqdiff import __version__
-from seqdiff.errors import InputError
+from seqdiff.errors import NOTATION, NOTHING
 
 COMMANDS = {
     "demo": ("commands", "Learn promoters, write new ones, and see how good they are."),
@@ -86,15 +87,33 @@ def _memory_is_full(error: BaseException) -> bool:
 
 def sentence(error: BaseException) -> str:
     """Return what to tell a user of an error."""
-    from seqdiff.cli.options import in_shell
-
-    if isinstance(error, InputError):
-        return error.in_shell()
     if _memory_is_full(error):
         return "the memory is full; a smaller --batch-size, --width or --depth needs less"
     if isinstance(error, OSError) and not isinstance(error, ValueError) and error.strerror:
         return f"{error.filename}: {error.strerror}" if error.filename else error.strerror
-    return in_shell(str(error)) or type(error).__name__
+    return str(error) or type(error).__name__
+
+
+def as_option(name: str, value: object = NOTHING) -> str:
+    """Return a parameter, or a setting of it, as the running command has it.
+
+    Examples
+    --------
+    >>> as_option("model_name"), as_option("ambiguous", "drop"), as_option("hidden", True)
+    ('--model-name', '--ambiguous drop', '--hidden')
+    """
+    context = click.get_current_context(silent=True)
+    names = {"X": "DATA"}
+    for param in context.command.params if context else ():
+        is_option = isinstance(param, click.Option)
+        names[param.name or ""] = max(param.opts, key=len) if is_option else param.human_readable_name
+    option = names.get(name, "--" + name.replace("_", "-"))
+    if value is NOTHING or value is True:
+        return option
+    if value is False:
+        return f"--no-{option[2:]}"
+    text = "none" if value is None else shlex.quote(value) if isinstance(value, str) else repr(value)
+    return f"{option} {text}"
 
 
 class PlainHandler(logging.Handler):
@@ -103,24 +122,20 @@ class PlainHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm.auto import tqdm
 
-        from seqdiff.cli.options import in_shell
-
-        tqdm.write(in_shell(record.getMessage()), file=sys.stderr)
+        tqdm.write(record.getMessage(), file=sys.stderr)
 
 
 @contextmanager
 def plain_messages() -> Iterator[None]:
-    """Show notes and warnings as lines for a user, in the words of the command line."""
+    """Show notes and warnings as lines for a user, and parameters in all messages as options."""
 
     def show(message: Any, category: Any, filename: Any, lineno: Any, file: Any = None, line: Any = None) -> None:
         from tqdm.auto import tqdm
 
-        from seqdiff.cli.options import in_shell
-
-        tqdm.write(f"Warning: {in_shell(str(message))}", file=sys.stderr)
+        tqdm.write(f"Warning: {message}", file=sys.stderr)
 
     logger, handler = logging.getLogger("seqdiff"), PlainHandler()
-    level = logger.level
+    level, notation = logger.level, NOTATION.set(as_option)
     logger.setLevel(logging.INFO)
     logger.addHandler(handler)
     try:
@@ -130,6 +145,7 @@ def plain_messages() -> Iterator[None]:
     finally:
         logger.removeHandler(handler)
         logger.setLevel(level)
+        NOTATION.reset(notation)
 
 
 @click.group(

@@ -14,7 +14,7 @@ import numpy as np
 
 from seqdiff.alphabets.letters import NUMBER
 from seqdiff.cli.guiding import FORMS, read_guides
-from seqdiff.cli.options import DEFAULT_MODEL, EstimatorCommand, comma_list, find_model, in_shell, models
+from seqdiff.cli.options import DEFAULT_MODEL, EstimatorCommand, comma_list, find_model, models
 from seqdiff.data import Targets, prepare, read_records
 from seqdiff.data.target import EMPIRICAL
 from seqdiff.errors import InputError, of_kind, shorten, shown
@@ -62,7 +62,6 @@ def demo(
         n if given else None,
         savepath,
         quick,
-        lambda line: click.echo(in_shell(line)),
         alphabet=alphabet,
         sequence_column=sequence_column,
     )
@@ -163,7 +162,12 @@ def _meaning(estimator: SequenceGenerator) -> str:
 @click.option("--steps", type=int, help="Steps to write a sequence in; fewer are faster and less exact.")
 @click.option("--temperature", type=float, default=1.0, help="Below 1 the likelier letters are preferred.")
 @click.option("--length", type=int, help="Letters of each sequence, for a model of several lengths.")
-@click.option("--seed", type=int, help="The same seed gives the same sequences; without it they are new each time.")
+@click.option(
+    "--seed",
+    "random_state",
+    type=int,
+    help="The same seed gives the same sequences; without it they are new each time.",
+)
 @DEVICE
 def generate(
     model: str,
@@ -176,7 +180,7 @@ def generate(
     steps: int | None,
     temperature: float,
     length: int | None,
-    seed: int | None,
+    random_state: int | None,
     device: str,
 ) -> None:
     """Write N new sequences with MODEL, a run folder or a model file.
@@ -201,7 +205,7 @@ def generate(
         steps=steps,
         temperature=temperature,
         length=length,
-        random_state=seed,
+        random_state=random_state,
     )
     if out is None:
         click.echo("\n".join(sequences))
@@ -270,7 +274,9 @@ def _of_columns(target: Targets, texts: tuple[str, ...]) -> Any:
 @click.option("--y", metavar="COLUMN", multiple=True, help="Column of labels, for a model that learned them.")
 @click.option("--out", "-o", metavar="FILE", help="A .csv file for the figures of every sequence.")
 @click.option("--times", type=int, help="Levels of noise to average over; fewer are faster and less exact.")
-@click.option("--seed", type=int, default=0, help="Seed of the noise: the same one gives the same figures.")
+@click.option(
+    "--seed", "random_state", type=int, default=0, help="Seed of the noise: the same one gives the same figures."
+)
 @COLUMN
 @DEVICE
 def score(
@@ -279,7 +285,7 @@ def score(
     y: tuple[str, ...],
     out: str | None,
     times: int | None,
-    seed: int,
+    random_state: int,
     sequence_column: str | None,
     device: str,
 ) -> None:
@@ -303,7 +309,7 @@ def score(
     labels: Any = None if not y else y[0] if len(y) == 1 and not isinstance(judge.target_, Targets) else list(y)
     column = sequence_column or judge.sequence_column
     read = prepare(Path(data), labels, alphabet=judge.alphabet_, sequence_column=column)
-    nats, error = judge.score_samples(read.sequences, read.y, times=times, random_state=seed, return_error=True)
+    nats, error = judge.score_samples(read.sequences, read.y, times=times, random_state=random_state, return_error=True)
     if out is not None:
         _write_scores(Path(out), read.sequences, read.lengths, nats, error)
     for line in _scored(

@@ -14,7 +14,7 @@ from seqdiff.classifiers.predictor import SequencePredictor
 from seqdiff.cli.commands import condition
 from seqdiff.cli.guiding import CLASSIFIERS, label_of, predictor_header, read_guides
 from seqdiff.cli.options import comma_list, option_of
-from seqdiff.errors import InputError, argument, shown
+from seqdiff.errors import InputError, shown
 from seqdiff.estimators import SequenceGenerator, load
 from seqdiff.experiments import compare as run
 from seqdiff.experiments import markdown
@@ -73,10 +73,7 @@ def compare(ctx: click.Context, data: str, models: str | None, **options: Any) -
     if options["savepath"].lower() == "none":
         options["savepath"] = None
     names = None if models is None else comma_list(models)
-    try:
-        table = run(names, Path(data), labels, **options, **settings)
-    except InputError as error:
-        raise InputError(*(part.replace(argument("random_state"), "--seed") for part in error.parts)) from error
+    table = run(names, Path(data), labels, **options, **settings)
     click.echo(markdown(table))
     click.echo(f"\n{caption(table)}")
     if table.attrs["folder"] is not None:

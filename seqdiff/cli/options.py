@@ -103,24 +103,6 @@ def options_of(cls: type, taken: Mapping[str, Any] | None = None) -> list[click.
     ]
 
 
-def in_shell(message: str) -> str:
-    """Return a message of the library with its parameters written as the options that they are here.
-
-    Examples
-    --------
-    >>> in_shell('pass ambiguous="drop", choose another model_name, or fit(..., resume=True) goes on')
-    'pass --ambiguous "drop", choose another --model-name, or --resume goes on'
-    """
-    message = re.sub(r"fit\(\.\.\., resume=True\)|\bresume=True\b", "--resume", message)
-    message = re.sub(r"\bhidden=True", "--hidden", message)
-    names = {name for cls in models().values() for name in inspect.signature(cls).parameters}
-    names |= {"y", "out", "validation", "template", "steps", "temperature", "times", "guidance", "forbid", "noise_like"}
-    for name in names:
-        end = "(=?)\\b" if "_" in name else "(=)"  # a bare word such as length may well be meant as a word
-        message = re.sub(rf"(?<![\w./-]){name}{end}", rf"--{kebab(name)}\1", message)
-    return re.sub(r"(--[a-z-]+)= ?", r"\1 ", message)
-
-
 class EstimatorCommand(click.Command):
     """A command with `--model`, whose other options are the parameters of the estimator that `--model` names."""
 

@@ -180,7 +180,9 @@ def prepare(
     sequences = alphabet.normalize(records.sequences)
     notes = list(records.notes)
     if guessed:
-        notes.append(f"the letters of {records.source} look like {alphabet.name}; alphabet= overrides this guess")
+        notes.append(
+            f"the letters of {records.source} look like {alphabet.name}; {argument('alphabet')} overrides this guess"
+        )
     if base_of(alphabet.name) == "protein":
         sequences = _proteins(sequences, records, notes)
     _refuse_empty(sequences, records.place)

@@ -37,7 +37,7 @@ FOREIGN = {
     b"ID   ": "an EMBL file; convert it to FASTA",
 }
 TEXT = "text: one sequence a line, FASTA, or CSV (also .gz)"
-NO_FILE, CSV = f"leave {argument('out')} out", "give a name that ends in .csv"
+CSV = "give a name that ends in .csv"
 CHMOD = "give another name, or chmod +w it"
 AGAIN = "copy or download it again"
 _CONTROL = np.array([i for i in range(32) if i not in (9, 10, 11, 12, 13, 26, 27)] + [127])
@@ -223,17 +223,25 @@ def unreadable(path: Path, alphabet: Any) -> tuple[str, str, str] | None:
     firsts = {letter[0] for letter in letters if letter}
     if others or any(0xD800 <= ord(c) < 0xE000 for c in every):
         first = others[0] if others else next(c for c in every if 0xD800 <= ord(c) < 0xE000)
-        return f"letters with the control character {first!r}", "letters that a text file gives back", NO_FILE
+        return (
+            f"letters with the control character {first!r}",
+            "letters that a text file gives back",
+            f"leave {argument('out')} out",
+        )
     if suffix in _FASTA:
         odd = next((c for c in sorted(every) if c.isspace()), next((c for c in ">;" if c in firsts), None))
         return (f"letters with {odd!r}", "letters that FASTA gives back", CSV) if odd else None
     if blank:
-        return f"the letter {blank[0]!r}", "letters of which no blank line or cell can be made", NO_FILE
+        return (
+            f"the letter {blank[0]!r}",
+            "letters of which no blank line or cell can be made",
+            f"leave {argument('out')} out",
+        )
     if suffix == ".txt":
         odd = breaks[0] if breaks else next((c for c in ">@" if c in firsts), None)
         return (f"letters with {odd!r}", "letters that a text file gives back", CSV) if odd else None
     if breaks and "\r" in breaks:
-        return "letters with '\\r'", "letters that CSV gives back", NO_FILE
+        return "letters with '\\r'", "letters that CSV gives back", f"leave {argument('out')} out"
     if "'" in firsts and firsts & set(_FORMULA):
         wanted = "letters that CSV cannot take for a formula"
         return 'the letters "\'" and one of = + - @', wanted, "give a name that ends in .txt"

@@ -139,8 +139,8 @@ def hold_out(
     family, notes = families(data, count)
     held = deal(family, [count], random_state, classes) == 0
     if count and notes and not held.any():
-        notes = [f"{notes[0].split(':')[0]}, too many to hold some out: nothing is validated; give validation= other "
-                 "sequences"]  # fmt: skip
+        notes = [f"{notes[0].split(':')[0]}, too many to hold some out: nothing is validated; give "
+                 f"{argument('validation')} other sequences"]  # fmt: skip
     return np.flatnonzero(~held), np.flatnonzero(held), notes
 
 

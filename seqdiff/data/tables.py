@@ -301,7 +301,9 @@ def _told(items: list[Any], numbers: list[int], marks: list[int], place: Callabl
         ]
         told.append(f"taken as missing: {', '.join(listed)}{' ...' if len(rows) > 5 else ''}")
     if numbers and all(isinstance(items[i], str) and CODE.fullmatch(items[i]) for i in numbers):
-        told.append(f'cells such as {shown(items[numbers[0]])} are numbers; target="class" takes them for names')
+        told.append(
+            f"cells such as {shown(items[numbers[0]])} are numbers; {argument('target', 'class')} takes them for names"
+        )
     return "; ".join(told)
 
 

@@ -9,7 +9,6 @@ names or are of several kinds are a `Targets` (targets.py).
 from __future__ import annotations
 
 import math
-import warnings
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -27,7 +26,7 @@ from seqdiff.data.labels import (
     named_columns,
     only_column,
 )
-from seqdiff.errors import InputError, argument, shorten, shown
+from seqdiff.errors import InputError, argument, shorten, shown, warn
 
 KINDS = ("class", "value", "signal")
 EMPIRICAL = "empirical"
@@ -311,8 +310,8 @@ class Target:
         found = f"{far.sum():,} of {np.size(far):,}, such as {values[first]:.4g}," if many else f"{values[first]:.4g},"
         where = f" in column {column}" if self.n_columns > 1 else ""
         return (
-            f"y: got {found} but the values learned{where} are {low:.4g} to {high:.4g}; what is made for values so far"
-            " outside is a guess"
+            f"{argument('y')}: got {found} but the values learned{where} are {low:.4g} to {high:.4g}; what is made for"
+            " values so far outside is a guess"
         )
 
     def _limits(self) -> tuple[float, float]:
@@ -715,13 +714,13 @@ def describe(y: np.ndarray, target: Any = "auto", told: Mapping[str, str] | None
         return [line for name in y.dtype.names for line in _column(y[name], name, target, told.get(name, ""))]
     if y.ndim == 2 and y.shape[1] > 1 and (y.dtype.kind == "O" or target == "class"):
         columns = [line for j in range(y.shape[1]) for line in _column(y[:, j], str(j), target, "")]
-        return [*columns, *(f"y: {text}" for text in told.values())]
+        return [*columns, *(f"{argument('y')}: {text}" for text in told.values())]
     return _column(y, "", target, "; ".join(told.values()))
 
 
 def _column(y: np.ndarray, name: str, target: Any, told: str) -> list[str]:
     kind = target.get(name, "auto") if isinstance(target, Mapping) else target
-    who = f"y column {shown(name)}" if name else "y"
+    who = f"{argument('y')} column {shown(name)}" if name else argument("y")
     more = f"; {told}" if told else ""
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
@@ -754,14 +753,13 @@ def _classes(y: np.ndarray, who: str) -> str:
     if len(counts) >= MANY_CLASSES and single > 0.5 * len(counts):
         numbers = all(isinstance(name, (int, float)) for name in counts)
         cure = (
-            'if these are measured values pass target="value"'
+            f"pass {argument('target', 'value')}"
             if numbers
-            else "if these are measured values write them as numbers, if they are no labels leave y out"
+            else f"write them as numbers, if they are no labels leave {argument('y')} out"
         )
-        warnings.warn(
+        warn(
             f"{who}: {len(counts):,} classes of {sum(counts.values()):,} labels, {single:,} of them with a single row;"
-            f" {cure}",
-            stacklevel=4,
+            f" if these are measured values {cure}"
         )
     listed = ", ".join(f"{shorten(shown(name).strip(chr(39)), 30)} {counts[name]:,}" for name in names[:LISTED])
     listed += " ..." if len(names) > LISTED else ""

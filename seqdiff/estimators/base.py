@@ -8,7 +8,6 @@ from __future__ import annotations
 import logging
 import numbers
 import os
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -36,7 +35,7 @@ from seqdiff.data import prepare as prepare_data
 from seqdiff.data.dataset import letter_frequencies, position_frequencies
 from seqdiff.data.files import check_output, write_sequences
 from seqdiff.data.split import given_part, share_of
-from seqdiff.errors import InputError, argument
+from seqdiff.errors import InputError, argument, warn
 from seqdiff.estimators.loading import load_estimator, plain_parameters
 from seqdiff.estimators.parameters import ATTRIBUTES, GENERATOR, OfStrings, Weights
 from seqdiff.estimators.requests import (
@@ -278,7 +277,11 @@ class GeneratorBase(OfStrings):
             try:
                 trainer.fit()
             except KeyboardInterrupt:
-                kept = "nothing was saved, as savepath is None" if run is None else "fit(..., resume=True) goes on"
+                kept = (
+                    f"nothing was saved, as {argument('savepath')} is None"
+                    if run is None
+                    else f"{argument('resume', True)} goes on"
+                )
                 runtime.say(logger, f"stopped after {trainer.step} steps; {kept}", self.verbose)
                 raise
             except Exception:
@@ -337,8 +340,9 @@ class GeneratorBase(OfStrings):
             runtime.say(logger, note, self.verbose)
         held = "" if valid is None else f", {len(valid):,} held out for validation"
         if len(train) <= FEW:
-            few = f"X: got {len(train)} sequence{'s' * (len(train) != 1)} to learn from, which can only be memorised"
-            runtime.say(logger, f"{few}; give at least hundreds for new sequences of the same kind", self.verbose)
+            few = f"got {len(train)} sequence{'s' * (len(train) != 1)} to learn from, which can only be memorised"
+            cure = "give at least hundreds for new sequences of the same kind"
+            runtime.say(logger, f"{argument('X')}: {few}; {cure}", self.verbose)
         where = "nowhere" if run is None else str(run.path)
         size = sum(p.numel() for p in self.objective_.parameters())
         runtime.say(
@@ -627,7 +631,7 @@ class GeneratorBase(OfStrings):
                     write_sequences(folder / out.name, sequences, description, labels)
             except (OSError, ValueError) as error:
                 reason = getattr(error, "strerror", None) or str(error)
-                warnings.warn(f"{out} is written, but no copy in {folder}: {reason}", stacklevel=4)
+                warn(f"{out} is written, but no copy in {folder}: {reason}")
 
     # -- scoring ------------------------------------------------------------------------------------------------------
 

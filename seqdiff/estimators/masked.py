@@ -11,7 +11,6 @@ from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Real, Switch, Whole
 from seqdiff.processes.masked import ConfidentFirst, FirstHitting, MarginFirst, Masked
 
-FIRST_HITTING = argument("sampler", "first-hitting")
 _PROCESSES = {
     ("ancestral", "random"): Masked,
     ("first-hitting", "random"): FirstHitting,
@@ -82,11 +81,13 @@ class MaskedDiffusion(SequenceGenerator):
         make: Any = _PROCESSES.get((self.sampler, self.order))
         if make is None:
             wanted = f"'random' with {argument('sampler', self.sampler)}"
-            raise InputError(argument("order"), shown(self.order), wanted, f"give that, or {FIRST_HITTING}")
+            raise InputError(
+                argument("order"), shown(self.order), wanted, f"give that, or {argument('sampler', 'first-hitting')}"
+            )
         if make is Masked:
             make = partial(make, remasking=float(self.remasking))
         elif self.remasking:
-            wanted = f"0 with {FIRST_HITTING}"
+            wanted = f"0 with {argument('sampler', 'first-hitting')}"
             raise InputError(
                 argument("remasking"),
                 shown(self.remasking),

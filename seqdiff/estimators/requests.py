@@ -5,7 +5,6 @@ from __future__ import annotations
 import numbers
 import os
 import re
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,7 +30,7 @@ from seqdiff.data import (
     read_records,
 )
 from seqdiff.data.target import EMPIRICAL
-from seqdiff.errors import InputError, argument, printable, shorten, shown
+from seqdiff.errors import InputError, argument, printable, shorten, shown, warn
 from seqdiff.guidance import Avoid, Chain, Guidance, LookAhead
 from seqdiff.guidance.base import GuidanceLike
 from seqdiff.inputs import LabelsLike, LengthsLike, PositionsLike, SeedLike, TemplateLike
@@ -46,7 +45,6 @@ right, which is cheaper and looks forward less far, then also for lengths that t
 REDRAWS = 100
 """How often positions to mutate are drawn anew while the letters that stay hold a forbidden motif."""
 MOST_SAMPLES, MOST_STEPS = 10_000_000, 100_000
-NEVER = argument("label_dropout", 0)
 UNLABELLED = "this model was fitted without labels"
 
 
@@ -195,7 +193,7 @@ def check_known(model: SequenceModel, y: LabelsLike) -> None:
     if model.target is None:
         return
     if y is None and not model.knows_no_label:
-        wanted = f"a label, as this model never learned without one ({NEVER})"
+        wanted = f"a label, as this model never learned without one ({argument('label_dropout', 0)})"
         cure = f"give {argument('y')}, or 'empirical' for labels as frequent as in training"
         raise InputError(argument("y"), "None", wanted, cure)
     if y is not None and model.label_dropout == 1:
@@ -259,7 +257,7 @@ def warn_far(y: LabelsLike, target: Target | Targets | None) -> None:
     except ValueError:
         return
     if found:
-        warnings.warn(found, stacklevel=4)
+        warn(found)
 
 
 def as_guides(guidance: Any) -> list[Guidance]:
@@ -318,7 +316,7 @@ def sampled(request: SampleRequest, arguments: Arguments, verbose: int) -> dict[
             found = f"what all {n:,} samples hold: they {found}"
             cure = f"forbid less, or give another {argument('template')}"
             raise InputError(argument("forbid"), found, "what the model can leave out", cure)
-        warnings.warn(f"{len(missing):,} of {n:,} {found}; they are left out", stacklevel=4)
+        warn(f"{len(missing):,} of {n:,} {found}; they are left out")
     return sequences
 
 

@@ -6,7 +6,6 @@ import inspect
 import logging
 import numbers
 import os
-import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from sklearn.base import clone
 
 from seqdiff import runtime
 from seqdiff.data.files import write_sequences
-from seqdiff.errors import InputError, argument, of_kind, shorten, shown
+from seqdiff.errors import InputError, argument, of_kind, shorten, shown, warn
 from seqdiff.estimators import SequenceGenerator
 from seqdiff.estimators.classes import find_learner
 from seqdiff.estimators.requests import check_seed
@@ -326,7 +325,7 @@ class Comparison:
                         result.status = "done"
                     except Exception as error:  # whatever it is, the others can still be compared
                         reasons.append(str(error) or type(error).__name__)
-                        warnings.warn(f"{contestant.name} failed: {reasons[-1]}; the others go on", stacklevel=3)
+                        warn(f"{contestant.name} failed: {reasons[-1]}; the others go on")
                         result.status = f"failed: {reasons[-1]}"
                 failed = len(contestant.estimators) - result.seeds
                 if failed and result.seeds:

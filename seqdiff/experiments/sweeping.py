@@ -8,7 +8,6 @@ import numbers
 import os
 import threading
 import time
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 
 from seqdiff import runtime
 from seqdiff.data import prepare
-from seqdiff.errors import InputError, argument, of_kind, shown
+from seqdiff.errors import InputError, argument, of_kind, shown, warn
 from seqdiff.estimators.requests import check_seed
 from seqdiff.evaluation import copied_fraction, diversity, kmer_size, summary
 from seqdiff.inputs import SequencesLike
@@ -143,7 +142,7 @@ def sweep(
             except Exception as error:  # whatever it is, the others can still be had
                 row["status"] = f"failed: {str(error) or type(error).__name__}"
                 if (name, row["status"]) not in told:
-                    warnings.warn(f"{name} at gamma {gamma:g} {row['status']}; the others go on", stacklevel=2)
+                    warn(f"{name} at gamma {gamma:g} {row['status']}; the others go on")
                 told.add((name, row["status"]))  # what has one cure is said once
             if any(row["status"] == "done" for row in rows):  # until then an earlier table stays
                 _write(rows, path)

@@ -77,7 +77,7 @@ class ClassifierGuide(Guidance):
         if not (hasattr(classifier, "encode") and hasattr(classifier, "log_likelihood")):
             plain = isinstance(classifier, (str, int, float, type(None)))
             found, wanted = shown(classifier) if plain else of_kind(classifier), "a classifier of noised sequences"
-            cure = "give a SequenceClassifier or SequenceRegressor with noise_like=model"
+            cure = f"give a SequenceClassifier or SequenceRegressor with {argument('noise_like')}, the model"
             raise InputError(argument("classifier"), found, f"{wanted} for {self.name}", cure)
         self.classifier: Any = classifier  # which may have more than is asked of every one
         self.y = y
@@ -106,7 +106,7 @@ class ClassifierGuide(Guidance):
 
     def check_classifier(self, model: FittedModel) -> None:
         """Raise an `InputError` if the classifier has learned from other things than this guide will show it."""
-        where, cure = argument("classifier"), "fit it with noise_like=model"
+        where, cure = argument("classifier"), f"fit it with {argument('noise_like')}, the model"
         learned = type(getattr(self.classifier, "process_", model.process)).__name__
         process = type(model.process).__name__
         if learned != process:

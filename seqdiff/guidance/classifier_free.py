@@ -55,7 +55,7 @@ class ClassifierFree(Guidance):
         if cond is None:
             raise InputError(argument("y"), "None", f"a condition for {self.name}", f"give {argument('y')} as well")
         if self.gamma.gamma != 1 and not model.knows_no_label:
-            wanted = "a model that also learned without labels, but this one had label_dropout=0"
+            wanted = f"a model that also learned without labels, but this one had {argument('label_dropout', 0)}"
             raise InputError(where, self.name, wanted, f"fit with {argument('label_dropout', 0.1)}")
         return self
 

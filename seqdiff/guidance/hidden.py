@@ -29,7 +29,6 @@ from seqdiff.guidance.base import FittedModel, Hook, StepContext
 from seqdiff.guidance.classifier import ClassifierGuide, check_ascent
 from seqdiff.inputs import LabelClassifier, LabelsLike, StrengthLike
 
-FIT = f"fit it with {argument('noise_like')}, the model, and {argument('hidden', True)}"
 SMALLEST_DIVISOR = 1e-10  # of what is divided by
 
 
@@ -75,14 +74,14 @@ class HiddenGuide(ClassifierGuide):
         check_ascent(steps, lr=lr, kl=kl)
         head = getattr(classifier, "head_", None)
         if head is None:
-            wanted, cure = f"one of hidden states for {self.name}", FIT
-            raise InputError(argument("classifier"), "one of noised sequences", wanted, cure)
+            wanted = f"one of hidden states for {self.name}"
+            raise InputError(argument("classifier"), "one of noised sequences", wanted, _fit())
         self.steps, self.lr, self.kl, self.head = steps, lr, kl, head
 
     def check_classifier(self, model: FittedModel) -> None:
         if self.classifier.body_ is not model.network:
             wanted = "one of the hidden states of this very model"
-            raise InputError(argument("classifier"), "one of another model", wanted, FIT)
+            raise InputError(argument("classifier"), "one of another model", wanted, _fit())
         super().check_classifier(model)
 
     def clean(self, predict: Hook, context: StepContext) -> Tensor:
@@ -167,3 +166,8 @@ class PPLM(HiddenGuide):
         t, whole = torch.zeros(len(p), device=p.device), torch.ones_like(p[..., 0], dtype=torch.bool)
         x = F.pad(p, (0, context.process.states - letters))
         return self.classifier.log_likelihood(x, t, whole, self.wanted)
+
+
+def _fit() -> str:
+    """Return the cure for a classifier that does not read the model's hidden states."""
+    return f"fit it with {argument('noise_like')}, the model, and {argument('hidden', True)}"

@@ -14,7 +14,6 @@ the end. Then, with strength b,
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -22,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqdiff.errors import InputError, argument, shown
+from seqdiff.errors import InputError, argument, shown, warn
 from seqdiff.guidance.base import Cond, FittedModel, Guidance, ReachedContext
 from seqdiff.guidance.particles import Particles, draw, probabilities, resampled
 from seqdiff.parameters import Choice, Real, Whole
@@ -165,10 +164,9 @@ class BoundReward(Particles):
         reward = self.guide.rewards(self.expected(context, last)).to(device, widest(device))
         groups = reward.view(-1, self.copies)
         if last and (lost := int((groups == -torch.inf).all(-1).sum())):
-            warnings.warn(
+            warn(
                 f"{lost} of {len(groups)} samples made together have the reward -inf, as all their particles have; "
-                "look through the samples, or give more particles",
-                stacklevel=2,
+                f"look through the samples, or give more {argument('particles')}"
             )
         return self.regrouped(context.state, METHODS[self.guide.method](self, groups, last, context.generator))
 

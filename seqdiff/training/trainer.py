@@ -6,7 +6,6 @@ import copy
 import logging
 import math
 import time
-import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Any, Generic, TypeVar
@@ -16,7 +15,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from seqdiff import runtime
-from seqdiff.errors import InputError, argument
+from seqdiff.errors import InputError, argument, warn
 from seqdiff.parameters import Choice, Parameter, Real, Verbosity, Whole
 from seqdiff.runs import Run
 from seqdiff.training.batches import Parts, at_most, epoch_batches, validation_batches
@@ -586,11 +585,11 @@ class Trainer:
         runtime.say(logger, f"training will take about {_duration(left)} on {self.device}", self.settings.verbose)
         if left > 3600 and not runtime.waits(self.device):
             epochs = max(1, int(self.settings.epochs * 3600 / left / 2))
-            warnings.warn(
-                f"these settings need about {_duration(left)} on this CPU; "
-                f'network="conv" with lr=2e-3, batch_size=128 and epochs=20 usually needs minutes for 10,000 sequences '
-                f"of 50 letters (or keep this network and give epochs={epochs}, or use a GPU)",
-                stacklevel=2,
+            warn(
+                f"these settings need about {_duration(left)} on this CPU; {argument('network', 'conv')} with "
+                f"{argument('lr', 2e-3)}, {argument('batch_size', 128)} and {argument('epochs', 20)} usually needs "
+                "minutes for 10,000 sequences of 50 letters (or keep this network and give "
+                f"{argument('epochs', epochs)}, or use a GPU)"
             )
 
 

@@ -20,8 +20,6 @@ from torch import Tensor, nn
 
 from seqdiff.errors import InputError, argument, listed, shown
 
-FORWARD = argument("forward")
-
 # Frequencies of amino acids in Swiss-Prot, percent (UniProtKB/Swiss-Prot release statistics).
 SWISS_PROT = {
     **{"A": 8.25, "R": 5.53, "N": 4.06, "D": 5.46, "C": 1.38, "Q": 3.93, "E": 6.72, "G": 7.07, "H": 2.27, "I": 5.91},
@@ -102,9 +100,9 @@ def blosum62_rates(letters: Sequence[str], beta: float = 1.0, alpha: float = 0.0
     strange = [letter for letter in letters if letter not in SWISS_PROT]
     if strange:
         found = f"'blosum62' for an alphabet that has {shown(strange[0])}"
-        raise InputError(FORWARD, found, "that for the 20 amino acids alone", "give 'uniform'")
+        raise InputError(argument("forward"), found, "that for the 20 amino acids alone", "give 'uniform'")
     if set(letters) == set("ACGT"):  # which happen to be four amino acids too
-        raise InputError(FORWARD, "'blosum62' for DNA", "that for amino acids alone", "give 'kimura'")
+        raise InputError(argument("forward"), "'blosum62' for DNA", "that for amino acids alone", "give 'kimura'")
     scores = substitution_matrices.load("BLOSUM62")
     odds = np.array([[2 ** (scores[a, b] / 2) * SWISS_PROT[b] for b in letters] for a in letters]) ** beta
     weight = np.array([SWISS_PROT[a] for a in letters]) ** beta
@@ -133,7 +131,7 @@ def kimura_rates(letters: Sequence[str], kappa: float = 2.0) -> np.ndarray:
     """
     if set(letters) not in (set("ACGT"), set("ACGU")):
         found = f"'kimura' for the letters {shown(''.join(letters))}"
-        raise InputError(FORWARD, found, "that for DNA and RNA alone", "give 'uniform'")
+        raise InputError(argument("forward"), found, "that for DNA and RNA alone", "give 'uniform'")
     purine = np.array([letter in "AG" for letter in letters])
     return _scaled(np.where(purine[:, None] == purine, kappa, 1.0))
 
@@ -161,24 +159,24 @@ def check_rates(rates: Any, letters: int) -> np.ndarray:
     try:
         matrix = np.array(rates, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError(FORWARD, shown(rates), wanted, "give one of these") from None
+        raise InputError(argument("forward"), shown(rates), wanted, "give one of these") from None
     if matrix.ndim == 0:
-        raise InputError(FORWARD, shown(rates), wanted, "give one of these")
+        raise InputError(argument("forward"), shown(rates), wanted, "give one of these")
     if matrix.shape != (letters, letters):
         wanted = f"({letters}, {letters}), as the alphabet has {letters} letters"
-        raise InputError(FORWARD, f"shape {matrix.shape}", wanted, "give rates of that shape")
+        raise InputError(argument("forward"), f"shape {matrix.shape}", wanted, "give rates of that shape")
     if not np.isfinite(matrix).all():
-        raise InputError(FORWARD, "numbers that are not finite", "rates", "give finite ones")
+        raise InputError(argument("forward"), "numbers that are not finite", "rates", "give finite ones")
     off = matrix - np.diag(np.diag(matrix))
     if (off < 0).any():
         i, j = np.argwhere(off < 0)[0]
         wanted = "at least 0, as rates between letters are"
-        raise InputError(f"{FORWARD}[{i}, {j}]", f"{matrix[i, j]:g}", wanted, "correct it")
+        raise InputError(f"{argument('forward')}[{i}, {j}]", f"{matrix[i, j]:g}", wanted, "correct it")
     sums = matrix.sum(1)
     if (np.abs(sums) > 1e-6 * max(1e-300, np.abs(matrix).max())).any():
         i = int(np.abs(sums).argmax())
         cure = "make its diagonal minus the other rates"
-        raise InputError(f"{FORWARD}, row {i}", f"a sum of {sums[i]:g}", "one of 0", cure)
+        raise InputError(f"{argument('forward')}, row {i}", f"a sum of {sums[i]:g}", "one of 0", cure)
     return off - np.diag(off.sum(1))
 
 
@@ -195,7 +193,8 @@ def stationary_law(rates: np.ndarray) -> np.ndarray:
     several = len(values) > 1 and values[-2] < 1e-10 * max(values[0], 1e-300)
     if several or (pi < 1e-10).any():
         raise InputError(
-            FORWARD, "rates that leave some letters out of reach of others, so that noise does not forget the data",
+            argument("forward"),
+            "rates that leave some letters out of reach of others, so that noise does not forget the data",
             "rates by which every letter can become every other one, directly or in steps", "give such rates",
         )  # fmt: skip
     return pi
@@ -332,7 +331,7 @@ def make_forward(spec: Any, letters: Sequence[str]) -> Forward:
     if isinstance(spec, str):
         if spec not in FORWARDS:
             known = f"{listed(FORWARDS)}, or an array of rates"
-            raise InputError(FORWARD, shown(spec), known, "give one of these")
+            raise InputError(argument("forward"), shown(spec), known, "give one of these")
         return FORWARDS[spec](letters)
     rates = check_rates(spec, len(letters))
     pi = stationary_law(rates)
