@@ -1,9 +1,11 @@
-"""How good a generator is: likelihood, statistics of its samples, baselines to stand beside, pictures."""
+"""Metrics of generators and of their samples, baselines to beat, plots."""
 
 from seqdiff.evaluation.baselines import MarkovChain, PositionalMarkov, PositionWeightMatrix
-from seqdiff.evaluation.likelihood import bits_per_letter, bits_per_letter_error, compare_table
 from seqdiff.evaluation.plots import plot_curves, plot_gc, plot_logo, plot_position_frequencies, plot_sweep
 from seqdiff.evaluation.statistics import (
+    bits_per_letter,
+    bits_per_letter_error,
+    compare_table,
     copied_fraction,
     diversity,
     gc_content,

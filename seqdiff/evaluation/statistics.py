@@ -1,21 +1,30 @@
-"""How samples compare with nature, without a likelihood: k-mers, copies, GC, letters by position, distances.
+"""Metrics of a generator: bits per letter of held-out sequences; k-mers, copies and distances of its samples.
 
-The headline is the Jensen-Shannon divergence between the k-mer distributions P and Q of two sets, M = (P + Q)/2,
+Likelihoods are published in
 
-    JS = 1/2 KL(P || M) + 1/2 KL(Q || M)        in bits: 0 (equal) to 1 (nothing in common)
+    bits per letter = - sum_i log p(x_i) / (ln 2 sum_i |x_i|),
+
+all nats, those of the length included, over all letters: a ratio of sums, so that long sequences weigh as much as their
+letters and the value does not depend on how sequences are cut. Two bits per letter is a random draw from four letters.
+
+Samples are compared with natural sequences by the Jensen-Shannon divergence between the k-mer distributions P and Q of
+two sets, M = (P + Q)/2,
+
+    JS = 1/2 KL(P || M) + 1/2 KL(Q || M)        in bits: 0 (equal) to 1 (nothing in common).
 
 Two finite sets of one distribution are not at 0 but at about (number of k-mers)/(8 ln 2) (1/n_P + 1/n_Q), n the windows
-counted. Compare with natural against natural *of the same size*, which `summary` prints.
+counted. Compare with natural against natural *of the same size*, which `summary` returns.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from seqdiff.errors import InputError, argument, of_kind
+from seqdiff.errors import InputError, argument, of_kind, shorten, shown
 from seqdiff.parameters import Whole
 
 if TYPE_CHECKING:
@@ -24,28 +33,120 @@ if TYPE_CHECKING:
     from seqdiff.data import Alphabet
 
 
-def _strings(sequences, name: str) -> list[str]:
-    """Return a list of str, or say what is wrong with it."""
+def bits_per_letter(log_likelihood: ArrayLike, sequences: Sequence[str]) -> float:
+    """Return the bits per letter of n sequences, of their log-likelihoods (n,) in nats as `score_samples` returns them.
+
+    It is `inf` where one sequence is impossible.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> bits_per_letter([4 * np.log(1 / 4), 2 * np.log(1 / 4)], ["ACGT", "AC"])
+    2.0
+    """
+    nats, letters = _nats_and_letters(log_likelihood, sequences)
+    return float(nats.sum() / letters.sum() / np.log(2))
+
+
+def bits_per_letter_error(log_likelihood: ArrayLike, sequences: Sequence[str]) -> float:
+    """Return the standard error of `bits_per_letter`, the sequences being a random sample.
+
+    It is that of a ratio of two sums (the delta method); `nan` for a single sequence or an impossible one. Two models
+    on the same sequences differ by much less than their errors: see `compare_table`.
+
+    Examples
+    --------
+    >>> bits_per_letter_error([-2.0, -3.0, -4.0, -3.0], ["AC", "AC", "GT", "GG"])
+    0.2944...
+    """
+    nats, letters = _nats_and_letters(log_likelihood, sequences)
+    n = len(nats)
+    if n < 2 or not np.isfinite(nats).all():
+        return float("nan")
+    residual = nats - nats.sum() / letters.sum() * letters
+    return float(np.sqrt(n / (n - 1) * (residual**2).sum()) / letters.sum() / np.log(2))
+
+
+def _nats_and_letters(log_likelihood: ArrayLike, sequences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+    """Return -log p and the number of letters of each sequence."""
+    nats = -np.asarray(log_likelihood, dtype=float)
+    letters = np.array([len(sequence) for sequence in sequences], dtype=float)
+    if nats.shape != letters.shape:
+        found = f"shape {nats.shape} for {len(letters)} sequences"
+        raise InputError(argument("log_likelihood"), found, "one number per sequence", "give as many")
+    if not letters.sum():
+        raise _no_letters()
+    return nats, letters
+
+
+def compare_table(
+    log_likelihoods: Mapping[str, ArrayLike], sequences: Sequence[str], reference: str | None = None
+) -> pd.DataFrame:
+    """Return a table of several models' bits per letter on the same sequences.
+
+    Parameters
+    ----------
+    log_likelihoods : mapping of str to array of float, shape (n,)
+        Nats per sequence, by model.
+    sequences : sequence of str, length n
+    reference : str, optional
+        The model that the others are compared with, sequence by sequence. Default: the first.
+
+    Returns
+    -------
+    DataFrame
+        Row: model. Columns, all in bits per letter: `bits`, `error` (standard error), `above` (bits above the
+        reference's) and `above_error` (standard error of that difference, paired by sequence, so usually far smaller).
+
+    Examples
+    --------
+    >>> table = compare_table({"good": [-2.0, -3.0], "bad": [-3.0, -4.0]}, ["AC", "GT"])
+    >>> table.round(3).loc["bad", ["above", "above_error"]].tolist()
+    [0.721, 0.0]
+    """
+    import pandas as pd
+
+    if not log_likelihoods:
+        raise InputError(argument("log_likelihoods"), "no model", "at least one", "give one")
+    name = next(iter(log_likelihoods)) if reference is None else reference
+    if name not in log_likelihoods:
+        known = shorten(", ".join(map(repr, log_likelihoods)), 200)
+        raise InputError(argument("reference"), shown(name), f"one of the models {known}", "name one of them")
+    base = np.asarray(log_likelihoods[name], dtype=float)
+    rows = {}
+    for model, values in log_likelihoods.items():
+        with np.errstate(invalid="ignore"):  # impossible under both: inf - inf
+            paired = np.asarray(values, dtype=float) - base
+        rows[model] = [
+            f(nats, sequences) for nats in (values, paired) for f in (bits_per_letter, bits_per_letter_error)
+        ]
+    return pd.DataFrame.from_dict(rows, orient="index", columns=["bits", "error", "above", "above_error"])
+
+
+# Samples beside natural sequences.
+
+
+def _strings(sequences: Iterable[object], name: str) -> list[str]:
+    """Return a list of at least one str; refuse anything else."""
     if isinstance(sequences, str):
         raise InputError(argument(name), "one string", "a list of sequences", "put it into a list")
-    strings = list(sequences)
-    for index, sequence in enumerate(strings):
+    strings = []
+    for index, sequence in enumerate(sequences):
         if not isinstance(sequence, str):
             raise InputError(f"{name}[{index}]", of_kind(sequence), "a str", "give the sequence's letters as one")
+        strings.append(sequence)
     if not strings:
         raise InputError(argument(name), "an empty list", "at least one sequence", "give some")
     return strings
 
 
+def _no_letters() -> InputError:
+    return InputError(argument("sequences"), "no letters at all", "at least one letter", "give some that have any")
+
+
 def _codes(strings: list[str]) -> np.ndarray:
     """Return the code points of all letters, one after the other, (total letters,) uint32."""
     return np.frombuffer("".join(strings).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
-
-
-def _whole(k: int) -> int:
-    """Return k as an int, or say what is wrong with it."""
-    Whole(1).check("k", k)
-    return int(k)
 
 
 def _windows(strings: list[str], k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -61,9 +162,6 @@ def _windows(strings: list[str], k: int) -> tuple[np.ndarray, np.ndarray, np.nda
     owner = np.repeat(np.arange(len(strings)), lengths)
     left = np.repeat(lengths.cumsum(), lengths) - np.arange(len(letters))  # letters from here to the sequence's end
     starts = np.flatnonzero(left >= k)
-    if not len(starts):
-        wanted = f"at most {lengths.max()}, the letters of the longest sequence"
-        raise InputError(argument("k"), str(k), wanted, "choose a smaller one")
     ids, states = letters[starts].astype(np.int64), len(alphabet)
     for offset in range(1, k):
         if states > 2**62 // len(alphabet):  # long k-mers over many letters: renumber those that occur
@@ -74,25 +172,18 @@ def _windows(strings: list[str], k: int) -> tuple[np.ndarray, np.ndarray, np.nda
     return starts, ids, owner[starts]
 
 
+def _check_k(k: int, strings: list[str], of: str = "") -> None:
+    """Refuse a k that is no whole number of at least 1, or that leaves no window."""
+    Whole(1).check("k", k)
+    if (longest := max(map(len, strings))) < k:
+        wanted = f"at most {longest}, the letters of the longest sequence{of}"
+        raise InputError(argument("k"), str(k), wanted, "choose a smaller one")
+
+
 def kmer_counts(sequences: Sequence[str], k: int = 6) -> pd.Series:
-    """Count every k-mer over all windows of all sequences.
+    """Return how often each k-mer that occurs does, over all windows of all sequences, in alphabetical order.
 
-    Parameters
-    ----------
-    sequences : sequence of str
-        Any letters, any lengths; those shorter than k have no window.
-    k : int, default 6
-        Letters of a window.
-
-    Returns
-    -------
-    Series of int
-        Indexed by the k-mers that occur, in alphabetical order.
-
-    Raises
-    ------
-    InputError
-        If there is no window at all, or k is no whole number of 1 or more.
+    Sequences may have any letters and any lengths; those shorter than k have no window.
 
     Examples
     --------
@@ -101,7 +192,8 @@ def kmer_counts(sequences: Sequence[str], k: int = 6) -> pd.Series:
     """
     import pandas as pd
 
-    strings, k = _strings(sequences, "sequences"), _whole(k)
+    strings = _strings(sequences, "sequences")
+    _check_k(k, strings)
     starts, ids, _ = _windows(strings, k)
     _, first, counts = np.unique(ids, return_index=True, return_counts=True)
     joined = "".join(strings)
@@ -122,28 +214,19 @@ def kmer_js(a: Sequence[str], b: Sequence[str], k: int = 6) -> float:
     Returns
     -------
     float
-        0 (the same distribution) to 1 (no k-mer in common). It is biased upward in small sets: compare figures of equal
+        0 (the same distribution) to 1 (no k-mer in common). It is biased upward in small sets: compare values of equal
         numbers of sequences only (`summary` does).
-
-    Raises
-    ------
-    InputError
-        If one of the sets has no window of k letters.
 
     Examples
     --------
-    >>> kmer_js(["ACGT", "ACGT"], ["ACGT"], k=2)
-    0.0
-    >>> kmer_js(["AAAA"], ["CCCC"], k=2)
-    1.0
+    >>> kmer_js(["ACGT", "ACGT"], ["ACGT"], k=2), kmer_js(["AAAA"], ["CCCC"], k=2)
+    (0.0, 1.0)
     """
     from scipy.special import rel_entr
 
-    a, b, k = _strings(a, "a"), _strings(b, "b"), _whole(k)
-    for name, strings in (("a", a), ("b", b)):
-        if (longest := max(map(len, strings))) < k:
-            wanted = f"at most {longest}, the letters of the longest sequence of {name}"
-            raise InputError(argument("k"), str(k), wanted, "choose a smaller one")
+    a, b = _strings(a, "a"), _strings(b, "b")
+    _check_k(k, a, " of a")
+    _check_k(k, b, " of b")
     _, ids, owners = _windows(a + b, k)
     _, ids = np.unique(ids, return_inverse=True)
     counts = [np.bincount(ids[mask], minlength=ids.max() + 1) for mask in (owners < len(a), owners >= len(a))]
@@ -164,22 +247,7 @@ def kmer_size(letters: int, lengths: np.ndarray) -> int:
 
 
 def copied_fraction(samples: Sequence[str], reference: Sequence[str]) -> float:
-    """Return the share of samples that occur in `reference` letter for letter.
-
-    Parameters
-    ----------
-    samples, reference : sequence of str
-        What a model wrote, and what it was trained on.
-
-    Returns
-    -------
-    float
-        0 to 1. Upper and lower case differ.
-
-    Raises
-    ------
-    InputError
-        If one of them is empty.
+    """Return the share of samples, 0 to 1, that occur in `reference` letter for letter; upper and lower case differ.
 
     Examples
     --------
@@ -192,22 +260,7 @@ def copied_fraction(samples: Sequence[str], reference: Sequence[str]) -> float:
 
 
 def gc_content(sequences: Sequence[str]) -> np.ndarray:
-    """Return the share of G and C among the letters of each sequence.
-
-    Parameters
-    ----------
-    sequences : sequence of str
-        Upper or lower case.
-
-    Returns
-    -------
-    ndarray, shape (n,)
-        0 to 1; `nan` for an empty sequence.
-
-    Raises
-    ------
-    InputError
-        If there is no sequence.
+    """Return the share of G and C among the letters of each sequence, (n,), in either case; `nan` for an empty one.
 
     Examples
     --------
@@ -219,7 +272,7 @@ def gc_content(sequences: Sequence[str]) -> np.ndarray:
 
 
 def position_frequencies(sequences: Sequence[str], alphabet: Alphabet | str | None = None) -> pd.DataFrame:
-    """Return how often each letter stands at each position.
+    """Return the frequency of each letter at each position.
 
     Parameters
     ----------
@@ -235,11 +288,6 @@ def position_frequencies(sequences: Sequence[str], alphabet: Alphabet | str | No
         Rows: positions 1..L; columns: letters; each row sums to 1, over the sequences that are long enough to have the
         position.
 
-    Raises
-    ------
-    InputError
-        If a letter is not in the alphabet, or there are no letters.
-
     Examples
     --------
     >>> position_frequencies(["AC", "AG", "TC", "AC"]).loc[1].to_dict()
@@ -250,20 +298,20 @@ def position_frequencies(sequences: Sequence[str], alphabet: Alphabet | str | No
     strings = _strings(sequences, "sequences")
     codes = _codes(strings)
     if not len(codes):
-        raise InputError(argument("sequences"), "no letters at all", "at least one letter", "give some that have any")
+        raise _no_letters()
     present = "".join(map(chr, np.unique(codes)))
     if alphabet is None:
         alphabet = next((letters for letters in ("ACGT", "ACGU") if set(present) <= set(letters)), present)
     letters = list(alphabet) if isinstance(alphabet, str) else list(alphabet.letters)
-    foreign = sorted(set(present) - set(letters))
-    if foreign:
+    if foreign := sorted(set(present) - set(letters)):
         wanted = f"only {', '.join(letters)}, the letters of the alphabet"
         cure = f"name another {argument('alphabet')}, or correct them"
         raise InputError(argument("sequences"), f"the letter {foreign[0]!r}", wanted, cure)
     lengths = np.array([len(string) for string in strings])
     position = np.arange(len(codes)) - np.repeat(lengths.cumsum() - lengths, lengths)
-    order = np.argsort([ord(letter) for letter in letters])
-    column = order[np.searchsorted(np.array([ord(letter) for letter in letters])[order], codes)]
+    points = np.array([ord(letter) for letter in letters])
+    order = np.argsort(points)
+    column = order[np.searchsorted(points, codes, sorter=order)]
     K = len(letters)
     counts = np.bincount(position * K + column, minlength=lengths.max() * K).reshape(-1, K)
     index = pd.RangeIndex(1, lengths.max() + 1, name="position")
@@ -289,11 +337,6 @@ def diversity(
     float
         Edit distance over the longer length of the two: 0 (all equal) to 1. Random DNA of 50 letters: about 0.51.
 
-    Raises
-    ------
-    InputError
-        With fewer than two sequences.
-
     Examples
     --------
     >>> diversity(["ACGT", "ACGA"])
@@ -318,8 +361,8 @@ def nearest_distance(samples: Sequence[str], reference: Sequence[str], workers: 
     Parameters
     ----------
     samples, reference : sequence of str
-        What a model wrote, and what it was trained on. All pairs are compared: 5,000 with 10,000 of 50 letters take
-        some seconds.
+        Generated sequences, and the training set. All pairs are compared: 5,000 with 10,000 of 50 letters take some
+        seconds.
     workers : int, default 1
         Threads; -1 for all cores.
 
@@ -327,11 +370,6 @@ def nearest_distance(samples: Sequence[str], reference: Sequence[str], workers: 
     -------
     ndarray of int, shape (n,)
         Letters to insert, delete or replace; 0 for a copy.
-
-    Raises
-    ------
-    InputError
-        If one of them is empty.
 
     Examples
     --------
@@ -357,7 +395,7 @@ def summary(
     k: int = 6,
     random_state: int | np.random.Generator | None = 0,
 ) -> dict[str, float]:
-    """Return the figures that a set of samples is judged by.
+    """Return the metrics of a set of samples beside natural sequences.
 
     The k-mer divergences are all between sets of the same size n, the largest that can be had: the natural sequences
     are shuffled, the first n are set A, the next n (none of them in A) set B, and n random samples are set S, with
@@ -372,11 +410,11 @@ def summary(
     Parameters
     ----------
     samples : sequence of str
-        What a model wrote.
+        Generated sequences.
     natural : sequence of str
-        At least two natural sequences (all that there are: those that trained the model may be among them).
+        At least two natural sequences, the training set among them or not.
     train : sequence of str, optional
-        What copies are looked for in. Default: `natural`.
+        The training set, for `copied`. Default: `natural`.
     k : int, default 6
         Letters of a k-mer.
     random_state : int, Generator or None, default 0
@@ -386,20 +424,15 @@ def summary(
     -------
     dict of str to float
         `n`, the size of the compared sets; `kmer_js` and `kmer_js_natural`, in bits; `kmer_js_ratio`, the first over
-        the second (1: as good as nature at this n); `copied`, the share of all samples found in `train` letter for
-        letter; `unique`, the number of different samples over that of all; `gc` and `gc_natural`, the mean GC content
-        (of interest for DNA and RNA only).
-
-    Raises
-    ------
-    InputError
-        If there are no samples or fewer than two natural sequences.
+        the second (1: as good as natural sequences at this n); `copied`, the share of all samples found in `train`
+        letter for letter; `unique`, the number of different samples over that of all; `gc` and `gc_natural`, the mean
+        GC content (of interest for DNA and RNA only).
 
     Examples
     --------
     >>> from seqdiff.datasets import load_sigma70
-    >>> figures = summary(load_sigma70(500, 1), load_sigma70(1000, 2), k=3)
-    >>> figures["n"], 0.5 < figures["kmer_js_ratio"] < 2
+    >>> metrics = summary(load_sigma70(500, 1), load_sigma70(1000, 2), k=3)
+    >>> metrics["n"], 0.5 < metrics["kmer_js_ratio"] < 2
     (500, True)
     """
     samples, natural = _strings(samples, "samples"), _strings(natural, "natural")
