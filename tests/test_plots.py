@@ -109,7 +109,7 @@ def test_frequencies_are_drawn():
     [
         (lambda: plot_gc([]), "mapping of names"),
         (lambda: plot_gc({"a": []}), "empty"),
-        (lambda: plot_curves({"name": ["x"]}), "no figures to draw, only 'name'"),
+        (lambda: plot_curves({"name": ["x"]}), "no metrics to draw, only 'name'"),
         (lambda: plot_curves({}), "nothing"),
         (lambda: plot_position_frequencies({}), "0 sets"),
         (lambda: plot_logo([]), "empty"),

@@ -1,4 +1,4 @@
-"""Pictures of sequences on their way from noise to letters: paths on the simplex, letters by step, a film.
+"""Plots of sequences between noise and letters: paths on the simplex, letters by step, an animation.
 
 All take what `trajectory()` of a generator yields. No pyplot, as in plots.py.
 """
@@ -7,21 +7,35 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 import torch
 
 from seqdiff import runtime
+from seqdiff.data import Alphabet
 from seqdiff.errors import InputError, argument, shown
-from seqdiff.evaluation.plots import _axes, _colours, _positions, as_written
+from seqdiff.evaluation.plots import letter_colours, new_figure, number_positions, open_axes
+from seqdiff.processes import State
+from seqdiff.training import Objective
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from PIL import Image
 
 NOTHING = "0.93"  # the grey of a position where no letter stands yet
 FRAMES = 60
-HOLD = 1.5  # seconds that the finished sequences are shown for
+HOLD = 1.5  # seconds for which the finished sequences are shown
+
+
+class FittedGenerator(Protocol):
+    """A fitted `SequenceGenerator`, as far as its states are drawn."""
+
+    @property
+    def alphabet_(self) -> Alphabet: ...
+
+    @property
+    def objective_(self) -> Objective: ...
 
 
 def corners(letters: int) -> np.ndarray:
@@ -39,7 +53,7 @@ def corners(letters: int) -> np.ndarray:
 
 
 def plot_simplex(
-    states: Iterable[Any],
+    states: Iterable[State],
     letters: Sequence[str],
     *,
     positions: Sequence[int] | None = None,
@@ -47,7 +61,7 @@ def plot_simplex(
     ax: Axes | None = None,
     title: str | None = None,
 ) -> Axes:
-    """Draw the way of points on the simplex to their letters, over the density of where they end.
+    """Draw the paths of points on the simplex to their letters, over the density of their ends.
 
     Parameters
     ----------
@@ -58,26 +72,18 @@ def plot_simplex(
     positions : sequence of int, optional
         Positions to draw, counted from 0; None draws all.
     paths : int
-        Ways to draw, each in the colour of the letter next to its end; the density is of all points.
+        Paths to draw, each in the colour of the letter next to its end; the density is of all points.
     ax : Axes, optional
+        Default: those of a new Figure.
     title : str, optional
-
-    Returns
-    -------
-    Axes
-
-    Raises
-    ------
-    InputError
-        If the states are no points of a simplex of that many letters.
 
     Examples
     --------
     >>> import torch
     >>> from seqdiff.processes import State
     >>> x = torch.tensor([[[0.4, 0.3, 0.3]], [[0.2, 0.4, 0.4]]])
-    >>> ways = [x**power / (x**power).sum(-1, keepdim=True) for power in (1, 9)]
-    >>> states = [State(way, None, torch.ones(2, 1, dtype=torch.bool)) for way in ways]
+    >>> points = [x**power / (x**power).sum(-1, keepdim=True) for power in (1, 9)]
+    >>> states = [State(point, None, torch.ones(2, 1, dtype=torch.bool)) for point in points]
     >>> [text.get_text() for text in plot_simplex(states, "ACG").texts]
     ['A', 'C', 'G']
     """
@@ -92,31 +98,32 @@ def plot_simplex(
     chosen = list(range(kept[0][0].shape[1])) if positions is None else list(positions)
     real = kept[-1][1][:, chosen].cpu().numpy()
     points = np.stack([x[:, chosen].float().cpu().numpy()[real] for x, _ in kept])  # (T, points, K)
-    place = points @ corners(len(letters))
-    ends = points[-1].argmax(-1)
-    ax = _axes(ax, 4.5, 4.2)
+    outline = corners(len(letters))
+    place, ends = points @ outline, points[-1].argmax(-1)
+    ax = open_axes(ax, 4.5, 4.2, title)
     ax.set_aspect("equal")
     ax.axis("off")
-    outline = corners(len(letters))
     ax.fill(*outline.T, facecolor="none", edgecolor="0.6", linewidth=1)
     norm = LogNorm(vmin=0.3)  # a single point is grey already
     ax.hexbin(*place[-1].T, gridsize=45, extent=(-1, 1, -1, 1), mincnt=1, norm=norm, cmap="Greys", linewidths=0.1)
-    colours = _colours(letters)
+    colours = letter_colours(letters)
     for i in np.linspace(0, place.shape[1] - 1, min(paths, place.shape[1])).astype(int):
         ax.plot(*place[:, i].T, color=colours[letters[ends[i]]], linewidth=0.7, alpha=0.8)
         ax.plot(*place[0, i], ".", color="0.3", markersize=2)
-    for letter, corner in zip(letters, outline, strict=True):
-        x, y = 1.1 * corner
+    for letter, (x, y) in zip(letters, 1.1 * outline, strict=True):
         ax.text(x, y, letter, color=colours[letter], ha="center", va="center", weight="bold")
-    if title:
-        ax.set_title(as_written(title))
     return ax
 
 
 def plot_letters(
-    states: Iterable[Any], model: Any, *, sequence: int | None = 0, ax: Axes | None = None, title: str | None = None
+    states: Iterable[State],
+    model: FittedGenerator,
+    *,
+    sequence: int | None = 0,
+    ax: Axes | None = None,
+    title: str | None = None,
 ) -> Axes:
-    """Draw which letters stand, or are expected, at each position of a sequence, from the first step to the last.
+    """Draw the letters that stand, or are expected, at each position of a sequence, from the first step to the last.
 
     Parameters
     ----------
@@ -124,13 +131,10 @@ def plot_letters(
         What ``model.trajectory()`` yields.
     model : SequenceGenerator
     sequence : int or None
-        Which of the sequences; None draws the mean of all. Colours are mixed by probability, grey is nothing yet.
+        The sequence's number; None draws the mean of all. Colours are mixed by probability, grey is nothing yet.
     ax : Axes, optional
+        Default: those of a new Figure.
     title : str, optional
-
-    Returns
-    -------
-    Axes
 
     Examples
     --------
@@ -139,28 +143,32 @@ def plot_letters(
     >>> plot_letters(model.trajectory(2), model).get_ylabel()
     'step'
     """
-    probabilities = torch.stack([_shown(state, model, sequence) for state in states]).numpy()  # (T, L, K + 1)
-    letters = list(model.alphabet_.letters)
-    palette = _palette(letters)
-    ax = _axes(ax, 1.5 + 0.13 * probabilities.shape[1], 3.2)
-    extent = (0.5, probabilities.shape[1] + 0.5, len(probabilities) - 0.5, -0.5)
-    ax.imshow(probabilities @ palette, aspect="auto", interpolation="nearest", extent=extent)
-    _positions(ax, probabilities.shape[1])
-    ax.set_ylabel("step")
     from matplotlib.patches import Patch
 
+    probabilities = torch.stack([_shown(state, model, sequence) for state in states]).numpy()  # (T, L, K + 1)
+    steps, length, _ = probabilities.shape
+    letters = list(model.alphabet_.letters)
+    palette = _palette(letters)
+    ax = open_axes(ax, 1.5 + 0.13 * length, 3.2, title)
+    extent = (0.5, length + 0.5, steps - 0.5, -0.5)
+    ax.imshow(probabilities @ palette, aspect="auto", interpolation="nearest", extent=extent)
+    number_positions(ax, length)
+    ax.set_ylabel("step")
     if len(letters) <= 20:
         handles = [Patch(color=palette[i], label=letter) for i, letter in enumerate(letters)]
         ax.legend(handles=handles, loc="upper left", bbox_to_anchor=(1.0, 1.0), frameon=False, fontsize=8)
-    if title:
-        ax.set_title(as_written(title))
     return ax
 
 
 def animate(
-    states: Iterable[Any], model: Any, path: str | os.PathLike[str], *, sequences: int = 8, seconds: float = 5.0
+    states: Iterable[State],
+    model: FittedGenerator,
+    path: str | os.PathLike[str],
+    *,
+    sequences: int = 8,
+    seconds: float = 5.0,
 ) -> str:
-    """Write a film (GIF) of sequences being born.
+    """Write an animation (GIF) of the steps from noise to sequences, and return its path.
 
     Parameters
     ----------
@@ -170,19 +178,9 @@ def animate(
     path : path
         The ``.gif`` file to write.
     sequences : int
-        How many to show, one below the other. Each letter is the likeliest so far, the paler the less it is certain.
+        Sequences to show, one below the other. Each letter is the likeliest so far, the paler the less it is certain.
     seconds : float
-        Length of the film, before its last picture is held; at most 60 of the steps are shown.
-
-    Returns
-    -------
-    str
-        The path.
-
-    Raises
-    ------
-    InputError
-        If the path is not one of a GIF, or there are no states.
+        Length of the animation, before its last frame is held; at most 60 of the steps are shown.
 
     Examples
     --------
@@ -194,52 +192,42 @@ def animate(
     if not str(path).lower().endswith(".gif"):
         wanted = "a name that ends in .gif, as animate writes a GIF"
         raise InputError(argument("path"), shown(str(path)), wanted, "give such a name")
-    frames = [_shown(state, model, slice(0, sequences)).numpy() for state in states]
-    if not frames:
+    steps = [_shown(state, model, slice(0, sequences)).numpy() for state in states]
+    if not steps:
         wanted = "those that trajectory() yields, which can be read once"
         raise InputError(argument("states"), "no states", wanted, "call trajectory() anew")
-    chosen = np.unique(np.linspace(0, len(frames) - 1, min(FRAMES, len(frames))).round().astype(int))
-    pictures = _Film(list(model.alphabet_.letters), frames[0].shape[:2])
-    images = [pictures.draw(frames[i], f"step {i} of {len(frames) - 1}") for i in chosen]
-    each = int(1000 * seconds / len(images))
+    chosen = np.unique(np.linspace(0, len(steps) - 1, min(FRAMES, len(steps))).round().astype(int))
+    cells = _Cells(list(model.alphabet_.letters), steps[0].shape[:2])
+    first, *others = [cells.draw(steps[i], f"step {i} of {len(steps) - 1}") for i in chosen]
+    durations = [int(1000 * seconds / len(chosen))] * len(others) + [int(1000 * HOLD)]
     with runtime.replacing(path) as name:
-        images[0].save(
-            name,
-            format="GIF",
-            save_all=True,
-            append_images=images[1:],
-            duration=[each] * (len(images) - 1) + [int(1000 * HOLD)],
-            loop=0,
-        )
+        first.save(name, format="GIF", save_all=True, append_images=others, duration=durations, loop=0)
     return str(path)
 
 
-class _Film:
-    """Cells with letters that are drawn anew for each picture."""
+class _Cells:
+    """Cells with letters (n, L), drawn anew for each frame."""
 
     def __init__(self, letters: list[str], shape: tuple[int, int]) -> None:
         from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
 
         rows, length = shape
         self.letters, self.palette = letters, _palette(letters)
-        figure = Figure(figsize=(0.4 + 0.16 * length, 0.5 + 0.24 * rows), dpi=100, layout="constrained")
+        figure = new_figure(0.4 + 0.16 * length, 0.5 + 0.24 * rows, dpi=100)
         self.canvas = FigureCanvasAgg(figure)
         ax = figure.add_subplot()
         ax.axis("off")
         self.title = ax.set_title("", fontsize=8, loc="left", family="monospace")
         self.cells = ax.imshow(np.ones((rows, length, 3)), aspect="auto", vmin=0, vmax=1)
-        self.texts = [
-            [ax.text(j, i, "", ha="center", va="center", fontsize=8, family="monospace") for j in range(length)]
-            for i in range(rows)
-        ]
+        style: dict[str, Any] = {"ha": "center", "va": "center", "fontsize": 8, "family": "monospace"}
+        self.texts = [[ax.text(j, i, "", **style) for j in range(length)] for i in range(rows)]
 
-    def draw(self, probabilities: np.ndarray, title: str) -> Any:
-        """Return a picture of probabilities (n, L, K + 1)."""
+    def draw(self, probabilities: np.ndarray, title: str) -> Image.Image:
+        """Return a frame of probabilities (n, L, K + 1)."""
         from PIL import Image
 
         self.title.set_text(title)
-        white = 0.55  # letters are to be read on their colour
+        white = 0.55  # so that letters can be read on their colour
         self.cells.set_data(white + (1 - white) * (probabilities @ self.palette))
         best, sure = probabilities.argmax(-1), probabilities.max(-1)
         for row, texts in enumerate(self.texts):
@@ -251,7 +239,7 @@ class _Film:
         return Image.fromarray(np.asarray(self.canvas.buffer_rgba())[..., :3].copy())
 
 
-def _shown(state: Any, model: Any, rows: int | slice | None) -> torch.Tensor:
+def _shown(state: State, model: FittedGenerator, rows: int | slice | None) -> torch.Tensor:
     shown = model.objective_.process.shown(state).float().cpu()
     return shown.mean(0) if rows is None else shown[rows]
 
@@ -260,5 +248,5 @@ def _palette(letters: Sequence[str]) -> np.ndarray:
     """Return the colours (K + 1, 3), the last of nothing."""
     from matplotlib.colors import to_rgb
 
-    colours = _colours(letters)
+    colours = letter_colours(letters)
     return np.array([to_rgb(colours[letter]) for letter in letters] + [to_rgb(NOTHING)])
