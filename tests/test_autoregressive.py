@@ -8,9 +8,9 @@ import math
 import numpy as np
 import pytest
 import torch
-from tiny import mixed_lengths, sequences
+from enumerable import Toy
+from small_models import mixed_lengths, sequences
 from torch import nn
-from toy import Toy
 
 from seqdiff import Autoregressive as Estimator
 from seqdiff.data import LengthDistribution

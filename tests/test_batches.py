@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from tiny import SMALL, mixed_lengths, tiny
+from small_models import SMALL, mixed_lengths, tiny
 from torch import Tensor, nn
 
 import seqdiff

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from enumerable import Toy, raw_input
 from test_contract import CASES, seeded
-from toy import Toy, raw_input
 
 from seqdiff.processes import Batch
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from small_models import sequences
 from test_cli import fails, run, working_in
-from tiny import sequences
 
 import seqdiff
 from seqdiff import SequenceClassifier, SequenceRegressor

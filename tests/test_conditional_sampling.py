@@ -7,9 +7,9 @@ import itertools
 import numpy as np
 import pytest
 import torch
-from chain import MarkovChain, allowed_by
-from every import BLINK, fitted
-from toy import raw_input
+from all_generators import BLINK, fitted
+from enumerable import raw_input
+from markov_chain import MarkovChain, allowed_by
 
 from seqdiff import SCUD as SCUDModel
 from seqdiff import Autoregressive, DirichletFM, MaskedDiffusion, processes

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 import torch
+from enumerable import Toy, raw_input
 from scipy.linalg import expm
-from toy import Toy, raw_input
 
 from seqdiff.guidance import Chain, Guidance, Template
 from seqdiff.networks import Conditions, build_network

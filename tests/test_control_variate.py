@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from toy import Toy, raw_input
+from enumerable import Toy, raw_input
 
 from seqdiff.processes import SCUD, Classical, Uniform
 from seqdiff.processes.noise.rate_matrices import make_forward

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save
-from tiny import sequences, tiny
+from small_models import sequences, tiny
 
 import seqdiff
 from seqdiff.runs import Run

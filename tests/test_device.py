@@ -12,9 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from every import BLINK, GENERATORS, LABELS, STEPS, X
-from pretended import Pretended
-from tiny import mixed_lengths
+from all_generators import BLINK, GENERATORS, LABELS, STEPS, X
+from fake_device import Pretended
+from small_models import mixed_lengths
 
 import seqdiff
 from seqdiff import (

@@ -11,7 +11,7 @@ from scipy import stats
 from scipy.integrate import dblquad
 from scipy.special import digamma
 from sklearn.base import clone
-from tiny import mixed_lengths, sequences
+from small_models import mixed_lengths, sequences
 
 from seqdiff import DirichletFM, load
 from seqdiff.guidance import Template

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny import sequences, tiny
+from small_models import sequences, tiny
 
 import seqdiff
 from seqdiff import MaskedDiffusion

@@ -12,7 +12,7 @@ import torch
 from safetensors import safe_open
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
-from tiny import mixed_lengths, sequences
+from small_models import mixed_lengths, sequences
 
 import seqdiff
 from seqdiff import DirichletFM, DistilledFM, MaskedDiffusion

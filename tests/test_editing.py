@@ -8,8 +8,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from every import BLINK, GENERATORS, STEPS, X, fitted
-from tiny import mixed_lengths, refuses, sequences, tiny
+from all_generators import BLINK, GENERATORS, STEPS, X, fitted
+from small_models import mixed_lengths, refuses, sequences, tiny
 
 from seqdiff import Autoregressive, MaskedDiffusion, runtime
 from seqdiff.guidance import ClassifierFree, LookAhead, Reward

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 import torch
-from tiny import mixed_lengths, sequences
-from toy import Toy, raw_input
+from enumerable import Toy, raw_input
+from small_models import mixed_lengths, sequences
 
 from seqdiff import EmbeddingDiffusion
 from seqdiff.data import PROTEIN

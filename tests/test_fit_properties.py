@@ -8,10 +8,10 @@ import operator
 import numpy as np
 import pytest
 import torch
-from every import BLINK, GENERATORS
+from all_generators import BLINK, GENERATORS
 from sklearn.base import clone
 from sklearn.utils.class_weight import compute_class_weight
-from tiny import mixed_lengths, sequences, tiny
+from small_models import mixed_lengths, sequences, tiny
 
 import seqdiff
 from seqdiff import MaskedDiffusion, SequenceClassifier

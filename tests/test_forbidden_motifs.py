@@ -8,8 +8,8 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from guided import MAKERS
-from tiny import SMALL, mixed_lengths, sequences
+from small_models import SMALL, mixed_lengths, sequences
+from trained_guides import MAKERS
 
 from seqdiff import Autoregressive, MaskedDiffusion, UniformDiffusion
 from seqdiff.data import DNA, PROTEIN, RNA, Alphabet, Forbidden, resolve_alphabet

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from Bio import SeqIO
-from tiny import mixed_lengths, refuses, sequences, tiny
+from small_models import mixed_lengths, refuses, sequences, tiny
 
 from seqdiff import runtime
 from seqdiff.data import read_records

@@ -10,8 +10,8 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from every import BLINK, GENERATORS, LABELS, X, fitted
-from tiny import sequences, tiny
+from all_generators import BLINK, GENERATORS, LABELS, X, fitted
+from small_models import sequences, tiny
 
 import seqdiff
 from seqdiff import Autoregressive, MaskedDiffusion, SequenceRegressor

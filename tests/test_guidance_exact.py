@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
-from steered import Bayes, Labelled, distance, samples
+from enumerable_labels import Bayes, Labelled, distance, samples
 
 from seqdiff.guidance import FUDGE, ClassifierBased, ClassifierFree, Reward
 from seqdiff.processes import (

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from guided import LENGTH, MAKERS, PAIRS, STEPS, VECTORS, Models, labelled, share_of_a
-from tiny import SMALL, sequences
+from small_models import SMALL, sequences
+from trained_guides import LENGTH, MAKERS, PAIRS, STEPS, VECTORS, Models, labelled, share_of_a
 
 from seqdiff import MaskedDiffusion, SequenceClassifier, runtime
 from seqdiff.guidance import (

@@ -9,7 +9,7 @@ import zlib
 
 import pandas as pd
 import pytest
-from tiny import sequences, tiny
+from small_models import sequences, tiny
 
 from seqdiff.data import files, prepare, read_records
 

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from every import BLINK, LABELS, X, fitted
-from tiny import tiny
+from all_generators import BLINK, LABELS, X, fitted
+from small_models import tiny
 
 import seqdiff
 from seqdiff import MaskedDiffusion

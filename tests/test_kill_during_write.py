@@ -18,8 +18,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from small_models import tiny
 from test_resume import X, assert_readable, assert_same_runs
-from tiny import tiny
 
 import seqdiff
 from seqdiff import runtime

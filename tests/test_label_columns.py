@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny import sequences, tiny
+from small_models import sequences, tiny
 
 import seqdiff
 from seqdiff.data import Target, Targets, learn_target, prepare, target_from_dict

@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from tiny import sequences, tiny
+from small_models import sequences, tiny
 
 import seqdiff
 from seqdiff import SequenceClassifier, SequenceRegressor

@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from tiny import SMALL, mixed_lengths, sequences
-from toy import Toy, bare_model, raw_input
+from enumerable import Toy, bare_model, raw_input
+from small_models import SMALL, mixed_lengths, sequences
 
 from seqdiff import EmbeddingDiffusion, MaskedDiffusion, SequenceClassifier
 from seqdiff.data import Alphabet

@@ -10,7 +10,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from tiny import SMALL, sequences
+from small_models import SMALL, sequences
 
 import seqdiff
 from seqdiff import EmbeddingDiffusion, MaskedDiffusion

@@ -8,7 +8,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from toy import Toy, raw_input
+from enumerable import Toy, raw_input
 
 from seqdiff import MaskedDiffusion
 from seqdiff.guidance import Template

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 import torch
 from click.testing import CliRunner
+from enumerable import Toy, raw_input
 from safetensors import safe_open
-from tiny import sequences
+from small_models import sequences
 from torch import nn
 from torch.nn import functional as F
-from toy import Toy, raw_input
 
 import seqdiff
 from seqdiff import SequenceClassifier

@@ -12,7 +12,7 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import save_file
-from tiny import mixed_lengths, refuses, sequences, tiny
+from small_models import mixed_lengths, refuses, sequences, tiny
 from torch import nn
 
 import seqdiff

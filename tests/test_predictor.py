@@ -8,7 +8,7 @@ import torch
 from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
-from tiny import SMALL, mixed_lengths, sequences, tiny
+from small_models import SMALL, mixed_lengths, sequences, tiny
 
 from seqdiff import (
     SCUD,

@@ -6,11 +6,11 @@ import json
 
 import numpy as np
 import pytest
+from all_generators import BLINK, GENERATORS, LABELS, STEPS, X, fitted
 from click.testing import CliRunner
-from every import BLINK, GENERATORS, LABELS, STEPS, X, fitted
 from safetensors import safe_open
 from safetensors.torch import save_file
-from tiny import refuses
+from small_models import refuses
 
 import seqdiff
 from seqdiff import EmbeddingDiffusion, MaskedDiffusion, SequenceClassifier, SequenceRegressor

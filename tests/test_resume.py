@@ -21,7 +21,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from tiny import SMALL, mixed_lengths, sequences, tiny
+from small_models import SMALL, mixed_lengths, sequences, tiny
 
 import seqdiff
 from seqdiff import EmbeddingDiffusion

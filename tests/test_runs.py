@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from tiny import SMALL, mixed_lengths, refuses, sequences, tiny
+from small_models import SMALL, mixed_lengths, refuses, sequences, tiny
 
 import seqdiff
 from seqdiff import MultinomialDiffusion

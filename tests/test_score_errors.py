@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 import torch
-from tiny import SMALL, sequences
+from small_models import SMALL, sequences
 
 from seqdiff import UniformDiffusion, runtime
 from seqdiff.estimators.base import shared

@@ -7,7 +7,7 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-from tiny import mixed_lengths, sequences, tiny
+from small_models import mixed_lengths, sequences, tiny
 
 X = sequences(64)
 

@@ -7,9 +7,9 @@ import math
 import numpy as np
 import pytest
 import torch
+from enumerable import Toy, raw_input
 from scipy.special import gammainc, gammaln
 from scipy.stats import poisson as poisson_law
-from toy import Toy, raw_input
 
 from seqdiff import SCUD as Estimator
 from seqdiff.guidance import Template

@@ -23,7 +23,7 @@ from sklearn.base import clone
 from sklearn.exceptions import NotFittedError
 from sklearn.model_selection import GridSearchCV, cross_val_score
 from sklearn.utils import estimator_checks, get_tags
-from tiny import SMALL, sequences, tiny
+from small_models import SMALL, sequences, tiny
 
 from seqdiff import DirichletFM, EmbeddingDiffusion, MultinomialDiffusion, SequenceGenerator
 

@@ -6,7 +6,7 @@ import threading
 
 import pytest
 import torch
-from tiny import sequences, tiny
+from small_models import sequences, tiny
 
 import seqdiff
 from seqdiff.guidance import ClassifierFree

@@ -7,10 +7,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from every import BLINK, LABELS, STEPS, X, fitted
+from all_generators import BLINK, LABELS, STEPS, X, fitted
 from matplotlib.figure import Figure
+from small_models import refuses
 from test_cli import fails, run, working_in
-from tiny import refuses
 
 import seqdiff
 from seqdiff import MaskedDiffusion, SequenceClassifier

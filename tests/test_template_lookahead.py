@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 import torch
-from steered import Labelled, distance, model_of, next_letter
-from tiny import sequences
+from enumerable_labels import Labelled, distance, model_of, next_letter
+from small_models import sequences
 
 from seqdiff import Autoregressive, processes
 from seqdiff.guidance import Chain, LookAhead, Reward, Template

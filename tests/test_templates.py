@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from every import GENERATORS, fitted
-from tiny import sequences, tiny
+from all_generators import GENERATORS, fitted
+from small_models import sequences, tiny
 
 from seqdiff.data import DNA, PROTEIN, Alphabet, LengthDistribution, parse_template
 

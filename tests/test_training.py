@@ -9,7 +9,7 @@ import warnings
 import numpy as np
 import pytest
 import torch
-from tiny import sequences, tiny
+from small_models import sequences, tiny
 from torch import Tensor, nn
 
 import seqdiff

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import cache
 from typing import Any
 
-from tiny import sequences
+from small_models import sequences
 
 from seqdiff import (
     SCUD,

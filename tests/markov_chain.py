@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import torch
-from toy import bare_model, raw_input
+from enumerable import bare_model, raw_input
 
 from seqdiff.data import DNA
 from seqdiff.guidance import Chain as Guides

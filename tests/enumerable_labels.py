@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from toy import Toy, bare_model, raw_input
+from enumerable import Toy, bare_model, raw_input
 
 from seqdiff.data import Alphabet
 from seqdiff.processes import Autoregressive, Embedding, SimplexFlow, State

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tiny import SMALL, sequences
+from small_models import SMALL, sequences
 
 from seqdiff import (
     SCUD,
