@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import inspect
+import os
 import runpy
 from pathlib import Path
+from typing import Any
 
+import nbformat
 import pytest
 
 from seqdiff.data import read_records
@@ -37,3 +41,61 @@ def test_runs(path: Path, workdir: Path, capsys: pytest.CaptureFixture[str]) -> 
 def test_is_short(path: Path) -> None:
     """A reader finishes it in a minute."""
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 60
+
+
+# -- notebooks --------------------------------------------------------------------------------------------------------
+
+
+NOTEBOOKS = sorted((REPOSITORY / "notebooks").glob("*.ipynb"))
+SMALL_CELLS = {"N": 300, "EPOCHS": 1, "SAMPLES": 16}
+
+
+def read(path: Path) -> Any:
+    return nbformat.read(path, as_version=4)
+
+
+def python(source: str) -> ast.Module:
+    """Return a cell's syntax without IPython's own lines."""
+    return ast.parse("\n".join(line for line in source.splitlines() if not line.startswith(("%", "!"))))
+
+
+def shrink(notebook: Any) -> None:
+    """Replace the numbers in the cell of parameters by small ones."""
+    (cell,) = (c for c in notebook.cells if "parameters" in c.metadata.get("tags", ()))
+    for statement in python(cell.source).body:
+        assert isinstance(statement, ast.Assign)
+        (target,) = statement.targets
+        assert isinstance(target, ast.Name)
+        assert target.id in SMALL_CELLS, f"tests/test_notebooks.py has no small value for {target.id}"
+    cell.source = "\n".join(f"{name} = {value}" for name, value in SMALL_CELLS.items())
+
+
+def test_there_are_notebooks() -> None:
+    """The tests below have something to test."""
+    assert "first_promoters.ipynb" in [path.name for path in NOTEBOOKS]
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_is_kept_clean(path: Path) -> None:
+    """No outputs, no counters; no functions, classes or loops: a notebook tells a story and calls the package."""
+    for cell in read(path).cells:
+        if cell.cell_type == "code":
+            assert not cell.outputs and cell.execution_count is None, "clear all outputs before committing"
+            own = (ast.FunctionDef, ast.ClassDef, ast.For, ast.While, ast.Lambda)
+            assert not [node for node in ast.walk(python(cell.source)) if isinstance(node, own)], cell.source
+
+
+@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
+def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every cell runs, and every picture is seen."""
+    from nbclient import NotebookClient
+
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")]))
+    notebook = read(path)
+    shrink(notebook)
+    client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": tmp_path}})
+    client.execute()
+    drawn = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.rstrip().endswith(".figure")]
+    assert drawn
+    for cell in drawn:
+        assert any("image/png" in output.get("data", {}) for output in cell.outputs), cell.source

@@ -14,6 +14,7 @@ from scipy.stats import poisson as poisson_law
 from seqdiff import SCUD as Estimator
 from seqdiff.guidance import Template
 from seqdiff.processes import SCUD, Batch, Classical, State
+from seqdiff.processes.categorical import logistic_log_probs, logistic_start
 from seqdiff.processes.noise.matrix_powers import Powers
 from seqdiff.processes.noise.rate_matrices import make_forward
 from seqdiff.processes.noise.schedules import SCHEDULES, LogLinear, Schedule, make_schedule
@@ -403,3 +404,29 @@ def test_two_letters_need_no_setting():
     assert set("".join(model.generate(50, random_state=0))) == {"A", "B"}
     with pytest.raises(ValueError, match="gamma: got 0 for .*, expected a number above 0"):
         Estimator(gamma=0.0, **small).fit(words)
+
+
+# -- logistic parameterisation ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("location, scale", [(0.3, 1.0), (-4.0, 2.5), (11.0, 0.4), (5.0, 20.0)])
+def test_letters_are_differences_of_the_distribution_function(location, scale):
+    edges = torch.tensor([-torch.inf, *(i + 0.5 for i in range(9)), torch.inf], dtype=torch.float64)
+    below = torch.sigmoid((edges - location) / scale)
+    found = logistic_log_probs(*torch.tensor([location, scale], dtype=torch.float64), 10).exp()
+    assert torch.allclose(found, below.diff(), atol=1e-12)
+
+
+def test_nothing_is_lost_far_from_the_location():
+    far = logistic_log_probs(torch.tensor(1000.0), torch.tensor(0.05), 256)
+    assert torch.isfinite(far).all()
+    assert abs(float(far.exp().sum()) - 1) < 1e-6
+    assert far[0] < -1e4
+
+
+def test_start_has_the_mean_of_the_frequencies():
+    p = torch.tensor([[0.05, 0.1, 0.4, 0.3, 0.15], [0.6, 0.2, 0.1, 0.05, 0.05]])
+    location, scale = logistic_start(p.log()).unbind(-1)
+    law = logistic_log_probs(2 + 5 * location, 0.01 + 5 * torch.nn.functional.softplus(scale), 5).exp()
+    i = torch.arange(5.0)
+    assert torch.allclose((law * i).sum(-1), (p * i).sum(-1), atol=0.25)
