@@ -1,7 +1,6 @@
-"""What a parameter may be, and what it is for: written once, read by `fit`, `help` and the command line.
+"""Parameters of estimators: each is declared once, with its default, what it may be and what it is for.
 
-A class has a dict `parameters` of its own; those of its bases are added (`parameters_of`). `check_parameters` raises
-one sentence for the first value that is not allowed, and `document` writes the "Parameters" section of the docstring.
+`fit` (`check_parameters`), `help` (`document`), scikit-learn and the command line read the declarations.
 """
 
 from __future__ import annotations
@@ -14,11 +13,20 @@ import re
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, ClassVar, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeVar
 
 import numpy as np
 
-from seqdiff.errors import InputError, argument, listed, shown
+from seqdiff.errors import NOTHING, InputError, argument, listed, shown
+
+if TYPE_CHECKING:
+    from sklearn.base import BaseEstimator
+    from typing_extensions import dataclass_transform
+else:  # tells type checkers which arguments a class takes
+
+    def dataclass_transform(**_):
+        return lambda cls: cls
+
 
 Kind = TypeVar("Kind", bound="Parameter")
 WIDTH = 116  # of a line of a docstring
@@ -38,12 +46,16 @@ class Parameter:
         What a docstring says it is.
     optional : bool
         Whether None is allowed even where it is not the default.
+    default : object
+        Its default, where `parameter` declares it.
     """
 
     text: str = ""
     kind: str = "object"
     optional: bool = False
+    default: object = NOTHING
     shell_type: ClassVar[type] = str
+    cure: ClassVar[str] = "give one of these"
 
     def doc(self: Kind, text: str) -> Kind:
         """Return the parameter with another text."""
@@ -57,10 +69,6 @@ class Parameter:
     def expected(self) -> str:
         """Return what is allowed, as a message says it."""
         return self.kind
-
-    @property
-    def cure(self) -> str:
-        return "give one of these"
 
     def check(self, name: str, value: object, *, optional: bool = False) -> None:
         """Raise an `InputError` unless the value is allowed; with `optional`, None is."""
@@ -89,6 +97,7 @@ class Real(Parameter):
     whole: ClassVar[str] = "a number"
     shell_type: ClassVar[type] = float
     kind: str = field(default="float", kw_only=True)
+    cure: ClassVar[str] = "give such a number"
 
     def allows(self, value: object) -> bool:
         number = isinstance(value, self.number) and not isinstance(value, (bool, np.bool_))
@@ -99,10 +108,6 @@ class Real(Parameter):
         return f"{self.whole} " + (
             f"of at least {self.low:g}" if self.high > 1e18 else f"from {self.low:g} to {self.high:g}"
         )
-
-    @property
-    def cure(self) -> str:
-        return "give such a number"
 
 
 @dataclass(frozen=True)
@@ -182,6 +187,8 @@ class FolderName(Parameter):
     """A name that can be a folder's on any system, and shown in any terminal."""
 
     kind: str = field(default="str", kw_only=True)
+    expected: ClassVar[str] = "the name of a folder"  # type: ignore[misc]
+    cure: ClassVar[str] = "use letters, digits, '-' and '_'"
 
     def allows(self, value: object) -> bool:
         if not isinstance(value, str) or not value.strip() or len(value.encode(errors="replace")) > 200:
@@ -190,14 +197,6 @@ class FolderName(Parameter):
         odd = set(value) & set('/\\:*?"<>|') or not value.isprintable()
         return not (reserved or odd or value != value.strip() or value.endswith("."))
 
-    @property
-    def expected(self) -> str:
-        return "the name of a folder"
-
-    @property
-    def cure(self) -> str:
-        return "use letters, digits, '-' and '_'"
-
 
 @dataclass(frozen=True)
 class PathName(Parameter):
@@ -205,13 +204,10 @@ class PathName(Parameter):
 
     kind: str = field(default="path", kw_only=True)
     expected: ClassVar[str] = "a path"  # type: ignore[misc]
+    cure: ClassVar[str] = "give the path of a folder"
 
     def allows(self, value: object) -> bool:
         return isinstance(value, (str, os.PathLike))
-
-    @property
-    def cure(self) -> str:
-        return "give the path of a folder"
 
 
 @dataclass(frozen=True)
@@ -221,66 +217,98 @@ class Options(Parameter):
     kind: str = field(default="dict", kw_only=True)
     shell_type: ClassVar[type] = dict
     expected: ClassVar[str] = "a dict by name"  # type: ignore[misc]
+    cure: ClassVar[str] = "give one such as {'kernel': 5}"
 
     def allows(self, value: object) -> bool:
         return isinstance(value, Mapping) and all(isinstance(name, str) for name in value)
 
-    @property
-    def cure(self) -> str:
-        return "give one such as {'kernel': 5}"
+
+def parameter(default: object, kind: Parameter) -> Any:
+    """Return the declaration of a parameter, a field of a `Parameterised` class; `doc` adds what it is for."""
+    return replace(kind, default=default)
 
 
-def parameters_of(cls: type) -> dict[str, Parameter]:
-    """Return the parameters of a class and its bases; the nearest class that names one counts.
+@dataclass_transform(kw_only_default=True)
+class Parameterised:
+    """A class whose keyword arguments are its fields made by `parameter`, and those of its bases.
 
-    Parameters of the signature that no class names are allowed to be anything.
+    A subclass may instead have a dict `parameters` of what is allowed, and an `__init__` that stores its own and passes
+    the others on as ``**common``. Its dict `defaults` replaces defaults of its bases. Signatures are complete:
+    scikit-learn, `help` and tab completion read them.
+
+    Examples
+    --------
+    >>> class Brush(Parameterised):
+    ...     width: int = parameter(3, Whole(1)).doc("Hairs.")
+    >>> Brush().width, Brush(width=5).width
+    (3, 5)
     """
+
+    parameters: ClassVar[Mapping[str, Parameter]] = {}
+    defaults: ClassVar[Mapping[str, Any]] = {}
+
+    def __init__(self, **given: Any) -> None:
+        for name, known in _declared(type(self)).items():
+            if known.default is not NOTHING:
+                setattr(self, name, given.pop(name, known.default))
+        for name in given:
+            raise TypeError(f"{type(self).__name__}.__init__() got an unexpected keyword argument {name!r}")
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        fields = {name: value for name, value in vars(cls).items() if isinstance(value, Parameter)}
+        for name in fields:
+            delattr(cls, name)
+        cls.parameters = {**vars(cls).get("parameters", {}), **fields}
+        defaults: Mapping[str, Any] = vars(cls).get("defaults", {})
+        own_init: Any = cls.__init__
+
+        def __init__(self: Any, **given: Any) -> None:
+            own_init(self, **{**defaults, **given})
+
+        arguments = [
+            inspect.Parameter(
+                name,
+                inspect.Parameter.KEYWORD_ONLY,
+                default=value.default,
+                annotation=inspect.get_annotations(cls)[name],
+            )
+            for name, value in fields.items()
+        ]
+        for init in (own_init, *(base.__init__ for base in cls.__bases__)):  # type: ignore[misc]
+            arguments += [p for p in inspect.signature(init).parameters.values() if p.kind is p.KEYWORD_ONLY]
+        nearest = {p.name: p for p in reversed(arguments)}
+        order = dict.fromkeys(p.name for p in arguments)
+        merged = [nearest[n].replace(default=defaults.get(n, nearest[n].default)) for n in order]
+        completed: Any = functools.wraps(own_init)(__init__)
+        this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        completed.__signature__ = inspect.Signature([this, *merged])
+        cls.__init__ = completed  # type: ignore[method-assign]
+
+
+def _declared(cls: type) -> dict[str, Parameter]:
+    """Return what a class and its bases say of parameters; the nearest class that names one counts."""
     found: dict[str, Parameter] = {}
     for base in reversed(cls.__mro__):
         found |= vars(base).get("parameters", {})
-    for name, parameter in inspect.signature(cls).parameters.items():
-        if name not in found and parameter.kind not in (parameter.VAR_KEYWORD, parameter.VAR_POSITIONAL):
-            found[name] = Unnamed(kind=type(parameter.default).__name__)
     return found
 
 
-def check_parameters(estimator: Any) -> None:
-    """Check the parameters of an estimator.
+def parameters_of(cls: type) -> dict[str, Parameter]:
+    """Return the parameters of a class and its bases; those of the signature alone are allowed to be anything."""
+    found = _declared(cls)
+    for name, p in inspect.signature(cls).parameters.items():
+        if name not in found and p.kind not in (p.VAR_KEYWORD, p.VAR_POSITIONAL):
+            found[name] = Unnamed(kind=type(p.default).__name__)
+    return found
 
-    Raises
-    ------
-    InputError
-        For the first one whose value is not allowed.
-    """
+
+def check_parameters(estimator: BaseEstimator) -> None:
+    """Raise an `InputError` for the first parameter of an estimator whose value is not allowed."""
     known, signature = parameters_of(type(estimator)), inspect.signature(type(estimator)).parameters
     for name, value in estimator.get_params(deep=False).items():
         if name in known:
             known[name].check(name, value, optional=signature[name].default is None)
-
-
-def complete(cls: Any) -> None:
-    """Give a class that passes ``**common`` on to its base the whole signature, with the defaults that hold for it.
-
-    `defaults`, a dict of the class, replaces defaults of its bases. scikit-learn, `help` and tab completion read this.
-    """
-    defaults: Mapping[str, Any] = cls.__dict__.get("defaults", {})
-    own_init = cls.__init__  # type: ignore[misc]
-    own = inspect.signature(own_init).parameters
-    common = inspect.signature(super(cls, cls).__init__).parameters
-    if defaults:
-
-        def with_defaults(self: Any, **given: Any) -> None:
-            own_init(self, **{**defaults, **given})
-
-        cls.__init__ = functools.wraps(own_init)(with_defaults)  # type: ignore[misc]
-    elif "__init__" not in cls.__dict__:
-        return
-    merged = {
-        name: p.replace(default=defaults.get(name, p.default))
-        for name, p in (*common.items(), *own.items())
-        if p.kind is not p.VAR_KEYWORD
-    }
-    cls.__init__.__signature__ = inspect.Signature([merged.pop("self"), *merged.values()])  # type: ignore[misc]
 
 
 def document(cls: type, attributes: str = "") -> None:
@@ -306,11 +334,8 @@ def _parted(text: str) -> tuple[str, str]:
 
 def _entries(cls: type) -> str:
     known, signature = parameters_of(cls), inspect.signature(cls).parameters
-    own = {name for base in cls.__mro__ if base.__dict__.get("parameters") for name in base.__dict__["parameters"]
-           if base is cls}  # fmt: skip
-    order = sorted((name for name in signature if name in known), key=lambda name: name not in own)
     lines = []
-    for name in order:
+    for name in signature:
         lines.append(f"{name} : {kind_text(known[name], signature[name].default)}")
         text = doc_text(cls, known[name])
         lines += textwrap.wrap(text, WIDTH, initial_indent="    ", subsequent_indent="    ", break_on_hyphens=False)

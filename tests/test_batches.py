@@ -184,7 +184,16 @@ def test_training_cuts_its_batches_and_adds_up_their_gradients(monkeypatch):
     for cost in (50, 10**9):
         monkeypatch.setattr("seqdiff.runtime.call_cost", lambda device, cost=cost: cost)
         seen: list[Batch] = []
-        settings = Settings(epochs=2, batch_size=16, lr=0.01, verbose=0, update_freq=2, warmup=0)
+        settings = Settings(
+            epochs=2,
+            batch_size=16,
+            lr=0.01,
+            lr_schedule="exponential",
+            weight_decay=0.0,
+            verbose=0,
+            update_freq=2,
+            warmup=0,
+        )
         trainer = Trainer(Widths(seen), Batch(x0, lengths, None, weight), None, settings)
         trainer.fit()
         assert sum(len(b) for b in seen) == 660 and all((b.lengths <= b.x0.shape[1]).all() for b in seen)

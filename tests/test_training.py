@@ -49,6 +49,9 @@ class Toy(nn.Module):
         return self.forward(batch, generator)["loss"] / batch.lengths, None
 
 
+PLAIN = {"lr_schedule": "exponential", "warmup": 0, "weight_decay": 0.0, "check_every": 20}
+
+
 def batch(n=22, length=3, seed=0, cond=None, weight=None) -> Batch:
     x0 = torch.randint(0, 4, (n, length), generator=torch.Generator().manual_seed(seed), dtype=torch.uint8)
     return Batch(x0, torch.full((n,), length), cond, weight)
@@ -58,7 +61,11 @@ def train(objective=None, data=None, valid=None, **settings):
     """Return a trainer that has run; AdamW's epsilon is large, so that its steps follow the gradients' size."""
     plain = {"epochs": 3, "batch_size": 4, "lr": 0.1, "clip": None, "ema": 0.0, "verbose": 0, "lr_schedule": "constant"}
     t = Trainer(
-        objective or Toy(), data or batch(), valid, Settings(**plain | {"precision": "float32"} | settings), None
+        objective or Toy(),
+        data or batch(),
+        valid,
+        Settings(**PLAIN | plain | {"precision": "float32"} | settings),
+        None,
     )
     t.optimizer.param_groups[0]["eps"] = 1.0
     t.fit()
@@ -179,7 +186,13 @@ def test_training_averages_after_every_update():
             super()._apply_update()
             values.append(self.objective.w.detach().numpy().copy())
 
-    t = Watching(toy, batch(), None, Settings(4, 4, 0.1, clip=None, ema=0.8, verbose=0, update_freq=2), None)
+    t = Watching(
+        toy,
+        batch(),
+        None,
+        Settings(**PLAIN, epochs=4, batch_size=4, lr=0.1, clip=None, ema=0.8, verbose=0, update_freq=2),
+        None,
+    )
     t.fit()
     assert len(values) == 1 + 4 * 3
     assert np.allclose(t.ema.module.w.numpy(), slow_average(values, 0.8), atol=1e-6)
@@ -199,7 +212,9 @@ def rates(**settings) -> list[float]:
             super()._apply_update()
             used.append(self.optimizer.param_groups[0]["lr"])
 
-    t = Watching(Toy(), batch(20), None, Settings(**{"batch_size": 4, "verbose": 0, "lr": 0.5} | settings), None)
+    t = Watching(
+        Toy(), batch(20), None, Settings(**PLAIN | {"batch_size": 4, "verbose": 0, "lr": 0.5} | settings), None
+    )
     t.fit()
     assert t.history["lr"] == used[t.updates - 1 :: t.updates]
     return used
@@ -307,7 +322,7 @@ def test_the_best_epoch_is_the_model():
 
     bounds = [5, 4, 6, 3, 3.5, 7]
     saved = []
-    settings = Settings(6, 4, 0.1, ema=0.5, verbose=0)
+    settings = Settings(**PLAIN, epochs=6, batch_size=4, lr=0.1, ema=0.5, verbose=0)
     t = Watching(Toy(list(bounds)), batch(), batch(5), settings, None, saved.append)
     state = t.fit()
     assert t.evaluations["best"] == [True, True, False, True, False, False]

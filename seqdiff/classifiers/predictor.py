@@ -11,7 +11,6 @@ import copy
 import json
 import logging
 import os
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import numpy as np
@@ -35,84 +34,38 @@ from seqdiff.data import Alphabet, Dataset, LengthDistribution, Target, class_co
 from seqdiff.data.split import share_of
 from seqdiff.errors import InputError, argument, of_kind, shown, warn
 from seqdiff.estimators.loading import load_estimator, plain_parameters
-from seqdiff.estimators.parameters import DATA, NETWORK, RUN, OfStrings
+from seqdiff.estimators.parameters import SequenceEstimator
 from seqdiff.files import ModelFile, checked_path, tensors_digest, write_file
 from seqdiff.inputs import LabelsLike, SequencesLike, is_one
 from seqdiff.model import SequenceModel, Vocabulary
 from seqdiff.networks import Conditions, Network, build_network
-from seqdiff.parameters import Parameter, Switch, check_parameters, document
+from seqdiff.parameters import Parameter, Switch, Whole, check_parameters, document, parameter
 from seqdiff.processes import Clean, Process
 from seqdiff.training import Settings, Trainer
 
 logger = logging.getLogger(__name__)
 
-TRAINING = Settings.parameters()
 READERS = {(False, False): Reader, (True, False): PrefixReader, (False, True): HiddenReader,
            (True, True): HiddenPrefixReader}  # fmt: skip
 """By whether the generator writes letter by letter, and whether its hidden states are read."""
 
 
-class SequencePredictor(OfStrings):
+class SequencePredictor(SequenceEstimator):
     """What `SequenceClassifier` and `SequenceRegressor` share."""
 
-    parameters: ClassVar[Mapping[str, Parameter]] = {
-        "noise_like": Parameter(kind="generator").doc(
-            """A fitted generator, which is not changed: learn from its noise, to guide it. None learns from clean
-            sequences."""
-        ),
-        "hidden": Switch().doc(
-            """Whether to read that generator's last hidden states, as `PPLM` and `NOS` want it, instead of its noised
-            sequences."""
-        ),
-        **{name: DATA[name] for name in ("alphabet", "ambiguous", "sequence_column")},
-        **NETWORK,
-        **{name: TRAINING[name] for name in ("batch_size", "lr", "weight_decay")},
-        "epochs": TRAINING["epochs"].doc("None: as many as make about {batches} batches, at most 400."),
-        **RUN,
-    }
+    defaults = {"width": 32, "depth": 2, "batch_size": 64, "verbose": 0}
+    noise_like: Any = parameter(None, Parameter(kind="generator")).doc(
+        "A fitted generator, which is not changed: learn from its noise, to guide it. None learns from clean sequences."
+    )
+    hidden: bool = parameter(False, Switch()).doc(
+        """Whether to read that generator's last hidden states, as `PPLM` and `NOS` want it, instead of its noised
+        sequences."""
+    )
+    epochs: int | None = parameter(None, Whole(1, 10_000_000)).doc(
+        "None: as many as make about {batches} batches, at most 400."
+    )
     batches: ClassVar[int] = 1000
     kind: ClassVar[str]
-    reader_: Reader
-    vocabulary_: Vocabulary
-
-    def __init__(
-        self,
-        *,
-        noise_like: Any = None,
-        hidden: bool = False,
-        alphabet: Any = "auto",
-        network: Any = "conv",
-        width: int = 32,
-        depth: int = 2,
-        dropout: float | None = None,
-        network_options: Mapping[str, Any] | None = None,
-        epochs: int | None = None,
-        batch_size: int = 64,
-        lr: float = 3e-3,
-        weight_decay: float = 0.01,
-        ambiguous: str = "error",
-        sequence_column: str | None = None,
-        random_state: int = 0,
-        device: str = "auto",
-        verbose: int = 0,
-    ) -> None:
-        self.noise_like = noise_like
-        self.hidden = hidden
-        self.alphabet = alphabet
-        self.network = network
-        self.width = width
-        self.depth = depth
-        self.dropout = dropout
-        self.network_options = network_options
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.weight_decay = weight_decay
-        self.ambiguous = ambiguous
-        self.sequence_column = sequence_column
-        self.random_state = random_state
-        self.device = device
-        self.verbose = verbose
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

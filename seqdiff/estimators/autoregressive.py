@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -14,10 +15,11 @@ from seqdiff import processes
 from seqdiff.data import Dataset
 from seqdiff.errors import InputError, argument, listed, shown
 from seqdiff.estimators.base import SequenceGenerator
-from seqdiff.estimators.parameters import NETWORK
 from seqdiff.model import Vocabulary
 from seqdiff.networks import NETWORKS
-from seqdiff.parameters import Real, Whole
+from seqdiff.parameters import Real, Whole, parameter, parameters_of
+
+NETWORK = parameters_of(SequenceGenerator)["network"]
 
 
 class Autoregressive(SequenceGenerator):
@@ -48,36 +50,22 @@ class Autoregressive(SequenceGenerator):
     """
 
     process_class = processes.Autoregressive
-    parameters = {
-        "network": replace(NETWORK["network"], kind='{"conv", "transformer", "bytenet"} or callable').doc(
-            f"{NETWORK['network'].text} It must be causal: a callable is called with ``causal=True``."
-        ),
-        "dropout": NETWORK["dropout"].doc(
-            """Share of the network's channels left out at random in training: such models overfit sooner than
-            diffusions do. None is the network's own: conv 0.03, transformer and bytenet 0.1."""
-        ),
-        "heads": Whole(1, 10_000).doc(
-            """Attention heads of the transformer. None is its own number: 4, or the paper's."""
-        ),
-        "token_dropout": Real(0, 0.999).doc(
-            """Share of the letters read that are hidden in training (word dropout, Bowman et al. 2016, arXiv
-            1511.06349), against memorising prefixes. 0.1 helps where the validation bound turns round early, and harms
-            where there is more to learn than time."""
-        ),
-    }
-    defaults = {"dropout": 0.2}
+    network: str | Callable[..., Any] = parameter(
+        "conv", replace(NETWORK, kind='{"conv", "transformer", "bytenet"} or callable')
+    ).doc(f"{NETWORK.text} It must be causal: a callable is called with ``causal=True``.")
+    dropout: float | None = parameter(0.2, Real(0, 0.999, optional=True)).doc(
+        """Share of the network's channels left out at random in training: such models overfit sooner than diffusions
+        do. None is the network's own: conv 0.03, transformer and bytenet 0.1."""
+    )
+    heads: int | None = parameter(None, Whole(1, 10_000)).doc(
+        "Attention heads of the transformer. None is its own number: 4, or the paper's."
+    )
+    token_dropout: float = parameter(0.0, Real(0, 0.999)).doc(
+        """Share of the letters read that are hidden in training (word dropout, Bowman et al. 2016, arXiv 1511.06349),
+        against memorising prefixes. 0.1 helps where the validation bound turns round early, and harms where there is
+        more to learn than time."""
+    )
     batches = 2000
-
-    def __init__(
-        self,
-        *,
-        heads: int | None = None,
-        token_dropout: float = 0.0,
-        **common: Any,
-    ) -> None:
-        super().__init__(**common)
-        self.heads = heads
-        self.token_dropout = token_dropout
 
     def make_process(self, vocabulary: Vocabulary) -> processes.Autoregressive:
         law = vocabulary.lengths

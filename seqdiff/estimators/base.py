@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import numbers
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
@@ -37,7 +37,7 @@ from seqdiff.data.files import check_output, write_sequences
 from seqdiff.data.split import given_part, share_of
 from seqdiff.errors import InputError, argument, warn
 from seqdiff.estimators.loading import load_estimator, plain_parameters
-from seqdiff.estimators.parameters import ATTRIBUTES, GENERATOR, OfStrings, Weights
+from seqdiff.estimators.parameters import ATTRIBUTES, SequenceEstimator, Weights
 from seqdiff.estimators.requests import (
     MOST_STEPS,
     UNLABELLED,
@@ -64,10 +64,20 @@ from seqdiff.inputs import (
 )
 from seqdiff.model import SampleRequest, SequenceModel, Vocabulary
 from seqdiff.networks import Network, build_network
-from seqdiff.parameters import Parameter, Switch, Whole, check_parameters, complete, document
+from seqdiff.parameters import (
+    ColumnChoice,
+    FolderName,
+    PathName,
+    Switch,
+    Whole,
+    check_parameters,
+    document,
+    parameter,
+    parameters_of,
+)
 from seqdiff.processes import Batch, Process
 from seqdiff.runs import Run, open_run
-from seqdiff.training import Objective, Settings, Trainer
+from seqdiff.training import Objective, Settings, Trainer, TrainingParameters
 
 logger = logging.getLogger(__name__)
 
@@ -83,87 +93,33 @@ def _has_bound(estimator: Any) -> bool:
     return True
 
 
-class GeneratorBase(OfStrings):
+class GeneratorBase(SequenceEstimator, TrainingParameters):
     """What every generator has, whatever it learns from."""
 
-    parameters: ClassVar[Mapping[str, Parameter]] = GENERATOR
-    """What each parameter may be, and what it is for; those of a subclass are added to its bases'."""
-    defaults: ClassVar[Mapping[str, Any]] = {}
-    """Defaults of a subclass in place of those of its bases."""
+    length: int | None = parameter(None, Whole(1)).doc(
+        "Letters of each sequence. None takes what the data has, which may vary."
+    )
+    target: TargetLike = parameter(
+        "auto",
+        ColumnChoice(
+            ("auto", "class", "value", "signal"), kind='{"auto", "class", "value", "signal"} or dict by column'
+        ),
+    ).doc("How to read the labels y: as classes, values or a signal along each sequence.")
+    savepath: PathLike | None = parameter("runs", PathName(optional=True)).doc(
+        "Folder of the run folders. None writes nothing."
+    )
+    model_name: str | None = parameter(None, FolderName()).doc(
+        "Name of the run's folder. None is the name of the class, numbered where it is taken."
+    )
+
     process_class: ClassVar[type[Process[Any]] | None] = None
     """The class of the process, whose kind of bound is `bound_`."""
     bound_: ClassVar[str | None] = None
     batches: ClassVar[int] = 3000
     """What `epochs=None` makes of up to 10,000 sequences: epochs of about so many batches in all."""
-    model_: SequenceModel
-    run_dir_: str | None
-
-    def __init__(
-        self,
-        *,
-        length: int | None = None,
-        alphabet: Any = "auto",
-        network: Any = "conv",
-        width: int | None = None,
-        depth: int | None = None,
-        dropout: float | None = None,
-        network_options: Mapping[str, Any] | None = None,
-        epochs: int | None = None,
-        batch_size: int = 128,
-        lr: float = 3e-3,
-        lr_schedule: str = "cosine",
-        lr_decay: float = 0.99,
-        warmup: int = 50,
-        weight_decay: float = 0.01,
-        update_freq: int = 1,
-        ema: float = 0.999,
-        patience: int | None = None,
-        eval_every: int = 1,
-        check_every: int = 5,
-        label_dropout: float = 0.1,
-        ambiguous: str = "error",
-        sequence_column: str | None = None,
-        target: TargetLike = "auto",
-        savepath: str | os.PathLike[str] | None = "runs",
-        model_name: str | None = None,
-        random_state: int = 0,
-        device: str = "auto",
-        precision: str = "auto",
-        verbose: int = 1,
-    ) -> None:
-        self.length = length
-        self.alphabet = alphabet
-        self.network = network
-        self.width = width
-        self.depth = depth
-        self.dropout = dropout
-        self.network_options = network_options
-        self.epochs = epochs
-        self.batch_size = batch_size
-        self.lr = lr
-        self.lr_schedule = lr_schedule
-        self.lr_decay = lr_decay
-        self.warmup = warmup
-        self.weight_decay = weight_decay
-        self.update_freq = update_freq
-        self.ema = ema
-        self.patience = patience
-        self.eval_every = eval_every
-        self.check_every = check_every
-        self.label_dropout = label_dropout
-        self.ambiguous = ambiguous
-        self.sequence_column = sequence_column
-        self.target = target
-        self.savepath = savepath
-        self.model_name = model_name
-        self.random_state = random_state
-        self.device = device
-        self.precision = precision
-        self.verbose = verbose
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
-        complete(cls)
         document(cls, ATTRIBUTES)
         if cls.process_class is not None and "bound_" not in cls.__dict__:
             cls.bound_ = cls.process_class.bound
@@ -242,7 +198,8 @@ class GeneratorBase(OfStrings):
         return Objective(process, network)
 
     def _model(self, objective: Objective, vocabulary: Vocabulary) -> SequenceModel:
-        own = {name: value for name, value in plain_parameters(self).items() if name not in GENERATOR}
+        common = parameters_of(GeneratorBase)
+        own = {name: value for name, value in plain_parameters(self).items() if name not in common}
         return SequenceModel(type(self).__name__, objective, vocabulary, self.label_dropout, self.precision, own)
 
     # -- training -----------------------------------------------------------------------------------------------------
@@ -303,8 +260,7 @@ class GeneratorBase(OfStrings):
         }
 
     def _settings(self, n: int) -> Settings:
-        names = Settings.__dataclass_fields__.keys() & self.get_params(deep=False).keys()
-        values = {name: getattr(self, name) for name in names}
+        values = {name: getattr(self, name) for name in parameters_of(TrainingParameters)}
         if self.epochs is None:
             each = -(-n // self.batch_size)
             budget = self.batches * max(1.0, n / MANY_SEQUENCES) ** 0.5

@@ -6,7 +6,7 @@ from typing import Any
 
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.model import Vocabulary
-from seqdiff.parameters import Choice, Parameter
+from seqdiff.parameters import Choice, Parameter, parameter
 from seqdiff.processes import Classical
 from seqdiff.processes.noise.rate_matrices import make_forward
 from seqdiff.processes.noise.schedules import make_schedule
@@ -34,22 +34,17 @@ class ClassicalDiffusion(SequenceGenerator):
     """
 
     process_class = Classical
-    parameters = {
-        "forward": Parameter(kind='{"uniform", "absorbing", "gaussian", "kimura", "blosum62"} or array').doc(
-            """An array is a rate matrix (K, K) in the order of the alphabet: its rows sum to 0. `"gaussian"` is for
-            letters that have an order, `"blosum62"` for proteins, `"kimura"` for DNA and RNA."""
-        ),
-        "schedule": Choice(("linear", "cos", "log-linear", "mutual_information")).doc(
-            """How the share alpha of what is remembered falls with time; for rates that forget slowly, time is
-            stretched so that alpha is the slowest correlation. `"mutual_information"` lets the information about a
-            clean letter fall evenly, for letters as frequent as in the training data."""
-        ),
-    }
-
-    def __init__(self, *, forward: Any = "uniform", schedule: str = "linear", **common: Any) -> None:
-        super().__init__(**common)
-        self.forward = forward
-        self.schedule = schedule
+    forward: Any = parameter(
+        "uniform", Parameter(kind='{"uniform", "absorbing", "gaussian", "kimura", "blosum62"} or array')
+    ).doc(
+        """An array is a rate matrix (K, K) in the order of the alphabet: its rows sum to 0. `"gaussian"` is for letters
+        that have an order, `"blosum62"` for proteins, `"kimura"` for DNA and RNA."""
+    )
+    schedule: str = parameter("linear", Choice(("linear", "cos", "log-linear", "mutual_information"))).doc(
+        """How the share alpha of what is remembered falls with time; for rates that forget slowly, time is stretched so
+        that alpha is the slowest correlation. `"mutual_information"` lets the information about a clean letter fall
+        evenly, for letters as frequent as in the training data."""
+    )
 
     def make_process(self, vocabulary: Vocabulary) -> Classical:
         forward = make_forward(self.forward, vocabulary.alphabet.letters)

@@ -5,21 +5,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.estimators.base import GeneratorBase, SequenceGenerator
 from seqdiff.estimators.distilled import DistilledFM
-from seqdiff.estimators.parameters import GENERATOR
 from seqdiff.inputs import LabelsLike, SequencesLike
 from seqdiff.model import Vocabulary
-from seqdiff.parameters import Choice, Real, Whole
+from seqdiff.parameters import Choice, Real, Whole, parameter, parameters_of
 from seqdiff.processes.dirichlet import DirichletFlow, LinearFlow, SimplexFlow, Solver, euler, heun
-from seqdiff.training import Settings
+from seqdiff.training import TrainingParameters
 
 PATHS: dict[str, Callable[[int, int, Solver, float], SimplexFlow]] = {
     "dirichlet": DirichletFlow,
     "linear": lambda letters, steps, solver, t_max: LinearFlow(letters, steps, solver),
 }
 SOLVERS: dict[str, Solver] = {"euler": euler, "heun": heun}
-OWN_OF_STUDENT = Settings.parameters().keys() - {"batch_size", "precision", "verbose"} | {"model_name"}
+OWN_OF_STUDENT = parameters_of(TrainingParameters).keys() - {"batch_size", "precision", "verbose"} | {"model_name"}
 """Common parameters that a student does not take over from its teacher: how to train, and its name."""
 
 
@@ -50,44 +49,25 @@ class DirichletFM(SequenceGenerator):
     """
 
     process_class = SimplexFlow
-    parameters = {
-        "path": Choice(tuple(PATHS)).doc(
-            """How noise becomes a letter. The linear path decides early, the earlier the more letters the alphabet
-            has; it is there to be compared with."""
-        ),
-        "t_max": Real(1e-3, 1e3).doc(
-            """Where sampling along the Dirichlet path ends: the larger, the closer points come to their letters. The
-            linear path ends at 1, whatever this is."""
-        ),
-        "solver": Choice(tuple(SOLVERS)).doc(
-            """`"heun"` takes steps of two calls each, whose error falls with the square of their length."""
-        ),
-        "sampling_steps": Whole(1).doc(
-            """Calls of the network per sample where `generate` is not told `steps`, with either solver."""
-        ),
-        "known_share": Real(0, 1).doc(
-            """Share of the training rows of which a random part of the letters is known, as templates and `infill`
-            make them: above 0 the network learns to write what suits known letters. 0.25 took repeats of four letters
-            that `infill` completes rightly from 91 to 95 in 100."""
-        ),
-    }
-
-    def __init__(
-        self,
-        *,
-        path: str = "dirichlet",
-        t_max: float = 7.0,
-        solver: str = "euler",
-        sampling_steps: int = 50,
-        known_share: float = 0.0,
-        **common: Any,
-    ) -> None:
-        super().__init__(**common)
-        self.path = path
-        self.t_max = t_max
-        self.solver = solver
-        self.sampling_steps = sampling_steps
-        self.known_share = known_share
+    path: str = parameter("dirichlet", Choice(tuple(PATHS))).doc(
+        """How noise becomes a letter. The linear path decides early, the earlier the more letters the alphabet has; it
+        is there to be compared with."""
+    )
+    t_max: float = parameter(7.0, Real(1e-3, 1e3)).doc(
+        """Where sampling along the Dirichlet path ends: the larger, the closer points come to their letters. The linear
+        path ends at 1, whatever this is."""
+    )
+    solver: str = parameter("euler", Choice(tuple(SOLVERS))).doc(
+        '`"heun"` takes steps of two calls each, whose error falls with the square of their length.'
+    )
+    sampling_steps: int = parameter(50, Whole(1)).doc(
+        "Calls of the network per sample where `generate` is not told `steps`, with either solver."
+    )
+    known_share: float = parameter(0.0, Real(0, 1)).doc(
+        """Share of the training rows of which a random part of the letters is known, as templates and `infill` make
+        them: above 0 the network learns to write what suits known letters. 0.25 took repeats of four letters that
+        `infill` completes rightly from 91 to 95 in 100."""
+    )
 
     def make_process(self, vocabulary: Vocabulary) -> SimplexFlow:
         letters, calls = len(vocabulary.alphabet), int(self.sampling_steps)
@@ -137,10 +117,6 @@ class DirichletFM(SequenceGenerator):
             If an argument is not as it should be.
         """
         self.fitted()
-        shared = {
-            name: value
-            for name, value in self.get_params(deep=False).items()
-            if name in GENERATOR and name not in OWN_OF_STUDENT
-        }
+        shared = {name: getattr(self, name) for name in parameters_of(GeneratorBase).keys() - OWN_OF_STUDENT}
         student = DistilledFM(**{**shared, **settings, "pairs": n, "teacher_steps": steps})
         return student.fit(self, y, resume=resume, natural=natural)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import logging
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -21,7 +20,7 @@ from seqdiff.estimators.requests import check_signal, drawn_labels, drawn_length
 from seqdiff.evaluation import kmer_js, kmer_size
 from seqdiff.inputs import LabelsLike, SequencesLike
 from seqdiff.model import SampleRequest, SequenceModel, Vocabulary
-from seqdiff.parameters import Real, Whole, check_parameters
+from seqdiff.parameters import Real, Whole, check_parameters, parameter
 from seqdiff.processes import Batch
 from seqdiff.processes.base import Cond
 from seqdiff.processes.distilled import DistilledFlow
@@ -59,24 +58,21 @@ class DistilledFM(GeneratorBase):
     """
 
     process_class = DistilledFlow
-    parameters = {
-        "pairs": Whole(2).doc(
-            """Pairs to draw from the teacher, which costs as much as generating so many sequences. Their noise is kept
-            in memory, 4 bytes for each letter of each position."""
-        ),
-        "teacher_steps": Whole(1).doc("Calls that the teacher makes for each pair. None: as many as by default."),
-    }
-
-    def __init__(self, *, pairs: int = 20_000, teacher_steps: int | None = None, **common: Any) -> None:
-        super().__init__(**common)
-        self.pairs = pairs
-        self.teacher_steps = teacher_steps
+    pairs: int = parameter(20_000, Whole(2)).doc(
+        """Pairs to draw from the teacher, which costs as much as generating so many sequences. Their noise is kept in
+        memory, 4 bytes for each letter of each position."""
+    )
+    teacher_steps: int | None = parameter(None, Whole(1)).doc(
+        "Calls that the teacher makes for each pair. None: as many as by default."
+    )
 
     def make_process(self, vocabulary: Vocabulary) -> DistilledFlow:
         return DistilledFlow(len(vocabulary.alphabet))
 
     def _settings(self, n: int) -> Settings:
-        return replace(super()._settings(n), label_dropout=0.0)  # the pairs have been made with and without
+        settings = super()._settings(n)
+        settings.label_dropout = 0.0  # the pairs have been made with and without labels
+        return settings
 
     def fit(
         self,

@@ -13,7 +13,7 @@ from seqdiff.data import Alphabet
 from seqdiff.errors import InputError, argument, shorten, shown
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.model import Vocabulary
-from seqdiff.parameters import Choice, Parameter, Real, Switch, Whole
+from seqdiff.parameters import Choice, Parameter, Real, Switch, Whole, parameter
 from seqdiff.processes.embedding import DiffusionLM, Embedding
 from seqdiff.processes.noise.embeddings import blosum62_embeddings, even_embeddings
 from seqdiff.processes.noise.gaussian import GAUSSIAN_SCHEDULES
@@ -44,64 +44,37 @@ class EmbeddingDiffusion(SequenceGenerator):
     """
 
     process_class = Embedding
-    parameters = {
-        "dim": Whole(1).doc(
-            """D, the dimension of the vectors. None takes that of `embeddings`, else 16, or one less than there are
-            letters where that is smaller: enough for all to be equally far from one another."""
-        ),
-        "embeddings": Parameter(kind='{"blosum62"} or array').doc(
-            """Vectors (K, D) to start from, in the order of the alphabet; `"blosum62"` are the eigenvectors of
-            BLOSUM62 (for proteins), None vectors that are all as far from one another as can be. Their mean and scale
-            do not matter."""
-        ),
-        "learn_embeddings": Switch().doc("Whether training moves the vectors."),
-        "schedule": Choice(("sqrt", "cosine", "linear")).doc("How the noise grows with time."),
-        "diffusion_steps": Whole(1, 1_000_000).doc(
-            """T, the steps of noise: more make the bound tighter and training no slower. `generate` takes 100 of them,
-            or as many as it is told, which is another, close model; T + 1 is the one that is scored."""
-        ),
-        "loss": Choice(tuple(LOSSES)).doc(
-            """What to train on: the variational bound that `score_samples` reports, or the paper's loss, which counts
-            every level of noise alike and is none."""
-        ),
-        "clamp": Switch().doc(
-            """Whether samples move to the nearest embedding at each step (the paper's clamping trick): likelier
-            letters, but not the distribution that was learned."""
-        ),
-        "eta": Real(0, 1).doc(
-            """Noise of the sampler, from 1 (the model that is scored) to 0 (none but at the start and in the last
-            letters, as in DDIM)."""
-        ),
-        "self_conditioning": Switch().doc(
-            """Whether the network is shown its last prediction, too (arXiv 2208.04202). Scoring takes two calls a
-            level then, generating one as before."""
-        ),
-    }
-
-    def __init__(
-        self,
-        *,
-        dim: int | None = None,
-        embeddings: Any = None,
-        learn_embeddings: bool = True,
-        schedule: str = "sqrt",
-        diffusion_steps: int = 1000,
-        loss: str = "bound",
-        clamp: bool = False,
-        eta: float = 1.0,
-        self_conditioning: bool = False,
-        **common: Any,
-    ) -> None:
-        super().__init__(**common)
-        self.dim = dim
-        self.embeddings = embeddings
-        self.learn_embeddings = learn_embeddings
-        self.schedule = schedule
-        self.diffusion_steps = diffusion_steps
-        self.loss = loss
-        self.clamp = clamp
-        self.eta = eta
-        self.self_conditioning = self_conditioning
+    dim: int | None = parameter(None, Whole(1)).doc(
+        """D, the dimension of the vectors. None takes that of `embeddings`, else 16, or one less than there are letters
+        where that is smaller: enough for all to be equally far from one another."""
+    )
+    embeddings: Any = parameter(None, Parameter(kind='{"blosum62"} or array')).doc(
+        """Vectors (K, D) to start from, in the order of the alphabet; `"blosum62"` are the eigenvectors of BLOSUM62
+        (for proteins), None vectors that are all as far from one another as can be. Their mean and scale do not
+        matter."""
+    )
+    learn_embeddings: bool = parameter(True, Switch()).doc("Whether training moves the vectors.")
+    schedule: str = parameter("sqrt", Choice(("sqrt", "cosine", "linear"))).doc("How the noise grows with time.")
+    diffusion_steps: int = parameter(1000, Whole(1, 1_000_000)).doc(
+        """T, the steps of noise: more make the bound tighter and training no slower. `generate` takes 100 of them, or
+        as many as it is told, which is another, close model; T + 1 is the one that is scored."""
+    )
+    loss: str = parameter("bound", Choice(tuple(LOSSES))).doc(
+        """What to train on: the variational bound that `score_samples` reports, or the paper's loss, which counts every
+        level of noise alike and is none."""
+    )
+    clamp: bool = parameter(False, Switch()).doc(
+        """Whether samples move to the nearest embedding at each step (the paper's clamping trick): likelier letters,
+        but not the distribution that was learned."""
+    )
+    eta: float = parameter(1.0, Real(0, 1)).doc(
+        """Noise of the sampler, from 1 (the model that is scored) to 0 (none but at the start and in the last letters,
+        as in DDIM)."""
+    )
+    self_conditioning: bool = parameter(False, Switch()).doc(
+        """Whether the network is shown its last prediction, too (arXiv 2208.04202). Scoring takes two calls a level
+        then, generating one as before."""
+    )
 
     @property
     def embeddings_(self) -> np.ndarray:

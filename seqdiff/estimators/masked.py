@@ -8,7 +8,7 @@ from typing import Any
 from seqdiff.errors import InputError, argument, shown
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.model import Vocabulary
-from seqdiff.parameters import Choice, Real, Switch, Whole
+from seqdiff.parameters import Choice, Real, Switch, Whole, parameter
 from seqdiff.processes.masked import ConfidentFirst, FirstHitting, MarginFirst, Masked
 
 _PROCESSES = {
@@ -37,45 +37,25 @@ class MaskedDiffusion(SequenceGenerator):
     """
 
     process_class = Masked
-    parameters = {
-        "diffusion_steps": Whole(1, 1_000_000).doc(
-            """T of the bound that is trained and scored. None is continuous time, which is tighter."""
-        ),
-        "time_conditioning": Switch().doc(
-            """Whether the network is told the time, which it can tell from the masks."""
-        ),
-        "sampler": Choice(("first-hitting", "ancestral")).doc(
-            """`"first-hitting"` (arXiv 2409.02908) is exact with one network call per letter, and writes several
-            letters a call where `generate` is given fewer steps. `"ancestral"` goes through times (100 by default, or
-            T) and is exact in the limit of many."""
-        ),
-        "order": Choice(("random", "confidence", "margin")).doc(
-            """Which letter first-hitting sampling writes next: any, or the one that the network is surest of, by the
-            largest probability or by its distance from the second. Only `"random"` samples the model's
-            distribution."""
-        ),
-        "remasking": Real(0, 1).doc(
-            """For the ancestral sampler: share of the largest possible probability with which written letters are
-            masked again (ReMDM, arXiv 2503.00307, rescaled), so that mistakes can be undone."""
-        ),
-    }
-
-    def __init__(
-        self,
-        *,
-        diffusion_steps: int | None = None,
-        time_conditioning: bool = False,
-        sampler: str = "first-hitting",
-        order: str = "random",
-        remasking: float = 0.0,
-        **common: Any,
-    ) -> None:
-        super().__init__(**common)
-        self.diffusion_steps = diffusion_steps
-        self.time_conditioning = time_conditioning
-        self.sampler = sampler
-        self.order = order
-        self.remasking = remasking
+    diffusion_steps: int | None = parameter(None, Whole(1, 1_000_000)).doc(
+        "T of the bound that is trained and scored. None is continuous time, which is tighter."
+    )
+    time_conditioning: bool = parameter(False, Switch()).doc(
+        "Whether the network is told the time, which it can tell from the masks."
+    )
+    sampler: str = parameter("first-hitting", Choice(("first-hitting", "ancestral"))).doc(
+        """`"first-hitting"` (arXiv 2409.02908) is exact with one network call per letter, and writes several letters a
+        call where `generate` is given fewer steps. `"ancestral"` goes through times (100 by default, or T) and is exact
+        in the limit of many."""
+    )
+    order: str = parameter("random", Choice(("random", "confidence", "margin"))).doc(
+        """Which letter first-hitting sampling writes next: any, or the one that the network is surest of, by the
+        largest probability or by its distance from the second. Only `"random"` samples the model's distribution."""
+    )
+    remasking: float = parameter(0.0, Real(0, 1)).doc(
+        """For the ancestral sampler: share of the largest possible probability with which written letters are masked
+        again (ReMDM, arXiv 2503.00307, rescaled), so that mistakes can be undone."""
+    )
 
     def make_process(self, vocabulary: Vocabulary) -> Masked:
         make: Any = _PROCESSES.get((self.sampler, self.order))

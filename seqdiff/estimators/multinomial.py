@@ -6,7 +6,7 @@ from typing import Any
 
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.model import Vocabulary
-from seqdiff.parameters import Whole
+from seqdiff.parameters import Whole, parameter
 from seqdiff.processes import Multinomial
 
 
@@ -32,33 +32,16 @@ class MultinomialDiffusion(SequenceGenerator):
     """
 
     process_class = Multinomial
-    parameters = {
-        "diffusion_steps": Whole(1, 1_000_000).doc("T, the steps of noise; `generate` may take fewer."),
-        "heads": Whole(1, 10_000).doc(
-            """Attention heads. None is the network's own number: linear-transformer 16, transformer 4."""
-        ),
-        "local_heads": Whole(0, 10_000).doc("Heads of the linear transformer that are local."),
-        "local_size": Whole(1, 1_000_000).doc("Letters in the window of a local head."),
-    }
+    diffusion_steps: int = parameter(100, Whole(1, 1_000_000)).doc("T, the steps of noise; `generate` may take fewer.")
+    heads: int | None = parameter(None, Whole(1, 10_000)).doc(
+        "Attention heads. None is the network's own number: linear-transformer 16, transformer 4."
+    )
+    local_heads: int = parameter(8, Whole(0, 10_000)).doc("Heads of the linear transformer that are local.")
+    local_size: int = parameter(25, Whole(1, 1_000_000)).doc("Letters in the window of a local head.")
     defaults = {
         "network": "linear-transformer", "epochs": 200, "batch_size": 32, "lr": 1e-4, "lr_schedule": "exponential",
         "warmup": 0, "weight_decay": 0.0, "eval_every": 2, "check_every": 20,
     }  # fmt: skip
-
-    def __init__(
-        self,
-        *,
-        diffusion_steps: int = 100,
-        heads: int | None = None,
-        local_heads: int = 8,
-        local_size: int = 25,
-        **common: Any,
-    ) -> None:
-        super().__init__(**common)
-        self.diffusion_steps = diffusion_steps
-        self.heads = heads
-        self.local_heads = local_heads
-        self.local_size = local_size
 
     def make_process(self, vocabulary: Vocabulary) -> Multinomial:
         return Multinomial(len(vocabulary.alphabet), self.diffusion_steps)

@@ -2,79 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 from sklearn.base import BaseEstimator
+from sklearn.utils import Tags
 
-from seqdiff.data import Dataset, class_codes, learn_target
+from seqdiff.data import Alphabet, Dataset, class_codes, learn_target
 from seqdiff.errors import InputError, argument, shown
 from seqdiff.estimators.requests import check_seed
-from seqdiff.parameters import Choice, ColumnChoice, FolderName, Options, Parameter, PathName, Real, Seed, Whole
-from seqdiff.training import Settings
-
-DATA: dict[str, Parameter] = {
-    "length": Whole(1).doc("Letters of each sequence. None takes what the data has, which may vary."),
-    "alphabet": Parameter(kind='{"auto", "dna", "rna", "protein", "words", "bpe", "smiles"}, str or Alphabet').doc(
-        """The letters, or all of them in one string. `"auto"` recognises DNA, RNA and proteins."""
-    ),
-    "ambiguous": Choice(("error", "drop")).doc(
-        """What to do with sequences that hold IUPAC ambiguity codes such as N: refuse or drop them."""
-    ),
-    "sequence_column": Parameter(kind="str").doc("The column of a table that holds the sequences."),
-}
-"""How data is read, of generators and predictors alike."""
-
-NETWORK: dict[str, Parameter] = {
-    "network": Parameter(kind='{"conv", "transformer", "bytenet", "linear-transformer"} or callable').doc(
-        """The neural network; in the size of a paper `"transformer-tiny"`, `"transformer-small"`,
-        `"transformer-medium"`, `"bytenet-carp"` or `"conv-dirichlet"`. A callable is called with ``states, letters,
-        length, conditions, fixed_length`` and what it takes of the options."""
-    ),
-    "width": Whole(1, 100_000).doc(
-        """Channels of the network. None is the network's own number: conv 64, transformer 128, bytenet 128,
-        linear-transformer 512."""
-    ),
-    "depth": Whole(1, 10_000).doc(
-        """Blocks of the network. None is the network's own number: conv 6, transformer 4, bytenet 8,
-        linear-transformer 12."""
-    ),
-    "dropout": Real(0, 0.999, optional=True).doc(
-        """Share of the network's channels left out at random in training, against overfitting. None is the network's
-        own: conv 0.03, transformer and bytenet 0.1, linear-transformer 0."""
-    ),
-    "network_options": Options().doc(
-        """Further options of the network by name, such as ``{"kernel": 5}``: conv has `kernel` and `dilations`,
-        transformer `heads` and `context_width`, bytenet `kernel` and `context_width`, linear-transformer `heads`,
-        `local_heads` and `local_size`."""
-    ),
-}  # fmt: skip
-"""The network, of generators and predictors alike."""
-
-RUN: dict[str, Parameter] = {
-    "random_state": Seed().doc(
-        """Seed of weights, batches and noise. What None or a generator of numbers came to is kept in `fit_seed_`."""
-    ),
-    "device": Parameter(kind="str").doc('`"auto"` takes a GPU where there is one; or `"cpu"`, `"cuda"`, `"mps"`.'),
-    "verbose": Settings.parameters()["verbose"],
-}
-"""Where and how it runs, of generators and predictors alike."""
-
-GENERATOR: dict[str, Parameter] = {
-    **DATA,
-    **NETWORK,
-    **Settings.parameters(),
-    "target": ColumnChoice(
-        ("auto", "class", "value", "signal"), kind='{"auto", "class", "value", "signal"} or dict by column'
-    ).doc("""How to read the labels y: as classes, values or a signal along each sequence."""),
-    "savepath": PathName(optional=True).doc("Folder of the run folders. None writes nothing."),
-    "model_name": FolderName().doc(
-        """Name of the run's folder. None is the name of the class, numbered where it is taken."""
-    ),
-    **RUN,
-}
-"""The parameters of every generator."""
+from seqdiff.inputs import SeedLike
+from seqdiff.parameters import Choice, Options, Parameter, Real, Seed, Whole, parameter
+from seqdiff.training import LearningParameters
 
 ATTRIBUTES = """
 alphabet_ : Alphabet
@@ -170,14 +110,48 @@ class Weights:
         return None if (weights == weights[0]).all() else weights / weights.mean()
 
 
-# What scikit-learn is told of estimators that take sequences.
+class SequenceEstimator(LearningParameters, BaseEstimator):
+    """An estimator whose X is a list of strings: how it reads them, its network, and where it runs."""
 
-
-class OfStrings(BaseEstimator):
-    """An estimator whose X is a list of strings."""
-
-    random_state: Any
-    fit_seed_: int
+    alphabet: str | Alphabet = parameter(
+        "auto", Parameter(kind='{"auto", "dna", "rna", "protein", "words", "bpe", "smiles"}, str or Alphabet')
+    ).doc('The letters, or all of them in one string. `"auto"` recognises DNA, RNA and proteins.')
+    ambiguous: str = parameter("error", Choice(("error", "drop"))).doc(
+        "What to do with sequences that hold IUPAC ambiguity codes such as N: refuse or drop them."
+    )
+    sequence_column: str | None = parameter(None, Parameter(kind="str")).doc(
+        "The column of a table that holds the sequences."
+    )
+    network: str | Callable[..., Any] = parameter(
+        "conv", Parameter(kind='{"conv", "transformer", "bytenet", "linear-transformer"} or callable')
+    ).doc(
+        """The neural network; in the size of a paper `"transformer-tiny"`, `"transformer-small"`,
+        `"transformer-medium"`, `"bytenet-carp"` or `"conv-dirichlet"`. A callable is called with ``states, letters,
+        length, conditions, fixed_length`` and what it takes of the options."""
+    )
+    width: int | None = parameter(None, Whole(1, 100_000)).doc(
+        """Channels of the network. None is the network's own number: conv 64, transformer 128, bytenet 128,
+        linear-transformer 512."""
+    )
+    depth: int | None = parameter(None, Whole(1, 10_000)).doc(
+        """Blocks of the network. None is the network's own number: conv 6, transformer 4, bytenet 8, linear-transformer
+        12."""
+    )
+    dropout: float | None = parameter(None, Real(0, 0.999, optional=True)).doc(
+        """Share of the network's channels left out at random in training, against overfitting. None is the network's
+        own: conv 0.03, transformer and bytenet 0.1, linear-transformer 0."""
+    )
+    network_options: Mapping[str, Any] | None = parameter(None, Options()).doc(
+        """Further options of the network by name, such as ``{"kernel": 5}``: conv has `kernel` and `dilations`,
+        transformer `heads` and `context_width`, bytenet `kernel` and `context_width`, linear-transformer `heads`,
+        `local_heads` and `local_size`."""
+    )
+    random_state: SeedLike = parameter(0, Seed()).doc(
+        "Seed of weights, batches and noise. What None or a generator of numbers gave is kept in `fit_seed_`."
+    )
+    device: str = parameter("auto", Parameter(kind="str")).doc(
+        '`"auto"` takes a GPU where there is one; or `"cpu"`, `"cuda"`, `"mps"`.'
+    )
 
     def _draw_seed(self) -> None:
         """Set the seed of a fit; where `random_state` is a whole number, that itself."""
@@ -187,7 +161,7 @@ class OfStrings(BaseEstimator):
         """Return the seed of the fit, or, before one, that of `random_state`, a whole number."""
         return self.fit_seed_ if hasattr(self, "fit_seed_") else check_seed(self.random_state)
 
-    def __sklearn_tags__(self) -> Any:
+    def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
         tags.input_tags.string = True
         tags.input_tags.two_d_array = False

@@ -12,7 +12,7 @@ from seqdiff.data import Dataset
 from seqdiff.errors import InputError, argument, listed, shown
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.model import Vocabulary
-from seqdiff.parameters import Choice, Parameter, Real, Switch, Whole
+from seqdiff.parameters import Choice, Parameter, Real, Switch, Whole, parameter
 from seqdiff.processes.categorical import Logistic, logistic_start
 from seqdiff.processes.noise.matrix_powers import events_per_time, one_event, period
 from seqdiff.processes.noise.rate_matrices import FORWARDS, make_forward
@@ -44,48 +44,31 @@ class SCUD(SequenceGenerator):
     """
 
     process_class = processes.SCUD
-    parameters = {
-        "gamma": Real(0, 0.999999, optional=True).doc(
-            """From 0, where every event counts as a jump, to below 1: the share of events after which a letter may be
-            as it was, so that less is given away; towards 1 this is `ClassicalDiffusion`. It is 1 minus the paper's
-            gamma. With ``forward="uniform"`` and gamma = 1/K this is `MaskedDiffusion`. None is 0, or 0.1 where jumps
-            alone would lead letters round in a circle for ever, as they do with two letters."""
-        ),
-        "forward": Parameter(kind='{"auto", "uniform", "kimura", "gaussian", "blosum62"} or array').doc(
-            """Which letters turn into which. `"auto"` is `"blosum62"` for proteins, else `"uniform"`; `"kimura"` is
-            for DNA and RNA, `"gaussian"` for letters that have an order; an array is a rate matrix (K, K) in the order
-            of the alphabet: its rows sum to 0."""
-        ),
-        "schedule": Choice(("mutual_information", "linear", "cos", "log-linear")).doc(
-            """When events come: with `"mutual_information"` every step of the sampler wins back as much information
-            about the letters. The bound depends on their number alone."""
-        ),
-        "logistic": Switch().doc(
-            """For ordered alphabets of many letters: the network gives a location and a scale instead of K logits."""
-        ),
-        "correctors": Whole(0, 1000).doc(
-            """Corrector steps after each step of the sampler, each one more call of the network: events are undone and
-            done again."""
-        ),
-    }
+    gamma: float | None = parameter(None, Real(0, 0.999999, optional=True)).doc(
+        """From 0, where every event counts as a jump, to below 1: the share of events after which a letter may be as it
+        was, so that less is given away; towards 1 this is `ClassicalDiffusion`. It is 1 minus the paper's gamma. With
+        ``forward="uniform"`` and gamma = 1/K this is `MaskedDiffusion`. None is 0, or 0.1 where jumps alone would lead
+        letters round in a circle for ever, as they do with two letters."""
+    )
+    forward: Any = parameter(
+        "auto", Parameter(kind='{"auto", "uniform", "kimura", "gaussian", "blosum62"} or array')
+    ).doc(
+        """Which letters turn into which. `"auto"` is `"blosum62"` for proteins, else `"uniform"`; `"kimura"` is for DNA
+        and RNA, `"gaussian"` for letters that have an order; an array is a rate matrix (K, K) in the order of the
+        alphabet: its rows sum to 0."""
+    )
+    schedule: str = parameter("mutual_information", Choice(("mutual_information", "linear", "cos", "log-linear"))).doc(
+        """When events come: with `"mutual_information"` every step of the sampler wins back as much information about
+        the letters. The bound depends on their number alone."""
+    )
+    logistic: bool = parameter(False, Switch()).doc(
+        "For ordered alphabets of many letters: the network gives a location and a scale instead of K logits."
+    )
+    correctors: int = parameter(0, Whole(0, 1000)).doc(
+        """Corrector steps after each step of the sampler, each one more call of the network: events are undone and done
+        again."""
+    )
     batches = 2700
-
-    def __init__(
-        self,
-        *,
-        gamma: float | None = None,
-        forward: Any = "auto",
-        schedule: str = "mutual_information",
-        logistic: bool = False,
-        correctors: int = 0,
-        **common: Any,
-    ) -> None:
-        super().__init__(**common)
-        self.gamma = gamma
-        self.forward = forward
-        self.schedule = schedule
-        self.logistic = logistic
-        self.correctors = correctors
 
     def make_process(self, vocabulary: Vocabulary) -> processes.SCUD:
         spec = self.forward

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.model import Vocabulary
-from seqdiff.parameters import Whole
+from seqdiff.parameters import Whole, parameter
 from seqdiff.processes import Multinomial, Process, Uniform
 from seqdiff.processes.uniform import linear_keep
 
@@ -32,15 +30,9 @@ class UniformDiffusion(SequenceGenerator):
     """
 
     process_class = Uniform
-    parameters = {
-        "diffusion_steps": Whole(1, 1_000_000).doc(
-            """None is continuous time, whose bound is tighter; a number T is the same process in T steps."""
-        )
-    }
-
-    def __init__(self, *, diffusion_steps: int | None = None, **common: Any) -> None:
-        super().__init__(**common)
-        self.diffusion_steps = diffusion_steps
+    diffusion_steps: int | None = parameter(None, Whole(1, 1_000_000)).doc(
+        "None is continuous time, whose bound is tighter; a number T is the same process in T steps."
+    )
 
     def make_process(self, vocabulary: Vocabulary) -> Process:
         letters, steps = len(vocabulary.alphabet), self.diffusion_steps

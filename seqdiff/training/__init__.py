@@ -1,6 +1,6 @@
 """Training: one loop for every generator."""
 
 from seqdiff.training.objective import Batch, Objective
-from seqdiff.training.trainer import Settings, Trainer
+from seqdiff.training.trainer import LearningParameters, Settings, Trainer, TrainingParameters
 
-__all__ = ["Batch", "Objective", "Settings", "Trainer"]
+__all__ = ["Batch", "LearningParameters", "Objective", "Settings", "Trainer", "TrainingParameters"]

@@ -7,7 +7,6 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, fields
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -16,7 +15,7 @@ from tqdm.auto import tqdm
 
 from seqdiff import runtime
 from seqdiff.errors import InputError, argument, warn
-from seqdiff.parameters import Choice, Parameter, Real, Verbosity, Whole
+from seqdiff.parameters import Choice, Parameterised, Real, Verbosity, Whole, parameter
 from seqdiff.runs import Run
 from seqdiff.training.batches import Parts, at_most, epoch_batches, validation_batches
 from seqdiff.training.objective import Batch, Objective, drop_labels
@@ -175,69 +174,53 @@ VALIDATION_TIMES = 20
 HISTORY_COLUMNS = ("epoch", "step", "loss", "bits_per_letter", "lr", "seconds")
 
 
-def setting(default: Any, parameter: Parameter) -> Any:
-    """Return a field of `Settings`: its default, what it may be and what it is for."""
-    return field(default=default, metadata={"parameter": parameter})
+class LearningParameters(Parameterised):
+    """The parameters of training that generators and predictors share."""
+
+    epochs: int | None = parameter(None, Whole(1, 10_000_000)).doc(
+        """How often to go through all sequences. None: as many as make about {batches} batches, and sqrt(n/10,000)
+        times as many for n above 10,000 sequences; at most 400."""
+    )
+    batch_size: int = parameter(128, Whole(1, 10_000_000)).doc("Sequences in one training step.")
+    lr: float = parameter(3e-3, Real(1e-12, 1e3)).doc("Learning rate.")
+    weight_decay: float = parameter(0.01, Real(0)).doc("Pull of the weights towards zero (AdamW), against overfitting.")
+    verbose: int = parameter(1, Verbosity()).doc("0 hides progress bars and messages.")
 
 
-@dataclass(frozen=True)
-class Settings:
-    """How to train. Fields with a `Parameter` are parameters of the estimators, which have defaults of their own."""
+class TrainingParameters(LearningParameters):
+    """The parameters of training."""
 
-    epochs: int = setting(
-        1,
-        Whole(1, 10_000_000).doc(
-            """How often to go through all sequences. None: as many as make about {batches} batches, and sqrt(n/10,000)
-            times as many for n above 10,000 sequences; at most 400."""
-        ),
+    lr_schedule: str = parameter("cosine", Choice(("cosine", "exponential", "constant"))).doc(
+        'How the learning rate falls: `"exponential"` multiplies it by `lr_decay` after each epoch.'
     )
-    batch_size: int = setting(128, Whole(1, 10_000_000).doc("Sequences in one training step."))
-    lr: float = setting(3e-3, Real(1e-12, 1e3).doc("Learning rate."))
-    lr_schedule: str = setting(
-        "exponential",
-        Choice(("cosine", "exponential", "constant")).doc(
-            """How the learning rate falls: `"exponential"` multiplies it by `lr_decay` after each epoch."""
-        ),
+    lr_decay: float = parameter(0.99, Real(1e-12, 1)).doc(
+        "Factor of the learning rate after each epoch, if exponential."
     )
-    lr_decay: float = setting(0.99, Real(1e-12, 1).doc("Factor of the learning rate after each epoch, if exponential."))
-    warmup: int = setting(0, Whole(0).doc("Updates in which the learning rate rises to `lr`."))
-    weight_decay: float = setting(
-        0.0, Real(0).doc("""Pull of the weights towards zero (AdamW), against overfitting.""")
+    warmup: int = parameter(50, Whole(0)).doc("Updates in which the learning rate rises to `lr`.")
+    update_freq: int = parameter(1, Whole(1)).doc("Batches whose gradients make one update of the weights.")
+    ema: float = parameter(0.999, Real(0, 0.999999)).doc(
+        "Decay of the running average of the weights, which is validated, saved and sampled."
     )
-    ema: float = setting(
-        0.999,
-        Real(0, 0.999999).doc(
-            """Decay of the running average of the weights, which is validated, saved and sampled from."""
-        ),
+    patience: int | None = parameter(None, Whole(1, optional=True)).doc(
+        "Stop after so many epochs without a better validation bound."
     )
-    update_freq: int = setting(1, Whole(1).doc("Batches whose gradients make one update of the weights."))
-    patience: int | None = setting(
-        None, Whole(1, optional=True).doc("Stop after so many epochs without a better validation bound.")
+    eval_every: int = parameter(1, Whole(1)).doc("Epochs from one validation to the next.")
+    check_every: int = parameter(5, Whole(1)).doc("Epochs from one checkpoint to the next.")
+    label_dropout: float = parameter(0.1, Real(0, 1)).doc(
+        """Share of the labels hidden in training, so that the model also learns p(x), which classifier-free guidance
+        needs."""
     )
-    eval_every: int = setting(1, Whole(1).doc("Epochs from one validation to the next."))
-    check_every: int = setting(20, Whole(1).doc("Epochs from one checkpoint to the next."))
-    label_dropout: float = setting(
-        0.1,
-        Real(0, 1).doc(
-            """Share of the labels hidden in training, so that the model also learns p(x), which classifier-free
-            guidance needs."""
-        ),
+    precision: str = parameter("auto", Choice(("auto", "float32", "bfloat16"))).doc(
+        'Numbers to train with; `"auto"` takes bfloat16 on a GPU that has it.'
     )
-    precision: str = setting(
-        "auto",
-        Choice(("auto", "float32", "bfloat16")).doc(
-            """Numbers to train with; `"auto"` takes bfloat16 on a GPU that has it."""
-        ),
-    )
-    verbose: int = setting(1, Verbosity().doc("0 hides progress bars and messages."))
-    clip: float | None = 1.0
-    """Largest norm of the gradient."""
-    seed: int = 0
 
-    @classmethod
-    def parameters(cls) -> dict[str, Parameter]:
-        """Return what the estimators say of the fields that are parameters of theirs."""
-        return {f.name: f.metadata["parameter"] for f in fields(cls) if "parameter" in f.metadata}
+
+class Settings(TrainingParameters):
+    """The settings of one training."""
+
+    epochs: int = parameter(1, Whole(1))
+    clip: float | None = parameter(1.0, Real(0)).doc("Largest norm of the gradient.")
+    seed: int = parameter(0, Whole(0))
 
     def learning_rate(self, update: int, epoch: int, updates: int) -> float:
         """Return the learning rate of the update: linear warm-up, then decay per epoch or half a cosine."""
