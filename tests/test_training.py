@@ -409,7 +409,7 @@ def test_fit_says_how_long_it_will_take(announced):
 def test_fit_warns_of_hours_on_a_cpu_and_names_what_is_shorter(announced):
     said, warned = announced(100.0)
     assert "hours" in said[0] and len(warned) == 1
-    for word in ("hours", 'network="conv"', "epochs=", "GPU"):
+    for word in ("hours", "network='conv'", "epochs=", "GPU"):
         assert word in warned[0]
 
 
