@@ -1,4 +1,4 @@
-"""Networks by name. A new one is a file with a subclass of `Network` and a line in `NETWORKS`."""
+"""Networks by name. A new one is a file with a subclass of `Network` and an entry in `NETWORKS`."""
 
 from __future__ import annotations
 
@@ -14,8 +14,22 @@ from seqdiff.networks.bytenet import ByteNet
 from seqdiff.networks.convnet import ConvNet
 from seqdiff.networks.layers import Conditions, Network
 from seqdiff.networks.linear_transformer import LinearTransformer
-from seqdiff.networks.presets import PRESETS
 from seqdiff.networks.transformer import Transformer
+
+PRESETS: dict[str, tuple[type[Network], dict[str, Any]]] = {
+    # MDLM and UDLM (Sahoo et al. 2024, arXiv 2406.07524; Schiff et al. 2024, arXiv 2412.10193): 28, 92 and 321 million
+    # weights, for a GPU
+    "transformer-tiny": (Transformer, {"width": 512, "depth": 8, "heads": 8, "context_width": 128}),
+    "transformer-small": (Transformer, {"width": 768, "depth": 12, "heads": 12, "context_width": 128}),
+    "transformer-medium": (Transformer, {"width": 1024, "depth": 24, "heads": 16, "context_width": 128}),
+    # Dirichlet flow matching (Stark et al. 2024, arXiv 2402.05841), with one more linear layer in each block: 4 million
+    # weights, dilations for 500 letters; trains on a CPU in hours
+    "conv-dirichlet": (ConvNet, {"width": 128, "depth": 20, "dilations": (1, 1, 4, 16, 64), "dropout": 0.0}),
+    # SCUD's proteins (Amin et al. 2025, arXiv 2506.08316): CARP (Yang et al. 2022) and event counts in every block, 48
+    # million weights (there 47), for a GPU
+    "bytenet-carp": (ByteNet, {"width": 1024, "depth": 16, "kernel": 5}),
+}
+"""Sizes of the papers, as names for `network`; `width`, `depth` and other options given beside a name still count."""
 
 NETWORKS: dict[str, Callable[..., Network]] = {
     "conv": ConvNet,

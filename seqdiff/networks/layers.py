@@ -9,9 +9,13 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqdiff.errors import InputError
+
+Cond = dict[str, Tensor] | None
+
 
 class Conditions(NamedTuple):
-    """What a network may be told beside the sequence: sizes, 0 where there is none.
+    """Sizes of the conditions that a network takes beside the sequence, 0 where there is none.
 
     Parameters
     ----------
@@ -44,6 +48,13 @@ class InputAdapter(nn.Module):
         return x.to(self.weight.dtype) @ self.weight if x.is_floating_point() else F.embedding(x, self.weight)
 
 
+def zeroed(layer: nn.Linear) -> nn.Linear:
+    """Return the layer with weight and bias 0."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 def modulate(x: Tensor, shift: Tensor, scale: Tensor) -> Tensor:
     """Return (1 + scale) x + shift; shift and scale are (B, 1, W), or (B, L, W) where counts or a signal enter."""
     return torch.addcmul(shift, x, 1 + scale)
@@ -61,10 +72,11 @@ class TimeEmbedding(nn.Module):
     """Sinusoids of numbers in [0, 1], one for a sequence or one for each position, then two linear layers.
 
     Times (B,) give (B, 1, width), numbers of positions (B, L) give (B, L, width). Waves of 1000 down to 0.1 radians
-    tell apart what differs by about 1/1000. Event counts S = 0, 1, 2, ... therefore come as
-    log(1 + S) / log(1 + 100000): every small count is then as far from its neighbours as from any other, and of large
-    ones what counts is their ratio.
+    tell apart what differs by about 1/1000. Event counts S are therefore given as log(1 + S) / log(1 + 100000): small
+    counts are then far apart, and large ones differ by their ratio.
     """
+
+    frequencies: Tensor
 
     def __init__(self, width: int, scale: float = 1000.0) -> None:
         super().__init__()
@@ -73,8 +85,6 @@ class TimeEmbedding(nn.Module):
             "frequencies", scale * torch.exp(-math.log(10_000) * torch.arange(half) / half), persistent=False
         )
         self.mlp = nn.Sequential(nn.Linear(2 * half, width), nn.SiLU(), nn.Linear(width, width))
-
-    frequencies: Tensor
 
     def forward(self, t: Tensor) -> Tensor:
         t = t[:, None] if t.ndim == 1 else t
@@ -86,8 +96,8 @@ class ConditionEmbedding(nn.Module):
     """Embed a condition: (B, 1, width) for labels or values, (B, L, width) where a signal is added.
 
     A row whose ``keep`` is False, or no condition at all, gets one learned vector, the null label of classifier-free
-    guidance (Ho & Salimans 2022, arXiv 2207.12598). Where columns may be missing one by one, a missing one gives
-    way to a learned vector of its own.
+    guidance (Ho & Salimans 2022, arXiv 2207.12598). Where columns may be missing one by one, each has a learned vector
+    for that.
     """
 
     def __init__(self, conditions: Conditions, width: int) -> None:
@@ -102,10 +112,12 @@ class ConditionEmbedding(nn.Module):
         self.signal = nn.Linear(conditions.channels, width) if conditions.channels else None
         self.missing = nn.Parameter(torch.zeros(conditions.columns, width)) if conditions.columns else None
 
-    def forward(self, cond: dict[str, Tensor] | None, rows: int) -> Tensor:
+    def forward(self, cond: Cond, rows: int) -> Tensor:
         if cond is None:
             return self.null.expand(rows, 1, -1)
-        parts = [] if self.missing is None else [self._missing(cond["known"], self.missing)]
+        parts = []
+        if self.missing is not None:
+            parts.append(((~cond["known"]).to(self.missing.dtype) @ self.missing)[:, None])
         if self.label is not None:
             labels = self.label(cond["label"])  # (B, width), or (B, c, width)
             if self.missing is not None:
@@ -120,18 +132,13 @@ class ConditionEmbedding(nn.Module):
             parts.append(self.signal(cond["signal"].to(self.null.dtype)))
         return torch.where(cond["keep"][:, None, None], sum(parts, torch.zeros_like(self.null)), self.null)
 
-    @staticmethod
-    def _missing(known: Tensor, vectors: Tensor) -> Tensor:
-        return ((~known).to(vectors.dtype) @ vectors)[:, None]
-
 
 class Network(nn.Module):
     """The interface of a denoiser: ``forward(x, t, cond, mask) -> logits (B, L, K)`` is ``head(hidden(...))``.
 
-    A subclass calls ``super().__init__`` with the first five arguments below, adds parameters of its own with
-    defaults, and fills in `hidden` and `head`. x are tokens (B, L) or vectors (B, L, D), t numbers in [0, 1]: times
-    (B,), or what stands for the event counts of the positions, (B, L) (see `TimeEmbedding`); mask (B, L) is False at
-    padding.
+    A subclass calls ``super().__init__`` with the five arguments below, adds parameters of its own with defaults, and
+    defines `hidden` and `head`. x are tokens (B, L) or vectors (B, L, D), t numbers in [0, 1]: times (B,), or scaled
+    event counts of the positions, (B, L) (see `TimeEmbedding`); mask (B, L) is False at padding.
 
     Parameters
     ----------
@@ -143,7 +150,7 @@ class Network(nn.Module):
         The longest sequence.
     conditions : Conditions
     fixed_length : bool
-        Whether all sequences have that length, so that a place in it means the same in all.
+        True if all sequences have that length, so that a position means the same in all.
     """
 
     def __init__(self, states: int, letters: int, length: int, conditions: Conditions, fixed_length: bool) -> None:
@@ -151,7 +158,7 @@ class Network(nn.Module):
         self.states, self.letters, self.length = states, letters, length
         self.conditions, self.fixed_length = conditions, fixed_length
 
-    def hidden(self, x: Tensor, t: Tensor, cond: dict[str, Tensor] | None = None, mask: Tensor | None = None) -> Tensor:
+    def hidden(self, x: Tensor, t: Tensor, cond: Cond = None, mask: Tensor | None = None) -> Tensor:
         """Return the last hidden states (B, L, width)."""
         raise NotImplementedError
 
@@ -159,10 +166,81 @@ class Network(nn.Module):
         """Return logits (B, L, K)."""
         raise NotImplementedError
 
-    def forward(
-        self, x: Tensor, t: Tensor, cond: dict[str, Tensor] | None = None, mask: Tensor | None = None
-    ) -> Tensor:
+    def forward(self, x: Tensor, t: Tensor, cond: Cond = None, mask: Tensor | None = None) -> Tensor:
         return self.head(self.hidden(x, t, cond, mask))
 
     def start_at(self, log_frequencies: Tensor) -> None:
         """Begin training from the letter frequencies (L, K) of the data, where a network can; by default it cannot."""
+
+
+class ResidualNetwork(Network):
+    """A network of residual blocks with a bias for each position; where it is causal, it reads letter by letter.
+
+    A subclass sets the attributes below, `bias` as `position_bias` makes it.
+    """
+
+    causal: bool
+    time: TimeEmbedding
+    condition: ConditionEmbedding
+    norm: nn.LayerNorm
+    out: nn.Linear
+    bias: nn.Parameter
+
+    def position_bias(self) -> nn.Parameter:
+        """Return zeros: a bias (L, K) of the positions, or one for all, (1, K), where lengths vary."""
+        return nn.Parameter(torch.zeros(self.length if self.fixed_length else 1, self.letters))
+
+    def start_at(self, log_frequencies: Tensor) -> None:
+        """Predict the position weight matrix at first: the other weights need not learn it."""
+        with torch.no_grad():
+            self.bias.copy_(log_frequencies if self.fixed_length else log_frequencies.exp().mean(0, keepdim=True).log())
+
+    def head(self, hidden: Tensor) -> Tensor:
+        return self.biased(self.out(self.norm(hidden)), slice(hidden.shape[1]))
+
+    def biased(self, logits: Tensor, place: int | slice) -> Tensor:
+        """Return logits with the bias of their positions, (B, L, K) of a slice or (B, K) of one."""
+        return logits + self.bias[place if self.fixed_length else 0].to(logits.dtype)
+
+    def advance(
+        self, x: Tensor, i: int, cond: Cond = None, cache: dict[str, Tensor] | None = None
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Read input letter i of sequences whose earlier letters are in `cache`; the time is 0.
+
+        Parameters
+        ----------
+        x : Tensor
+            (B,) the letters.
+        i : int
+            Their position.
+        cond : dict, optional
+            The same at every position; it is looked at only at the first.
+        cache : dict, optional
+            What the call for position i - 1 returned; it is written to. None at position 0.
+
+        Returns
+        -------
+        logits : Tensor
+            (B, K), those of `forward` at position i.
+        cache : dict
+            What the blocks still see of the earlier letters, tensors with B rows.
+
+        Raises
+        ------
+        InputError
+            If the network is not causal.
+        """
+        if not self.causal:
+            wanted = "True, as only a causal network reads letter by letter"
+            raise InputError("causal", "False", wanted, "make it with causal=True")
+        if cache is None:
+            cache = self.opened(self.time(torch.zeros(len(x), device=x.device)), cond)
+        return self.biased(self.next_logits(x, i, cache), i), cache
+
+    def opened(self, time: Tensor, cond: Cond) -> dict[str, Tensor]:
+        """Return the cache before the first letter, from the embedded time (B, 1, W) and the condition."""
+        raise NotImplementedError
+
+    def next_logits(self, x: Tensor, i: int, cache: dict[str, Tensor]) -> Tensor:
+        """Return the logits (B, K) after letter i, but for their bias."""
+        raise NotImplementedError

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqdiff.errors import InputError, argument
-from seqdiff.networks.layers import ConditionEmbedding, Conditions, InputAdapter, Network
+from seqdiff.networks.layers import Cond, ConditionEmbedding, Conditions, InputAdapter, Network
 
 
 class LinearTransformer(Network):
@@ -29,19 +29,15 @@ class LinearTransformer(Network):
     states, letters, length, conditions, fixed_length
         See `Network`.
     width : int
-        Dimension of the layers.
+        Dimension of the layers, even and at least 4.
     depth : int
         Number of layers.
     heads, local_heads : int
-        Attention heads, and how many of them attend only within a window and its neighbours.
+        Attention heads, a divisor of the width, and the number of them that attend only within a window and its
+        neighbours.
     local_size : int
         Letters in a window.
     dropout : float
-
-    Raises
-    ------
-    ValueError
-        If the width is odd or below 4, the heads do not divide it, or more of them are local than there are.
 
     Examples
     --------
@@ -49,6 +45,8 @@ class LinearTransformer(Network):
     >>> net(torch.zeros(3, 30, dtype=torch.long), torch.zeros(3)).abs().sum().item()
     0.0
     """
+
+    frequencies: Tensor
 
     def __init__(
         self,
@@ -110,9 +108,7 @@ class LinearTransformer(Network):
         self.out = nn.Linear(width, letters)
         self.rezero = nn.Parameter(torch.zeros(()))
 
-    frequencies: Tensor
-
-    def hidden(self, x: Tensor, t: Tensor, cond: dict[str, Tensor] | None = None, mask: Tensor | None = None) -> Tensor:
+    def hidden(self, x: Tensor, t: Tensor, cond: Cond = None, mask: Tensor | None = None) -> Tensor:
         rows, length = x.shape[:2]
         if mask is None:
             mask = torch.ones(rows, length, dtype=torch.bool, device=x.device)

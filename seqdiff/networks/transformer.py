@@ -2,8 +2,8 @@
 
 Each block is h + gate * attention(modulate(norm(h))), then the same with two linear layers; shift, scale and gate come
 from time and condition and start at zero (adaLN-zero), so that a block starts as the identity. Rotary positions (Su et
-al. 2021, arXiv 2104.09864) turn queries and keys by angles proportional to their place, so that attention sees
-distances; a learned vector per place says where that is in the sequence.
+al. 2021, arXiv 2104.09864) rotate queries and keys by angles proportional to their position, so that attention depends
+on distances; a learned vector per position adds the place in the sequence.
 """
 
 from __future__ import annotations
@@ -13,11 +13,20 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqdiff.errors import InputError, argument
-from seqdiff.networks.layers import ConditionEmbedding, Conditions, InputAdapter, Network, TimeEmbedding, modulate
+from seqdiff.networks.layers import (
+    Cond,
+    ConditionEmbedding,
+    Conditions,
+    InputAdapter,
+    ResidualNetwork,
+    TimeEmbedding,
+    modulate,
+    zeroed,
+)
 
 
 class Rotary(nn.Module):
-    """Turn each pair of coordinates (j, j + D/2) of (..., L, D) by position * 10000^(-2j/D)."""
+    """Rotate each pair of coordinates (j, j + D/2) of (..., L, D) by position * 10000^(-2j/D)."""
 
     cos: Tensor
     sin: Tensor
@@ -30,7 +39,7 @@ class Rotary(nn.Module):
         self.register_buffer("sin", angles.sin(), persistent=False)
 
     def forward(self, x: Tensor, first: int = 0) -> Tensor:
-        """Return x turned, its L positions counted from `first`."""
+        """Return x rotated, its L positions counted from `first`."""
         places = slice(first, first + x.shape[-2])
         cos, sin = self.cos[places], self.sin[places]
         a, b = x.float().chunk(2, -1)
@@ -40,7 +49,7 @@ class Rotary(nn.Module):
 class TransformerBlock(nn.Module):
     """Attention and two linear layers.
 
-    Dropout takes whole channels of a sequence out of what a block adds: on a CPU a mask per letter costs much more.
+    Dropout removes whole channels of a sequence from what a block adds: on a CPU a mask per letter costs much more.
     """
 
     def __init__(
@@ -50,29 +59,25 @@ class TransformerBlock(nn.Module):
         self.heads, self.causal = heads, causal
         self.norm1 = nn.LayerNorm(width, elementwise_affine=False)
         self.norm2 = nn.LayerNorm(width, elementwise_affine=False)
-        self.modulation = nn.Linear(context_width or width, 6 * width)
+        self.modulation = zeroed(nn.Linear(context_width or width, 6 * width))
         self.qkv = nn.Linear(width, 3 * width, bias=False)
         self.rotary = Rotary(width // heads, length)
         self.project = nn.Linear(width, width)
         self.mlp = nn.Sequential(nn.Linear(width, 4 * width), nn.GELU(approximate="tanh"), nn.Linear(4 * width, width))
         self.dropout = nn.Dropout(dropout)
-        nn.init.zeros_(self.modulation.weight)
-        nn.init.zeros_(self.modulation.bias)
 
     def forward(self, h: Tensor, context: Tensor, attended: Tensor | None) -> Tensor:
         """Return h (B, L, W) after the block; `attended` (B, 1, 1, L) is False at padding, None where there is none."""
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(context).chunk(6, -1)
         q, k, v = self._qkv(modulate(self.norm1(h), shift1, scale1))
         q, k = self.rotary(q), self.rotary(k)
-        # Padding stands at the end, where a causal network does not look.
-        mixed = F.scaled_dot_product_attention(
-            q, k, v, attn_mask=None if self.causal else attended, is_causal=self.causal
-        )
+        attended = None if self.causal else attended  # padding is at the end, which a causal network does not see
+        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=attended, is_causal=self.causal)
         h = h + self.dropout(gate1) * self._project(mixed)
         return h + self.dropout(gate2) * self.mlp(modulate(self.norm2(h), shift2, scale2))
 
     def advance(self, h: Tensor, context: Tensor, i: int, keys: Tensor, values: Tensor) -> Tensor:
-        """Return what `forward` does at position i, (B, 1, W); keys and values (B, H, L, D) are filled in at i."""
+        """Return the result of `forward` at position i, (B, 1, W); keys and values (B, H, L, D) are filled in at i."""
         shift1, scale1, gate1, shift2, scale2, gate2 = self.modulation(context).chunk(6, -1)
         q, k, v = self._qkv(modulate(self.norm1(h), shift1, scale1))
         keys[:, :, i : i + 1], values[:, :, i : i + 1] = self.rotary(k, i), v
@@ -89,7 +94,7 @@ class TransformerBlock(nn.Module):
         return self.project(mixed.transpose(1, 2).flatten(2))
 
 
-class Transformer(Network):
+class Transformer(ResidualNetwork):
     """Diffusion transformer, or with `causal` a transformer that reads from left to right.
 
     Parameters
@@ -101,17 +106,12 @@ class Transformer(Network):
     depth : int
         Blocks.
     heads : int
-        Attention heads.
+        Attention heads; twice their number divides the width.
     context_width : int, optional
-        Dimension of what time and condition are embedded in; None means the width.
+        Dimension in which time and condition are embedded; None means the width.
     dropout : float
     causal : bool
-        Whether a position sees only itself and those before it.
-
-    Raises
-    ------
-    ValueError
-        If the heads do not divide the width into even parts.
+        True if a position sees only itself and those before it.
 
     Examples
     --------
@@ -142,24 +142,18 @@ class Transformer(Network):
         self.embed = InputAdapter(states, width)
         self.mix = nn.Linear(width, width)  # under autocast its output, the residual stream, is in half precision
         self.position = nn.Parameter(0.02 * torch.randn(length, width))
-        told = context_width or width
-        self.time = TimeEmbedding(told)
-        self.condition = ConditionEmbedding(conditions, told)
-        self.blocks = nn.ModuleList(TransformerBlock(width, heads, length, dropout, causal, told) for _ in range(depth))
+        context_width = context_width or width
+        self.time = TimeEmbedding(context_width)
+        self.condition = ConditionEmbedding(conditions, context_width)
+        self.blocks = nn.ModuleList(
+            TransformerBlock(width, heads, length, dropout, causal, context_width) for _ in range(depth)
+        )
         self.norm = nn.LayerNorm(width, elementwise_affine=False)
-        self.modulation = nn.Linear(told, 2 * width)
-        self.out = nn.Linear(width, letters)
-        for layer in (self.modulation, self.out):
-            nn.init.zeros_(layer.weight)
-            nn.init.zeros_(layer.bias)
-        self.bias = nn.Parameter(torch.zeros(length if fixed_length else 1, letters))
+        self.modulation = zeroed(nn.Linear(context_width, 2 * width))
+        self.out = zeroed(nn.Linear(width, letters))
+        self.bias = self.position_bias()
 
-    def start_at(self, log_frequencies: Tensor) -> None:
-        """Predict the position weight matrix at first: the other weights need not learn it."""
-        with torch.no_grad():
-            self.bias.copy_(log_frequencies if self.fixed_length else log_frequencies.exp().mean(0, keepdim=True).log())
-
-    def hidden(self, x: Tensor, t: Tensor, cond: dict[str, Tensor] | None = None, mask: Tensor | None = None) -> Tensor:
+    def hidden(self, x: Tensor, t: Tensor, cond: Cond = None, mask: Tensor | None = None) -> Tensor:
         context = F.silu(self.time(t) + self.condition(cond, len(x)))
         attended = None if mask is None or self.fixed_length else mask[:, None, None, :]
         h = self.mix(self.embed(x) + self.position[: x.shape[1]])
@@ -168,53 +162,22 @@ class Transformer(Network):
         return self._finish(h, context)
 
     def head(self, hidden: Tensor) -> Tensor:
-        logits = self.out(hidden)
-        return logits + self.bias[: logits.shape[1]].to(logits.dtype)
+        return self.biased(self.out(hidden), slice(hidden.shape[1]))
 
     def _finish(self, h: Tensor, context: Tensor) -> Tensor:
         return modulate(self.norm(h), *self.modulation(context).chunk(2, -1))
 
-    def advance(
-        self, x: Tensor, i: int, cond: dict[str, Tensor] | None = None, cache: dict[str, Tensor] | None = None
-    ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Read input letter i of sequences whose earlier letters are in `cache`; the time is 0.
+    def opened(self, time: Tensor, cond: Cond) -> dict[str, Tensor]:
+        rows = len(time)
+        context = F.silu(time + self.condition(cond, rows))
+        shape = (rows, len(self.blocks), self.heads, self.length, self.position.shape[1] // self.heads)
+        keys = context.new_zeros(shape)
+        return {"context": context, "keys": keys, "values": torch.zeros_like(keys)}
 
-        Parameters
-        ----------
-        x : Tensor
-            (B,) the letters.
-        i : int
-            Their position.
-        cond : dict, optional
-            The same at every position; it is looked at only at the first.
-        cache : dict, optional
-            What the call for position i - 1 returned; it is written to. None at position 0.
-
-        Returns
-        -------
-        logits : Tensor
-            (B, K), those of `forward` at position i.
-        cache : dict
-            Keys and values of every block, tensors with B rows.
-
-        Raises
-        ------
-        ValueError
-            If the network is not causal.
-        """
-        if not self.causal:
-            wanted = "True, as only a causal network reads letter by letter"
-            raise InputError("causal", "False", wanted, "make it with causal=True")
-        rows = len(x)
-        if cache is None:
-            context = F.silu(self.time(torch.zeros(rows, device=x.device)) + self.condition(cond, rows))
-            shape = (rows, len(self.blocks), self.heads, self.length, self.position.shape[1] // self.heads)
-            keys = torch.zeros(shape, dtype=context.dtype, device=x.device)
-            cache = {"context": context, "keys": keys, "values": torch.zeros_like(keys)}
+    def next_logits(self, x: Tensor, i: int, cache: dict[str, Tensor]) -> Tensor:
         context = cache["context"]
         context = context[:, i : i + 1] if context.shape[1] > 1 else context
         h = self.mix(self.embed(x[:, None]) + self.position[i])
         for n, block in enumerate(self.blocks):
             h = block.advance(h, context, i, cache["keys"][:, n], cache["values"][:, n])  # type: ignore[operator]
-        logits = self.out(self._finish(h, context))[:, 0]
-        return logits + self.bias[i if self.fixed_length else 0].to(logits.dtype), cache
+        return self.out(self._finish(h, context))[:, 0]
