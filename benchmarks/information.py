@@ -19,7 +19,7 @@ from scipy.linalg import expm
 from scipy.special import xlogy
 from scipy.stats import poisson
 
-from seqdiff.processes.noise.matrix_powers import make_powers
+from seqdiff.processes.noise.events import make_powers
 from seqdiff.processes.noise.rate_matrices import Forward, make_forward
 from seqdiff.processes.noise.schedules import MutualInformation
 

@@ -15,7 +15,7 @@ from seqdiff import SCUD as SCUDModel
 from seqdiff import Autoregressive, DirichletFM, MaskedDiffusion, processes
 from seqdiff.guidance import LookAhead, Template
 from seqdiff.guidance.template import ended
-from seqdiff.processes.noise.gaussian import cosine_schedule
+from seqdiff.processes.noise.embeddings import cosine_schedule
 from seqdiff.processes.noise.rate_matrices import make_forward
 from seqdiff.processes.noise.schedules import make_schedule
 

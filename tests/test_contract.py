@@ -33,7 +33,7 @@ from seqdiff.processes import (
     Uniform,
 )
 from seqdiff.processes.dirichlet import heun
-from seqdiff.processes.noise.gaussian import cosine_schedule
+from seqdiff.processes.noise.embeddings import cosine_schedule
 from seqdiff.processes.noise.rate_matrices import make_forward
 from seqdiff.processes.noise.schedules import make_schedule
 from seqdiff.runtime import chunk_generators

@@ -41,9 +41,8 @@ from seqdiff.guidance import (
     LookAhead,
     Reward,
 )
-from seqdiff.processes.noise.event_counts import poisson
+from seqdiff.processes.noise.events import make_powers, poisson
 from seqdiff.processes.noise.importance_sampling import late, latest, touched
-from seqdiff.processes.noise.matrix_powers import make_powers
 from seqdiff.processes.noise.rate_matrices import make_forward
 from seqdiff.training import Trainer
 

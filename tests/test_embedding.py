@@ -16,8 +16,7 @@ from seqdiff.guidance import Template
 from seqdiff.networks import Conditions, build_network
 from seqdiff.processes import State
 from seqdiff.processes.embedding import ROUND, DiffusionLM, Embedding
-from seqdiff.processes.noise.embeddings import blosum62_embeddings, even_embeddings
-from seqdiff.processes.noise.gaussian import GAUSSIAN_SCHEDULES
+from seqdiff.processes.noise.embeddings import GAUSSIAN_SCHEDULES, blosum62_embeddings, even_embeddings
 from seqdiff.runtime import autocast, chunk_generators
 from seqdiff.sampling import Denoiser, trajectory
 from seqdiff.training.objective import Batch, Objective

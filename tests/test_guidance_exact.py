@@ -18,7 +18,7 @@ from seqdiff.processes import (
     Multinomial,
     Uniform,
 )
-from seqdiff.processes.noise.gaussian import cosine_schedule
+from seqdiff.processes.noise.embeddings import cosine_schedule
 from seqdiff.processes.noise.rate_matrices import make_forward
 from seqdiff.processes.noise.schedules import make_schedule
 

@@ -14,7 +14,7 @@ from seqdiff import EmbeddingDiffusion, MaskedDiffusion, SequenceClassifier
 from seqdiff.data import Alphabet
 from seqdiff.guidance import Chain, ClassifierBased, Guidance, LatentClassifier, ReachedContext
 from seqdiff.processes import Batch, Embedding, State
-from seqdiff.processes.noise.gaussian import cosine_schedule
+from seqdiff.processes.noise.embeddings import cosine_schedule
 from seqdiff.runtime import chunk_generators
 from seqdiff.sampling import Denoiser, trajectory
 

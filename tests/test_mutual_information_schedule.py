@@ -16,10 +16,9 @@ from seqdiff import ClassicalDiffusion
 from seqdiff.data import prepare
 from seqdiff.data.dataset import letter_frequencies
 from seqdiff.processes import Batch, Classical
-from seqdiff.processes.noise.matrix_powers import Powers, make_powers
-from seqdiff.processes.noise.mutual_information import _log_poisson, scud_table
+from seqdiff.processes.noise.events import Powers, make_powers
 from seqdiff.processes.noise.rate_matrices import gaussian_rates, make_forward
-from seqdiff.processes.noise.schedules import MutualInformation, make_schedule
+from seqdiff.processes.noise.schedules import MutualInformation, _log_poisson, make_schedule, scud_table
 from seqdiff.training.trainer import MovingAverage
 
 ROUND = np.array([[-1.0, 1.0, 0.0], [0.0, -2.0, 2.0], [0.5, 0.0, -0.5]])  # no detailed balance

@@ -10,8 +10,7 @@ import torch
 from scipy.linalg import expm
 from scipy.stats import poisson as poisson_distribution
 
-from seqdiff.processes.noise.event_counts import poisson, thinned
-from seqdiff.processes.noise.matrix_powers import Powers, make_powers, period
+from seqdiff.processes.noise.events import Powers, make_powers, period, poisson, thinned
 from seqdiff.processes.noise.rate_matrices import (
     SWISS_PROT,
     AbsorbingForward,

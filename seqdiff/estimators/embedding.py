@@ -15,8 +15,7 @@ from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Parameter, Real, Switch, Whole, parameter
 from seqdiff.processes.embedding import DiffusionLM, Embedding
-from seqdiff.processes.noise.embeddings import blosum62_embeddings, even_embeddings
-from seqdiff.processes.noise.gaussian import GAUSSIAN_SCHEDULES
+from seqdiff.processes.noise.embeddings import GAUSSIAN_SCHEDULES, blosum62_embeddings, even_embeddings
 
 LOSSES: dict[str, type[Embedding]] = {"bound": Embedding, "paper": DiffusionLM}
 

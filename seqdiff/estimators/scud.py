@@ -14,7 +14,7 @@ from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Parameter, Real, Switch, Whole, parameter
 from seqdiff.processes.categorical import Logistic, logistic_start
-from seqdiff.processes.noise.matrix_powers import events_per_time, one_event, period
+from seqdiff.processes.noise.events import events_per_time, one_event, period
 from seqdiff.processes.noise.rate_matrices import FORWARDS, make_forward
 from seqdiff.processes.noise.schedules import make_schedule
 

@@ -22,9 +22,8 @@ from torch import Tensor
 from seqdiff.processes.base import Batch, Denoiser, State, like, masked_sum
 from seqdiff.processes.categorical import sample_categorical
 from seqdiff.processes.continuous import ContinuousTime, positive
-from seqdiff.processes.noise.event_counts import poisson
+from seqdiff.processes.noise.events import Powers, events_per_time, one_event, poisson
 from seqdiff.processes.noise.importance_sampling import late, touched
-from seqdiff.processes.noise.matrix_powers import Powers, events_per_time, one_event
 from seqdiff.processes.noise.rate_matrices import Forward, jump_kl
 from seqdiff.processes.noise.schedules import Linear, Schedule
 from seqdiff.runtime import Generators

@@ -89,7 +89,7 @@ class Embedding(Process[EmbeddedState]):
 
     Examples
     --------
-    >>> from seqdiff.processes.noise.gaussian import sqrt_schedule
+    >>> from seqdiff.processes.noise.embeddings import sqrt_schedule
     >>> process = Embedding(torch.eye(4)[:, :3], sqrt_schedule(200))
     >>> process.states, process.letters, process.steps
     (3, 4, 200)

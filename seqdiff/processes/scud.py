@@ -26,9 +26,8 @@ from torch import Tensor
 from seqdiff.processes.base import Batch, Cond, Denoiser, State, like, masked_sum
 from seqdiff.processes.categorical import sample_categorical, single_letters
 from seqdiff.processes.continuous import ContinuousTime, positive
-from seqdiff.processes.noise.event_counts import poisson, thinned
+from seqdiff.processes.noise.events import Powers, make_powers, one_event, poisson, thinned
 from seqdiff.processes.noise.importance_sampling import late, latest, touched
-from seqdiff.processes.noise.matrix_powers import Powers, make_powers, one_event
 from seqdiff.processes.noise.rate_matrices import Forward, jump_kl
 from seqdiff.processes.noise.schedules import Linear, Schedule
 from seqdiff.runtime import Generators

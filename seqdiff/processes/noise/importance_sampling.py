@@ -1,12 +1,12 @@
-r"""Integrals over time by the number of letters that noise has touched, which is what their integrands depend on most.
+r"""Integrals over time by the number of letters that noise has changed, on which their integrands depend most.
 
-Let each of L positions be touched with probability a, independently, and a run from 0 to 1. With D what is lost per
-unit of a,
+Let each of L positions be touched with probability a, independently, and a run from 0 to 1. With D the loss per unit
+of a,
 
     int_0^1 E[D] da = sum_k 1/k E[a D | k touched],    a | k ~ Beta(k, L - k + 1)
 
-(k from 1; where nothing is touched a ~ Beta(1, L + 1) with the weight 1/(L + 1)). Where D is about k/a, as it is near
-the data, every term is about as large: k is drawn in strata, and the heavy tail of 1/a has gone.
+(k from 1; where nothing is touched a ~ Beta(1, L + 1) with the weight 1/(L + 1)). Where D is about k/a, as near the
+data, all terms are of one size: k is drawn in strata, and the estimate has no heavy tail of 1/a.
 """
 
 from __future__ import annotations
@@ -41,28 +41,20 @@ def at_rank(keys: Tensor, count: Tensor) -> Tensor:
 
 
 class Stratum(NamedTuple):
-    """One draw of a and of what is touched.
-
-    Parameters
-    ----------
-    a : Tensor
-        (B,) the probability of being touched.
-    log_alpha : Tensor
-        (B,) log(1 - a), however close to 1 a is.
-    where : Tensor
-        Booleans (B, L), True where a letter is touched.
-    log_weight : Tensor
-        (B,) The mean of exp(log_weight) D is the integral.
-    """
+    """A draw of a and of the letters that are touched; the mean of exp(log_weight) D is the integral."""
 
     a: Tensor
+    """(B,) the probability of being touched."""
     log_alpha: Tensor
+    """(B,) log(1 - a), exact however close to 1 a is."""
     where: Tensor
+    """Booleans (B, L), True where a letter is touched."""
     log_weight: Tensor
+    """(B,)."""
 
 
 def touched(u: Tensor, mask: Tensor, generator: Generators, *, untouched: bool = False) -> Stratum:
-    """Draw how many and which letters are touched, and when.
+    """Draw a, the number of touched letters and which they are.
 
     Parameters
     ----------
@@ -72,12 +64,12 @@ def touched(u: Tensor, mask: Tensor, generator: Generators, *, untouched: bool =
         Booleans (B, L): real positions.
     generator : torch.Generator or sequence of them
     untouched : bool
-        Whether D counts also where no letter is touched.
+        True if D is not 0 where no letter is touched.
     """
     length = mask.sum(-1)
     fewest = 0 if untouched else 1
     k = fewest + torch.minimum((u * (length + 1 - fewest)).long(), length - fewest)
-    # The moments at which letters are touched: at that of the k-th, k of them are. Padding never is.
+    # the times at which letters are touched: at the k-th, k of them are; padding never is
     times = uniform(tuple(mask.shape), generator, mask.device).masked_fill(~mask, 2.0)
     a = at_rank(times, k).clamp_min(EARLIEST_TIME)
     weight = (length + 1 - fewest) * a / k.clamp_min(1)
@@ -91,14 +83,14 @@ LEAST_Y = 1e-16  # of y below
 
 
 def latest(power: float, length: int) -> float:
-    """Return a bound of -log_alpha of what `late` returns for sequences of at most `length` letters."""
+    """Return a bound of -log_alpha of the strata of `late` for sequences of at most `length` letters."""
     return -power * math.log(LEAST_Y) + math.log(length) + 1
 
 
 def late(stratum: Stratum, mask: Tensor, power: float) -> Stratum:
     """Return the stratum with more of its draws near a = 1, where every letter is touched, and less weight there.
 
-    For integrands that grow there, like 1/(1 - a) where few draws are not 0. y = 1 - a^L, which is uniform among those
+    For integrands that grow there, like 1/(1 - a) where few draws are not 0. y = 1 - a^L, which is uniform among draws
     with L touched letters, is raised to `power`.
     """
     length = mask.sum(-1)

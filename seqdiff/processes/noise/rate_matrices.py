@@ -12,10 +12,10 @@ arXiv 2107.03006) and Amin, Gruver & Wilson (2025, arXiv 2506.08316).
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from seqdiff.errors import InputError, argument, listed, shown
@@ -28,7 +28,7 @@ SWISS_PROT = {
 
 
 def jump_kl(truth: Tensor, difference: Tensor, log_ratio: Tensor) -> Tensor:
-    """Return r - r0 + r0 log(r0 / r), what it costs per unit of time to jump at the rate r instead of r0.
+    """Return r - r0 + r0 log(r0 / r), the divergence per unit of time of jumps at the rate r0 from those at r.
 
     Parameters
     ----------
@@ -46,7 +46,7 @@ def jump_kl(truth: Tensor, difference: Tensor, log_ratio: Tensor) -> Tensor:
 
 
 def uniform_rates(letters: int) -> np.ndarray:
-    """Return Q (K, K) that turns each letter into every other one equally fast.
+    """Return Q (K, K) by which each letter turns into every other one at the same rate.
 
     Examples
     --------
@@ -69,7 +69,7 @@ def gaussian_rates(letters: int, bandwidth: float = 0.1) -> np.ndarray:
 
 
 def blosum62_rates(letters: Sequence[str], beta: float = 1.0, alpha: float = 0.0) -> np.ndarray:
-    """Return Q (K, K) for amino acids: they turn into those that replace them in related proteins.
+    """Return Q (K, K) for amino acids, from the replacements seen in related proteins.
 
     C_ij is proportional to (2^(B_ij / 2) f_j)^beta with rows that sum to 1, B the BLOSUM62 scores and f the
     frequencies in Swiss-Prot; Q = (C^alpha - 1)/alpha, its limit log C at alpha = 0; negative rates, of which log C has
@@ -86,7 +86,7 @@ def blosum62_rates(letters: Sequence[str], beta: float = 1.0, alpha: float = 0.0
 
     Raises
     ------
-    ValueError
+    InputError
         If a letter is not an amino acid, or the alphabet is that of DNA.
 
     Examples
@@ -97,17 +97,16 @@ def blosum62_rates(letters: Sequence[str], beta: float = 1.0, alpha: float = 0.0
     """
     from Bio.Align import substitution_matrices
 
-    strange = [letter for letter in letters if letter not in SWISS_PROT]
-    if strange:
+    if strange := [letter for letter in letters if letter not in SWISS_PROT]:
         found = f"'blosum62' for an alphabet that has {shown(strange[0])}"
         raise InputError(argument("forward"), found, "that for the 20 amino acids alone", "give 'uniform'")
-    if set(letters) == set("ACGT"):  # which happen to be four amino acids too
+    if set(letters) == set("ACGT"):  # all of which are amino acids too
         raise InputError(argument("forward"), "'blosum62' for DNA", "that for amino acids alone", "give 'kimura'")
     scores = substitution_matrices.load("BLOSUM62")
     odds = np.array([[2 ** (scores[a, b] / 2) * SWISS_PROT[b] for b in letters] for a in letters]) ** beta
     weight = np.array([SWISS_PROT[a] for a in letters]) ** beta
     chain = odds / odds.sum(1, keepdims=True)
-    root = np.sqrt(weight * odds.sum(1))  # of what is in detailed balance with C
+    root = np.sqrt(weight * odds.sum(1))  # its square is in detailed balance with C
     values, vectors = np.linalg.eigh(_symmetric(chain * np.divide.outer(root, root)))
     values = values.clip(1e-12)  # beta < 1 may leave some of them at 0 or below
     values = np.log(values) if alpha == 0 else (values**alpha - 1) / alpha
@@ -115,14 +114,9 @@ def blosum62_rates(letters: Sequence[str], beta: float = 1.0, alpha: float = 0.0
 
 
 def kimura_rates(letters: Sequence[str], kappa: float = 2.0) -> np.ndarray:
-    """Return Q (4, 4) for bases: A and G, and C and T, turn into each other `kappa` times as fast as any others.
+    """Return Q (4, 4) for bases: transitions (A and G, C and T) are `kappa` times as fast as transversions.
 
-    Transitions are commoner than transversions in evolution (Kimura 1980, J. Mol. Evol. 16:111).
-
-    Raises
-    ------
-    ValueError
-        If the letters are not four bases.
+    See Kimura (1980, J. Mol. Evol. 16:111). Other letters than the four bases raise an `InputError`.
 
     Examples
     --------
@@ -147,21 +141,14 @@ def _scaled(rates: np.ndarray) -> np.ndarray:
     return rates - np.diag(rates.sum(1))
 
 
-def check_rates(rates: Any, letters: int) -> np.ndarray:
-    """Return a user's own rate matrix in float64.
-
-    Raises
-    ------
-    ValueError
-        If it is not a generator over the letters that forgets where it started.
-    """
-    wanted = "a known name or an array of numbers"
+def checked_rates(rates: ArrayLike, letters: int) -> np.ndarray:
+    """Return a user's rate matrix in float64, or raise an `InputError` if it is not a generator over the letters."""
     try:
         matrix = np.array(rates, dtype=np.float64)
     except (TypeError, ValueError):
-        raise InputError(argument("forward"), shown(rates), wanted, "give one of these") from None
+        matrix = np.array(np.nan)
     if matrix.ndim == 0:
-        raise InputError(argument("forward"), shown(rates), wanted, "give one of these")
+        raise InputError(argument("forward"), shown(rates), "a known name or an array of numbers", "give one of these")
     if matrix.shape != (letters, letters):
         wanted = f"({letters}, {letters}), as the alphabet has {letters} letters"
         raise InputError(argument("forward"), f"shape {matrix.shape}", wanted, "give rates of that shape")
@@ -180,14 +167,8 @@ def check_rates(rates: Any, letters: int) -> np.ndarray:
     return off - np.diag(off.sum(1))
 
 
-def stationary_law(rates: np.ndarray) -> np.ndarray:
-    """Return pi (S,) with pi Q = 0.
-
-    Raises
-    ------
-    ValueError
-        If there are several, or pi gives a letter no probability: then noise is not a place to start from.
-    """
+def stationary_distribution(rates: np.ndarray) -> np.ndarray:
+    """Return pi (S,) with pi Q = 0, or raise an `InputError` if there are several or pi has a zero."""
     _, values, vectors = np.linalg.svd(rates.T)
     pi = vectors[-1] / vectors[-1].sum() if abs(vectors[-1].sum()) > 1e-9 else np.zeros(len(rates))
     several = len(values) > 1 and values[-2] < 1e-10 * max(values[0], 1e-300)
@@ -201,12 +182,14 @@ def stationary_law(rates: np.ndarray) -> np.ndarray:
 
 
 class Forward(nn.Module):
-    """A rate matrix, made ready for every Lambda.
+    """A rate matrix Q (S, S) and its matrix exponential.
 
     Parameters
     ----------
     rates : ndarray
         Q (S, S).
+    stationary : ndarray, optional
+        (S,); None computes it.
     """
 
     rates: Tensor
@@ -214,13 +197,11 @@ class Forward(nn.Module):
 
     def __init__(self, rates: np.ndarray, stationary: np.ndarray | None = None) -> None:
         super().__init__()
-        pi = stationary_law(rates) if stationary is None else stationary
-        self.states = len(rates)
-        self.letters = self.states
-        # the slowest way to forget: a correlation decays like exp(-gap Lambda)
+        self.states = self.letters = len(rates)
+        # the slowest correlation decays like exp(-gap Lambda)
         self.gap = float(np.sort(-np.linalg.eigvals(rates).real)[1])
         self._keep("rates", rates)
-        self._keep("stationary", pi)
+        self._keep("stationary", stationary_distribution(rates) if stationary is None else stationary)
 
     def _keep(self, name: str, values: np.ndarray) -> None:
         self.register_buffer(name, torch.tensor(values, dtype=torch.float64), persistent=False)
@@ -255,14 +236,14 @@ class ReversibleForward(Forward):
         self._keep("right", vectors.T * root)
 
     def transition(self, total: Tensor) -> Tensor:
-        # expm1, not exp: the chance of a change is then right to its last digits however small Lambda is
+        # expm1, not exp: the probability of a change is then exact to its last digits however small Lambda is
         moved = torch.expm1(total[:, None] * self.values)
         change = (self.left * moved[:, None, :]) @ self.right
         return (change + torch.eye(self.states, dtype=change.dtype, device=change.device)).clamp_min(0)
 
 
 class AbsorbingForward(Forward):
-    """Letters turn into a mask, state number K, at rate 1, and stay it: closed forms, as nothing here is reversible.
+    """Letters turn into a mask, state number K, at rate 1, and stay masked: closed forms, as this is not reversible.
 
     Parameters
     ----------
@@ -284,9 +265,8 @@ class AbsorbingForward(Forward):
     def between(self, total: Tensor) -> Tensor:
         # Q Q = -Q, so that the series of expm is 1 + Q (1 - exp(-Lambda)); a letter stays with exp(-Lambda) itself,
         # as 1 - (1 - exp(-Lambda)) would lose it.
-        moved = torch.eye(self.states, dtype=total.dtype, device=total.device) - self.rates * torch.expm1(
-            -total[:, None, None]
-        )
+        one = torch.eye(self.states, dtype=total.dtype, device=total.device)
+        moved = one - self.rates * torch.expm1(-total[:, None, None])
         stays = torch.diag_embed(torch.exp(-total)[:, None].expand(-1, self.letters))
         moved[:, : self.letters, : self.letters] = stays
         return moved
@@ -308,7 +288,7 @@ FORWARDS: dict[str, Callable[[Sequence[str]], Forward]] = {
 }
 
 
-def make_forward(spec: Any, letters: Sequence[str]) -> Forward:
+def make_forward(spec: ArrayLike, letters: Sequence[str]) -> Forward:
     """Return the forward process of a name or of a user's own rate matrix.
 
     Parameters
@@ -320,7 +300,7 @@ def make_forward(spec: Any, letters: Sequence[str]) -> Forward:
 
     Raises
     ------
-    ValueError
+    InputError
         If the name is not known, or the array is not a rate matrix over the letters.
 
     Examples
@@ -333,7 +313,6 @@ def make_forward(spec: Any, letters: Sequence[str]) -> Forward:
             known = f"{listed(FORWARDS)}, or an array of rates"
             raise InputError(argument("forward"), shown(spec), known, "give one of these")
         return FORWARDS[spec](letters)
-    rates = check_rates(spec, len(letters))
-    pi = stationary_law(rates)
-    flow = pi[:, None] * rates
+    rates = checked_rates(spec, len(letters))
+    flow = stationary_distribution(rates)[:, None] * rates
     return (ReversibleForward if np.allclose(flow, flow.T, rtol=0, atol=1e-12 * np.abs(flow).max()) else Forward)(rates)

@@ -1,4 +1,4 @@
-r"""How fast a point of the simplex moves towards a letter: C(x, t) of Dirichlet flow matching, in closed form.
+r"""The speed C(x, t) of a point of the simplex towards a letter in Dirichlet flow matching, in closed form.
 
 Stark et al. 2024, arXiv 2402.05841: x given its letter e_i follows Dir(1 + t e_i), and u = C(x_i, t) (e_i - x) moves
 one such distribution into the next. With K letters, a = t + 1 and b = K - 1,
@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 
 NODES = 2049
-"""Points of a table: x = linspace(0, 1, NODES)^2, dense where C bends like x ln x."""
+"""Points of a table: x = linspace(0, 1, NODES)^2, dense near 0, where C behaves like x ln x."""
 QUADRATURE = 64
 
 
@@ -35,10 +35,6 @@ def field(x: Tensor, t: Tensor, letters: int) -> Tensor:
     letters : int
         K, at least 2.
 
-    Returns
-    -------
-    Tensor
-
     Examples
     --------
     >>> C = field(torch.tensor([0.0, 0.5, 1.0]), torch.tensor(0.0), letters=4)
@@ -47,16 +43,12 @@ def field(x: Tensor, t: Tensor, letters: int) -> Tensor:
     """
     x, t = torch.broadcast_tensors(x.double(), t.double())
     shape, x, t = x.shape, x.reshape(-1), t.reshape(-1)
-    h = _harmonic(t, letters)
+    h = sum((1 / (t + 1 + m) for m in range(letters - 1)), torch.zeros_like(t))
     small = x < torch.exp(-h)
     c = torch.empty_like(x)
     c[small] = _sum(x[small], t[small], h[small], letters)
     c[~small] = _integral(x[~small], t[~small], h[~small], letters)
     return c.reshape(shape)
-
-
-def _harmonic(t: Tensor, letters: int) -> Tensor:
-    return sum((1 / (t + 1 + m) for m in range(letters - 1)), torch.zeros_like(t))
 
 
 def _sum(x: Tensor, t: Tensor, h: Tensor, letters: int) -> Tensor:
@@ -84,13 +76,10 @@ def _integral(x: Tensor, t: Tensor, h: Tensor, letters: int) -> Tensor:
 
 
 def field_tables(t: Tensor, letters: int) -> Tensor:
-    """Return C at each of the times t (T,) as lines between the nodes, (T, 2, NODES) float64.
-
-    A line is its height at x = 0 and its slope.
-    """
+    """Return C at the times t (T,) as lines between the nodes, height at x = 0 and slope, (T, 2, NODES) float64."""
     nodes = torch.linspace(0, 1, NODES, dtype=torch.float64, device=t.device) ** 2
     c = field(nodes, t[:, None], letters)
-    slope = torch.nn.functional.pad(torch.diff(c) / torch.diff(nodes), (0, 1))  # at x = 1 stands the value itself
+    slope = torch.nn.functional.pad(torch.diff(c) / torch.diff(nodes), (0, 1))  # at x = 1 the height is C itself
     return torch.stack([c - nodes * slope, slope], 1)
 
 

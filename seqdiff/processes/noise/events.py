@@ -1,30 +1,33 @@
-r"""Powers of a transition matrix: what n events of a rate matrix Q do to a letter (Amin et al. 2025, arXiv 2506.08316).
+r"""Events of a rate matrix Q: their counts, and powers of the matrix that one applies (arXiv 2506.08316).
 
 An event comes at the rate r and applies K; n of them apply K^n:
 
     r = max_i(-Q_ii) / (1 - gamma),    K = 1 + Q/r,    sum_n Poisson(n; Lambda) K^n = expm(Lambda Q / r)
 
-K^n is put together from the digits of n: a table of the first T powers, and K^T, K^2T, K^4T, ... by repeated squaring.
-All terms of these sums are positive, so that every entry, however small, keeps its digits, none is ever negative or
-complex, and detailed balance is not needed.
+K^n is the product of the binary digits of n: a table of the first T powers, and K^T, K^2T, K^4T, ... by repeated
+squaring. All terms of these sums are positive, so that every entry, however small, keeps its digits, none is ever
+negative or complex, and detailed balance is not needed.
+
+Counts invert the distribution function at one uniform number each, so that a draw takes as many random numbers as it
+has entries: the noise of a row does not depend on the rows drawn with it.
 """
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from seqdiff.errors import InputError, argument, shown
 from seqdiff.processes.noise.rate_matrices import Forward
-from seqdiff.runtime import waits
+from seqdiff.runtime import Generators, in_float64, uniform, waits
 
-TABLE = 2**21  # numbers, 16 MB
-LONGEST = 1024  # powers
-MIXED = 1e-14
+TABLE = 2**21  # numbers in the table of powers, 16 MB
+LONGEST = 1024  # powers in it
+MIXED = 1e-14  # spread of rows that are all the same
 GATHERED = 8  # letters up to which a matrix per position is cheap
 
 
@@ -34,18 +37,11 @@ class Powers(nn.Module):
     Parameters
     ----------
     one : array
-        K (S, S): rows that sum to 1.
+        K (S, S): rows that sum to 1. Like `stationary` kept as a buffer in float64.
     stationary : array
         (S,), the distribution that K leaves as it is.
     rate : float
         r: events per unit of the time in which Q is written.
-
-    Attributes
-    ----------
-    one, stationary, rate
-        The same, the first two as buffers in float64.
-    states : int
-        S.
 
     Examples
     --------
@@ -59,28 +55,27 @@ class Powers(nn.Module):
     first: Tensor
     squares: Tensor
 
-    def __init__(self, one: Any, stationary: Any, rate: float) -> None:
+    def __init__(self, one: ArrayLike, stationary: ArrayLike, rate: float) -> None:
         super().__init__()
         self.rate = float(rate)
         k = torch.as_tensor(np.asarray(one), dtype=torch.float64)
         self.states = len(k)
-        # No buffer is saved: they are made again from the rate matrix.
         self._keep("one", k)
         self._keep("stationary", torch.as_tensor(np.asarray(stationary), dtype=torch.float64))
         size = int(min(LONGEST, max(2, TABLE // self.states**2)))
-        first, power = torch.eye(self.states, dtype=torch.float64)[None], _stochastic(k)  # K^0 .. and K^len(first)
+        first, power = torch.eye(self.states, dtype=torch.float64)[None], stochastic(k)  # K^0 .. and K^len(first)
         while 2 * len(first) <= size:
-            first, power = torch.cat([first, _stochastic(first @ power)]), _stochastic(power @ power)
+            first, power = torch.cat([first, stochastic(first @ power)]), stochastic(power @ power)
         squares = [power]
-        # From here on rows are all the same; K^n of any n beyond is this one.
+        # where all rows are the same, K^n of any larger n is this matrix
         while _spread(squares[-1]) > MIXED and len(first) << len(squares) < 2**62:
-            squares.append(_stochastic(squares[-1] @ squares[-1]))
+            squares.append(stochastic(squares[-1] @ squares[-1]))
         self._keep("first", first)  # (T, S, S): K^0, ..., K^(T-1)
         self._keep("squares", torch.stack(squares))  # (J, S, S): K^T, K^2T, K^4T, ...
         self.last = len(first) << (len(squares) - 1)
 
     def _keep(self, name: str, values: Tensor) -> None:
-        self.register_buffer(name, values, persistent=False)
+        self.register_buffer(name, values, persistent=False)  # not saved: computed from the rate matrix
 
     def _split(self, n: Tensor) -> tuple[Tensor, Tensor]:
         """Return n modulo T and n divided by T, flat."""
@@ -90,7 +85,7 @@ class Powers(nn.Module):
     def _times(self, result: Tensor, high: Tensor, transposed: bool = False) -> Tensor:
         """Return rows (N, ..., S) times K^(T high), one product for each binary digit of `high` (N,)."""
         squares = self.squares.mT if transposed else self.squares
-        if waits(high.device):  # every digit there is, in every row: it is not asked which of them occur
+        if waits(high.device):  # every digit in every row: asking which of them occur would wait for the device
             for j, square in enumerate(squares):
                 digit = ((high >> j) & 1).bool().view(-1, *[1] * (result.ndim - 1))
                 result = torch.where(digit, result @ square, result)
@@ -106,12 +101,12 @@ class Powers(nn.Module):
         return self._times(self.first[low], high).reshape(*n.shape, self.states, self.states)
 
     def rows(self, n: Tensor, x: Tensor) -> Tensor:
-        """Return K^n[x, :]: the distribution (*n.shape, S) of a letter n events after x, for n and x of one shape."""
+        """Return K^n[x, :], the distribution (*n.shape, S) of a letter n events after x, for n and x of one shape."""
         low, high = self._split(n)
         return self._times(self.first[low, x.reshape(-1)], high).reshape(*n.shape, self.states)
 
     def columns(self, n: Tensor, x: Tensor) -> Tensor:
-        """Return K^n[:, x]: how likely each letter n events ago makes x, (*n.shape, S), n and x of one shape."""
+        """Return K^n[:, x], the likelihoods (*n.shape, S) of the letters n events before x, n and x of one shape."""
         low, high = self._split(n)
         return self._times(self.first[low, :, x.reshape(-1)], high, True).reshape(*n.shape, self.states)
 
@@ -121,11 +116,11 @@ class Powers(nn.Module):
         result = w.reshape(-1, self.states).to(self.one.dtype, copy=True)
         if self.states <= GATHERED:
             result = (result[:, None] @ self.first[low])[:, 0]
-        elif waits(w.device):  # a matrix per position, so many at a time as the memory is for
+        elif waits(w.device):  # a matrix per position, as many at a time as the memory allows
             size = max(1, TABLE // self.states**2) * 8
             parts = zip(result.split(size), low.split(size), strict=True)
             result = torch.cat([(weights[:, None] @ self.first[powers])[:, 0] for weights, powers in parts])
-        else:  # one product per number of events: nothing of the size of n.numel() matrices
+        else:  # one product per number of events, without n.numel() matrices in memory
             for power in low.unique().tolist():
                 rows = (low == power).nonzero()[:, 0]
                 result[rows] = result[rows] @ self.first[power]
@@ -133,7 +128,7 @@ class Powers(nn.Module):
 
 
 def events_per_time(forward: Forward, gamma: float) -> float:
-    """Return r = max_i(-Q_ii)/(1 - gamma), or raise a ValueError where gamma is not in [0, 1)."""
+    """Return r = max_i(-Q_ii)/(1 - gamma), or raise an `InputError` where gamma is not in [0, 1)."""
     if not 0 <= gamma < 1:
         wanted = "a number of at least 0 and below 1"
         raise InputError(argument("gamma"), shown(gamma), wanted, "give such a number")
@@ -142,7 +137,7 @@ def events_per_time(forward: Forward, gamma: float) -> float:
 
 
 def one_event(forward: Forward, rate: float) -> np.ndarray:
-    """Return K = 1 + Q/r (S, S), none of it below 0, not even by rounding."""
+    """Return K = 1 + Q/r (S, S), no entry below 0, not even by rounding."""
     rates = forward.rates.detach().cpu().double().numpy()
     one = (rates - np.diag(np.diag(rates))) / rate
     return one + np.diag((1 - one.sum(1)).clip(0))
@@ -160,8 +155,8 @@ def make_powers(forward: Forward, gamma: float) -> Powers:
 
     Raises
     ------
-    ValueError
-        If gamma is out of range, if the forward process is absorbing, or if K goes round in a circle for ever.
+    InputError
+        If gamma is out of range, if the forward process is absorbing, or if K is periodic.
 
     Examples
     --------
@@ -182,16 +177,17 @@ def make_powers(forward: Forward, gamma: float) -> Powers:
     if (circle := period(one)) > 1:
         raise InputError(
             argument("gamma"),
-            f"{gamma:g} for rates by which a letter is back only after a multiple of {circle} events",
+            f"{gamma:g} for rates by which a letter returns only after a multiple of {circle} events",
             "a number above 0, without which letters never forget where they were", "give one, such as 0.1",
         )  # fmt: skip
     return Powers(one, forward.stationary.detach().cpu().double().numpy(), r)
 
 
 def period(one: np.ndarray) -> int:
-    """Return the greatest common divisor of the lengths of all ways back to a letter; above 1 K never mixes.
+    """Return the period of the chain K: above 1 it never mixes.
 
-    K then has further eigenvalues of modulus 1: -1 where the period is 2.
+    It is the greatest common divisor of the lengths of all paths from a letter to itself. Above 1 K has further
+    eigenvalues of modulus 1: -1 where the period is 2.
 
     Examples
     --------
@@ -212,8 +208,8 @@ def period(one: np.ndarray) -> int:
     return max(circle, 1)
 
 
-def _stochastic(matrix: Tensor) -> Tensor:
-    """Return the matrix with rows that sum to 1 to the last digit: else squaring would double what is missing."""
+def stochastic(matrix: Tensor) -> Tensor:
+    """Return the matrix with rows that sum to 1 to the last digit: squaring doubles what is missing."""
     return matrix / matrix.sum(-1, keepdim=True)
 
 
@@ -221,3 +217,73 @@ def _spread(matrix: Tensor) -> float:
     """Return the largest difference of two rows, relative to the entries."""
     high, low = matrix.amax(0), matrix.amin(0)
     return float(((high - low) / high.clamp_min(1e-300)).max())
+
+
+def poisson(rate: Tensor, length: int, generator: Generators, *, least: int = 0, most: float | None = None) -> Tensor:
+    """Return Poisson counts (B, length), int64, of the rates (B,), given that they are not below `least`.
+
+    Without `most`, a bound of the rates, their range is read from the device, which has to be waited for.
+
+    Examples
+    --------
+    >>> poisson(torch.tensor([0.0, 50.0]), 3, torch.Generator().manual_seed(0)).shape
+    torch.Size([2, 3])
+    """
+    u = uniform((len(rate), length), generator, rate.device)
+    rate = in_float64(rate)
+    n = _around(rate, rate, width=None if most is None or not waits(u.device) else _width(most))
+    log_p = torch.xlogy(n, rate[:, None]) - torch.lgamma(n + 1)
+    log_p = torch.log_softmax(log_p.masked_fill(n < least, -torch.inf), -1)
+    rows = torch.arange(len(rate), device=rate.device)[:, None].expand(-1, length)
+    return _invert(log_p, n, rows, u).to(u.device)
+
+
+def thinned(counts: Tensor, share: float, generator: Generators) -> Tensor:
+    """Return the events left of `counts` (B, L), int64 (B, L), where each stays with probability `share`.
+
+    Examples
+    --------
+    >>> thinned(torch.tensor([[0, 5, 9]]), 1.0, torch.Generator().manual_seed(0)).tolist()
+    [[0, 5, 9]]
+    """
+    u = uniform(tuple(counts.shape), generator, counts.device)
+    different, which = torch.unique(counts, return_inverse=True)
+    total = in_float64(different.to(u.dtype))[:, None]
+    mean = total[:, 0] * share
+    n = _around(mean, mean * (1 - share), float(different[-1]))
+    chosen = torch.lgamma(total + 1) - torch.lgamma(n + 1) - torch.lgamma((total - n).clamp_min(0) + 1)
+    stay, go = torch.tensor([share, 1 - share], dtype=total.dtype, device=total.device)
+    log_p = chosen + torch.xlogy(n, stay) + torch.xlogy((total - n).clamp_min(0), go)
+    return _invert(log_p.masked_fill(n > total, -torch.inf), n, which, u).to(u.device)
+
+
+def _around(mean: Tensor, variance: Tensor, most: float = math.inf, width: int | None = None) -> Tensor:
+    """Return the whole numbers, at most `most`, near enough to the means (R,) to have any probability.
+
+    (R, N), or (1, N) where those of all rows begin at 0; N is the `width` where that is given.
+    """
+    reach = 12 * variance.sqrt() + 30
+    first = (mean - reach).floor().clamp_min(0)
+    if width is None:
+        width = math.ceil(float(((mean + reach).clamp_max(most) - first).max())) + 1
+        first = first if first.any() else first[:1]
+    return first[:, None] + torch.arange(width, device=mean.device, dtype=mean.dtype)
+
+
+def _width(most: float) -> int:
+    """Return the largest number of whole numbers near a mean, and variance, of at most `most`."""
+    reach = 12 * math.sqrt(most) + 30
+    return math.ceil(most + reach - max(0.0, most - reach - 1)) + 1
+
+
+def _invert(log_p: Tensor, n: Tensor, rows: Tensor, u: Tensor) -> Tensor:
+    """Return the first of the n (R, N) whose distribution function, log_p (R, N) in row `rows`, exceeds u."""
+    cumulative = log_p.exp().cumsum(-1)
+    cumulative = cumulative / cumulative[:, -1:]
+    # one sorted line for all rows: row i lies in [2i, 2i + 1]
+    start = 2.0 * torch.arange(len(log_p), device=log_p.device, dtype=log_p.dtype)
+    line = (cumulative + start[:, None]).flatten()
+    u, rows = u.to(line.device, line.dtype), rows.to(line.device)
+    found = torch.searchsorted(line, start[rows] + u, right=True) - rows * log_p.shape[-1]
+    last = (log_p > -torch.inf).long().cumsum(-1).argmax(-1)  # the largest n that is possible
+    return n.long().expand_as(log_p)[rows, torch.minimum(found, last[rows])]
