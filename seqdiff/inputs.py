@@ -26,6 +26,8 @@ PositionsLike = str | Iterable[Any] | None
 StrengthLike = float | Callable[[float], float]
 """A number, or a function of progress from 0 to 1."""
 SeedLike = int | np.random.RandomState | np.random.Generator | None
+Place = Callable[[int], str]
+"""The name of item i in an error: ``"promoters.txt, line 17"``, ``"X[3]"``."""
 RewardFunction = Callable[[list[str]], Any]
 """Sequences -> as many numbers."""
 

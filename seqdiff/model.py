@@ -42,7 +42,7 @@ class Vocabulary:
 
     alphabet: Alphabet
     lengths: LengthDistribution
-    target: Target | Targets | None = None
+    target: Target | None = None
     n_train: int = 0
     unlabelled: bool = True
 
@@ -224,7 +224,7 @@ class SequenceModel:
         return self.vocabulary.lengths
 
     @property
-    def target(self) -> Target | Targets | None:
+    def target(self) -> Target | None:
         return self.vocabulary.target
 
     @property

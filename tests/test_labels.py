@@ -14,8 +14,7 @@ from small_models import sequences, tiny
 import seqdiff
 from seqdiff import SequenceClassifier, SequenceRegressor
 from seqdiff.data import Target, learn_target, prepare, read_records
-from seqdiff.data.labels import as_labels
-from seqdiff.data.tables import read_cells, read_labels
+from seqdiff.data.labels import as_labels, read_cells, read_labels
 
 NAN = float("nan")
 

@@ -182,7 +182,7 @@ def test_encode_refuses(fitted, y, n, message):
         (np.array(["2020-01-01"], dtype="datetime64[D]"), "auto", "datetime64"),
         ([{}, {}], "auto", "y: got no columns"),
         ([{1}, {2}], "auto", "of type set"),
-        ({"a": [1.0], "b": [2.0]}, "auto", "y: got the columns a, b"),
+        ({"a": [1.0], "b": [2.0]}, "auto", "y: got the columns \\[.a., .b.\\]"),
     ],
 )
 def test_fit_refuses(y, kind, message):

@@ -19,6 +19,8 @@ from seqdiff.alphabets.letters import LETTERS, SMILES_LETTERS, guess_alphabet
 from seqdiff.alphabets.vocabularies import MOST_LETTERS, PIECES, WORDS, OverlappingKmers, PieceAlphabet, WordAlphabet
 from seqdiff.errors import InputError, argument, of_kind, shown
 
+AlphabetLike = str | Sequence[str] | Alphabet
+"""A name, the letters themselves, or an alphabet; see `resolve_alphabet`."""
 DNA, RNA, PROTEIN = (Alphabet(letters, name) for name, letters in LETTERS.items())
 CODONS = Alphabet(Alphabet.kmers("dna", 3).letters, "codons")
 kmers = Alphabet.kmers

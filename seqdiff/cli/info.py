@@ -114,7 +114,7 @@ def _of_model(path: Path) -> Iterator[tuple[str, str]]:
     yield "size", f"{size:,} weights, {path.stat().st_size / 1e6:.1f} MB"
 
 
-def _labels(target: Target | Targets | None) -> str:
+def _labels(target: Target | None) -> str:
     if target is None:
         return "none"
     if isinstance(target, Targets):

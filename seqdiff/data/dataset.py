@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import hashlib
 import json
-import operator
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from seqdiff.alphabets.alphabet import Alphabet
-from seqdiff.alphabets.alphabets import is_learned, resolve_alphabet
+from seqdiff.alphabets.alphabets import AlphabetLike, is_learned, resolve_alphabet
 from seqdiff.alphabets.letters import GAPS, base_of, unknown
 from seqdiff.data.labels import only_column
-from seqdiff.data.reading import Records, read_records
-from seqdiff.data.target import Target, Targets, describe, kind_to_read
-from seqdiff.errors import InputError, argument, shown
+from seqdiff.data.reading import read_records
+from seqdiff.data.tables import Records
+from seqdiff.data.target import Target, describe
+from seqdiff.errors import InputError, argument
+from seqdiff.inputs import LabelsLike, Place, SequencesLike, TargetLike
+from seqdiff.parameters import Choice, Whole
 
 PSEUDOCOUNT = 1.0
 
@@ -36,12 +39,11 @@ class Dataset:
         In letters.
     alphabet : Alphabet
     y : ndarray or None
-        Labels, one row per sequence (see `Target` for what they mean); several named columns are the fields of a
-        structured array.
+        Labels, one row per sequence (see `Target`); several named columns are the fields of a structured array.
     kept : ndarray of int64, shape (N,)
-        Which rows of the input these are.
+        The row of each sequence in the input.
     notes : tuple of str
-        A sentence each about what a user should know (guessed alphabet, dropped or duplicate sequences).
+        Notes for the user, a sentence each (guessed alphabet, dropped or duplicate sequences).
     source : str
         The file's path, or ``"X"``.
     n_read : int
@@ -61,8 +63,13 @@ class Dataset:
     def __len__(self) -> int:
         return len(self.sequences)
 
-    def take(self, rows: Any) -> Dataset:
-        """The given rows (array of int, or of bool of shape (N,)), as wide as before."""
+    @property
+    def real(self) -> np.ndarray:
+        """True at letters, False after a sequence's end, shape (N, L_max)."""
+        return np.arange(self.tokens.shape[1]) < self.lengths[:, None]
+
+    def take(self, rows: ArrayLike) -> Dataset:
+        """Return the given rows (array of int, or of bool of shape (N,)), as wide as before."""
         rows = np.asarray(rows)
         rows = np.flatnonzero(rows) if rows.dtype == bool else rows.astype(np.int64)
         return replace(
@@ -77,16 +84,15 @@ class Dataset:
     def digest(self) -> str:
         """SHA-256 (64 hexadecimal digits) of letters, tokens, lengths and y; equal data have equal digests anywhere."""
         sha = hashlib.sha256()
-        real = np.arange(self.tokens.shape[1]) < self.lengths[:, None]
         labels = None if self.y is None else _digest_labels(self.y, sha)
         sha.update(json.dumps([self.alphabet.to_dict(), len(self), labels]).encode())
         sha.update(self.lengths.astype("<i8").tobytes())
-        sha.update(self.tokens[real].astype("<u4").tobytes())
+        sha.update(self.tokens[self.real].astype("<u4").tobytes())
         return sha.hexdigest()
 
 
-def _digest_labels(y: np.ndarray, sha: Any) -> Any:
-    """Feed numbers to the hash; return what else there is to say, for JSON."""
+def _digest_labels(y: np.ndarray, sha: hashlib._Hash) -> list[Any]:
+    """Feed numbers to the hash; return the rest for JSON."""
     y = only_column(y)
     if y.dtype.names:
         return [[name, _digest_labels(y[name], sha)] for name in y.dtype.names]
@@ -97,21 +103,21 @@ def _digest_labels(y: np.ndarray, sha: Any) -> Any:
 
 
 def prepare(
-    X: Any,
-    y: Any = None,
+    X: SequencesLike | Records,
+    y: LabelsLike = None,
     *,
-    alphabet: Any = "auto",
+    alphabet: AlphabetLike = "auto",
     length: int | None = None,
     ambiguous: str = "error",
-    sequence_column: Any = None,
+    sequence_column: str | None = None,
     chosen: Callable[[int], np.ndarray | None] | None = None,
-    target: Any = "auto",
+    target: TargetLike | Target = "auto",
     verbose: int = 0,
 ) -> Dataset:
     """Read, clean, check and encode sequences.
 
     Lower case (dna, rna, protein), Windows line ends, blank lines, white space around a sequence and a missing last
-    newline are accepted silently; duplicates and a guessed alphabet are told in `Dataset.notes`; everything else is
+    newline are accepted silently; duplicates and a guessed alphabet are noted in `Dataset.notes`; everything else is
     refused before any work. Rows keep their order.
 
     Parameters
@@ -124,18 +130,17 @@ def prepare(
         ``"auto"``, ``"dna"``, ``"rna"``, ``"protein"``, ``"codons"``, ``"smiles"``, ``"words"``, ``"bpe"``, an
         `Alphabet`, or a string of the letters themselves; see `resolve_alphabet`.
     length : int, optional
-        Demand exactly so many letters of every sequence; any lengths if None.
+        Letters that every sequence must have; any lengths if None.
     ambiguous : "error" or "drop"
-        What to do with sequences that hold IUPAC ambiguity codes of their alphabet (N, R, ...; B, J, O, U, X, Z in
-        proteins). Gaps and other junk are always refused.
+        Treatment of sequences with IUPAC ambiguity codes of their alphabet (N, R, ...; B, J, O, U, X, Z in proteins).
+        Gaps and other junk are always refused.
     sequence_column : str, optional
-        Which column of a table holds the sequences.
+        The column of a table that holds the sequences.
     chosen : callable, optional
-        ``chosen(n)`` returns which of the n sequences read to keep, booleans (n,), or None for all; the others are left
-        out before anything is learned of them, as if they had not been there.
-    target : str, dict, Target or Targets
-        What labels are, as an estimator's parameter says it; or what a model has learned that they are: they are read
-        as such then, and nothing is told of them.
+        ``chosen(n)`` returns booleans (n,), True for each of the n sequences read to keep, or None for all; the others
+        are left out before the alphabet is learned, as if they had not been there.
+    target : str, dict or Target
+        The kind of labels, an estimator's parameter; or the target of a model, by which they are read without a note.
     verbose : int
         1 shows a progress bar where a file is large.
 
@@ -158,55 +163,48 @@ def prepare(
         ...
     seqdiff.errors.InputError: X[1]: got 'N' at position 3, expected A, C, G or T, as the dna alphabet has; correct the sequence or pass ambiguous='drop' to leave such sequences out
     """  # noqa: E501
-    if ambiguous not in ("error", "drop"):
-        raise InputError(argument("ambiguous"), shown(ambiguous), "'error' or 'drop'", "give one of these")
-    if length is not None:
-        length = _whole(length)
-    learned = is_learned(alphabet)
-    guessed = learned and alphabet.lower() == "auto"
-    if not learned:
-        alphabet = resolve_alphabet(alphabet)  # a wrong name is told before a large file is read
-    records = read_records(X, y, sequence_column=sequence_column, kind=kind_to_read(target), verbose=verbose)
-    read = len(records.sequences)
-    rows = None if chosen is None else chosen(read)
-    if rows is not None and not rows.all():
-        records = records.take(np.flatnonzero(rows))
-    if learned:
-        _refuse_empty(records.sequences, records.place)
-        try:
-            alphabet = resolve_alphabet(alphabet, records.sequences)
-        except InputError as error:
-            raise error.of(records.source) from None
-    sequences = alphabet.normalize(records.sequences)
-    notes = list(records.notes)
-    if guessed:
-        notes.append(
-            f"the letters of {records.source} look like {alphabet.name}; {argument('alphabet')} overrides this guess"
-        )
-    if base_of(alphabet.name) == "protein":
+    Choice(options=("error", "drop")).check("ambiguous", ambiguous)
+    Whole(1).check("length", length, optional=True)
+    if not is_learned(alphabet):
+        alphabet = resolve_alphabet(alphabet)  # a wrong name is refused before a large file is read
+    kind = target.read_kind if isinstance(target, Target) else target
+    records = read_records(X, y, sequence_column=sequence_column, kind=kind, verbose=verbose)
+    n_read = len(records.sequences)
+    kept = np.arange(n_read)
+    if chosen is not None and (rows := chosen(n_read)) is not None and not rows.all():
+        kept = np.flatnonzero(rows)
+        records = records.take(kept)
+    letters, notes = _alphabet_of(records, alphabet), list(records.notes)
+    sequences = letters.normalize(records.sequences)
+    if isinstance(alphabet, str) and alphabet.lower() == "auto":
+        guess = f"the letters of {records.source} look like {letters.name}"
+        notes.append(f"{guess}; {argument('alphabet')} overrides this guess")
+    if base_of(letters.name) == "protein":
         sequences = _proteins(sequences, records, notes)
     _refuse_empty(sequences, records.place)
-    flat, lengths = alphabet.scan(sequences)
-    dropped = _check_letters(records, sequences, flat, lengths, alphabet, ambiguous)
-    kept = np.arange(len(sequences))
-    labels = records.y
+    flat, lengths = letters.scan(sequences)
+    dropped = _check_letters(records, sequences, flat, lengths, letters, ambiguous)
     if len(dropped):
-        kept = np.delete(kept, dropped)
         where = ", ".join(records.place(int(i)) for i in dropped[:3]) + (" ..." if len(dropped) > 3 else "")
         were = "sequence was" if len(dropped) == 1 else "sequences were"
         note = f"{len(dropped)} of {len(sequences)} {were} left out for ambiguity codes ({where})"
-        if not len(kept):
+        if len(dropped) == len(sequences):
             wanted = "one sequence or more without such codes"
             raise InputError(records.source, f"no sequence that is left: {note}", wanted, "correct them or give others")
         notes.append(note)
-        flat = flat[np.repeat(np.isin(np.arange(len(sequences)), kept), lengths)]
-        lengths, sequences = lengths[kept], [sequences[i] for i in kept]
-        labels = None if labels is None else labels[kept]
-    if length is not None:
-        _check_lengths(lengths, length, lambda i: records.place(int(kept[i])))
-    tokens = alphabet.pad(flat, lengths)
-    if labels is not None and not isinstance(target, (Target, Targets)):
-        notes += describe(labels, target, records.told)
+        left = np.delete(np.arange(len(sequences)), dropped)
+        flat = flat[np.repeat(np.isin(np.arange(len(sequences)), left), lengths)]
+        kept, records, lengths, sequences = kept[left], records.take(left), lengths[left], [sequences[i] for i in left]
+    if length is not None and len(wrong := np.flatnonzero(lengths != length)):
+        first = int(lengths[wrong[0]])
+        found = f"a sequence of {first} letter{'s' * (first != 1)}"
+        others = f"{len(wrong)} of {len(lengths)} sequences {'has' if len(wrong) == 1 else 'have'} another length"
+        wanted = f"{argument('length', int(length))}, as it was given"
+        cure = f"correct the data, or leave {argument('length')} out to learn sequences of several lengths"
+        raise InputError(records.place(int(wrong[0])), f"{found} ({others})", wanted, cure)
+    tokens, labels = letters.pad(flat, lengths), records.y
+    if labels is not None and not isinstance(target, Target):
+        notes += describe(labels, target, records.label_notes)
     if labels is not None and labels.ndim == 3 and labels.shape[1] != tokens.shape[1]:
         found, longest = f"a signal over {labels.shape[1]} positions", tokens.shape[1]
         wanted = f"one over {longest}, as the longest sequence has {longest} letters"
@@ -215,18 +213,25 @@ def prepare(
     if copies:
         verb = "repeats an earlier one" if copies == 1 else "repeat earlier ones"
         notes.append(f"{copies} of the {len(sequences)} sequences of {records.source} {verb}; duplicates are kept")
-    kept = kept if rows is None else np.flatnonzero(rows)[kept]
-    return Dataset(sequences, tokens, lengths, alphabet, labels, kept, tuple(notes), records.source, read)
+    return Dataset(sequences, tokens, lengths, letters, labels, kept, tuple(notes), records.source, n_read)
+
+
+def _alphabet_of(records: Records, alphabet: AlphabetLike) -> Alphabet:
+    if isinstance(alphabet, Alphabet):
+        return alphabet
+    _refuse_empty(records.sequences, records.place)
+    try:
+        return resolve_alphabet(alphabet, records.sequences)
+    except InputError as error:
+        raise error.of(records.source) from None
 
 
 def _proteins(sequences: list[str], records: Records, notes: list[str]) -> list[str]:
-    """The sequences without the stop sign at their ends; what is done to proteins is added to the notes."""
+    """Return the sequences without the stop sign at their ends; add changes of proteins to the notes."""
     stopped = [i for i, sequence in enumerate(sequences) if sequence.endswith("*")]
     if stopped:
-        notes.append(
-            f"{len(stopped):,} of {len(sequences):,} proteins end in a stop sign ({records.place(stopped[0])}), which"
-            " is left out"
-        )
+        found = f"{len(stopped):,} of {len(sequences):,} proteins end in a stop sign"
+        notes.append(f"{found} ({records.place(stopped[0])}), which is left out")
         sequences = [sequence.removesuffix("*") for sequence in sequences]
     mixed = [i for i, s in enumerate(records.sequences) if not s.isupper() and not s.islower() and not s.isspace()]
     if mixed:
@@ -237,36 +242,13 @@ def _proteins(sequences: list[str], records: Records, notes: list[str]) -> list[
     return sequences
 
 
-def _whole(length: Any) -> int:
-    try:
-        value = operator.index(length)
-    except TypeError:
-        value = 0
-    if value < 1 or isinstance(length, (bool, np.bool_)):
-        wanted = "a whole number of letters of at least 1 (or None)"
-        raise InputError(argument("length"), shown(length), wanted, "give such a number")
-    return value
-
-
-def _refuse_empty(sequences: list[str], place: Callable[[int], str]) -> None:
-    empty = [i for i, sequence in enumerate(sequences) if not sequence or sequence.isspace() and not sequence.strip()]
+def _refuse_empty(sequences: list[str], place: Place) -> None:
+    empty = [i for i, sequence in enumerate(sequences) if not sequence.strip()]
     if empty:
         more = f" ({len(empty)} sequences are empty)" if len(empty) > 1 else ""
         raise InputError(
             place(empty[0]), f"an empty sequence{more}", "one letter or more", "fill it in or leave it out"
         )
-
-
-def _check_lengths(lengths: np.ndarray, length: int, place: Callable[[int], str]) -> None:
-    wrong = np.flatnonzero(lengths != length)
-    if len(wrong):
-        found = int(lengths[wrong[0]])
-        verb = "has" if len(wrong) == 1 else "have"
-        letters = "letter" if found == 1 else "letters"
-        what = f"a sequence of {found} {letters} ({len(wrong)} of {len(lengths)} sequences {verb} another length)"
-        wanted = f"{argument('length', length)}, as it was given"
-        cure = f"correct the data, or leave {argument('length')} out to learn sequences of several lengths"
-        raise InputError(place(int(wrong[0])), what, wanted, cure)
 
 
 def _check_letters(
@@ -294,10 +276,10 @@ def _cure(letter: str, alphabet: Alphabet) -> str:
     if alphabet.is_ambiguous(letter):
         return f"correct the sequence or pass {argument('ambiguous', 'drop')} to leave such sequences out"
     base = base_of(alphabet.name)
-    if "U" in letter and base == "dna":
-        return f"if this is RNA pass {argument('alphabet', _other_base(alphabet))}, else replace U by T"
-    if "T" in letter and base == "rna":
-        return f"if this is DNA pass {argument('alphabet', _other_base(alphabet))}, else replace T by U"
+    if (base == "dna" and "U" in letter) or (base == "rna" and "T" in letter):
+        other, odd, own = ("rna", "U", "T") if base == "dna" else ("dna", "T", "U")
+        name = f"{other} 3-mers" if alphabet.name == "codons" else alphabet.name.replace(base, other)
+        return f"if this is {other.upper()} pass {argument('alphabet', name)}, else replace {odd} by {own}"
     if letter in ",;\t":
         return "if the file is a table name it .csv or .tsv, else correct the sequence"
     if alphabet.name in ("dna", "rna", "protein"):
@@ -317,31 +299,19 @@ def _cure(letter: str, alphabet: Alphabet) -> str:
     return "correct the sequence, or add the letter to the alphabet"
 
 
-def _other_base(alphabet: Alphabet) -> str:
-    """The name of the same alphabet for the other nucleic acid."""
-    other = {"dna": "rna", "rna": "dna"}[base_of(alphabet.name)]
-    return f"{other} 3-mers" if alphabet.name == "codons" else alphabet.name.replace(base_of(alphabet.name), other)
-
-
 def position_frequencies(data: Dataset, length: int, weight: np.ndarray | None = None) -> np.ndarray:
     """Return letter frequencies (L, K) at each of `length` positions, with one pseudocount a letter.
 
-    Parameters
-    ----------
-    weight : ndarray, optional
-        (n,) how much each sequence counts.
+    `weight` (N,) is that of each sequence, 1 by default.
     """
-    real = np.arange(data.tokens.shape[1]) < data.lengths[:, None]
     counts = np.full((length, len(data.alphabet)), PSEUDOCOUNT)
-    positions = np.broadcast_to(np.arange(data.tokens.shape[1]), data.tokens.shape)
-    row = np.ones(len(data)) if weight is None else weight
-    np.add.at(counts, (positions[real], data.tokens[real]), np.repeat(row, data.lengths))
+    each = np.repeat(np.ones(len(data)) if weight is None else weight, data.lengths)
+    np.add.at(counts, (np.nonzero(data.real)[1], data.tokens[data.real]), each)
     return counts / counts.sum(1, keepdims=True)
 
 
 def letter_frequencies(data: Dataset, weight: np.ndarray | None = None) -> np.ndarray:
     """Return the letters' frequencies (K,) over all positions, with one pseudocount a letter; see above."""
-    real = np.arange(data.tokens.shape[1]) < data.lengths[:, None]
     each = None if weight is None else np.repeat(weight, data.lengths)
-    counts = PSEUDOCOUNT + np.bincount(data.tokens[real].astype(np.int64), each, minlength=len(data.alphabet))
+    counts = PSEUDOCOUNT + np.bincount(data.tokens[data.real].astype(np.int64), each, minlength=len(data.alphabet))
     return counts / counts.sum()

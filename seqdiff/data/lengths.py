@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from seqdiff.data.labels import Encoded
 from seqdiff.errors import InputError, argument, shown
 
 if TYPE_CHECKING:
@@ -33,9 +34,6 @@ PIECE = 1 << 22
 """Numbers in a table at a time."""
 
 COUNTS = "the counts of lengths 1..L_max, none negative and the last not 0"
-
-Encoded = dict[str, np.ndarray]
-"""Labels as `Target.encode` gives them: "label", "value", "known", "keep"."""
 
 
 class LengthDistribution:

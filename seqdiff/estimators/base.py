@@ -26,7 +26,6 @@ from seqdiff.data import (
     Forbidden,
     LengthDistribution,
     Target,
-    Targets,
     class_codes,
     hold_out,
     learn_target,
@@ -154,7 +153,7 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         return self.model_.lengths  # its name before the glossary
 
     @property
-    def target_(self) -> Target | Targets | None:
+    def target_(self) -> Target | None:
         return self.model_.target
 
     @property

@@ -24,7 +24,6 @@ from seqdiff.data import (
     LengthDistribution,
     Records,
     Target,
-    Targets,
     parse_positions,
     parse_template,
     read_records,
@@ -222,7 +221,7 @@ def drawn_lengths(length: LengthsLike, n: int, law: LengthDistribution, seed: in
     return np.broadcast_to(lengths.astype(np.int64), (n,)).copy()
 
 
-def drawn_labels(y: LabelsLike, target: Target | Targets | None, n: int, seed: int) -> Any:
+def drawn_labels(y: LabelsLike, target: Target | None, n: int, seed: int) -> Any:
     """Return y, or for ``"empirical"`` labels of n rows, drawn as they occur in the training data.
 
     Raises
@@ -250,7 +249,7 @@ def check_signal(y: LabelsLike, width: int, longest: int) -> None:
         )  # fmt: skip
 
 
-def warn_far(y: LabelsLike, target: Target | Targets | None) -> None:
+def warn_far(y: LabelsLike, target: Target | None) -> None:
     """Warn of values far outside those that were learned; `encode` refuses what are no values at all."""
     try:
         found = target.far_outside(y) if target is not None and y is not None else ""

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqdiff.data import Alphabet, Target, Targets
+from seqdiff.data import Alphabet, Target
 from seqdiff.errors import InputError, argument, shown
 from seqdiff.inputs import StrengthLike
 from seqdiff.processes.base import Cond, Process, State
@@ -46,7 +46,7 @@ class FittedModel(Protocol):
     def alphabet(self) -> Alphabet: ...
 
     @property
-    def target(self) -> Target | Targets | None:
+    def target(self) -> Target | None:
         """Return how labels are read; None where there are none."""
 
     @property
