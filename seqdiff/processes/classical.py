@@ -1,7 +1,7 @@
 r"""Classical diffusion: any rate matrix, in continuous time (Campbell et al. 2022, arXiv 2205.14987).
 
 Letters change by the generator Q at the rate beta_t, so that q(x_t | x_0) = expm(Lambda(t) Q), Lambda the integral of
-beta. Undoing it means to jump from x to y at the rate
+beta. The reverse process jumps from x to y at the rate
 
     R(x -> y | x_0) = beta_t Q[y, x] q(y | x_0) / q(x | x_0),   R_theta the same averaged over p(x_0 | x_t = x)
 
@@ -14,22 +14,21 @@ q(. | x_0). Uniform rates are UDLM (`Uniform`), absorbing ones MDLM (`Masked`); 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from torch import Tensor
 
 from seqdiff.processes.base import Batch, Denoiser, State, like, masked_sum
 from seqdiff.processes.categorical import sample_categorical
-from seqdiff.processes.continuous import ContinuousTime, positive
-from seqdiff.processes.noise.events import Powers, events_per_time, one_event, poisson
+from seqdiff.processes.continuous import RateMatrixProcess, positive
+from seqdiff.processes.noise.events import events_per_time, poisson
 from seqdiff.processes.noise.importance_sampling import late, touched
 from seqdiff.processes.noise.rate_matrices import Forward, jump_kl
 from seqdiff.processes.noise.schedules import Linear, Schedule
 from seqdiff.runtime import Generators
 
 
-class Classical(ContinuousTime[State]):
+class Classical(RateMatrixProcess[State]):
     """Classical diffusion by a rate matrix; times are real numbers, 0 (data) to the schedule's `t_max` (noise).
 
     Parameters
@@ -39,98 +38,79 @@ class Classical(ContinuousTime[State]):
     schedule : Schedule, optional
         None is `Linear()`.
     steps : int
-        Steps of the sampler where none are asked for.
+        Steps of the sampler by default.
 
     Raises
     ------
-    ValueError
+    InputError
         If the forward process is absorbing and the schedule ends before every letter is masked.
     """
 
-    letter_kl: Tensor
-    law_kl: Tensor
-    largest: float
-
     def __init__(self, forward: Forward, schedule: Schedule | None = None, steps: int = 100) -> None:
-        super().__init__(forward.letters, steps)
-        self.noise, self.schedule = forward, schedule or Linear()
-        self.t_max = self.schedule.t_max
-        fastest = events_per_time(forward, 0.0)
-        self.jumps = Powers(one_event(forward, fastest), forward.stationary, fastest)
-        self.late = max(2.0, 2 * fastest / forward.gap)  # how far beyond the first jumps the loss goes on
-        self.register_buffer("letter_kl", torch.zeros_like(self.law), persistent=False)
-        self.register_buffer("law_kl", torch.zeros_like(self.law), persistent=False)
-        _measure_end(self)
-        self.register_load_state_dict_post_hook(_measure_end)  # a fitted schedule is read from the model's file
+        super().__init__(forward, schedule or Linear(), events_per_time(forward, 0.0), steps)
+        self.noise = forward
+        self.measure_end()
 
     def fit_schedule(self, p0: Tensor) -> None:
-        """Fit the schedule, where it is one that is fitted, to letters of the distribution p0 (K,)."""
-        super().fit_schedule(p0)
         self.schedule.fit_classical(self.noise, p0)
-        _measure_end(self)
+        super().fit_schedule(p0)
+
+    def kl_at_end(self) -> tuple[Tensor, Tensor]:
+        q = self._end()
+        law_kl = (torch.xlogy(q, q) - torch.xlogy(q, self.law @ q)).sum(-1).clamp_min(0)
+        return self.noise.prior_kl(self.largest), law_kl
+
+    def _end(self) -> Tensor:
+        """Return q(x_T | x_0), (K, S)."""
+        return self.noise.transition(self.letter_kl.new_tensor([self.largest]))[0]
 
     @property
     def states(self) -> int:
         return self.noise.states
 
-    def _total(self, t: Tensor) -> Tensor:
-        return self.schedule.total(t.to(self.noise.rates.dtype))
-
     def log_evidence(self, state: State, dtype: torch.dtype) -> Tensor:
-        q = _shared(self.noise.transition, self._total(state.t))  # (B, K, S)
+        q = _shared(self.noise.transition, self.total(state.t))  # (B, K, S)
         return _to(q, state.x).log().to(dtype)
 
     def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
-        q = self.noise.transition(self._total(t))
+        q = self.noise.transition(self.total(t))
         return State(sample_categorical(_rows(q, x0).log(), generator), t, mask)
 
-    def posterior(self, log_p0: Tensor, state: State, target: Any) -> Tensor:
+    def posterior(self, log_p0: Tensor, state: State, target: float | Tensor) -> Tensor:
         """Return log p(x_s | x_t) for s = `target` < t, a number or (B,).
 
         With v(x_0) = p(x_0 | x_t) / q(x_t | x_0): p(x_s | x_t) = q(x_t | x_s) sum_x0 v(x_0) q(x_s | x_0).
         """
         s = like(target, state.t)
-        total_s, total_t = self._total(s), self._total(state.t)
+        total_s, total_t = self.total(s), self.total(state.t)
         wide = log_p0.to(total_t.dtype)
         possible = wide > -torch.inf
         log_v = torch.where(possible, wide - _to(_shared(self.noise.transition, total_t), state.x).log(), -torch.inf)
         v = (log_v - log_v.amax(-1, keepdim=True)).exp()
-        joint = (v @ _shared(self.noise.transition, total_s)) * _to(
-            _shared(self.noise.between, total_t - total_s), state.x
-        )
+        later = _to(_shared(self.noise.between, total_t - total_s), state.x)
+        joint = (v @ _shared(self.noise.transition, total_s)) * later
         return torch.log_softmax(joint.log(), -1).to(log_p0.dtype)
 
     def prior(self, mask: Tensor, generator: Generators) -> State:
-        law = self.noise.stationary.log().expand(*mask.shape, -1)
-        return State(sample_categorical(law, generator), self.last_times(mask), mask)
-
-    def prior_kl(self, x0: Tensor, mask: Tensor) -> Tensor:
-        return masked_sum(self.letter_kl[x0], mask)
-
-    def end_kl(self) -> Tensor:
-        return self.law_kl
+        stationary = self.noise.stationary.log().expand(*mask.shape, -1)
+        return State(sample_categorical(stationary, generator), self.last_times(mask), mask)
 
     def end_kl_of(self, w: Tensor, x0: Tensor) -> Tensor:
-        q = self.noise.transition(self.letter_kl.new_tensor([self.largest]))[0]
+        q = self._end()
         return (torch.xlogy(q, q).sum(-1)[x0] - torch.xlogy(q[x0], w @ q).sum(-1)).clamp_min(0)
 
     def guess(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
         if self.states == self.letters:
             return super().guess(denoiser, batch, generator)
-        # Where letters turn into a mask, the network is not asked for letters that are none: that of all masks.
+        # with a mask the network is never shown all letters: the prediction is that from masks alone
         return positive(self.context(denoiser, self.prior(batch.mask, generator), batch.cond))
 
     def term(
-        self,
-        denoiser: Denoiser,
-        batch: Batch,
-        u: Tensor,
-        generator: Generators,
-        guess: Tensor | None = None,
+        self, denoiser: Denoiser, batch: Batch, u: Tensor, generator: Generators, guess: Tensor | None = None
     ) -> Tensor:
-        """Return an estimate (B,) of the integral; with a guess by the number of letters that have had a jump.
+        """Return an estimate (B,) of the integral; with a guess stratified by the number of letters with an event.
 
-        Those have had at least one of the events of SCUD at gamma = 0, whose rate is that of the fastest letter.
+        The events are those of SCUD at gamma = 0, whose rate is that of the fastest letter.
         """
         if guess is None:
             return super().term(denoiser, batch, u, generator)
@@ -149,7 +129,7 @@ class Classical(ContinuousTime[State]):
 
     def density(self, w: Tensor, x0: Tensor, x: Tensor, t: Tensor) -> Tensor:
         rate = self.schedule.rate(t.to(self.noise.rates.dtype))[:, None]
-        return rate * self.jump_loss(w, x0, x, self._total(t))
+        return rate * self.jump_loss(w, x0, x, self.total(t))
 
     def jump_loss(self, w: Tensor, x0: Tensor, x: Tensor, total: Tensor) -> Tensor:
         """Return the loss per unit of Lambda and position, (B, L) nats, at Lambda = `total` (B,)."""
@@ -161,16 +141,8 @@ class Classical(ContinuousTime[State]):
         return (self.noise.rates.T[x] * jump_kl(truth, model - truth, log_ratio)).sum(-1)
 
 
-def _measure_end(process: Classical, *_: Any) -> None:
-    """Set what is known of the end to what it is with the schedule and the letter frequencies as they are now."""
-    largest = process.largest = process.schedule.largest
-    process.letter_kl.copy_(process.noise.prior_kl(largest))
-    q = process.noise.transition(process.letter_kl.new_tensor([largest]))[0]
-    process.law_kl.copy_((torch.xlogy(q, q) - torch.xlogy(q, process.law @ q)).sum(-1).clamp_min(0))
-
-
 def _shared(function: Callable[[Tensor], Tensor], total: Tensor) -> Tensor:
-    """Return function(total), (B, N, S), computed once where all rows are at one time, as they are in sampling."""
+    """Return function(total), (B, N, S), computed once where all rows are at one time, as in sampling."""
     if len(total) > 1 and bool((total == total[0]).all()):
         return function(total[:1]).expand(len(total), -1, -1)
     return function(total)

@@ -1,14 +1,14 @@
-r"""What the diffusions in continuous time share: times t = t_max u^2, so that the estimates have a finite variance.
+r"""Base of the diffusions in continuous time: times t = t_max u^2, so that the estimates have a finite variance.
 
     -log p(x_0) <= KL(q(x_T | x_0) || prior) + E_u [2 u t_max density(t_max u^2)],   u uniform in [0, 1)
 
-Subtracted from every estimate is what a prediction w that knows nothing of this draw of x_t would have lost on it, and
-added is what it loses on the whole, which is known, as the bound of independent letters is tight:
+A control variate lowers the variance: the loss of a prediction w that does not depend on the draw of x_t is subtracted,
+and its integral added, which is known, as the bound of independent letters is tight:
 
     integral for x_0 with prediction w = -log w(x_0) - KL(q(x_T | x_0) || w q_T)
 
-In training w is `law`, single letters. Scores take the network's own prediction from the clean sequence (`guess`): what
-the network loses on a draw it would mostly have lost with that, too, so that little is left to scatter.
+In training w are the letter frequencies, `law`. Scores take the network's own prediction from the clean sequence
+(`guess`), whose loss on a draw is close to the network's.
 
 Near t = 0 a letter is changed with probability of order t and then costs log(1/t)/t per unit of time: with t uniform
 the mean of the square diverges, with t = u^2 it does not.
@@ -25,29 +25,31 @@ from torch import Tensor
 
 from seqdiff.processes.base import Batch, Denoiser, S, masked_sum
 from seqdiff.processes.categorical import CategoricalProcess, stratified
+from seqdiff.processes.noise.events import Powers, one_event
+from seqdiff.processes.noise.rate_matrices import Forward
+from seqdiff.processes.noise.schedules import Schedule
 from seqdiff.runtime import Generators, uniform, widest
 
-BOUND_CALLS = 20  # of the network for a bound, where no number of times is asked for
+BOUND_CALLS = 20  # calls of the network for a bound by default
 SMALLEST_GUESS = 1e-6  # probability of a letter in a guess
-EARLIEST_ROOT = 1e-6  # of u: t >= 1e-12 t_max is a number by whose square float32 can divide
+EARLIEST_ROOT = 1e-6  # smallest u: t >= 1e-12 t_max is a number by whose square float32 can divide
 
 
 class ContinuousTime(CategoricalProcess[S]):
-    """A diffusion over real times, 0 (data) to `t_max` (noise). Subclasses give `density` and `prior_kl`.
+    """A diffusion over real times, 0 (data) to `t_max` (noise). Subclasses define `density` and `prior_kl`.
 
     Parameters
     ----------
     letters : int
         K.
     steps : int
-        Steps of the sampler where none are asked for.
+        Steps of the sampler by default.
     """
 
     t_max = 1.0
     guesses = 1
-    """Calls of the network that `guess` makes."""
-
     law: Tensor
+    """(K,) frequencies of the letters in the training set."""
 
     def __init__(self, letters: int, steps: int = 100) -> None:
         super().__init__(letters)
@@ -58,7 +60,7 @@ class ContinuousTime(CategoricalProcess[S]):
         self.law.copy_(p0)
 
     def end_kl(self) -> Tensor:
-        """Return KL(q(x_T | x_0) || law q_T) for each letter x_0, (K,) nats; by default the end knows nothing."""
+        """Return KL(q(x_T | x_0) || law q_T) for each letter x_0, (K,) nats; by default 0."""
         return torch.zeros_like(self.law)
 
     def end_kl_of(self, w: Tensor, x0: Tensor) -> Tensor:
@@ -66,7 +68,7 @@ class ContinuousTime(CategoricalProcess[S]):
         return torch.zeros(x0.shape, dtype=self.law.dtype, device=x0.device)
 
     def known(self, batch: Batch, guess: Tensor | None = None) -> Tensor:
-        """Return what the integral would be for `guess` (B, L, K), or for `law`, as the prediction, (B,) nats."""
+        """Return the integral (B,) in nats with `guess` (B, L, K), or `law`, as the prediction."""
         if guess is None:
             return masked_sum((-self.law.log() - self.end_kl())[batch.x0], batch.mask)
         wide = guess.to(self.law.dtype)
@@ -74,10 +76,10 @@ class ContinuousTime(CategoricalProcess[S]):
         return masked_sum(surprise - self.end_kl_of(wide, batch.x0), batch.mask)
 
     def guess(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
-        """Return a prediction (B, L, K) like those the network makes of x_t, of anything but the draws of x_t.
+        """Return a prediction (B, L, K) that does not depend on the draws of x_t.
 
-        Whatever it is, estimates stay unbiased; the nearer it is, the less they scatter. By default the network's of
-        the clean sequence: of each letter from all others, as it nearly is at small t, where one loss is very large.
+        Estimates are unbiased with any; the nearer it is to the network's, the smaller their variance. By default the
+        network's from the clean sequence, near to those at small t, where single losses are very large.
         """
         return positive(self.context(denoiser, self.settled(batch.x0, batch.mask), batch.cond))
 
@@ -87,7 +89,7 @@ class ContinuousTime(CategoricalProcess[S]):
         Parameters
         ----------
         w : Tensor
-            Context probabilities (B, L, K); the evidence of x is not in them.
+            Context probabilities (B, L, K), without the evidence of x.
         x0, x : Tensor
             Clean and noised letters (B, L).
         t : Tensor
@@ -111,16 +113,11 @@ class ContinuousTime(CategoricalProcess[S]):
         yield from np.linspace(self.t_max, 0, (steps or self.steps) + 1)[1:].tolist()
 
     def term(
-        self,
-        denoiser: Denoiser,
-        batch: Batch,
-        u: Tensor,
-        generator: Generators,
-        guess: Tensor | None = None,
+        self, denoiser: Denoiser, batch: Batch, u: Tensor, generator: Generators, guess: Tensor | None = None
     ) -> Tensor:
-        """Return an estimate (B,) of the integral in nats from one draw of x_t, at t = t_max u^2; u (B,).
+        """Return an estimate (B,) of the integral in nats from one draw of x_t, at t = t_max u^2; u (B,) in [0, 1).
 
-        `guess` (B, L, K) takes the place of `law`.
+        `guess` (B, L, K) replaces `law`.
         """
         x0, u = batch.x0, u.clamp_min(EARLIEST_ROOT)
         state = self.corrupt(x0, self.t_max * u**2, batch.mask, generator)
@@ -137,16 +134,11 @@ class ContinuousTime(CategoricalProcess[S]):
         return self.term(denoiser, batch, u, generator) + self.prior_kl(batch.x0, batch.mask)
 
     def bound_terms(
-        self,
-        denoiser: Denoiser,
-        batch: Batch,
-        times: int | None,
-        generator: Generators,
-        guess: Tensor | None = None,
+        self, denoiser: Denoiser, batch: Batch, times: int | None, generator: Generators, guess: Tensor | None = None
     ) -> Iterator[Tensor]:
         """Yield one term from each of `times` strata of u, each with its share of the prior's KL.
 
-        None takes as many as make `BOUND_CALLS` calls of the network with those for the guess, which may be given.
+        None takes as many as make `BOUND_CALLS` calls of the network, those of `guess` included.
         """
         guess = self.guess(denoiser, batch, generator) if guess is None else guess
         times = times or BOUND_CALLS - self.guesses
@@ -155,7 +147,61 @@ class ContinuousTime(CategoricalProcess[S]):
             yield (self.term(denoiser, batch, u, generator, guess) + self.prior_kl(batch.x0, batch.mask)) / times
 
 
+class RateMatrixProcess(ContinuousTime[S]):
+    """A diffusion by a rate matrix along a schedule. Subclasses define `kl_at_end` and call `measure_end` when made.
+
+    Parameters
+    ----------
+    forward : Forward
+        The rate matrix.
+    schedule : Schedule
+        Lambda(t).
+    fastest : float
+        The largest rate by which a letter changes.
+    steps : int
+        Steps of the sampler by default.
+    """
+
+    letter_kl: Tensor
+    """KL(q(x_T | x_0) || prior) for each letter x_0, (K,) nats."""
+    law_kl: Tensor
+    """KL(q(x_T | x_0) || law q_T), (K,) nats."""
+
+    def __init__(self, forward: Forward, schedule: Schedule, fastest: float, steps: int) -> None:
+        super().__init__(forward.letters, steps)
+        self.schedule, self.t_max = schedule, schedule.t_max
+        self.jumps = Powers(one_event(forward, fastest), forward.stationary, fastest)
+        self.late = max(2.0, 2 * fastest / forward.gap)  # the power of `late`: the loss lasts beyond the first jumps
+        self.register_buffer("letter_kl", torch.zeros_like(self.law), persistent=False)
+        self.register_buffer("law_kl", torch.zeros_like(self.law), persistent=False)
+        self.register_load_state_dict_post_hook(RateMatrixProcess.measure_end)  # a file may hold a fitted schedule
+
+    def fit_schedule(self, p0: Tensor) -> None:
+        super().fit_schedule(p0)
+        self.measure_end()
+
+    def measure_end(self, *_: object) -> None:
+        """Compute `letter_kl` and `law_kl` from the schedule and the letter frequencies."""
+        self.largest = self.schedule.largest  # as a number: to read it anew would wait for the device
+        for buffer, kl in zip((self.letter_kl, self.law_kl), self.kl_at_end(), strict=True):
+            buffer.copy_(kl)
+
+    def kl_at_end(self) -> tuple[Tensor, Tensor]:
+        """Return `letter_kl` and `law_kl` at Lambda = `largest`."""
+        raise self._missing("kl_at_end")
+
+    def total(self, t: Tensor) -> Tensor:
+        """Return Lambda(t), in float64 where the device has it."""
+        return self.schedule.total(t.to(self.law.dtype))
+
+    def prior_kl(self, x0: Tensor, mask: Tensor) -> Tensor:
+        return masked_sum(self.letter_kl[x0], mask)
+
+    def end_kl(self) -> Tensor:
+        return self.law_kl
+
+
 def positive(context: Tensor) -> Tensor:
-    """Return the probabilities (B, L, K) of context logits, none of them so small that its logarithm is not finite."""
+    """Return the probabilities (B, L, K) of context logits, each large enough for a finite logarithm."""
     w = torch.softmax(context, -1) + SMALLEST_GUESS
     return w / w.sum(-1, keepdim=True)

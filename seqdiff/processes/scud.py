@@ -1,15 +1,15 @@
 r"""SCUD: diffusion conditioned on the schedule of jumps (Amin, Gruver & Wilson 2025, arXiv 2506.08316).
 
-A rate matrix Q is run as events: at the rate r = max_i(-Q_ii)/(1 - gamma) the letter is drawn anew from the chain
-K = 1 + Q/r. By time t a position has had S ~ Poisson(Lambda(t)) of them, and x_t ~ K^S[x_0, .]. The network is told S
-of every position, so that only where letters go is left to learn, not when they jump:
+Events happen at the rate r = max_i(-Q_ii)/(1 - gamma), and each draws the letter anew from the chain K = 1 + Q/r. By
+time t a position has had S ~ Poisson(Lambda(t)) of them, and x_t ~ K^S[x_0, .]. The network is given S of every
+position and only has to learn where letters go, not when they jump:
 
     -log p(x_0) <= E_S KL(K^S[x_0, .] || pi) at t_max
                    + integral over t of beta/Lambda E sum_l S KL(q(x_{S-1} | x_S, x_0) || p_theta(x_{S-1} | x_S))
 
 with q(x_{S-1} | x_S, x_0) ~ K^{S-1}[x_0, x_{S-1}] K[x_{S-1}, x_S], and p_theta the same averaged over p(x_0 | x_S).
-As gamma -> 1 this becomes classical diffusion with the rates Q; uniform Q with gamma = 1/K is masked diffusion, every
-letter with S > 0 being a mask.
+As gamma -> 1 this becomes classical diffusion with the rates Q; uniform Q with gamma = 1/K is masked diffusion, in
+which letters with S > 0 are masks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -25,8 +25,8 @@ from torch import Tensor
 
 from seqdiff.processes.base import Batch, Cond, Denoiser, State, like, masked_sum
 from seqdiff.processes.categorical import sample_categorical, single_letters
-from seqdiff.processes.continuous import ContinuousTime, positive
-from seqdiff.processes.noise.events import Powers, make_powers, one_event, poisson, thinned
+from seqdiff.processes.continuous import RateMatrixProcess, positive
+from seqdiff.processes.noise.events import Powers, make_powers, poisson, thinned
 from seqdiff.processes.noise.importance_sampling import late, latest, touched
 from seqdiff.processes.noise.rate_matrices import Forward, jump_kl
 from seqdiff.processes.noise.schedules import Linear, Schedule
@@ -36,9 +36,9 @@ EVENTS_END = 100_000  # events, the end of the scale on which the network sees c
 
 
 class Undo(NamedTuple):
-    """What a step undoes: down to `counts` events (B, L), which is where time `time` finds them.
+    """A step: the events above `counts` (B, L), those by time `time`, are undone.
 
-    With `redo` the same number of events happens again afterwards: a corrector step, which leaves the counts alone.
+    With `redo` the same number of events happens again afterwards: a corrector step, which keeps the counts.
     """
 
     counts: Tensor
@@ -48,16 +48,16 @@ class Undo(NamedTuple):
 
 @dataclass(frozen=True)
 class EventState(State):
-    """Letters, and the number of events (B, L) that each has had, in `t`.
+    """Letters, and in `t` the number of events (B, L) of each.
 
     Parameters
     ----------
     time : Tensor, optional
-        (B,) in a sampler: where it is.
+        (B,) the sampler's time.
     fresh : Tensor, optional
         (B,) booleans: nothing has been undone yet.
     given, steered : Tensor, optional
-        (B, L) booleans: letters that are known, and where a template has a say.
+        (B, L) booleans: letters that are known, and letters that a template restricts.
     undone : Tensor, optional
         (B, L) the letters between the halves of a corrector step.
     """
@@ -69,7 +69,7 @@ class EventState(State):
     undone: Tensor | None = None
 
 
-class SCUD(ContinuousTime[EventState]):
+class SCUD(RateMatrixProcess[EventState]):
     """Diffusion conditioned on the number of events at each position; `State.t` holds those, (B, L).
 
     Parameters
@@ -77,26 +77,23 @@ class SCUD(ContinuousTime[EventState]):
     forward : Forward
         The rate matrix, of `make_forward`; not an absorbing one.
     gamma : float
-        How much of the schedule is left to the network, from 0 (none: every event is a jump) to below 1 (towards
-        classical diffusion). 1 minus the paper's.
+        The share of events that change nothing at the fastest letter, from 0 (SCUD) to below 1 (towards classical
+        diffusion). 1 minus the paper's.
     schedule : Schedule, optional
         Of the expected number of events Lambda(t), its scale r included; None is `Linear(r)`.
     steps : int
-        Steps of the sampler where none are asked for.
+        Steps of the sampler by default.
     correctors : int
         Corrector steps after each of them, one call of the network each.
 
     Raises
     ------
-    ValueError
+    InputError
         If the forward process is absorbing.
     """
 
     shows_known = "letters"
     state_class = EventState
-    letter_kl: Tensor
-    law_kl: Tensor
-    largest: float
     guesses = 3
     redone = 0.25
     """The share of the events that a corrector step undoes: small, as it is exact while one position changes."""
@@ -109,57 +106,42 @@ class SCUD(ContinuousTime[EventState]):
         steps: int = 100,
         correctors: int = 0,
     ) -> None:
-        super().__init__(forward.letters, steps)
-        self.gamma = gamma
-        self.powers = make_powers(forward, gamma)
-        fastest = self.powers.rate * (1 - gamma)
-        self.jumps = Powers(one_event(forward, fastest), forward.stationary, fastest)
-        self.late = max(2.0, 2 * fastest / forward.gap)  # how far beyond the first jumps the loss goes on
-        self.schedule = schedule or Linear(self.powers.rate)
-        self.t_max = self.schedule.t_max
-        self.correctors = correctors
-        self.register_buffer("letter_kl", torch.zeros_like(self.law), persistent=False)
-        self.register_buffer("law_kl", torch.zeros_like(self.law), persistent=False)
-        _measure_end(self)
-        self.register_load_state_dict_post_hook(_measure_end)  # a fitted schedule is read from the model's file
+        powers = make_powers(forward, gamma)
+        super().__init__(forward, schedule or Linear(powers.rate), powers.rate * (1 - gamma), steps)
+        self.gamma, self.powers, self.correctors = gamma, powers, correctors
+        self.measure_end()
 
     def fit_schedule(self, p0: Tensor) -> None:
-        super().fit_schedule(p0)
         self.schedule.fit_scud(self.powers, p0)
-        _measure_end(self)
+        super().fit_schedule(p0)
 
-    def _total(self, t: Tensor) -> Tensor:
-        return self.schedule.total(t.to(self.powers.one.dtype))
+    def kl_at_end(self) -> tuple[Tensor, Tensor]:
+        letter_kl = end_kl(self.powers, self.largest, self.powers.stationary)
+        return letter_kl, end_kl(self.powers, self.largest, self.law)
 
     # -- the noise ----------------------------------------------------------------------------------------------------
 
     def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> EventState:
-        """Draw the events of every position by the times t (B,), and the letters that they left."""
-        counts = poisson(self._total(t), x0.shape[1], generator)
+        """Draw the events of every position by the times t (B,), and the letters after them."""
+        counts = poisson(self.total(t), x0.shape[1], generator)
         return self.jumped(x0, counts, mask, generator)
 
     def jumped(self, x0: Tensor, counts: Tensor, mask: Tensor, generator: Generators) -> EventState:
-        """Draw what x0 is after these numbers of events (B, L)."""
+        """Draw the letters after `counts` (B, L) events."""
         return EventState(sample_categorical(self.powers.rows(counts, x0).log(), generator), counts, mask)
 
     def network_input(self, state: EventState) -> tuple[Tensor, Tensor]:
-        """Return the letters, and log(1 + S) / log(1 + EVENTS_END): small counts differ, of large ones their ratio."""
+        """Return the letters, and log(1 + S) / log(1 + EVENTS_END) (see `TimeEmbedding`)."""
         return state.x, torch.log1p(state.t.float()) / math.log1p(EVENTS_END)
 
     def log_evidence(self, state: EventState, dtype: torch.dtype) -> Tensor:
         return self.powers.columns(state.t, state.x).log().to(dtype)
 
-    def prior_kl(self, x0: Tensor, mask: Tensor) -> Tensor:
-        return masked_sum(self.letter_kl[x0], mask)
-
-    def end_kl(self) -> Tensor:
-        return self.law_kl
-
     def end_kl_of(self, w: Tensor, x0: Tensor) -> Tensor:
         total = torch.zeros_like(w[..., 0])
         for n, weight in zip(*end_counts(self.largest, self.law), strict=True):
             q = self.powers(n)
-            # after n events all letters are one distribution to `spread`, relative: what is left is of its square
+            # after n events the rows of K^n differ by `spread`, relative: the KL is of the order of its square
             spread = float((q.amax(0) / q.amin(0).clamp_min(1e-300) - 1).max())
             if float(weight) * min(spread, 30.0) ** 2 > 1e-12:
                 kl = torch.xlogy(q, q).sum(-1)[x0] - torch.xlogy(q[x0], w @ q).sum(-1)
@@ -181,17 +163,12 @@ class SCUD(ContinuousTime[EventState]):
         return state.t * jump_kl(truth, model - truth, log_ratio).sum(-1)
 
     def term(
-        self,
-        denoiser: Denoiser,
-        batch: Batch,
-        u: Tensor,
-        generator: Generators,
-        guess: Tensor | None = None,
+        self, denoiser: Denoiser, batch: Batch, u: Tensor, generator: Generators, guess: Tensor | None = None
     ) -> Tensor:
-        """Return an estimate (B,) of the integral over Lambda, whatever the schedule makes of it; u (B,) in [0, 1).
+        """Return an estimate (B,) of the integral over Lambda, which no schedule changes; u (B,) in [0, 1).
 
-        Events are jumps, with probability 1 - gamma, by K' = 1 + Q/max_i(-Q_ii), or nothing: a letter is touched once
-        it has had a jump.
+        An event is a jump by K' = 1 + Q/max_i(-Q_ii) with probability 1 - gamma, else nothing: letters with a jump are
+        those that are touched.
         """
         x0, mask, share = batch.x0, batch.mask, 1 - self.gamma
         stratum = late(touched(u, mask, generator, untouched=self.gamma > 0), mask, self.late)
@@ -206,14 +183,15 @@ class SCUD(ContinuousTime[EventState]):
         state = EventState(x, jumps, mask)
         w = torch.softmax(self.context(denoiser, state, batch.cond), -1)
         lost = masked_sum(self.event_kl(w, x0, state) - self.event_kl(self.alike(w, guess), x0, state), mask)
-        # dLambda / Lambda = da / ((1 - a) -log(1 - a)): the share cancels
+        # dLambda / Lambda = da / ((1 - a) -log(1 - a)), in which the share cancels
         weight = (stratum.log_weight - stratum.log_alpha - jumped.log()).exp()
         return torch.where(jumped <= share * self.largest, weight * lost, 0) + self.known(batch, guess)
 
     def guess(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
-        """Return the mean of what the network makes of nothing and of every other letter.
+        """Return the mean of the network's predictions from noise alone and from every other letter.
 
-        It is not asked for letters that no event has touched, so that each half of them is forgotten in its turn.
+        The network does not learn to predict letters with S = 0: noise replaces the letters at even and at odd
+        positions in turn.
         """
         x0, cond = batch.x0, batch.cond
         end = self.prior(batch.mask, generator)
@@ -229,14 +207,14 @@ class SCUD(ContinuousTime[EventState]):
     # -- sampling -----------------------------------------------------------------------------------------------------
 
     def prior(self, mask: Tensor, generator: Generators) -> EventState:
-        """Draw the events of every position and letters of the stationary law."""
+        """Draw the events of every position and letters of the stationary distribution."""
         time = self.last_times(mask)
-        counts = poisson(self._total(time), mask.shape[1], generator)
+        counts = poisson(self.total(time), mask.shape[1], generator)
         x = sample_categorical(self.powers.stationary.log().expand(*mask.shape, -1), generator)
         return EventState(x, counts, mask, time, torch.ones_like(time, dtype=torch.bool))
 
     def given(self, state: EventState, log_allowed: Tensor) -> tuple[EventState, Tensor]:
-        """Return the state with known letters that no event has touched, as the network is told: S = 0."""
+        """Return the state with known letters, for which S = 0: no event has changed them."""
         known, letters = single_letters(log_allowed, state.mask)
         x, counts = torch.where(known, letters, state.x), state.t.masked_fill(known, 0)
         return state.replace(x=x, t=counts, given=known, steered=(log_allowed == -torch.inf).any(-1)), known
@@ -244,7 +222,7 @@ class SCUD(ContinuousTime[EventState]):
     def levels(self, state: EventState, steps: int | None) -> Iterator[tuple[float, bool]]:
         """Yield times, evenly spaced, the last one 0; True beside a time marks a corrector step there."""
         if bool((self.untouched(state) & state.mask).any()):
-            yield self.t_max, False  # letters that no event ever touches are settled first
+            yield self.t_max, False  # letters without any event are settled first
         for time in np.linspace(self.t_max, 0, (steps or self.steps) + 1)[1:].tolist():
             yield time, False
             yield from [(time, True)] * (self.correctors if time else 0)
@@ -252,15 +230,15 @@ class SCUD(ContinuousTime[EventState]):
     def aim(self, state: EventState, level: tuple[float, bool], generator: Generators) -> Undo:
         """Draw how many events each position had by the level's time: S_s | S_t is binomial, Lambda(s)/Lambda(t)."""
         time, redo = level
-        now, then = self._total(state.time[:1]), self._total(state.time.new_full((1,), time))
+        now, then = self.total(state.time[:1]), self.total(state.time.new_full((1,), time))
         stay = 1 - self.redone if redo else float((then / now).clamp(0, 1))
         counts = thinned(state.t, stay, generator)
-        if redo and state.steered is not None:  # a template's weights count each writing, so nothing is written over
+        if redo and state.steered is not None:  # a template's weights count each letter once: none is drawn again
             counts = torch.where(state.steered, state.t, counts)
         return Undo(counts, time, redo)
 
     def untouched(self, state: EventState) -> Tensor:
-        """Return booleans (B, L): letters of the prior that no event will ever be undone at."""
+        """Return booleans (B, L), True at letters of the prior without any event."""
         untouched = torch.zeros_like(state.mask) if state.fresh is None else (state.t == 0) & state.fresh[:, None]
         return untouched if state.given is None else untouched & ~state.given
 
@@ -273,7 +251,7 @@ class SCUD(ContinuousTime[EventState]):
         kernel = self.posterior(log_p0, state, target.counts)
         return torch.where(self.untouched(state)[..., None], log_p0, kernel)
 
-    def posterior(self, log_p0: Tensor, state: EventState, target: Any) -> Tensor:
+    def posterior(self, log_p0: Tensor, state: EventState, target: float | Tensor) -> Tensor:
         """Return log p(x_{S-k} | x_S), where `target`, (B, L) or a number, is S - k.
 
         With v(x_0) = p(x_0 | x_S) / K^S[x_0, x_S]: p(x_{S-k} | x_S) = K^k[x_{S-k}, x_S] (v K^{S-k})[x_{S-k}].
@@ -285,7 +263,7 @@ class SCUD(ContinuousTime[EventState]):
         v = (log_v - log_v.amax(-1, keepdim=True)).exp()
         before = self.powers.mix(v, counts)
         joint = before * self.powers.columns(state.t - counts, state.x)
-        # Letters that a template demands may be out of reach in so few events: then x_S is what has to give way.
+        # letters that a template demands may be out of reach in so few events: then x_S is not kept
         joint = torch.where(joint.sum(-1, keepdim=True) > 0, joint, before)
         return torch.log_softmax(joint.log(), -1).to(log_p0.dtype)
 
@@ -304,37 +282,29 @@ class SCUD(ContinuousTime[EventState]):
         return after.replace(x=again.x, t=state.t, undone=x)
 
     def log_prob(self, kernel: Tensor, state: EventState, target: Undo, reached: EventState) -> Tensor:
-        # what a corrector step does over again is no choice of the kernel's
-        return super().log_prob(
-            kernel, state, target, reached if reached.undone is None else reached.replace(x=reached.undone)
-        )
+        # the second half of a corrector step is not drawn from the kernel
+        drawn = reached if reached.undone is None else reached.replace(x=reached.undone)
+        return super().log_prob(kernel, state, target, drawn)
 
 
-def end_counts(largest: float, law: Tensor) -> tuple[Tensor, Tensor]:
-    """Return numbers of events (N,) and their weights as those of Poisson(n; Lambda), which add up to 1."""
+def end_counts(largest: float, p: Tensor) -> tuple[Tensor, Tensor]:
+    """Return numbers of events (N,) and their weights as those of Poisson(n; Lambda), with sum 1, of the type of p."""
     width = 10 * math.sqrt(largest) + 20
-    # Where the distribution is wide, some four counts in each standard deviation are as exact as all; an odd number of
-    # steps, so that what differs between even and odd counts is seen evenly.
+    # Where the distribution is wide, some four counts in each standard deviation are as exact as all; an odd stride, so
+    # that even and odd counts are equally frequent.
     step = int(math.sqrt(largest) / 4) | 1
     first = max(0, math.floor(largest - width))
-    counts = torch.arange(first, math.ceil(largest + width) + 1, step, device=law.device)
-    log_weight = counts.to(law.dtype) * math.log(largest) - torch.lgamma(counts.to(law.dtype) + 1)
+    counts = torch.arange(first, math.ceil(largest + width) + 1, step, device=p.device)
+    log_weight = counts.to(p.dtype) * math.log(largest) - torch.lgamma(counts.to(p.dtype) + 1)
     return counts, torch.softmax(log_weight, 0)
 
 
-def end_kl(powers: Powers, largest: float, law: Tensor) -> Tensor:
-    """Return sum_n Poisson(n; Lambda) KL(K^n[x_0, .] || distribution K^n) for each letter x_0, (K,) nats."""
-    counts, weights = end_counts(largest, law)
-    total = torch.zeros_like(law)
+def end_kl(powers: Powers, largest: float, p: Tensor) -> Tensor:
+    """Return sum_n Poisson(n; Lambda) KL(K^n[x_0, .] || p K^n) for each letter x_0, (K,) nats."""
+    counts, weights = end_counts(largest, p)
+    total = torch.zeros_like(p)
     for n, weight in zip(counts.split(64), weights.split(64), strict=True):
         q = powers(n)  # (n, K, K)
-        kl = torch.xlogy(q, q) - torch.xlogy(q, (law @ q)[:, None])
+        kl = torch.xlogy(q, q) - torch.xlogy(q, (p @ q)[:, None])
         total += weight @ kl.sum(-1)
     return total.clamp_min(0)
-
-
-def _measure_end(process: SCUD, *_: Any) -> None:
-    """Set what is known of the end to what it is with the schedule and the letter frequencies as they are now."""
-    largest = process.largest = process.schedule.largest  # as a number: to read it anew would wait for the device
-    process.letter_kl.copy_(end_kl(process.powers, largest, process.powers.stationary))
-    process.law_kl.copy_(end_kl(process.powers, largest, process.law))

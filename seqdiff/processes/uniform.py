@@ -1,6 +1,6 @@
 r"""Uniform diffusion in continuous time: UDLM (Schiff et al. 2024, arXiv 2412.10193).
 
-alpha_t = 1 - t for t in [0, 1], so that x_0 is the data and x_1 uniform noise, and no term but the integral is left:
+alpha_t = 1 - t for t in [0, 1], so that x_0 is the data and x_1 uniform noise, and the bound is an integral alone:
 
     -log p(x_0) <= integral over t of 1/(K alpha_t) sum_j [r_j - r0_j + r0_j log(r0_j / r_j)]
     r_j = q_j / q_z,   q_j = K alpha_t w_j + 1 - alpha_t,   z = x_t,   w = softmax(context)
@@ -43,7 +43,7 @@ class Uniform(ContinuousTime[State], UniformNoise):
     letters : int
         K.
     steps : int
-        Steps of the sampler where none are asked for.
+        Steps of the sampler by default.
     """
 
     def kept(self, t: Tensor) -> tuple[Tensor, Tensor]:
@@ -56,12 +56,7 @@ class Uniform(ContinuousTime[State], UniformNoise):
         return torch.zeros(len(x0), device=x0.device)
 
     def term(
-        self,
-        denoiser: Denoiser,
-        batch: Batch,
-        u: Tensor,
-        generator: Generators,
-        guess: Tensor | None = None,
+        self, denoiser: Denoiser, batch: Batch, u: Tensor, generator: Generators, guess: Tensor | None = None
     ) -> Tensor:
         """Return an estimate (B,) of the integral, by the number of letters that were drawn anew; u (B,) in [0, 1)."""
         x0, mask = batch.x0, batch.mask
@@ -77,7 +72,7 @@ class Uniform(ContinuousTime[State], UniformNoise):
         z, truth = x[..., None], one_hot(x0, self.letters).to(w.dtype)
         q, q0 = k_alpha * w + t, k_alpha * truth + t
         w_z, truth_z, q_z, q0_z = (p.gather(-1, z) for p in (w, truth, q, q0))
-        # r - r0 with what cancels cancelled by hand: all is divided by alpha in the end, which may be tiny
+        # r - r0 without the terms that cancel: it is divided by alpha in the end, which may be tiny
         difference = k_alpha * (w * truth_z - w_z * truth) + t * ((w - truth) - (w_z - truth_z))
         difference = k_alpha * difference / (q_z * q0_z)
         log_ratio = (q / q_z).log() - (q0 / q0_z).log()
