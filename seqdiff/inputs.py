@@ -14,6 +14,10 @@ SequencesLike = PathLike | Iterable[Any]
 """A path, a list, array, Series, DataFrame or Biopython records; a string may be one sequence."""
 LabelsLike = str | float | np.ndarray | Iterable[Any] | None
 """One label or value, or one for each sequence: an array, list, Series, DataFrame, dict, or the name of a column."""
+HeldOutLike = float | SequencesLike | tuple[SequencesLike, LabelsLike] | None
+"""A share of the sequences, or held-out sequences, with their labels or without."""
+SplitLike = str | Iterable[str]
+"""A way to split, a column that names the part of each sequence, or these parts."""
 TargetLike = str | Mapping[str, str]
 """How labels are to be read, of all columns or by column."""
 TemplateLike = str | Sequence[Any] | None
@@ -28,6 +32,8 @@ StrengthLike = float | Callable[[float], float]
 SeedLike = int | np.random.RandomState | np.random.Generator | None
 Place = Callable[[int], str]
 """The name of item i in an error: ``"promoters.txt, line 17"``, ``"X[3]"``."""
+SeedsLike = int | Iterable[int]
+"""The number of seeds, or the seeds."""
 RewardFunction = Callable[[list[str]], Any]
 """Sequences -> as many numbers."""
 

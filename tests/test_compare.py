@@ -19,9 +19,8 @@ from seqdiff.data import cluster_split
 from seqdiff.evaluation import MarkovChain, PositionWeightMatrix, bits_per_letter, bits_per_letter_error, summary
 from seqdiff.evaluation.plots import plot_comparison
 from seqdiff.experiments import markdown
-from seqdiff.experiments.comparison import DEFAULT, contestants
-from seqdiff.experiments.judge import Judge, Result, make_parts
-from seqdiff.experiments.table import caption
+from seqdiff.experiments.comparison import DEFAULT, caption, contestants
+from seqdiff.experiments.judge import Judge, Trial, make_parts
 
 SMALL: dict[str, Any] = {"width": 8, "depth": 1, "epochs": 1, "batch_size": 64}
 QUICK: dict[str, Any] = {"samples": 30, "times": 4, "steps": 4, "verbose": 0}
@@ -115,9 +114,9 @@ def test_copies_are_looked_for_in_the_training_part(X: list[str]) -> None:
     """Writing a held-out sequence is no copying."""
     judge = Judge(make_parts(X), samples=20)
     for part, share in ((judge.parts.test, 0.0), (judge.parts.train, 1.0)):
-        result = Result("parrot", None)
-        judge.sample(SimpleNamespace(generate=lambda n, part=part, **options: part.sequences[:n]), result)
-        assert result.quality[0]["copied"] == share
+        trial = Trial()
+        judge.sample(SimpleNamespace(generate=lambda n, part=part, **options: part.sequences[:n]), trial)
+        assert trial.quality["copied"] == share
 
 
 def test_baselines_learn_from_the_training_part_alone(done: tuple[pd.DataFrame, Path], X: list[str]) -> None:
@@ -210,7 +209,7 @@ def test_the_split_is_one_for_all(X: list[str]) -> None:
     assert len(few.test) == 20 and not set(few.test.sequences) & set(few.train.sequences)
     assert "at random" in few.notes[-3] and "copies stay on one side" in few.notes[-2]
     assert "60 of 60 sequences are near copies in families too large" in few.notes[-1]
-    with pytest.raises(ValueError, match="left to judge by as copies stay on one side"):
+    with pytest.raises(ValueError, match="left for the test set as copies stay on one side"):
         make_parts(["ACGT" * 6] * 40)
     frame = pd.DataFrame({"seq": X, "part": (["test", "train", "train", "valid"] * 50)})
     named = make_parts(frame, split="part")
@@ -273,8 +272,8 @@ def test_names_instances_and_classes() -> None:
         ({"split": "part"}, "split: got 'part', expected 'auto', 'cluster', 'random' or"),
         ({"split": ["train"] * 3}, r"split: got shape \(3,\), expected a side for each of the 40"),
         ({"split": ["train"] * 39 + ["tset"]}, "split, entry 39: got 'tset', expected 'train', 'valid' or 'test'"),
-        ({"split": ["train"] * 40}, "no sequence left to judge by"),
-        ({"test": 0}, "no sequence left to judge by"),
+        ({"split": ["train"] * 40}, "no sequence left for the test set"),
+        ({"test": 0}, "no sequence left for the test set"),
         ({"test": 1.5}, "test: got 1.5, expected a share"),
         ({"test": 0.5, "validation": 0.5}, "validation and test: got 0.5 and 0.5, .* nothing to train on"),
         ({"test": None}, "test: got None"),
@@ -415,7 +414,10 @@ def test_the_same_from_a_shell(X: list[str], workdir: Path) -> None:
         result = run(line)
         assert result.exit_code == 1 and said in result.stderr and "Traceback" not in result.output
     held = run(f"compare p.csv --models autoregressive --validation p.csv --test p.csv --savepath none {small}")
-    assert held.exit_code == 0 and "80 sequences to learn from, 80 to choose by, 80 to judge by" in held.stdout
+    assert (
+        held.exit_code == 0
+        and "80 sequences in the training set, 80 in the validation set, 80 in the test set" in held.stdout
+    )
 
 
 def test_multinomial_takes_part_when_asked(X: list[str]) -> None:

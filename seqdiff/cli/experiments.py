@@ -18,7 +18,7 @@ from seqdiff.errors import InputError, shown
 from seqdiff.estimators import SequenceGenerator, load
 from seqdiff.experiments import compare as run
 from seqdiff.experiments import markdown
-from seqdiff.experiments.table import caption
+from seqdiff.experiments.comparison import caption
 from seqdiff.runtime import replacing
 
 # Parameters of every estimator that are not compare's own: where one is given, it holds for all models.

@@ -1,13 +1,11 @@
-"""Who takes part: instances, classes or names of estimators, each with a name of its own and once for every seed."""
+"""`compare`: several generators on one split of the data, judged alike, in one table that is written after each."""
 
 from __future__ import annotations
 
 import inspect
 import logging
-import numbers
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,68 +13,74 @@ import numpy as np
 from sklearn.base import clone
 
 from seqdiff import runtime
+from seqdiff.data import Alphabet
 from seqdiff.data.files import write_sequences
 from seqdiff.errors import InputError, argument, of_kind, shorten, shown, warn
 from seqdiff.estimators import SequenceGenerator
 from seqdiff.estimators.classes import find_learner
 from seqdiff.estimators.requests import check_seed
-from seqdiff.experiments.judge import Judge, Result, make_parts
-from seqdiff.experiments.table import NATURAL, caption, make_table, markdown
-from seqdiff.inputs import LabelsLike, SequencesLike
+from seqdiff.evaluation import compare_table
+from seqdiff.experiments.judge import ALIKE, CHAIN, MATRIX, POSITIONAL, Judge, Trial, make_parts
+from seqdiff.inputs import HeldOutLike, LabelsLike, PathLike, SeedLike, SeedsLike, SequencesLike, SplitLike
 from seqdiff.parameters import Whole, check_parameters
 from seqdiff.runs import claim, numbered
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+logger = logging.getLogger(__name__)
+
 DEFAULT = ("MaskedDiffusion", "UniformDiffusion", "ClassicalDiffusion", "SCUD", "Autoregressive")
-"""The discrete family, as far as there is one; `MultinomialDiffusion` is made for a GPU and not among them."""
+"""The discrete models that a CPU trains; `MultinomialDiffusion` is made for a GPU and not among them."""
+NATURAL = "natural sequences"
+RESERVED = {ALIKE, MATRIX, CHAIN, POSITIONAL, NATURAL, "table.csv", "table.md", "table.png"}
+"""Names that no model may have: of other rows and of files beside the run folders."""
+
+ModelLike = SequenceGenerator | type | str
 
 
-@dataclass(frozen=True)
-class Contestant:
-    """One row of the table to come.
+@dataclass
+class Row:
+    """A row of the table: a model, and what was measured of it.
 
     Attributes
     ----------
     name : str
-        Of the row, and of its run folder.
+        Of the row, and of the run folder.
+    bound : str or None
+        `bound_` of the estimator.
     estimators : list of SequenceGenerator
-        Not fitted, one for each seed.
+        Not fitted, one for each seed; none for a baseline.
+    trials : list of Trial
+        One for each seed that was trained to the end.
     """
 
     name: str
-    estimators: list[SequenceGenerator]
+    bound: str | None
+    estimators: list[SequenceGenerator] = field(default_factory=list)
+    trials: list[Trial] = field(default_factory=list)
+    status: str = "waiting"
+
+    def runs(self) -> Iterator[tuple[str, SequenceGenerator]]:
+        """Yield each estimator with the name of its run."""
+        for model in self.estimators:
+            yield self.name + f"-seed{model.random_state}" * (len(self.estimators) > 1), model
 
 
 def contestants(
-    models: Any, settings: Mapping[str, Any], seeds: Any = 1, taken: Sequence[str] = ()
-) -> list[Contestant]:
-    """Return who takes part.
-
-    Parameters
-    ----------
-    models : sequence of SequenceGenerator, class or str; or None
-        None takes `DEFAULT`. A name is a class's (``"MaskedDiffusion"``), or as in a shell (``"masked-diffusion"``,
-        ``"masked"``).
-    settings : mapping
-        Parameters of the estimators given by class or name; one that only some have goes to those.
-    seeds : int or sequence of int
-        How often each is trained, from its own `random_state` upwards, or with which `random_state`.
-    taken : sequence of str
-        Names that no row may have.
-
-    Raises
-    ------
-    InputError
-        If there is none, one is no estimator of seqdiff's, or a setting is unknown or impossible.
+    models: ModelLike | Iterable[ModelLike] | None, settings: Mapping[str, Any], seeds: SeedsLike = 1
+) -> list[Row]:
+    """Return a row for each model; parameters as of `compare`.
 
     Examples
     --------
     >>> from seqdiff import Autoregressive
     >>> found = contestants(["masked-diffusion", Autoregressive(epochs=1), Autoregressive(epochs=2)], {}, seeds=2)
-    >>> [c.name for c in found], [model.random_state for model in found[0].estimators]
+    >>> [row.name for row in found], [model.random_state for model in found[0].estimators]
     (['MaskedDiffusion', 'Autoregressive', 'Autoregressive-2'], [0, 1])
     """
     if models is None:
-        models = list(DEFAULT)
+        models = DEFAULT
     if isinstance(models, (str, SequenceGenerator, type)):
         models = [models]
     try:
@@ -87,98 +91,97 @@ def contestants(
     if not given:
         cure = f"give one, or leave {argument('models')} out for the usual ones"
         raise InputError(argument("models"), "an empty list", "at least one estimator or name", cure)
-    made = [(_find(model, i), not isinstance(model, SequenceGenerator)) for i, model in enumerate(given)]
-    _check_settings(settings, [model for model, by_name in made if by_name])
-    found: list[Contestant] = []
-    names = set(taken)
-    for model, by_name in made:
-        if by_name:
-            known = model.get_params(deep=False)
-            model.set_params(**{name: value for name, value in settings.items() if name in known})
+    made = [_find(model, i) for i, model in enumerate(given)]
+    by_name = [own for own, model in zip(made, given, strict=True) if own is not model]
+    _check_settings(settings, by_name)
+    for model in by_name:
+        known = model.get_params(deep=False)
+        model.set_params(**{name: value for name, value in settings.items() if name in known})
+    found: list[Row] = []
+    for model in made:
         try:
             check_parameters(model)
         except InputError as error:
             raise error.of(type(model).__name__) from None
-        name = next(n for n in numbered(model.model_name or type(model).__name__) if n not in names)
-        names.add(name)
-        found.append(Contestant(name, [clone(model).set_params(random_state=s) for s in _seeds(seeds, model)]))
+        taken = RESERVED | {row.name for row in found}
+        name = next(n for n in numbered(model.model_name or type(model).__name__) if n not in taken)
+        copies = [clone(model).set_params(random_state=seed) for seed in read_seeds(seeds, model.random_state)]
+        found.append(Row(name, type(model).bound_, copies))
     return found
 
 
-def _find(model: Any, i: int) -> SequenceGenerator:
+def _find(model: object, i: int) -> SequenceGenerator:
     """Return a new estimator for a name or a class, an estimator as it is."""
-    cls = model if isinstance(model, type) else type(model)
-    if issubclass(cls, SequenceGenerator):
-        return model() if isinstance(model, type) else model
+    if isinstance(model, SequenceGenerator):
+        return model
+    if isinstance(model, type) and issubclass(model, SequenceGenerator):
+        return model()
     if isinstance(model, str):
         return find_learner(model, f"models[{i}]")()
     raise InputError(f"models[{i}]", of_kind(model), "an estimator, or the name of one", "give one")
 
 
 def _check_settings(settings: Mapping[str, Any], models: list[SequenceGenerator]) -> None:
-    if settings and not models:
-        first, value = next(iter(settings.items()))
-        wanted = "none, as every model is an estimator with settings of its own"
-        raise InputError(argument(first), shown(value), wanted, "set it there")
     known = {name for model in models for name in model.get_params(deep=False)}
     own = {"random_state", "savepath", "model_name"}
     for name, value in settings.items():
+        if not models:
+            wanted = "none, as every model is an estimator with settings of its own"
+            raise InputError(argument(name), shown(value), wanted, "set it there")
         if name not in known or name in own:
             settable = known - own - inspect.signature(compare).parameters.keys()
             wanted = f"a setting of compare or of the models: {shorten(', '.join(sorted(settable)), 280)}"
             raise InputError(argument(name), shown(value), wanted, "correct the name, or leave it out")
 
 
-def _seeds(seeds: Any, model: SequenceGenerator) -> list[int]:
+def read_seeds(seeds: SeedsLike, first: SeedLike = 0) -> list[int]:
+    """Return the seeds of a list, or so many from `first` upwards.
+
+    Examples
+    --------
+    >>> read_seeds(3), read_seeds([7, 2])
+    ([0, 1, 2], [7, 2])
+    """
     if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool) and seeds >= 1:
-        first = check_seed(model.random_state)
-        return [first + i for i in range(int(seeds))]
-    wanted = [] if isinstance(seeds, (numbers.Number, str)) or seeds is None else list(seeds)
+        start = check_seed(first)
+        return [start + i for i in range(int(seeds))]
+    wanted = list(seeds) if isinstance(seeds, Iterable) and not isinstance(seeds, str) else []
     whole = [isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s >= 0 for s in wanted]
     if not wanted or not all(whole) or len(set(wanted)) < len(wanted):
-        allowed = "how many, or a list of different whole numbers"
+        allowed = "their number, or a list of different whole numbers"
         raise InputError(argument("seeds"), shown(seeds), allowed, "give one of these")
     return [int(s) for s in wanted]
 
 
-# `compare`: fit every contestant on one split, judge all alike, write the table after each.
-
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-logger = logging.getLogger(__name__)
-
-
 def compare(
-    models: Any = None,
+    models: ModelLike | Iterable[ModelLike] | None = None,
     X: SequencesLike | None = None,
     y: LabelsLike = None,
     *,
-    split: Any = "auto",
-    validation: Any = 0.1,
-    test: Any = 0.1,
-    seeds: Any = 1,
+    split: SplitLike = "auto",
+    validation: HeldOutLike = 0.1,
+    test: HeldOutLike = 0.1,
+    seeds: SeedsLike = 1,
     samples: int = 1000,
     steps: int | None = None,
     times: int | None = None,
     k: int | None = None,
     reference: str | None = None,
-    savepath: str | os.PathLike[str] | None = "runs",
+    savepath: PathLike | None = "runs",
     random_state: int = 0,
-    alphabet: Any = "auto",
+    alphabet: str | Alphabet = "auto",
     length: int | None = None,
     ambiguous: str = "error",
     sequence_column: str | None = None,
     verbose: int = 1,
     **settings: Any,
 ) -> pd.DataFrame:
-    """Fit several generators on one split of the data and say how good each is.
+    """Fit several generators to one split of the data and measure likelihood, samples and time of each.
 
-    Each one learns from the training part, with the validation part to choose its weights by, and is judged by the test
-    part, which it never sees. Beside them stand simple baselines, fitted to the training part, and nature itself. One
-    that fails loses only its own row. Into ``<savepath>/compare/`` (``compare-2``, ...) go ``table.csv``, ``table.md``
-    and ``table.png``, after each model anew, and the run folder of each model.
+    Each is trained on the training set, with the validation set to choose its weights, and judged by the test set. The
+    table has rows of simple baselines, fitted to the training set, and of natural sequences too. A model that fails
+    loses only its own row. Into ``<savepath>/compare/`` (``compare-2``, ...) go ``table.csv``, ``table.md`` and
+    ``table.png``, after each model anew, and the run folder of each model.
 
     Parameters
     ----------
@@ -186,17 +189,17 @@ def compare(
         Estimators are copied, not changed; two of one name are numbered, a `model_name` is the name of the row. None
         takes masked, uniform and classical diffusion, SCUD and the autoregressive model.
     X, y
-        As in `fit`. Conditional models are scored with the labels and write sequences for labels drawn from the data.
+        As in `fit`. Conditional models are scored with the labels, and generate for labels drawn from the data.
     split : {"auto", "cluster", "random"}, array or str
-        ``"cluster"``: no 20-mer, on either strand, occurs on two sides; ``"auto"`` does so for DNA and RNA where it
-        can. An array says ``"train"``, ``"valid"`` or ``"test"`` for each sequence, any other string names such a
-        column of X.
+        ``"cluster"``: no 20-mer, on either strand, occurs on two sides (`seqdiff.data.cluster_split`); ``"auto"`` does
+        so for DNA and RNA wherever that leaves enough to judge by. An array says ``"train"``, ``"valid"`` or ``"test"``
+        for each sequence; any other string names such a column of X.
     validation, test : float, sequences or (X, y)
-        Shares of the data, or held-out sequences.
+        Shares of the data, or held-out sequences; `split` then divides only the rest.
     seeds : int or list of int
-        How often each is trained, or with which `random_state`.
+        Number of trainings of each model, from its own `random_state` upwards, or each `random_state`.
     samples : int
-        Sequences that each model writes; 0 for none.
+        Sequences to generate with each model; 0 for none.
     steps, times : int, optional
         Of `generate` and of `score_samples`.
     k : int, optional
@@ -212,7 +215,7 @@ def compare(
     verbose : int
         0 is silent.
     **settings
-        Parameters of the models given by name or class, such as ``epochs=10``.
+        Parameters of the models given by name or class, such as ``epochs=10``; each goes to the models that have it.
 
     Returns
     -------
@@ -222,17 +225,17 @@ def compare(
         the bits) or ``"none"``; `monte_carlo`, the standard error of the bound's own noise; `spread`, the standard
         deviation over seeds; `above` and `above_error`, bits more than the reference's and the standard error of that
         difference, paired by sequence; `kmer_js`, divergence of the samples from natural sequences in bits, and
-        `kmer_js_ratio`, over that of natural ones from others (`seqdiff.evaluation.summary`); `copied` and `unique`,
-        shares of the samples; `seconds` and `cpu_seconds` to fit; `sequences_per_second` of generating; `seeds`
-        trained; `baseline`; `status`, ``"done"`` or why not; `run_dir`. Several seeds are averaged. `attrs` holds
-        `reference`, `k`, `samples`, `split`, the sizes of the three parts, and `folder`.
+        `kmer_js_ratio`, over that of natural sequences from one another (`seqdiff.evaluation.summary`); `copied` and
+        `unique`, shares of the samples; `seconds` and `cpu_seconds` to fit; `sequences_per_second` of generating;
+        `seeds` trained; `baseline`; `status`, ``"done"`` or the failure; `run_dir`. Several seeds are averaged. `attrs`
+        holds `reference`, `k`, `samples`, `split`, the sizes of the three parts, and `folder`.
 
     Raises
     ------
-    ValueError
-        If the data, a model or a setting is not as it should be (before anything is trained), or every model fails.
+    InputError
+        If the data, a model or a setting is wrong (before anything is trained), or every model fails.
     KeyboardInterrupt
-        After Ctrl-C; the table of what was finished is written.
+        After Ctrl-C; the table of the finished models is written.
 
     Examples
     --------
@@ -249,133 +252,114 @@ def compare(
     for name, value in (("steps", steps), ("times", times), ("k", k)):
         Whole(1).check(name, value, optional=True)
     seed = check_seed(random_state)
-    found = contestants(models, settings, seeds, _reserved())
-    if reference is not None and reference not in (names := [c.name for c in found]):
-        wanted = f"one of the models {shorten(', '.join(names), 200)}"
-        raise InputError(argument("reference"), shown(reference), wanted, "name one of them")
-    if any(c.name == reference and type(c.estimators[0]).bound_ is None for c in found):
-        given = f"{shown(reference)}, which has no likelihood"
-        raise InputError(
-            argument("reference"), given, "a model to count bits from", "name another one, or leave it out"
-        )
-    if alphabet == "auto":  # what a model was told of its letters holds for all
-        told = [c.estimators[0].alphabet for c in found]
-        alphabet = next((a for a in told if not (isinstance(a, str) and a.lower() == "auto")), "auto")
+    rows = contestants(models, settings, seeds)
+    _check_reference(reference, rows)
+    if alphabet == "auto":  # the alphabet that a model was given holds for all
+        given = [row.estimators[0].alphabet for row in rows]
+        alphabet = next((a for a in given if not (isinstance(a, str) and a.lower() == "auto")), "auto")
     parts = make_parts(
         X, y, split=split, validation=validation, test=test, alphabet=alphabet, length=length, ambiguous=ambiguous,
         sequence_column=sequence_column, random_state=seed,
     )  # fmt: skip
     judge = Judge(parts, int(samples), k, steps, times, seed)
+    if not len(judge.test):
+        found, wanted = "no sequence of a length that training has", "at least one to judge by"
+        raise InputError(argument("test"), found, wanted, f"give another one, or another {argument('split')}")
     folder = None if savepath is None else claim(Path(savepath), "compare")
     for note in parts.notes:
         runtime.say(logger, note, verbose)
     if judge.left_out:
-        runtime.say(logger, f"{judge.left_out} held-out sequences are longer than any to learn from: left out", verbose)
+        left_out = f"{judge.left_out} test sequences are longer than all of the training set: left out"
+        runtime.say(logger, left_out, verbose)
     comparison = Comparison(judge, folder, reference, verbose)
-    comparison.add_baselines()
-    comparison.run(found)
+    comparison.run(rows)
     return comparison.table()
 
 
+def _check_reference(reference: str | None, rows: list[Row]) -> None:
+    bounds = {row.name: row.bound for row in rows}
+    if reference is not None and reference not in bounds:
+        wanted = f"one of the models {shorten(', '.join(bounds), 200)}"
+        raise InputError(argument("reference"), shown(reference), wanted, "name one of them")
+    if reference is not None and bounds[reference] is None:
+        given, wanted = f"{shown(reference)}, which has no likelihood", "a model to count bits from"
+        raise InputError(argument("reference"), given, wanted, "name another one, or leave it out")
+
+
+@dataclass
 class Comparison:
     """The running table."""
 
-    def __init__(self, judge: Judge, folder: Path | None, reference: str | None, verbose: int) -> None:
-        self.judge, self.folder, self.reference, self.verbose = judge, folder, reference, verbose
-        self.results: list[Result] = []
-        self.baselines: list[Result] = []
-        self.natural: list[Result] = []
+    judge: Judge
+    folder: Path | None
+    reference: str | None
+    verbose: int
+    rows: list[Row] = field(default_factory=list)
 
-    def add_baselines(self) -> None:
-        """Fit and judge the baselines, and put nature beside them."""
-        for name, model in self.judge.baselines():
-            result = Result(name, "exact", baseline=True, seeds=1, status="done")
-            if model is None:
-                result.nats, result.monte_carlo = [self.judge.alike()], [0.0]
-            else:
-                self.judge.fit(model, result)
-                self.judge.score(model, result)
-                self.judge.sample(model, result)
-            self.baselines.append(result)
-        ceiling = next((figures["kmer_js_natural"] for r in self.baselines for figures in r.quality), None)
-        if ceiling is not None:
-            quality = {"kmer_js": ceiling, "kmer_js_ratio": 1.0, "copied": np.nan, "unique": np.nan}
-            self.natural = [Result(NATURAL, None, baseline=True, quality=[quality], status="done")]
-
-    def run(self, found: list[Contestant]) -> None:
-        """Fit and judge every contestant.
-
-        Raises
-        ------
-        ValueError
-            If none could be fitted.
-        """
-        self.results = [Result(c.name, type(c.estimators[0]).bound_) for c in found]
-        total = sum(len(c.estimators) for c in found)
+    def run(self, contestants: list[Row]) -> None:
+        """Fit and judge the baselines and every contestant; refuse where all of these fail."""
+        baselines = {ALIKE: Trial(self.judge.alike())}
+        baselines |= {name: self.judge(model) for name, model in self.judge.baselines().items()}
+        self.rows = contestants + [Row(n, "exact", trials=[trial], status="done") for n, trial in baselines.items()]
+        total = sum(len(row.estimators) for row in contestants)
         done = 0
         reasons: list[str] = []
         try:
-            for contestant, result in zip(found, self.results, strict=True):
-                for turn, model in enumerate(contestant.estimators):
+            for row in contestants:
+                for turn, (name, model) in enumerate(row.runs()):
                     done += 1
-                    runtime.say(logger, f"{done} of {total}: {_run_name(contestant, model)}", self.verbose)
+                    runtime.say(logger, f"{done} of {total}: {name}", self.verbose)
                     try:
-                        self._one(contestant, model, result, turn)
-                        result.seeds += 1
-                        result.status = "done"
+                        row.trials.append(self._trial(name, model, turn))
+                        row.status = "done"
                     except Exception as error:  # whatever it is, the others can still be compared
                         reasons.append(str(error) or type(error).__name__)
-                        warn(f"{contestant.name} failed: {reasons[-1]}; the others go on")
-                        result.status = f"failed: {reasons[-1]}"
-                failed = len(contestant.estimators) - result.seeds
-                if failed and result.seeds:
-                    result.status = f"{failed} of {len(contestant.estimators)} seeds failed: {reasons[-1]}"
+                        warn(f"{row.name} failed: {reasons[-1]}; the others go on")
+                        row.status = f"failed: {reasons[-1]}"
+                failed = len(row.estimators) - len(row.trials)
+                if failed and row.trials:
+                    row.status = f"{failed} of {len(row.estimators)} seeds failed: {reasons[-1]}"
                 self.write()
         except KeyboardInterrupt:
-            for result in self.results:
-                if result.status == "waiting" or not result.seeds:
-                    result.status = result.status if result.status.startswith("failed") else "stopped"
+            for row in contestants:
+                if not row.trials and not row.status.startswith("failed"):
+                    row.status = "stopped"
             self.write()
             if self.folder is not None:
-                runtime.say(logger, f"stopped; what was finished is in {self.folder / 'table.md'}", self.verbose)
+                message = f"stopped; the table of finished models is {self.folder / 'table.md'}"
+                runtime.say(logger, message, self.verbose)
             raise
         if len(reasons) == total:
-            failure = f"a failure of every model, first of all {found[0].name}: {reasons[0]}"
+            failure = f"a failure of every model, first of all {contestants[0].name}: {reasons[0]}"
             raise InputError("compare", failure, "one model or more", "mend what it says")
 
-    def _one(self, contestant: Contestant, model: SequenceGenerator, result: Result, turn: int) -> None:
-        where = None if self.folder is None else str(self.folder)
+    def _trial(self, name: str, model: SequenceGenerator, turn: int) -> Trial:
         model.set_params(
             alphabet=self.judge.parts.train.alphabet,
             sequence_column=None,
-            savepath=where,
-            model_name=None if where is None else _run_name(contestant, model),
+            savepath=None if self.folder is None else str(self.folder),
+            model_name=None if self.folder is None else name,
             verbose=self.verbose,
         )
-        # Figures are kept only where all of them could be had, so that the means over seeds are of the same seeds.
-        fresh = Result(result.name, result.bound)
-        self.judge.fit(model, fresh)
-        self.judge.score(model, fresh, turn)
-        written = self.judge.sample(model, fresh, turn)
+        trial = self.judge(model, turn)
         if model.run_dir_ is not None:
-            fresh.run_dirs.append(str(model.run_dir_))
-            if written:
+            trial.run_dir = str(model.run_dir_)
+            if trial.samples:
                 source = f"{type(model).__name__} model={model.run_dir_} seed={model.seed_}"
-                write_sequences(Path(model.run_dir_) / "samples" / "compare.fasta", written, source)
-        for name in ("nats", "monte_carlo", "quality", "seconds", "cpu_seconds", "rate", "run_dirs"):
-            getattr(result, name).extend(getattr(fresh, name))
+                write_sequences(Path(model.run_dir_) / "samples" / "compare.fasta", trial.samples, source)
+        return trial
 
     def table(self) -> pd.DataFrame:
-        """Return the table as it is."""
-        table = make_table([*self.results, *self.baselines, *self.natural], self.judge, self.reference)
+        """Return the table of what has been measured so far."""
+        table = make_table(self.rows, self.judge, self.reference)
         table.attrs["folder"] = None if self.folder is None else str(self.folder)
         return table
 
     def write(self) -> None:
-        """Write the table and its picture."""
+        """Write the table and its plot."""
         if self.folder is None:
             return
-        from seqdiff.evaluation.plots import plot_comparison  # pictures are slow to import
+        from seqdiff.evaluation.plots import plot_comparison  # matplotlib is slow to import
 
         table = self.table()
         with runtime.replacing(self.folder / "table.csv") as name:
@@ -386,12 +370,130 @@ class Comparison:
             plot_comparison(table).savefig(name, format="png")
 
 
-def _reserved() -> list[str]:
-    return [
-        "every letter alike", "position weight matrix", "Markov chain, order 5", "positional Markov, order 3", NATURAL,
-        "table.csv", "table.md", "table.png",
-    ]  # fmt: skip
+# The table: a DataFrame for programs, Markdown for readers.
+
+TABLE_COLUMNS = [
+    "bits", "error", "bound", "monte_carlo", "spread", "above", "above_error", "kmer_js", "kmer_js_ratio", "copied",
+    "unique", "seconds", "cpu_seconds", "sequences_per_second", "seeds", "baseline", "status", "run_dir",
+]  # fmt: skip
+NUMBERS = [name for name in TABLE_COLUMNS if name not in ("bound", "seeds", "baseline", "status", "run_dir")]
 
 
-def _run_name(contestant: Contestant, model: SequenceGenerator) -> str:
-    return contestant.name if len(contestant.estimators) == 1 else f"{contestant.name}-seed{model.random_state}"
+def make_table(rows: Sequence[Row], judge: Judge, reference: str | None = None) -> pd.DataFrame:
+    """Return the table of finished and unfinished rows; seeds are averaged.
+
+    Without a reference, or before it is finished, the others are compared with the best model so far.
+    """
+    import pandas as pd
+
+    nats = {row.name: np.mean([t.nats for t in row.trials], axis=0) for row in rows if row.bound and row.trials}
+    pieces: Any = [judge.test.alphabet.split(s) for s in judge.test.sequences]  # a letter may have two characters
+    letters = float(judge.test.lengths.sum()) * np.log(2)
+    if reference not in nats:
+        models = [row.name for row in rows if row.name in nats and row.estimators]
+        reference = max(models or list(nats), key=lambda name: float(nats[name].sum()))
+    bits = compare_table(nats, pieces, reference)
+    table: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        trials, cells = row.trials, {"bound": row.bound or "none", "baseline": not row.estimators, "status": row.status}
+        cells |= {"seeds": len(trials), "run_dir": ", ".join(t.run_dir for t in trials if t.run_dir) or None}
+        if row.name in nats:
+            cells |= bits.loc[row.name]
+            cells["monte_carlo"] = np.sqrt(np.square([t.monte_carlo for t in trials]).sum()) / len(trials) / letters
+            if len(trials) > 1:
+                cells["spread"] = np.std([t.nats.sum() / letters for t in trials], ddof=1)
+        if trials:
+            for name in ("kmer_js", "kmer_js_ratio", "copied", "unique"):
+                cells[name] = np.mean([t.quality.get(name, np.nan) for t in trials])
+            for name in ("seconds", "cpu_seconds", "sequences_per_second"):
+                cells[name] = np.mean([getattr(t, name) for t in trials])
+        table[row.name] = cells
+    if judge.samples:
+        ceiling = next(t.quality["kmer_js_natural"] for row in rows for t in row.trials if t.quality)
+        cells = {"bound": "none", "seeds": 0, "baseline": True, "status": "done", "run_dir": None}
+        table[NATURAL] = cells | {"kmer_js": ceiling, "kmer_js_ratio": 1.0}
+    frame = pd.DataFrame.from_dict(table, orient="index", columns=TABLE_COLUMNS)
+    frame[NUMBERS] = frame[NUMBERS].astype(float)
+    frame.index.name = "model"
+    parts = judge.parts
+    frame.attrs = {"reference": reference, "k": judge.k, "samples": judge.samples, "train": len(parts.train),
+                   "validation": len(parts.valid), "test": len(judge.test), "split": parts.how}  # fmt: skip
+    return frame
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """Return the table of `seqdiff.compare` in Markdown, aligned, so that it can be read in a terminal too.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> row = {"bits": 1.9, "bound": "elbo", "status": "done", "seeds": 1, "baseline": False}
+    >>> print(markdown(pd.DataFrame([row], index=["MaskedDiffusion"])))
+    | model           | bits per letter |
+    |:----------------|----------------:|
+    | MaskedDiffusion |  at most 1.9000 |
+    """
+    full = table.reindex(columns=TABLE_COLUMNS)
+    rows = [row for _, row in full.iterrows()]
+    columns = {"model": [str(name) for name in table.index], "bits per letter": [_bits(row) for row in rows]}
+    for name, header, form in (
+        ("spread", "spread of seeds", "{:.4f}"),
+        ("above", f"above {table.attrs.get('reference') or 'the best'}", "{:.4f}"),
+        ("kmer_js", f"{table.attrs.get('k', 'k')}-mer JS", "{:.4f}"),
+        ("kmer_js_ratio", "ratio to natural", "{:.2f}"),
+        ("copied", "copied", "{:.1%}"),
+        ("unique", "unique", "{:.1%}"),
+        ("sequences_per_second", "generated per s", "{:.0f}"),
+        ("cpu_seconds", "CPU-s to fit", "{:.1f}"),
+    ):
+        if full[name].notna().any():
+            columns[header] = [
+                _number(row[name], form, row["above_error"] if name == "above" else None) for row in rows
+            ]
+    if (full["status"] != "done").any():
+        remarks = ("" if status == "done" else str(status) for status in full["status"])
+        columns["remark"] = [remark.replace("|", "/").replace("\n", " ") for remark in remarks]
+    padded = []
+    for header, cells in columns.items():
+        width, left = max(map(len, [header, *cells])), header in ("model", "remark")
+        texts = [f" {text.ljust(width) if left else text.rjust(width)} " for text in (header, *cells)]
+        rule = "-" * (width + 1)
+        padded.append([texts[0], f":{rule}" if left else f"{rule}:", *texts[1:]])
+    return "\n".join(f"|{'|'.join(line)}|" for line in zip(*padded, strict=True))
+
+
+def _number(value: float | None, form: str, error: float | None = None) -> str:
+    if value is None or np.isnan(value):
+        return ""
+    return form.format(value) + ("" if error is None or np.isnan(error) else f" +- {form.format(error)}")
+
+
+def _bits(row: pd.Series) -> str:
+    if row["bound"] == "none" and row["status"] == "done" and not row["baseline"]:
+        return "no likelihood"
+    text = _number(row["bits"], "{:.4f}", row["error"])
+    return f"at most {text}" if text and row["bound"] == "elbo" else text
+
+
+def caption(table: pd.DataFrame) -> str:
+    """Return the sentences that explain the table."""
+    a = table.attrs
+    bounds = table.loc[(table["bound"] == "elbo") & table["bits"].notna(), "monte_carlo"]
+    noise = f'; "at most" is a bound, known to +- {bounds.max():.4f} (Monte Carlo)' if len(bounds) else ""
+    lines = [
+        f"{a['train']:,} sequences in the training set, {a['validation']:,} in the validation set, {a['test']:,} in "
+        f"the test set (split: {a['split']}).",
+        f"Bits per letter of held-out sequences with their standard error{noise}.",
+    ]
+    if table["above"].notna().any():
+        lines.append(
+            f'"Above" compares sequence by sequence with {a["reference"]}; '
+            "its standard error is that of the difference."
+        )
+    if a["samples"]:
+        lines.append(
+            f"{a['k']}-mer JS: divergence between {a['samples']:,} generated and natural sequences in bits, equal "
+            "numbers of both; the ratio to that of natural sequences from one another is 1 at best. A Markov chain "
+            "that stores the k-mer counts of the training set can fall below."
+        )
+    return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""One split for all: what to learn from, what to choose by, what to judge by."""
+"""One split of the data and one judge for every model: the same held-out sequences, the same natural sequences."""
 
 from __future__ import annotations
 
@@ -8,18 +8,29 @@ from typing import Any
 
 import numpy as np
 
-from seqdiff.data import Dataset, LengthDistribution, class_codes, cluster_split, learn_target, prepare, read_records
+from seqdiff.data import (
+    Alphabet,
+    Dataset,
+    LengthDistribution,
+    class_codes,
+    cluster_split,
+    learn_target,
+    prepare,
+    read_records,
+)
 from seqdiff.data.split import NOT_BY_CLUSTERS, deal, families, given_part, share_of
 from seqdiff.errors import InputError, argument, listed, shown
+from seqdiff.estimators import SequenceGenerator
 from seqdiff.evaluation import MarkovChain, PositionalMarkov, PositionWeightMatrix, kmer_size, summary
-from seqdiff.inputs import LabelsLike, SequencesLike
+from seqdiff.evaluation.baselines import Baseline
+from seqdiff.inputs import HeldOutLike, LabelsLike, SequencesLike, SplitLike
 
 SIDES = ("train", "valid", "test")
 
 
 @dataclass(frozen=True)
 class Parts:
-    """The three parts of the data, how they were made, and what a user should know of them."""
+    """Training, validation and test set, the kind of split, and notes for the user."""
 
     train: Dataset
     valid: Dataset
@@ -32,36 +43,16 @@ def make_parts(
     X: SequencesLike,
     y: LabelsLike = None,
     *,
-    split: Any = "auto",
-    validation: Any = 0.1,
-    test: Any = 0.1,
-    alphabet: Any = "auto",
+    split: SplitLike = "auto",
+    validation: HeldOutLike = 0.1,
+    test: HeldOutLike = 0.1,
+    alphabet: str | Alphabet = "auto",
     length: int | None = None,
     ambiguous: str = "error",
     sequence_column: str | None = None,
     random_state: int = 0,
 ) -> Parts:
-    """Read the data and divide it.
-
-    Parameters
-    ----------
-    X, y
-        As in `fit`.
-    split : {"auto", "cluster", "random"}, array or str
-        ``"cluster"`` keeps sequences that share a 20-mer on either strand on one side (`seqdiff.data.cluster_split`),
-        ``"auto"`` does so for DNA and RNA wherever that leaves enough to judge by. An array says ``"train"``,
-        ``"valid"`` or ``"test"`` for each sequence; any other string is the name of such a column.
-    validation, test : float, sequences or (X, y)
-        Shares, or held-out sequences; `split` then divides only what remains to be divided.
-    alphabet, length, ambiguous, sequence_column
-        As in the estimators.
-    random_state : int
-        Seed of the split.
-
-    Raises
-    ------
-    InputError
-        If the data cannot be read, or a part to learn from or to judge by is empty.
+    """Read the data and divide it; parameters as of `seqdiff.compare`.
 
     Examples
     --------
@@ -78,17 +69,29 @@ def make_parts(
             given[side] = _held_out(name, value, data, options)
         else:
             shares[side] = share
-    sides, how, notes = _sides(data, X, split, shares, sequence_column, random_state)
+    notes: list[str] = []
+    if not isinstance(split, str):
+        sides, how = _named_sides(split, data, argument("split")), "as given"
+    elif split in ("auto", "cluster", "random"):
+        sides, how, notes = divide(data, shares, split, random_state)
+    else:
+        try:
+            labels = read_records(X, split, sequence_column=sequence_column).y
+        except InputError as error:
+            wanted = f"'auto', 'cluster', 'random' or the name of a column ({error.parts[2]})"
+            raise InputError(argument("split"), shown(split), wanted, "give one of these") from None
+        how = f"column {split!r}"
+        sides = _named_sides(labels, data, how)
     parts = {side: given.get(side, data.take(sides == side)) for side in SIDES}
-    for side, purpose in (("train", "learn from"), ("test", "judge by")):
+    for side, name in (("train", "training set"), ("test", "test set")):
         if not len(parts[side]):
             together = " as copies stay on one side" if len(set(data.sequences)) < len(data) else ""
             cure = f"give more sequences, or another {argument('split')} or share"
-            raise InputError(data.source, f"no sequence left to {purpose}{together}", "at least one", cure)
+            raise InputError(data.source, f"no sequence left for the {name}{together}", "at least one", cure)
     return Parts(**parts, how=how, notes=(*data.notes, *notes))
 
 
-def _held_out(name: str, value: Any, data: Dataset, options: dict[str, Any]) -> Dataset:
+def _held_out(name: str, value: HeldOutLike, data: Dataset, options: dict[str, Any]) -> Dataset:
     if value is None:
         raise InputError(argument(name), "None", "a share, or sequences to hold out", "give one of these")
     held = given_part(value, data, **options)
@@ -102,55 +105,8 @@ def _held_out(name: str, value: Any, data: Dataset, options: dict[str, Any]) -> 
     return held
 
 
-def _sides(
-    data: Dataset,
-    X: SequencesLike,
-    split: Any,
-    shares: dict[str, float],
-    sequence_column: str | None,
-    random_state: int,
-) -> tuple[np.ndarray, str, list[str]]:
-    """Return the side of each sequence, how it was found, and notes."""
-    if not isinstance(split, str):
-        return _named_sides(np.asarray(split, dtype=object), data, argument("split")), "as given", []
-    if split not in ("auto", "cluster", "random"):
-        try:
-            labels = read_records(X, split, sequence_column=sequence_column).y
-        except InputError as error:
-            wanted = f"'auto', 'cluster', 'random' or the name of a column ({error.parts[2]})"
-            raise InputError(argument("split"), shown(split), wanted, "give one of these") from None
-        return _named_sides(np.asarray(labels, dtype=object), data, f"column {split!r}"), f"column {split!r}", []
-    if sum(shares.values()) >= 1:
-        where = f"{argument('validation')} and {argument('test')}"
-        wanted = "a sum below 1, as these shares leave nothing to train on"
-        raise InputError(where, f"{shares['valid']:g} and {shares['test']:g}", wanted, "give smaller ones")
-    classes = [] if data.y is None else class_codes(learn_target(data.y), data.y)
-    if split == "cluster" or (split == "auto" and data.alphabet.complement is not None):
-        sides = cluster_split(
-            data, valid=shares["valid"], test=shares["test"], random_state=random_state, classes=classes
-        )
-        enough = all((sides == side).sum() >= 0.5 * share * len(data) for side, share in shares.items())
-        if split == "cluster" or enough:
-            return sides, "clusters that share 20 letters", []
-        sides, more = _random_sides(data, shares, random_state, classes)
-        return sides, "at random", [NOT_BY_CLUSTERS, *more]
-    sides, notes = _random_sides(data, shares, random_state, classes)
-    return sides, "at random", notes
-
-
-def _random_sides(
-    data: Dataset, shares: dict[str, float], random_state: int, classes: list[np.ndarray]
-) -> tuple[np.ndarray, list[str]]:
-    """Return the sides, families of sequences on the same one, and notes."""
-    n = len(data)
-    counts: list[int] = []
-    for share in shares.values():
-        counts.append(min(max(1, round(share * n)), n - 1 - sum(counts)) if share else 0)
-    family, notes = families(data, max(counts))
-    return np.array([*shares, "train"])[deal(family, counts, random_state, classes)], notes
-
-
-def _named_sides(labels: np.ndarray, data: Dataset, name: str) -> np.ndarray:
+def _named_sides(sides: object, data: Dataset, name: str) -> np.ndarray:
+    labels = np.asarray(sides, dtype=object)
     if labels.shape != (data.n_read,):
         wanted = f"a side for each of the {data.n_read} sequences"
         raise InputError(name, f"shape {labels.shape}", wanted, "give as many")
@@ -160,53 +116,95 @@ def _named_sides(labels: np.ndarray, data: Dataset, name: str) -> np.ndarray:
     return labels[data.kept].astype("<U5")
 
 
-# What every contestant is judged by: the same held-out sequences, the same natural ones beside its samples.
+def divide(
+    data: Dataset, shares: dict[str, float], split: str = "auto", random_state: int = 0
+) -> tuple[np.ndarray, str, list[str]]:
+    """Return the side of each sequence, (n,), the kind of split, and notes.
+
+    Parameters
+    ----------
+    data : Dataset
+    shares : dict of str to float
+        Of ``"valid"`` and ``"test"``.
+    split : {"auto", "cluster", "random"}
+        As of `seqdiff.compare`.
+    random_state : int
+    """
+    if sum(shares.values()) >= 1:
+        where = f"{argument('validation')} and {argument('test')}"
+        wanted = "a sum below 1, as these shares leave nothing to train on"
+        raise InputError(where, f"{shares['valid']:g} and {shares['test']:g}", wanted, "give smaller ones")
+    n = len(data)
+    notes: list[str] = []
+    classes = [] if data.y is None else class_codes(learn_target(data.y), data.y)
+    if split == "cluster" or (split == "auto" and data.alphabet.complement is not None):
+        sides = cluster_split(
+            data, valid=shares["valid"], test=shares["test"], random_state=random_state, classes=classes
+        )
+        enough = all((sides == side).sum() >= 0.5 * share * n for side, share in shares.items())
+        if split == "cluster" or enough:
+            return sides, "clusters that share 20 letters", notes
+        notes.append(NOT_BY_CLUSTERS)
+    counts: list[int] = []
+    for share in shares.values():
+        counts.append(min(max(1, round(share * n)), n - 1 - sum(counts)) if share else 0)
+    family, more = families(data, max(counts))
+    sides = np.array([*shares, "train"])[deal(family, counts, random_state, classes)]
+    return sides, "at random", notes + more
+
+
+ALIKE, MATRIX = "every letter alike", "position weight matrix"
+CHAIN, POSITIONAL = "Markov chain, order 5", "positional Markov, order 3"
 
 
 @dataclass
-class Result:
-    """What is known of one row; a list entry for each seed that was trained to the end.
+class Trial:
+    """Measurements of one fitted model.
 
     Attributes
     ----------
-    nats : list of ndarray
-        Log-likelihood of each held-out sequence, or its bound.
-    monte_carlo : list of float
+    nats : ndarray
+        Log-likelihood of each held-out sequence, or its bound; empty where there is none.
+    monte_carlo : float
         Standard error of the total of `nats` that comes from drawing noise.
-    quality : list of dict
-        As `seqdiff.evaluation.summary` returns them.
-    seconds, cpu_seconds, rate : list of float
-        To fit, by the clock and on the processor; sequences generated per second.
+    seconds, cpu_seconds : float
+        To fit, by the clock and on the processor.
+    samples : list of str
+    sequences_per_second : float
+        Of sampling.
+    quality : dict
+        Metrics of the samples, as `seqdiff.evaluation.summary` returns them.
     """
 
-    name: str
-    bound: str | None
-    baseline: bool = False
-    nats: list[np.ndarray] = field(default_factory=list)
-    monte_carlo: list[float] = field(default_factory=list)
-    quality: list[dict[str, float]] = field(default_factory=list)
-    seconds: list[float] = field(default_factory=list)
-    cpu_seconds: list[float] = field(default_factory=list)
-    rate: list[float] = field(default_factory=list)
-    run_dirs: list[str] = field(default_factory=list)
-    seeds: int = 0
-    status: str = "waiting"
+    nats: np.ndarray = field(default_factory=lambda: np.empty(0))
+    monte_carlo: float = 0.0
+    seconds: float = float("nan")
+    cpu_seconds: float = float("nan")
+    samples: list[str] = field(default_factory=list)
+    sequences_per_second: float = float("nan")
+    quality: dict[str, float] = field(default_factory=dict)
+    run_dir: str | None = None
 
 
 class Judge:
-    """Scores held-out sequences and looks at samples, the same way for all.
+    """Fits, scores and samples every model in the same way.
 
     Parameters
     ----------
     parts : Parts
     samples : int
-        Sequences that each contestant writes; 0 for none.
+        Sequences to generate with each model; 0 for none.
     k : int, optional
-        Letters of a k-mer; None chooses.
+        Letters of a k-mer; None takes `kmer_size`.
     steps, times : int, optional
         Of `generate` and `score_samples`.
     random_state : int
         Seed of samples, noise and shuffling.
+
+    Attributes
+    ----------
+    test : Dataset
+        The test sequences of a length that the training set makes possible; `left_out` counts the others.
     """
 
     def __init__(
@@ -220,78 +218,71 @@ class Judge:
     ) -> None:
         self.parts, self.samples, self.steps, self.times = parts, samples, steps, times
         self.random_state = random_state
-        # A length that training lacked is impossible to all alike.
-        possible = np.isfinite(LengthDistribution.fit(parts.train.lengths).log_prob(parts.test.lengths))
-        self.left_out = int((~possible).sum())
-        if not possible.any():
-            found, wanted = "no sequence of a length that training has", "at least one to judge by"
-            raise InputError(argument("test"), found, wanted, f"give another one, or another {argument('split')}")
-        self.test = parts.test.take(possible)
+        self.length_distribution = LengthDistribution.fit(parts.train.lengths)
+        possible = np.isfinite(self.length_distribution.log_prob(parts.test.lengths))
+        self.test, self.left_out = parts.test.take(possible), int((~possible).sum())
         every = (parts.train, parts.valid, parts.test)
         self.natural = [s for part in every for s in part.sequences]
         self.labels = None if parts.train.y is None else np.concatenate([part.y for part in every])
         self.lengths = np.concatenate([part.lengths for part in every])
         self.k = kmer_size(len(parts.train.alphabet), self.lengths) if k is None else k
 
-    def fit(self, model: Any, result: Result) -> None:
-        """Fit an estimator or a baseline to the training part, choose by the validation part, and take the time."""
+    def __call__(self, model: SequenceGenerator | Baseline, turn: int = 0) -> Trial:
+        """Fit, score and sample a model; each turn draws noise of its own."""
+        trial = Trial()
+        self.fit(model, trial)
+        self.score(model, trial, turn)
+        self.sample(model, trial, turn)
+        return trial
+
+    def fit(self, model: SequenceGenerator | Baseline, trial: Trial) -> None:
+        """Fit the model to the training set, with the validation set to choose its weights, and take the time."""
         train, valid = self.parts.train, self.parts.valid
         start, cpu = time.perf_counter(), time.process_time()
-        if result.baseline:
+        if isinstance(model, Baseline):
             model.fit(train.sequences)
         else:
             held = None if not len(valid) else valid.sequences if valid.y is None else (valid.sequences, valid.y)
             model.fit(train.sequences, train.y, validation=held)
-        result.seconds.append(time.perf_counter() - start)
-        result.cpu_seconds.append(time.process_time() - cpu)
+        trial.seconds, trial.cpu_seconds = time.perf_counter() - start, time.process_time() - cpu
 
-    def score(self, model: Any, result: Result, turn: int = 0) -> None:
-        """Score the held-out sequences, each turn with noise of its own."""
-        if result.baseline:
-            result.nats.append(model.score_samples(self.test.sequences))
-            result.monte_carlo.append(0.0)
-        elif result.bound is not None:
-            nats, error = model.score_samples(
-                self.test.sequences,
-                self.test.y,
-                times=self.times,
-                random_state=self.random_state + turn,
+    def score(self, model: SequenceGenerator | Baseline, trial: Trial, turn: int = 0) -> None:
+        """Score the held-out sequences."""
+        if isinstance(model, Baseline):
+            trial.nats = model.score_samples(self.test.sequences)
+        elif type(model).bound_ is not None:
+            trial.nats, error = model.score_samples(
+                self.test.sequences, self.test.y, times=self.times, random_state=self.random_state + turn,
                 return_error=True,
-            )
-            result.nats.append(nats)
-            result.monte_carlo.append(float(np.sqrt((error**2).sum())))
+            )  # fmt: skip
+            trial.monte_carlo = float(np.sqrt((error**2).sum()))
 
-    def sample(self, model: Any, result: Result, turn: int = 0) -> list[str]:
-        """Let the model write sequences, and look at them."""
+    def sample(self, model: SequenceGenerator | Baseline, trial: Trial, turn: int = 0) -> None:
+        """Generate sequences and measure them; labels are as frequent as they are in the data."""
         if not self.samples:
-            return []
-        options: dict[str, Any] = {} if result.baseline else {"steps": self.steps}
-        if self.labels is not None and not result.baseline:  # labels as frequent as they are in the data
+            return
+        options: dict[str, Any] = {} if isinstance(model, Baseline) else {"steps": self.steps}
+        if self.labels is not None and not isinstance(model, Baseline):
             rows = np.random.default_rng(self.random_state).integers(len(self.labels), size=self.samples)
             options["y"] = self.labels[rows]
             if self.labels.ndim == 3:
                 options["length"] = self.lengths[rows]
         start = time.perf_counter()
-        written = model.generate(self.samples, random_state=self.random_state + turn, **options)
-        result.rate.append(self.samples / (time.perf_counter() - start))
+        trial.samples = model.generate(self.samples, random_state=self.random_state + turn, **options)
+        trial.sequences_per_second = self.samples / (time.perf_counter() - start)
         train = self.parts.train.sequences
-        figures = summary(written, self.natural, train, k=self.k, random_state=self.random_state)
-        result.quality.append(figures)
-        return written
+        trial.quality = summary(trial.samples, self.natural, train, k=self.k, random_state=self.random_state)
 
-    def baselines(self) -> list[tuple[str, Any]]:
-        """Return what any model should beat, by name; not fitted."""
+    def baselines(self) -> dict[str, Baseline]:
+        """Return the baselines that suit the lengths of the training set, by name; not fitted."""
         alphabet = self.parts.train.alphabet
-        fixed = LengthDistribution.fit(self.parts.train.lengths).fixed
-        found: list[tuple[str, Any]] = [("every letter alike", None)]
-        if fixed:
-            found.append(("position weight matrix", PositionWeightMatrix(alphabet=alphabet)))
-        found.append(("Markov chain, order 5", MarkovChain(alphabet=alphabet)))
-        if fixed:
-            found.append(("positional Markov, order 3", PositionalMarkov(alphabet=alphabet)))
-        return found
+        chain = {CHAIN: MarkovChain(alphabet=alphabet)}
+        if not self.length_distribution.fixed:
+            return chain
+        positional = {POSITIONAL: PositionalMarkov(alphabet=alphabet)}
+        return {MATRIX: PositionWeightMatrix(alphabet=alphabet), **chain, **positional}
 
     def alike(self) -> np.ndarray:
         """Return the log-likelihood of the held-out sequences when all letters are equally likely."""
-        log_length = LengthDistribution.fit(self.parts.train.lengths).log_prob(self.test.lengths)
+        log_length = self.length_distribution.log_prob(self.test.lengths)
         return log_length - self.test.lengths * np.log(len(self.test.alphabet))
