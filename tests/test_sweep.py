@@ -129,7 +129,7 @@ def test_few_sequences_have_no_diversity():
         ({"gammas": ["much"]}, ["gammas: got 'much'"]),
         ({"seeds": []}, ["seeds: got []"]),
         ({"seeds": 0}, ["seeds: got 0"]),
-        ({"seeds": [-1]}, ["random_state: got -1"]),
+        ({"seeds": [-1]}, ["seeds: got [-1]"]),
         ({"n": 0}, ["n: got 0"]),
         ({"k": 0}, ["k: got 0"]),
         ({"judge": "good"}, ["judge: got 'good'"]),

@@ -1,26 +1,30 @@
-"""`sweep`: guides of several strengths, how far each meets a condition, and what that costs."""
+"""`sweep`: guides of several strengths, how far each meets a condition, and its cost."""
 
 from __future__ import annotations
 
 import copy
 import logging
 import numbers
-import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import ArrayLike
+from torch import nn
 
 from seqdiff import runtime
 from seqdiff.data import prepare
 from seqdiff.errors import InputError, argument, of_kind, shown, warn
-from seqdiff.estimators.requests import check_seed
+from seqdiff.estimators import SequenceGenerator
 from seqdiff.evaluation import copied_fraction, diversity, kmer_size, summary
-from seqdiff.inputs import SequencesLike
+from seqdiff.experiments.comparison import read_seeds
+from seqdiff.guidance.base import GuidanceLike
+from seqdiff.inputs import PathLike, SeedsLike, SequencesLike
 from seqdiff.parameters import Real, Whole
 from seqdiff.runs import claim
 
@@ -29,27 +33,30 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-SWEEP_COLUMNS = ["guide", "gamma", "seed", "made", "condition", "kmer_js", "kmer_js_ratio", "diversity", "unique",
-                 "copied",
-           "calls", "seconds", "status"]  # fmt: skip
+SWEEP_COLUMNS = [
+    "guide", "gamma", "seed", "made", "condition", "kmer_js", "kmer_js_ratio", "diversity", "unique", "copied", "calls",
+    "seconds", "status",
+]  # fmt: skip
+JudgeFunction = Callable[[list[str]], ArrayLike]
+GuideMaker = Callable[[float], GuidanceLike | tuple[GuidanceLike, Mapping[str, Any]]]
 
 
 def sweep(
-    model: Any,
-    guides: Mapping[str, Callable[[float], Any]],
+    model: SequenceGenerator,
+    guides: Mapping[str, GuideMaker],
     gammas: Sequence[float],
     *,
     n: int = 100,
-    seeds: Any = (0,),
-    judge: Callable[[list[str]], Any] | None = None,
+    seeds: SeedsLike = (0,),
+    judge: JudgeFunction | None = None,
     natural: SequencesLike | None = None,
-    train: Any = None,
+    train: SequencesLike | None = None,
     k: int | None = None,
-    out: str | os.PathLike[str] | None = None,
+    out: PathLike | None = None,
     verbose: int = 1,
     **arguments: Any,
 ) -> pd.DataFrame:
-    """Generate with guides of several strengths, and say what each gains and costs.
+    """Generate with guides of several strengths, and measure gain and cost of each.
 
     Parameters
     ----------
@@ -63,14 +70,14 @@ def sweep(
     n : int
         Sequences of each guide, strength and seed.
     seeds : sequence of int, or int
-        Of `generate`; an int is how many.
+        Of `generate`, different ones; an int is their number.
     judge : callable, optional
         ``judge(sequences: list of str) -> n numbers``, whose mean is the condition met: a share where they are 0 and
         1, a mean activity where a regressor predicts it.
     natural : as X in `fit`, optional
-        Sequences that samples should be like.
+        Reference sequences, which samples should be like.
     train : as X in `fit`, optional
-        Those that copies are looked for in; None: `natural`.
+        Sequences that may have been copied; None: `natural`.
     k : int, optional
         Letters of the k-mers compared; None takes 6 for nucleotides, fewer for more letters.
     out : path, optional
@@ -84,17 +91,17 @@ def sweep(
     Returns
     -------
     DataFrame
-        A row for each guide, gamma and seed. Columns: `made`, how many sequences there are; `condition`, the mean of
-        what `judge` says; `kmer_js`, divergence from `natural` in bits, and `kmer_js_ratio`, over that of natural
-        sequences from others (`seqdiff.evaluation.summary`); `diversity`, mean edit distance of random pairs over
-        their length; `unique` and `copied`, shares of the sequences; `calls` of the network for each sequence, as
-        many as asked for (of the guided model's own, not of classifiers); `seconds`; `status`, ``"done"`` or why not.
-        `attrs` holds `path`, the file, and `k`.
+        A row for each guide, gamma and seed. Columns: `made`, the number of sequences; `condition`, the mean of what
+        `judge` returns; `kmer_js`, divergence from `natural` in bits, and `kmer_js_ratio`, over that of natural
+        sequences from one another (`seqdiff.evaluation.summary`); `diversity`, mean edit distance of random pairs over
+        their length; `unique` and `copied`, shares of the sequences; `calls` of the network for each of the n sequences
+        (of the guided model's own, not of classifiers); `seconds`; `status`, ``"done"`` or the failure. `attrs` holds
+        `path`, the file, and `k`.
 
     Raises
     ------
-    ValueError
-        If an argument is not as it should be (before anything is generated), or every row fails.
+    InputError
+        If an argument is wrong (before anything is generated), or every row fails.
 
     Examples
     --------
@@ -110,40 +117,35 @@ def sweep(
     model.fitted()
     Whole(1).check("n", n)
     Whole(1).check("k", k, optional=True)
-    strengths, numbers_of_seeds = _checked(guides, gammas, seeds, arguments)
-    reading = {"alphabet": model.alphabet_, "sequence_column": model.sequence_column}
-    known = None if natural is None else prepare(natural, **reading)
-    if known is not None and len(known) < 2:
+    _check(guides, gammas, judge, arguments)
+    chosen = read_seeds(seeds)
+    reading: dict[str, Any] = {"alphabet": model.alphabet_, "sequence_column": model.sequence_column}
+    reference = None if natural is None else prepare(natural, **reading)
+    if reference is not None and len(reference) < 2:
         wanted = "at least two, as they are compared with one another"
         raise InputError(argument("natural"), "one sequence", wanted, "give more")
     if k is None:
-        lengths = np.array([model.length_distribution_.max_length]) if known is None else known.lengths
+        lengths = np.array([model.length_distribution_.max_length]) if reference is None else reference.lengths
         k = kmer_size(len(model.alphabet_), lengths)
-    judged = Judged(
-        judge,
-        None if known is None else known.sequences,
-        None if train is None else prepare(train, **reading).sequences,
-        k,
-    )
+    known = None if train is None else prepare(train, **reading).sequences
+    measure = Measure(judge, None if reference is None else reference.sequences, known, k)
     _check_arguments(model, n, arguments)
     path = _claim(model, out)
     rows: list[dict[str, Any]] = []
-    told: set[tuple[str, str]] = set()
-    todo = [(name, gamma, seed) for name in guides for gamma in strengths for seed in numbers_of_seeds]
-    writer = copy.copy(model)  # its parameters are not changed: another thread may be using it
-    writer.verbose = 0
+    failures: set[tuple[str, str]] = set()
+    todo = [(name, float(gamma), seed) for name in guides for gamma in gammas for seed in chosen]
     with runtime.progress(len(todo), "row", verbose) as bar:
         for name, gamma, seed in todo:
             row: dict[str, Any] = dict.fromkeys(SWEEP_COLUMNS, np.nan) | {"guide": name, "gamma": gamma, "seed": seed}
             row["made"], row["status"] = 0, "done"
             rows.append(row)
             try:
-                row |= _made(writer, guides[name](gamma), n, seed, arguments, judged)
+                row |= _made(model, guides[name](gamma), n, seed, arguments, measure)
             except Exception as error:  # whatever it is, the others can still be had
                 row["status"] = f"failed: {str(error) or type(error).__name__}"
-                if (name, row["status"]) not in told:
+                if (name, row["status"]) not in failures:  # a warning once for each failure of a guide
                     warn(f"{name} at gamma {gamma:g} {row['status']}; the others go on")
-                told.add((name, row["status"]))  # what has one cure is said once
+                failures.add((name, row["status"]))
             if any(row["status"] == "done" for row in rows):  # until then an earlier table stays
                 _write(rows, path)
             bar.update(1)
@@ -159,55 +161,9 @@ def sweep(
     return table
 
 
-class Judged:
-    """What samples are looked at by.
-
-    Parameters
-    ----------
-    judge : callable or None
-    natural, train : list of str or None
-    k : int
-    """
-
-    def __init__(self, judge: Any, natural: list[str] | None, train: list[str] | None, k: int) -> None:
-        if judge is not None and not callable(judge):
-            given = shown(judge) if isinstance(judge, (str, numbers.Number)) else of_kind(judge)
-            wanted = "a function of a list of sequences that returns as many numbers"
-            cure = "give one such as lambda sequences: classifier.predict_proba(sequences)[:, 0]"
-            raise InputError(argument("judge"), given, wanted, cure)
-        self.judge, self.natural, self.train, self.k = judge, natural, train, k
-
-    def __call__(self, samples: list[str]) -> dict[str, float]:
-        """Return the figures of some sequences."""
-        figures: dict[str, float] = {"unique": len(set(samples)) / len(samples)}
-        if self.judge is not None:
-            figures["condition"] = float(np.mean(self._condition(samples)))
-        if len(samples) > 1:
-            figures["diversity"] = diversity(samples)
-        if self.natural is not None:
-            whole = summary(samples, self.natural, self.train, k=self.k)
-            figures |= {name: whole[name] for name in ("kmer_js", "kmer_js_ratio", "copied")}
-        elif self.train is not None:
-            figures["copied"] = copied_fraction(samples, self.train)
-        return figures
-
-    def _condition(self, samples: list[str]) -> np.ndarray:
-        assert self.judge is not None
-        try:
-            values = np.asarray(self.judge(list(samples)), dtype=float)
-        except InputError as error:
-            raise error.of(argument("judge")) from None
-        except (TypeError, ValueError) as error:
-            found, wanted = f"the error {shown(str(error), 150)}", "a number for each of a list of sequences"
-            raise InputError(argument("judge"), found, wanted, "give a function that returns these") from None
-        if values.shape != (len(samples),):
-            found, wanted = f"an array of shape {values.shape}", f"a number for each of {len(samples)} sequences"
-            raise InputError(argument("judge"), found, wanted, "return as many")
-        return values
-
-
-def _checked(guides: Any, gammas: Any, seeds: Any, arguments: dict[str, Any]) -> tuple[list[float], list[int]]:
-    """Return the strengths and the seeds."""
+def _check(
+    guides: Mapping[str, GuideMaker], gammas: Sequence[float], judge: JudgeFunction | None, arguments: dict[str, Any]
+) -> None:
     if not isinstance(guides, Mapping) or not guides or not all(callable(make) for make in guides.values()):
         cure = "give one such as {'free': ClassifierFree}"
         raise InputError(argument("guides"), shown(guides), "a dict of functions of gamma", cure)
@@ -221,45 +177,88 @@ def _checked(guides: Any, gammas: Any, seeds: Any, arguments: dict[str, Any]) ->
         raise InputError(argument("gammas"), shown(gammas), "a list of numbers", "give at least one")
     for gamma in gammas:
         Real(-1e9, 1e9).check("gammas", gamma)
-    if isinstance(seeds, numbers.Integral):
-        Whole(1, 1e6).check("seeds", seeds)
-        seeds = range(int(seeds))
-    if isinstance(seeds, str) or np.ndim(seeds) == 0 or not len(seeds):
-        wanted = "how many, or a list of whole numbers"
-        raise InputError(argument("seeds"), shown(seeds), wanted, "give one of these")
-    return [float(gamma) for gamma in gammas], [check_seed(seed) for seed in seeds]
+    if judge is not None and not callable(judge):
+        given = shown(judge) if isinstance(judge, (str, numbers.Number)) else of_kind(judge)
+        wanted = "a function of a list of sequences that returns as many numbers"
+        cure = "give one such as lambda sequences: classifier.predict_proba(sequences)[:, 0]"
+        raise InputError(argument("judge"), given, wanted, cure)
 
 
-def _check_arguments(model: Any, n: int, arguments: dict[str, Any]) -> None:
+def _check_arguments(model: SequenceGenerator, n: int, arguments: dict[str, Any]) -> None:
     """Raise an InputError unless `generate` takes these arguments, whatever the guide is."""
-    known = {"y": None, "template": None, "steps": None, "temperature": 1.0, "length": None, "forbid": None}
-    if unknown := arguments.keys() - known:
+    known = ("y", "template", "steps", "temperature", "length", "forbid")
+    if unknown := arguments.keys() - set(known):
         name, wanted = min(unknown), f"an argument of generate, one of {', '.join(known)}"
         raise InputError(argument(name), shown(arguments[name]), wanted, "correct the name, or leave it out")
     model.request(n, **arguments)
 
 
-def _made(model: Any, guide: Any, n: int, seed: int, arguments: dict[str, Any], judged: Judged) -> dict[str, Any]:
-    """Return the figures of one row."""
-    more: dict[str, Any] = {}
+@dataclass(frozen=True)
+class Measure:
+    """Metrics of samples, beside natural sequences and a training set where these are given."""
+
+    judge: JudgeFunction | None
+    natural: list[str] | None
+    train: list[str] | None
+    k: int
+
+    def __call__(self, samples: list[str]) -> dict[str, float]:
+        metrics: dict[str, float] = {"unique": len(set(samples)) / len(samples)}
+        if self.judge is not None:
+            metrics["condition"] = float(np.mean(_judged(self.judge, samples)))
+        if len(samples) > 1:
+            metrics["diversity"] = diversity(samples)
+        if self.natural is not None:
+            whole = summary(samples, self.natural, self.train, k=self.k)
+            metrics |= {name: whole[name] for name in ("kmer_js", "kmer_js_ratio", "copied")}
+        elif self.train is not None:
+            metrics["copied"] = copied_fraction(samples, self.train)
+        return metrics
+
+
+def _judged(judge: JudgeFunction, samples: list[str]) -> np.ndarray:
+    """Return the judge's numbers, (n,)."""
+    try:
+        values = np.asarray(judge(list(samples)), dtype=float)
+    except InputError as error:
+        raise error.of(argument("judge")) from None
+    except (TypeError, ValueError) as error:
+        found, wanted = f"the error {shown(str(error), 150)}", "a number for each of a list of sequences"
+        raise InputError(argument("judge"), found, wanted, "give a function that returns these") from None
+    if values.shape != (len(samples),):
+        found, wanted = f"an array of shape {values.shape}", f"a number for each of {len(samples)} sequences"
+        raise InputError(argument("judge"), found, wanted, "return as many")
+    return values
+
+
+def _made(
+    model: SequenceGenerator,
+    guide: Any,
+    n: int,
+    seed: int,
+    arguments: dict[str, Any],
+    measure: Measure,
+) -> dict[str, Any]:
+    """Return the metrics of one row."""
     if isinstance(guide, tuple) and len(guide) == 2 and isinstance(guide[1], Mapping):
-        guide, more = guide[0], dict(guide[1])
+        guide, arguments = guide[0], arguments | dict(guide[1])
+    quiet = copy.copy(model)  # the model itself is not changed: another thread may be using it
+    quiet.verbose = 0
     start = time.perf_counter()
     with counting(model.objective_.network) as rows:
-        samples = model.generate(n, guidance=guide, random_state=seed, **arguments | more)
+        samples = quiet.generate(n, guidance=guide, random_state=seed, **arguments)
     seconds = time.perf_counter() - start
-    return {"made": len(samples), "calls": sum(rows) / n, "seconds": seconds, **judged(samples)}
+    return {"made": len(samples), "calls": sum(rows) / n, "seconds": seconds, **measure(samples)}
 
 
-_COUNTING = threading.Lock()
-_counts: dict[tuple[int, int], list[list[int]]] = {}
-"""Of each network (its id) that is being counted in a thread: who counts there. Sweeps in several threads may share
-one."""
+_LOCK = threading.Lock()
+_rows: dict[tuple[int, int], list[int]] = {}
+"""The counts of each network, by its id and the thread that counts: sweeps in several threads may share a network."""
 
 
 @contextmanager
-def counting(network: Any) -> Iterator[list[int]]:
-    """Yield a list to which every call of a network inside, in this thread, adds how many rows it was shown.
+def counting(network: nn.Module) -> Iterator[list[int]]:
+    """Yield a list to which each call of the network in this thread adds its number of rows.
 
     Examples
     --------
@@ -270,39 +269,37 @@ def counting(network: Any) -> Iterator[list[int]]:
     >>> rows
     [5, 7]
     """
-    rows: list[int] = []
-    key = (id(network), threading.get_ident())
+
+    def key() -> tuple[int, int]:
+        return id(network), threading.get_ident()
 
     def counted(function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(x: Any, *rest: Any, **named: Any) -> Any:
-            for counter in _counts.get((id(network), threading.get_ident()), ()):
-                counter.append(len(x))
+        def call(x: Sized, *rest: Any, **named: Any) -> Any:
+            _rows.get(key(), []).append(len(x))
             return function(x, *rest, **named)
 
         return call
 
-    # All that is asked of seqdiff's own networks goes through one of two; of others through forward.
-    names = [name for name in ("hidden", "advance") if callable(getattr(network, name, None))]
+    # Every call of seqdiff's own networks is one of `hidden` or of `advance`; other networks have `forward` alone.
+    names = [name for name in ("hidden", "advance") if hasattr(network, name)]
     names = names if "hidden" in names else ["forward"]
-    with _COUNTING:
-        if not any(found == id(network) for found, _ in _counts):
+    with _LOCK:
+        if all(counted_id != id(network) for counted_id, _ in _rows):
             for name in names:
                 network.__dict__[name] = counted(getattr(network, name))
-        _counts.setdefault(key, []).append(rows)
+        _rows[key()] = rows = []
     try:
         yield rows
     finally:
-        with _COUNTING:
-            _counts[key] = [counter for counter in _counts[key] if counter is not rows]
-            if not _counts[key]:
-                del _counts[key]
-            if not any(found == id(network) for found, _ in _counts):
+        with _LOCK:
+            del _rows[key()]
+            if all(counted_id != id(network) for counted_id, _ in _rows):
                 for name in names:
                     del network.__dict__[name]
 
 
-def _claim(model: Any, out: Any) -> Path | None:
-    """Return the file to write to, which is there from now on, so that no other sweep takes it."""
+def _claim(model: SequenceGenerator, out: PathLike | None) -> Path | None:
+    """Return the file to write to, made at once where it is in the run folder, so that no other sweep takes it."""
     if out is not None:
         path = Path(out).expanduser()
         if path.suffix.lower() != ".csv" or not path.absolute().parent.is_dir() or path.is_dir():
