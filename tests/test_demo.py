@@ -16,8 +16,7 @@ from seqdiff.cli import main
 from seqdiff.data import prepare, read_records
 from seqdiff.datasets import load_sigma70, sigma70_log_prob
 from seqdiff.evaluation import PositionWeightMatrix, bits_per_letter, summary
-from seqdiff.experiments.demo import Plan, _hold_out, claim, run_demo
-from seqdiff.experiments.screen import consensus, text_logo
+from seqdiff.experiments.demo import Plan, _hold_out, claim, consensus, run_demo, text_logo
 from seqdiff.runs import Run
 
 
@@ -171,16 +170,18 @@ def test_held_out_sequences_are_new() -> None:
     promoters = load_sigma70(300, 5)
     overlapping = [promoters[i][10:] + promoters[i + 1][:10] for i in range(0, 200, 2)]
     data = prepare(promoters + overlapping)
-    fit, valid, test, notes = _hold_out(data, Plan.make(len(data), 50, None))
-    words = [{x[i : i + 20] for x in part.sequences for i in range(31)} for part in (fit, valid, test)]
-    assert not (words[0] & words[2] or words[0] & words[1] or words[1] & words[2]) and not notes
-    assert len(fit) + len(valid) + len(test) == 400
+    parts = _hold_out(data, Plan.make(len(data), 50, None))
+    sides = (parts.train, parts.valid, parts.test)
+    words = [{x[i : i + 20] for x in part.sequences for i in range(31)} for part in sides]
+    assert not (words[0] & words[2] or words[0] & words[1] or words[1] & words[2]) and not parts.notes
+    assert sum(map(len, sides)) == 400
 
     adapter = prepare(["ACGTTGCAAGGCTTAACCGGTTA" + x for x in promoters])
     plan = Plan.make(300, 73, None)
-    fit, valid, test, notes = _hold_out(adapter, plan)
-    assert (len(valid), len(test)) == (plan.valid, plan.test) and "at random" in notes[0]
-    assert sorted(fit.sequences + valid.sequences + test.sequences) == sorted(adapter.sequences)
+    parts = _hold_out(adapter, plan)
+    assert (len(parts.valid), len(parts.test)) == (plan.valid, plan.test) and "at random" in parts.notes[0]
+    every = parts.train.sequences + parts.valid.sequences + parts.test.sequences
+    assert sorted(every) == sorted(adapter.sequences)
 
 
 # ------------------------------------------------------------------------------------------------------------- the logo

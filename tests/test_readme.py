@@ -25,7 +25,7 @@ from seqdiff.cli.options import DEFAULT_MODEL, find_model
 from seqdiff.data import read_records
 from seqdiff.datasets import load_sigma70 as sigma70
 from seqdiff.evaluation import plot_logo
-from seqdiff.experiments.screen import Report, next_steps, verdict
+from seqdiff.experiments.demo import Report, next_steps, verdict
 from seqdiff.networks import NETWORKS
 from seqdiff.networks.convnet import ConvNet
 

@@ -1,11 +1,12 @@
-"""How much of everything a demo can do in a few minutes on two CPU cores, whatever the data."""
+"""The demo: a model, new sequences and a verdict in a few minutes on two CPU cores, whatever the data."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,30 +14,42 @@ from typing import TYPE_CHECKING, Any
 import click
 import numpy as np
 
-from seqdiff.data import Dataset, cluster_split, prepare
-from seqdiff.data.split import NOT_BY_CLUSTERS
+from seqdiff.data import Alphabet, Dataset, prepare
 from seqdiff.datasets import load_sigma70, sigma70_log_prob
 from seqdiff.errors import InputError
 from seqdiff.estimators import Autoregressive
-from seqdiff.evaluation import MarkovChain, PositionWeightMatrix, compare_table, plot_logo, summary
-from seqdiff.experiments import screen
-from seqdiff.experiments.screen import Report
+from seqdiff.evaluation import compare_table, plot_logo, position_frequencies, summary
+from seqdiff.evaluation.plots import information
+from seqdiff.experiments.judge import ALIKE, MATRIX, POSITIONAL, SIDES, Judge, Parts, Trial, divide
+from seqdiff.inputs import PathLike, SequencesLike
 from seqdiff.parameters import Whole
 from seqdiff.runs import Run, check_root, numbered
 from seqdiff.runtime import replacing
 
+if TYPE_CHECKING:
+    import pandas as pd
+
+FEWEST_SEQUENCES = 10  # sequences that a demo can be made of
+JUDGED = 50  # held-out sequences below which metrics say little
+RESEMBLES = 1.6  # ratio of divergences up to which new sequences count as like the given ones
+LOGO_COLUMNS = 72  # of a logo in a terminal
+DRAWN = 200  # positions of the logo in the file: more are not legible
+COLOURS = {"A": "green", "C": "blue", "G": "yellow", "T": "red", "U": "red"}
+MODEL, TRUTH = "the model", "the truth"
+SIGNED = "Written by seqdiff demo."
+
 
 @dataclass(frozen=True)
 class Plan:
-    """How much of everything fits into a few minutes on two CPU cores; all costs grow with the letters."""
+    """Sizes that fit into a few minutes on two CPU cores; all costs grow with the letters."""
 
     most: int  # sequences used at all
     valid: int
     test: int
     batch_size: int
-    updates: int  # that the budget allows
-    times: int  # levels of noise when scoring
-    n: int  # sequences to write
+    updates: int
+    times: int  # noise levels when scoring
+    n: int  # sequences to generate
     steps: int  # of the sampler
     simulated: int = 10_000
     width: int | None = None
@@ -44,7 +57,10 @@ class Plan:
 
     @staticmethod
     def make(count: int, length: int, n: int | None, quick: bool = False) -> Plan:
-        """Return the plan for `count` sequences of `length` letters, of which `n` more are wanted (None: 1,000)."""
+        """Return the plan for `count` sequences of `length` letters, of which `n` more are wanted (None: 1,000).
+
+        A quick one takes seconds: it shows that everything works and nothing else.
+        """
         share = 0.1 if count >= 500 else 0.2  # of few sequences more are held out: a handful judges nothing
         test = max(1, int(share * min(count, 50_000)))
         test = min(test, 1000, max(20, 500_000 // length))
@@ -60,34 +76,19 @@ class Plan:
             n=n or max(20, min(1000, 10_000_000 // (steps * length))),
             steps=steps,
         )
-        return plan if not quick else plan.quick()
-
-    def quick(self) -> Plan:
-        """Return a plan of seconds, which shows that everything works and nothing else."""
-        return replace(
-            self,
-            most=min(self.most, 1000),
-            valid=min(self.valid, 50),
-            test=min(self.test, 100),
-            batch_size=min(self.batch_size, 64),
-            updates=20,
-            times=10,
-            steps=10,
-            simulated=1000,
-            width=16,
-            depth=2,
-        )
+        if not quick:
+            return plan
+        limits = {"most": 1000, "valid": 50, "test": 100, "batch_size": 64}
+        smaller = {name: min(getattr(plan, name), limit) for name, limit in limits.items()}
+        return replace(plan, **smaller, updates=20, times=10, steps=10, simulated=1000, width=16, depth=2)
 
     def epochs(self, n_train: int) -> int:
-        """Return how often to go through `n_train` sequences: few of them are soon known by heart."""
+        """Return the number of passes through `n_train` sequences: few of them are soon memorised."""
         batches = -(-n_train // self.batch_size)
         return int(np.clip(round(self.updates / batches), 1, 60))
 
 
-# The demo's run folder: `demo`, emptied of what a former demo wrote there; never a folder that no demo made.
-
-
-SIGNED = "Written by seqdiff demo."
+# The run folder: `demo`, emptied of the files of a former demo; never a folder that no demo made.
 
 
 def claim(root: Path) -> str:
@@ -112,7 +113,7 @@ def _is_demo(folder: Path) -> bool:
 
 
 def _clear(folder: Path) -> bool:
-    """Remove what a former demo wrote and nothing else; False where it still runs."""
+    """Remove the files of a former demo and nothing else; False where it still runs."""
     run = Run(folder)
     try:
         run.acquire()
@@ -130,36 +131,57 @@ def _clear(folder: Path) -> bool:
     return True
 
 
-# The demo from data to report.
+# From data to report.
 
 
-if TYPE_CHECKING:
-    import pandas as pd
+@dataclass(frozen=True)
+class Report:
+    """The results of a demo.
 
-FEWEST_SEQUENCES = 10  # sequences that a demo can be made of
+    Attributes
+    ----------
+    run_dir, sequences, logo : Path
+        The run folder, the file of new sequences, the plot.
+    held_out : int
+        Sequences that `bits` is measured on.
+    bits : DataFrame or None
+        Bits per letter by model, as `seqdiff.evaluation.compare_table` makes it; None where nothing could be held out.
+    monte_carlo : float
+        Standard error of the model's own bits per letter that comes from drawing noise.
+    samples : dict of str to float
+        Metrics of the new sequences, as `seqdiff.evaluation.summary` returns them.
+    """
+
+    run_dir: Path
+    sequences: Path
+    logo: Path
+    held_out: int
+    bits: pd.DataFrame | None
+    monte_carlo: float
+    samples: dict[str, float]
 
 
 def run_demo(
-    data: Any = None,
+    data: SequencesLike | None = None,
     n: int | None = None,
-    savepath: str | os.PathLike[str] = "runs",
+    savepath: PathLike = "runs",
     quick: bool = False,
-    echo: Callable[[str], Any] = click.echo,
+    echo: Callable[[str], object] = click.echo,
     *,
-    alphabet: Any = "auto",
+    alphabet: str | Alphabet = "auto",
     sequence_column: str | None = None,
     verbose: int = 1,
 ) -> Report:
-    """Learn sequences, write new ones to `<savepath>/demo/samples/` and show how good they are.
+    """Train a model, generate new sequences into `<savepath>/demo/samples/` and report how good they are.
 
     A former demo's files are replaced; a folder `demo` that no demo made is left alone, and `demo-2` taken.
 
     Parameters
     ----------
     data : path or anything that `fit` reads, optional
-        Default: 10,000 simulated promoters.
+        Default: 10,000 simulated promoters. They are split as by `seqdiff.compare`.
     n : int, optional
-        New sequences to write. Default: 1,000, fewer where they are very long.
+        New sequences to generate. Default: 1,000, fewer where they are very long.
     savepath : path
         The folder of the run folders.
     quick : bool
@@ -170,15 +192,6 @@ def run_demo(
         As in `fit`.
     verbose : int
         0 hides the progress bars.
-
-    Returns
-    -------
-    Report
-
-    Raises
-    ------
-    InputError
-        If the data cannot be read, or holds fewer than 10 sequences.
 
     Examples
     --------
@@ -191,124 +204,282 @@ def run_demo(
     Whole(1).check("n", n, optional=True)
     simulated = data is None
     everything, plan = _load(data, n, quick, alphabet, sequence_column)
-    everything, notes = _at_most(everything, plan)
-    fit, valid, test, more = _hold_out(everything, plan)
-    whose = "simulated E. coli promoters" if simulated else f"{everything.alphabet.name} sequences of {data}"
-    echo(f"Learning {len(fit):,} {whose}; {len(test):,} more are kept aside to judge by.")
-    for note in (*everything.notes, *notes, *more):
+    parts = _hold_out(everything, plan)
+    whose = f"{everything.alphabet.name} sequences" + (f" of {data}" if isinstance(data, (str, os.PathLike)) else "")
+    whose = "simulated E. coli promoters" if simulated else whose
+    echo(f"Learning {len(parts.train):,} {whose}; {len(parts.test):,} more are held out as the test set.")
+    for note in (*everything.notes, *parts.notes):
         echo(f"Note: {note}.")
 
-    name = claim(Path(savepath))
+    epochs = plan.epochs(len(parts.train))
     model = Autoregressive(
-        width=plan.width, depth=plan.depth, alphabet=everything.alphabet,
-        epochs=plan.epochs(len(fit)), batch_size=plan.batch_size,
-        warmup=min(50, plan.updates // 5), eval_every=max(1, plan.epochs(len(fit)) // 8), check_every=5,
-        savepath=savepath, model_name=name, verbose=verbose,
+        width=plan.width, depth=plan.depth, alphabet=everything.alphabet, epochs=epochs, batch_size=plan.batch_size,
+        warmup=min(50, plan.updates // 5), eval_every=max(1, epochs // 8), check_every=5,
+        savepath=savepath, model_name=claim(Path(savepath)), verbose=verbose,
     )  # fmt: skip
-    model.fit(fit.sequences, validation=valid.sequences if len(valid) else None)
-    known = fit.sequences + valid.sequences
-    echo("Judging the model, and writing new sequences ...")
-    held_out, bits, monte_carlo = _score(model, known, test, plan, simulated)
+    model.fit(parts.train.sequences, validation=parts.valid.sequences or None)
+    echo("Judging the model, and generating new sequences ...")
+    # the baselines are fitted to all that the model has seen
+    known = prepare(parts.train.sequences + parts.valid.sequences, alphabet=everything.alphabet)
+    seen = replace(parts, train=known, valid=parts.valid.take([]))
+    judge = Judge(seen, plan.n, steps=plan.steps, times=plan.times)
+    bits, monte_carlo = _score(model, judge, simulated)
 
     run_dir = Path(str(model.run_dir_))
     fasta = run_dir / "samples" / ("promoters.fasta" if simulated else "sequences.fasta")
-    new = model.generate(plan.n, out=fasta, steps=plan.steps)
-    picture = run_dir / "samples" / "logo.png"
+    natural, new = everything.sequences, model.generate(plan.n, out=fasta, steps=plan.steps)
+    logo = run_dir / "samples" / "logo.png"
     given = "simulated" if simulated else "given"
-    _draw(everything.sequences, new, given, picture)
-    k = _kmer(everything.alphabet, everything.sequences, new)
-    report = Report(
-        run_dir, fasta, picture, held_out, bits, monte_carlo, summary(new, everything.sequences, known, k=k)
-    )
+    groups = {f"{name} ({len(x):,} sequences)": [s[:DRAWN] for s in x] for name, x in ((given, natural), ("new", new))}
+    figure: Any = plot_logo(groups).figure
+    with replacing(logo) as temporary:
+        figure.savefig(temporary, format="png")
+    k = min(judge.k, max(map(len, new)))
+    samples = summary(new, natural, known.sequences, k=k)
+    report = Report(run_dir, fasta, logo, len(judge.test), bits, monte_carlo, samples)
     nucleotides = everything.alphabet.name in ("dna", "rna")
-    for line in screen.logos(everything.sequences, new, given):
-        echo(line)
-    for line in screen.figures(report, simulated, "base" if nucleotides else "letter"):
-        echo(line)
-    for line in screen.quality(report.samples, k, nucleotides, given):
-        echo(line)
+    lines = logos(natural, new, given) + likelihood(report, simulated, "base" if nucleotides else "letter")
+    lines += quality(samples, k, nucleotides, given)
     if n is None and len(new) < 1000 and not quick:
-        echo(f"Your sequences are long: {len(new)} were written instead of 1,000; seqdiff generate writes more.")
+        lines.append(
+            f"Your sequences are long: {len(new)} are generated instead of 1,000; seqdiff generate makes more."
+        )
     dropped = any("left out" in note for note in everything.notes)
     settings = {
         "--alphabet": None if alphabet == "auto" else str(alphabet),
         "--sequence-column": sequence_column,
         "--ambiguous": "drop" if dropped else None,
     }
-    for line in screen.next_steps(report, data, time.monotonic() - started, settings):
+    lines += next_steps(report, data, time.monotonic() - started, settings)
+    for line in (*lines, verdict(report, simulated)):
         echo(line)
-    echo(screen.verdict(report, simulated))
     return report
 
 
-def _load(data: Any, n: int | None, quick: bool, alphabet: Any, sequence_column: str | None) -> tuple[Dataset, Plan]:
+def _load(
+    data: SequencesLike | None, n: int | None, quick: bool, alphabet: str | Alphabet, sequence_column: str | None
+) -> tuple[Dataset, Plan]:
+    """Return the sequences that a demo has time for, with notes, and its plan."""
     if data is None:
         plan = Plan.make(10_000, 50, n, quick)
         return prepare(load_sigma70(plan.simulated), alphabet="dna"), plan
     read = prepare(data, alphabet=alphabet, ambiguous="drop", sequence_column=sequence_column)
-    if len(read) < FEWEST_SEQUENCES:
-        found, wanted = f"{len(read)} sequence{'s' * (len(read) != 1)}", f"at least {FEWEST_SEQUENCES} to learn from"
+    count = len(read)
+    if count < FEWEST_SEQUENCES:
+        found, wanted = f"{count} sequence{'s' * (count != 1)}", f"at least {FEWEST_SEQUENCES} to learn from"
         raise InputError(read.source, found, wanted, "give more, better thousands")
-    return read, Plan.make(len(read), int(read.lengths.max()), n, quick)
+    plan = Plan.make(count, int(read.lengths.max()), n, quick)
+    if count <= plan.most:
+        return read, plan
+    rows = np.sort(np.random.default_rng(0).permutation(count)[: plan.most])
+    note = f"a demo has time for {plan.most:,} of the {count:,} sequences, drawn at random; seqdiff fit takes all"
+    return replace(read.take(rows), notes=(*read.notes, note)), plan
 
 
-def _at_most(data: Dataset, plan: Plan) -> tuple[Dataset, list[str]]:
-    if len(data) <= plan.most:
-        return data, []
-    rows = np.sort(np.random.default_rng(0).permutation(len(data))[: plan.most])
-    note = f"a demo has time for {plan.most:,} of the {len(data):,} sequences, drawn at random; seqdiff fit takes all"
-    return data.take(rows), [note]
+def _hold_out(data: Dataset, plan: Plan) -> Parts:
+    sides, how, notes = divide(data, {"valid": plan.valid / len(data), "test": plan.test / len(data)})
+    train, valid, test = (data.take(sides == side) for side in SIDES)
+    return Parts(train, valid, test, how, tuple(notes))
 
 
-def _hold_out(data: Dataset, plan: Plan) -> tuple[Dataset, Dataset, Dataset, list[str]]:
-    """Return what to fit, validate and judge with, no 20-mer on two sides where that is possible, and notes."""
-    n, notes = len(data), []
-    split = cluster_split(data, valid=plan.valid / n, test=plan.test / n)
-    if (split == "test").sum() < 0.5 * plan.test or (split == "valid").sum() < 0.5 * plan.valid:
-        notes.append(NOT_BY_CLUSTERS)
-        rows = np.random.default_rng(0).permutation(n)
-        split[:] = "train"
-        split[rows[: plan.test]] = "test"
-        split[rows[plan.test : plan.test + plan.valid]] = "valid"
-    fit, valid, test = (data.take(split == side) for side in ("train", "valid", "test"))
-    return fit, valid, test, notes
-
-
-def _score(
-    model: Autoregressive, known: list[str], test: Dataset, plan: Plan, simulated: bool
-) -> tuple[int, pd.DataFrame | None, float]:
-    """Return how many sequences were scored, the table of models, and the model's own Monte Carlo error."""
-    log_length = model.length_distribution_.log_prob(test.lengths)
-    test = test.take(np.isfinite(log_length))  # a length that training lacked is impossible to all models alike
-    if not len(test):
-        return 0, None, float("nan")
-    letters = float(test.lengths.sum())
-    log_length = model.length_distribution_.log_prob(test.lengths)
-    scores = {"every letter alike": log_length - test.lengths * np.log(len(test.alphabet))}
-    if model.length_distribution_.fixed:
-        matrix = PositionWeightMatrix(alphabet=test.alphabet).fit(known)
-        scores["position weight matrix"] = matrix.score_samples(test.sequences)
-    scores["Markov chain, order 5"] = MarkovChain(alphabet=test.alphabet).fit(known).score_samples(test.sequences)
-    nats, error = model.score_samples(test.sequences, times=plan.times, return_error=True)
-    scores["the model"] = nats
+def _score(model: Autoregressive, judge: Judge, simulated: bool) -> tuple[pd.DataFrame | None, float]:
+    """Return the table of models, and the Monte Carlo error of the model's own bits per letter."""
+    test = judge.test.sequences
+    if not test:
+        return None, float("nan")
+    trial = Trial()
+    judge.score(model, trial)
+    scores = {ALIKE: judge.alike()}
+    for name, baseline in judge.baselines().items():
+        if name != POSITIONAL:
+            scores[name] = baseline.fit(judge.parts.train.sequences).score_samples(test)
+    scores[MODEL] = trial.nats
     if simulated:
-        scores["the truth"] = sigma70_log_prob(test.sequences)
-    table = compare_table(scores, test.sequences, reference="the model")
-    return len(test), table, float(np.sqrt((error**2).sum()) / letters / np.log(2))
+        scores[TRUTH] = sigma70_log_prob(test)
+    monte_carlo = trial.monte_carlo / float(judge.test.lengths.sum()) / np.log(2)
+    return compare_table(scores, test, reference=MODEL), float(monte_carlo)
 
 
-def _kmer(alphabet: Any, natural: Sequence[str], new: Sequence[str]) -> int:
-    """Return the k of the k-mers to compare: 6 for nucleotides, fewer for many letters or short sequences."""
-    longest = min(max(map(len, new)), int(np.quantile([len(s) for s in natural], 0.1)))
-    return max(1, min(6, int(np.log(4096.5) / np.log(len(alphabet))), longest))
+# The screen.
 
 
-def _draw(natural: Sequence[str], new: Sequence[str], given: str, path: Path) -> None:
-    columns = 200  # more letters than that are not legible
-    groups = {
-        f"{name} ({len(sequences):,} sequences)": [s[:columns] for s in sequences]
-        for name, sequences in ((given, natural), ("new", new))
-    }
-    figure: Any = plot_logo(groups).figure
-    with replacing(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=150)
+def text_logo(heights: pd.DataFrame, rows: int = 6, top: float | None = None, first: int = 1) -> list[str]:
+    """Return a sequence logo in letters, for a terminal: `rows` lines, the axis and its numbers, with ANSI colours.
+
+    Parameters
+    ----------
+    heights : DataFrame, shape (L, K)
+        Bits of each letter at each position, as `seqdiff.evaluation.plots.information` gives them.
+    rows : int
+        Lines of the highest stack.
+    top : float, optional
+        Bits of the highest line's upper edge; default: those of the highest stack.
+    first : int
+        Number of the first position.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> heights = pd.DataFrame({"A": [2.0, 0.5], "C": [0.0, 1.0]})
+    >>> for line in text_logo(heights, rows=4):
+    ...     print(click.unstyle(line).rstrip())
+    2.00 A
+         AC
+         AC
+         AA
+         1
+    """
+    letters, values = list(heights), heights.to_numpy()
+    top = float(values.sum(1).max()) if top is None else top
+    grid = np.full((rows, len(values)), " ", dtype=object)
+    if top > 0:
+        middles = (np.arange(rows) + 0.5) * top / rows
+        for column, stack in enumerate(values):
+            order = np.argsort(stack, kind="stable")  # the most frequent letter stands on top
+            edges = np.cumsum(stack[order])
+            for row in np.flatnonzero(middles < edges[-1]).tolist():
+                letter = order[np.searchsorted(edges, middles[row], side="right")]
+                grid[rows - 1 - row, column] = letters[int(letter)]
+    lines = []
+    for i, cells in enumerate(grid.tolist()):
+        label = f"{top:.2f} " if i == 0 else ""
+        painted = [click.style(letter, fg=COLOURS[letter]) if letter in COLOURS else letter for letter in cells]
+        lines.append(f"{label:>5}" + "".join(painted))
+    numbers = ""
+    for position in range(first, first + len(values)):
+        if (position == first or position % 10 == 0) and len(numbers) <= position - first:
+            numbers = numbers.ljust(position - first) + str(position)
+    return [*lines, " " * 5 + numbers]
+
+
+def consensus(sequences: Sequence[str]) -> str:
+    """Return the commonest letter of each position: upper case above one half, lower above 0.35, else a dot.
+
+    Examples
+    --------
+    >>> consensus(["AC", "AG", "AT", "AG"])
+    'Ag'
+    """
+    table = position_frequencies(sequences)
+    best, share = table.idxmax(axis=1), table.max(axis=1)
+    return "".join(a.upper() if p > 0.5 else a.lower() if p > 0.35 else "." for a, p in zip(best, share, strict=True))
+
+
+def logos(natural: Sequence[str], new: Sequence[str], given: str) -> list[str]:
+    """Return both logos to one scale; of long sequences the most informative stretch."""
+    heights = [information(sequences) for sequences in (natural, new)]
+    lengths = np.array([len(sequence) for sequence in natural])
+    there = (lengths[:, None] >= heights[0].index.to_numpy()).mean(0)  # few sequences, noisy letters
+    total = heights[0].sum(axis=1).to_numpy() * there
+    start = 0
+    if len(total) > LOGO_COLUMNS:
+        start = int(np.convolve(total, np.ones(LOGO_COLUMNS), "valid").argmax())
+    window = slice(start, start + LOGO_COLUMNS)
+    top = max(float(h.iloc[window].sum(axis=1).max()) for h in heights if len(h) > start)
+    lines = []
+    for name, sequences, height in zip((given, "new"), (natural, new), heights, strict=True):
+        if len(height) > start:
+            lines += _heading(f"{name} (bits; below: the commonest letters)")
+            lines += text_logo(height.iloc[window], top=top, first=start + 1)
+            lines.append(" " * 5 + consensus(sequences)[window])
+    return lines
+
+
+def _heading(text: str) -> list[str]:
+    return ["", click.style(text, bold=True)]
+
+
+def likelihood(report: Report, simulated: bool, letter: str) -> list[str]:
+    """Return the table of held-out bits, and its conclusion."""
+    if report.bits is None:
+        return ["", "No sequence could be held out as a test set: give more of them."]
+    bits = report.bits["bits"]
+    lines = _heading(f"Held-out bits per {letter} ({report.held_out:,} sequences of the test set; lower is better)")
+    for name, row in report.bits.iterrows():
+        text = f"  {name:<24}{row['bits']:8.4f}"
+        if name == MODEL:
+            noise = report.monte_carlo
+            text = click.style(text, bold=True) + (f"   at most: a bound, known to +- {noise:.4f}" if noise else "")
+        elif np.isfinite(row["above_error"]):
+            side = "above" if row["above"] >= 0 else "below"
+            text += f"   {abs(row['above']):.4f} +- {row['above_error']:.4f} {side} the model"
+        lines.append(text)
+    model, simple = bits[MODEL], bits.drop([MODEL, TRUTH], errors="ignore")
+    if simulated:
+        gap = simple[MATRIX] - bits[TRUTH]
+        share = (simple[MATRIX] - model) / gap
+        found = f"has found {100 * share:.0f}%" if share > 0 else "has found nothing yet: it needs longer training"
+        lines.append(f"  Of the {gap:.3f} bits per base that a weight matrix misses, the model {found}.")
+    elif model >= simple.min():
+        cure = "More sequences or longer training may help (seqdiff fit)."
+        lines.append(f"  The model is not better than: {simple.idxmin()}. {cure}")
+    if report.held_out < JUDGED:
+        reason = "too few to judge any model by; take these values as a first impression"
+        lines.append(f"  Only {report.held_out} sequences could be held out: {reason}.")
+    return lines
+
+
+def quality(samples: dict[str, float], k: int, nucleotides: bool, given: str) -> list[str]:
+    """Return the metrics of the new sequences."""
+    n = int(samples["n"])
+    rows = [
+        (f"{k}-mer divergence, new to {given}", f"{samples['kmer_js']:.4f} bits"),
+        (f"{k}-mer divergence, {given} to {given}", f"{samples['kmer_js_natural']:.4f} bits"),
+        ("  the ratio of the two", f"{samples['kmer_js_ratio']:.2f}   (1: as close as they are to one another)"),
+        ("copied from the training data", f"{100 * samples['copied']:.1f}%"),
+        ("different from one another", f"{100 * samples['unique']:.1f}%"),
+    ]
+    if nucleotides:
+        gc, gc_given = 100 * samples["gc"], 100 * samples["gc_natural"]
+        rows.append((f"GC content, new and {given}", f"{gc:.1f}% and {gc_given:.1f}%"))
+    lines = _heading(f"The new sequences ({n:,} of them beside as many {given} ones)")
+    lines += [f"  {name:<44}{value}" for name, value in rows]
+    if n < JUDGED:
+        lines.append(f"  {n} against {n} sequences are too few to judge by.")
+    return lines
+
+
+def next_steps(
+    report: Report, data: SequencesLike | None, seconds: float, settings: Mapping[str, str | None]
+) -> list[str]:
+    """Return commands to continue with, to be typed as they stand; `settings` are options that `fit` needs too."""
+    own = isinstance(data, (str, os.PathLike))
+    source = shlex.quote(os.fspath(data)) if isinstance(data, (str, os.PathLike)) else "my_sequences.fasta"
+    given = "".join(f" {name} {shlex.quote(value)}" for name, value in settings.items() if value is not None)
+    return [
+        "",
+        f"Done in {seconds / 60:.1f} minutes. The new sequences: {report.sequences}; their logo: {report.logo}",
+        "What next:",
+        f"  seqdiff generate {shlex.quote(str(report.run_dir))} 5000 --out more.fasta   generates more",
+        *(["  seqdiff demo --data my_sequences.fasta   does the same with your own sequences"] if data is None else []),
+        f"  seqdiff fit {source}{given}   trains on {'all of them' if own else 'your own'}, as long as it pays",
+    ]
+
+
+def verdict(report: Report, simulated: bool) -> str:
+    """Return the conclusion for a biologist, in one sentence."""
+    samples, given = report.samples, "simulated" if simulated else "given"
+    bits = None if report.bits is None else report.bits["bits"].drop(TRUTH, errors="ignore")
+    if bits is None or report.held_out < JUDGED or samples["n"] < JUDGED:
+        found = "there are too few sequences to tell whether the new ones are any good"
+    elif samples["copied"] > 0.05:
+        found = (
+            f"{100 * samples['copied']:.0f}% of the new sequences are copies of the given ones, so the model has"
+            " memorised rather than generalised: give more sequences"
+        )
+    elif bits[MODEL] >= bits.drop(MODEL).min():
+        found = (
+            "the model has learned no more than simple letter statistics, so do not use the new sequences yet: give"
+            " more sequences or train longer"
+        )
+    elif samples["kmer_js_ratio"] > RESEMBLES:
+        found = (
+            "the model has learned more than simple letter statistics, but the new sequences can still be told from the"
+            f" {given} ones: train longer before you choose any for the bench"
+        )
+    else:
+        found = (
+            f"the new sequences resemble the {given} ones without copying them: good candidates to choose from for the"
+            " bench, where only an experiment shows whether they work"
+        )
+    return click.style("Verdict:", bold=True) + f" {found}."

@@ -287,7 +287,7 @@ def counting(network: nn.Module) -> Iterator[list[int]]:
         if all(counted_id != id(network) for counted_id, _ in _rows):
             for name in names:
                 network.__dict__[name] = counted(getattr(network, name))
-        _rows[key()] = rows = []
+        rows = _rows[key()] = list[int]()
     try:
         yield rows
     finally:
