@@ -50,13 +50,7 @@ class ModelFile:
     def find(
         cls, path: str | os.PathLike[str], wanted: str = "the model.safetensors of a run, or its folder"
     ) -> ModelFile:
-        """Return the file that a path means.
-
-        Raises
-        ------
-        ValueError
-            If it is missing, not a model of seqdiff's, or of a newer format; the sentence says to give `wanted`.
-        """
+        """Return the file that a path means."""
         given, path = path, Path(path)
         if path.is_dir():
             path = path / "check" / "model.safetensors"
@@ -90,13 +84,7 @@ class ModelFile:
         return str(run) if self.path.parent.name == "check" and (run / "args.json").is_file() else None
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the tensors; older files have no checksum.
-
-        Raises
-        ------
-        ValueError
-            If the checksum is not that of header and tensors.
-        """
+        """Return the tensors; older files have no checksum."""
         with safe_open(self.path, framework="pt") as file:
             metadata = file.metadata() or {}
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a dict
@@ -149,13 +137,7 @@ class ModelFile:
                 raise InputError(where, shown(value), allowed, "give another copy of the file")
 
     def fill(self, module: nn.Module, tensors: dict[str, Tensor]) -> None:
-        """Load tensors into a module.
-
-        Raises
-        ------
-        ValueError
-            If they do not fit.
-        """
+        """Load tensors into a module."""
         try:
             module.load_state_dict(tensors)
         except RuntimeError as error:
@@ -175,13 +157,7 @@ def write_file(path: Path, header: dict[str, Any], state: dict[str, Tensor]) -> 
 
 
 def checked_path(path: str | os.PathLike[str]) -> Path:
-    """Return the path of a file to save to, ``~`` expanded.
-
-    Raises
-    ------
-    ValueError
-        If it is a folder, or must not be written.
-    """
+    """Return the path of a file to save to, ``~`` expanded."""
     path = Path(path).expanduser()
     if path.is_dir():
         raise InputError("save", f"the folder {str(path)!r}", "a file", "give a file's name in it")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,9 +13,9 @@ from torch import Tensor
 
 from seqdiff import runtime
 from seqdiff.data import Alphabet, Dataset, LengthDistribution, Target, Targets, learn_target, target_from_dict
-from seqdiff.files import ModelFile, write_file
+from seqdiff.files import write_file
 from seqdiff.guidance.base import Chain
-from seqdiff.inputs import LabelsLike
+from seqdiff.inputs import LabelsLike, TargetLike
 from seqdiff.networks import Conditions
 from seqdiff.processes.base import Batch, Cond, Process
 from seqdiff.sampling import Denoiser, trajectory
@@ -31,9 +31,8 @@ class Vocabulary:
     ----------
     alphabet : Alphabet
     lengths : LengthDistribution
-        Distribution of the lengths.
     target : Target, Targets or None
-        How labels are read; None where there are none.
+        Reads labels; None where there are none.
     n_train : int
         Training sequences.
     unlabelled : bool
@@ -52,17 +51,12 @@ class Vocabulary:
         train: Dataset,
         valid: Dataset | None,
         weights: tuple[np.ndarray | None, np.ndarray | None],
-        kind: Any,
+        kind: TargetLike,
         seed: int,
     ) -> Vocabulary:
         """Return the vocabulary of a training and a validation set, their sequences weighted or not.
 
-        Parameters
-        ----------
-        kind : str or dict
-            How to read labels, `target` of the estimators.
-        seed : int
-            Of the rows that stand for the distribution of values.
+        `kind` is `target` of the estimators, `seed` that of the rows that stand for the distribution of values.
         """
         target = None if train.y is None else learn_target(train.y, kind, seed, weights[0])
         parts = [train] if valid is None else [train, valid]
@@ -97,7 +91,7 @@ class Vocabulary:
 
     @property
     def conditions(self) -> Conditions:
-        """Return what a network must be able to take."""
+        """Return the conditions that a network must take."""
         target = self.target
         if target is None:
             return Conditions()
@@ -110,7 +104,7 @@ class Vocabulary:
 
     @property
     def sizes(self) -> dict[str, Any]:
-        """The sizes that a network of this data has, but for those of the process: arguments of `build_network`."""
+        """Return the arguments of `build_network` that the data decide."""
         fixed = self.lengths.fixed
         return {"length": self.lengths.max_length, "conditions": self.conditions, "fixed_length": fixed}
 
@@ -143,7 +137,7 @@ class Vocabulary:
 
 @dataclass(frozen=True)
 class SampleRequest:
-    """What is to be made: arguments of `generate` that have been checked, on the model's device.
+    """Arguments of `generate`, checked, on the model's device.
 
     Parameters
     ----------
@@ -173,7 +167,7 @@ class SampleRequest:
         return len(self.lengths)
 
     def mask(self, rows: Tensor) -> Tensor:
-        """Return which positions some of the samples have, booleans (B, L)."""
+        """Return the positions of these samples, booleans (B, L)."""
         return torch.arange(self.width, device=self.lengths.device) < self.lengths[rows][:, None]
 
 
@@ -233,19 +227,19 @@ class SequenceModel:
 
     @property
     def knows_no_label(self) -> bool:
-        """Return whether rows without a label were learned from, so that p(x) is known beside p(x | y)."""
+        """Return whether training had rows without a label, so that p(x) is known beside p(x | y)."""
         return self.target is None or self.label_dropout > 0 or self.vocabulary.unlabelled
 
     # -- sampling -----------------------------------------------------------------------------------------------------
 
     def denoiser(self) -> Denoiser:
-        """Return the network as samplers ask it."""
+        """Return the network as samplers call it."""
         return Denoiser(self.network, runtime.rows_at_once(self.device), self.precision)
 
     def sample(self, request: SampleRequest, which: Tensor, seed: int) -> Iterator[Iterator[Any]]:
-        """Return an iterator over one trajectory for each group of the samples with these numbers.
+        """Return one trajectory for each group of the samples with these numbers.
 
-        Where the guide wants several rows for a sample, these stand together, and the first is what is seen of them.
+        Where the guide takes several rows for a sample, they stand together, and the first is yielded.
         """
         device, guide = self.device, request.guide
         rows = runtime.rows_at_once(device)
@@ -328,42 +322,8 @@ class SequenceModel:
     # -- files --------------------------------------------------------------------------------------------------------
 
     def to_file(self, path: Path, header: Mapping[str, Any], state: dict[str, Tensor] | None = None) -> None:
-        """Write the model to one safetensors file, whole or not at all.
+        """Write the model, or other weights of its objective, to one safetensors file, whole or not at all.
 
-        Parameters
-        ----------
-        path : Path
-        header : mapping
-            What builds process and network again: class and parameters of the estimator.
-        state : dict, optional
-            Other weights of the objective than those it has now.
+        The header holds class and parameters of the estimator, which builds process and network again.
         """
-        tensors = self.objective.state_dict() if state is None else state
-        write_file(path, {**header, **self.vocabulary.to_dict()}, tensors)
-
-    @classmethod
-    def from_file(
-        cls,
-        file: ModelFile,
-        tensors: dict[str, Tensor],
-        build: Callable[[Vocabulary], Objective],
-        make: Callable[[Objective, Vocabulary], SequenceModel],
-        device: torch.device,
-    ) -> SequenceModel:
-        """Return the model of a file.
-
-        Parameters
-        ----------
-        file : ModelFile
-        tensors : dict
-            Its tensors.
-        build : callable
-            Returns process and network of a vocabulary.
-        make : callable
-            Returns the model of both.
-        device : torch.device
-        """
-        vocabulary = Vocabulary.from_dict(file.header)
-        objective = build(vocabulary)
-        file.fill(objective, tensors)
-        return make(runtime.place(objective, device).requires_grad_(False).eval(), vocabulary)
+        write_file(path, {**header, **self.vocabulary.to_dict()}, state or self.objective.state_dict())

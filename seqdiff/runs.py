@@ -21,7 +21,9 @@ import logging
 import os
 import pickle
 import shutil
-from collections.abc import Callable, Iterator
+import socket
+import time
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -29,45 +31,29 @@ import filelock
 import torch
 
 from seqdiff.errors import InputError, argument, shown, warn
+from seqdiff.inputs import PathLike
 from seqdiff.runtime import UPGRADE, replacing, say
 
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_VERSION = 1
+TEMPORARY = ".*.tmp"
 FREE_TO_CHANGE = {"verbose", "device", "savepath", "model_name", "check_every"}
 """Parameters that may differ when a run is resumed: they do not change what is learned."""
 
 
 class Run:
-    """One run folder, held by an operating-system lock while a fit writes to it.
+    """A run folder, which need not exist; an operating-system lock holds it while a fit writes to it."""
 
-    Parameters
-    ----------
-    path : str or Path
-        The folder; it need not exist.
-    """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, path: PathLike) -> None:
         self.path = Path(path)
+        self.checkpoint = self.path / "check" / "checkpoint.pt"
+        self.previous = self.path / "check" / "checkpoint.previous.pt"
+        self.model = self.path / "check" / "model.safetensors"
+        self.samples = self.path / "samples"
         self._lock = filelock.FileLock(self.path / ".lock", timeout=0)
-        self._writer: Any = None
+        self._writer: EventFile | None = None
         self._quiet = False  # whether TensorBoard has failed
-
-    @property
-    def checkpoint(self) -> Path:
-        return self.path / "check" / "checkpoint.pt"
-
-    @property
-    def previous(self) -> Path:
-        return self.path / "check" / "checkpoint.previous.pt"
-
-    @property
-    def model(self) -> Path:
-        return self.path / "check" / "model.safetensors"
-
-    @property
-    def samples(self) -> Path:
-        return self.path / "samples"
 
     # -- what it holds ------------------------------------------------------------------------------------------------
 
@@ -84,9 +70,9 @@ class Run:
         """Return what a folder without our args.json holds that seqdiff did not put there."""
         found = []
         for path in sorted(self.path.iterdir()):
-            ours = path.name == ".lock" or _is_temporary(path)
+            ours = path.name == ".lock" or path.match(TEMPORARY)
             if path.is_dir() and path.name in ("check", "samples", "tb"):  # laid out just before it was killed
-                ours = all(map(_is_temporary, path.iterdir()))
+                ours = all(inner.match(TEMPORARY) for inner in path.iterdir())
             if not ours:
                 found.append(path.name)
         return found
@@ -106,19 +92,13 @@ class Run:
     # -- holding it ---------------------------------------------------------------------------------------------------
 
     def acquire(self) -> None:
-        """Take the lock.
-
-        Raises
-        ------
-        ValueError
-            If another process holds it.
-        """
+        """Take the lock."""
         try:
             self._lock.acquire()
         except filelock.Timeout:
             raise InputError(
                 str(self.path), "a folder that another fit, which still runs, is writing to", "one of its own",
-                f"wait for that fit, or choose another {argument('model_name')}",
+                f"wait for that fit, or {_another_name()}",
             ) from None  # fmt: skip
 
     def release(self) -> None:
@@ -140,7 +120,7 @@ class Run:
     def sweep(self) -> None:
         """Remove temporary files of a killed process."""
         for folder in (self.path, self.path / "check", self.samples):
-            for stale in folder.glob(".*.tmp"):
+            for stale in folder.glob(TEMPORARY):
                 stale.unlink(missing_ok=True)
 
     # -- writing ------------------------------------------------------------------------------------------------------
@@ -175,11 +155,6 @@ class Run:
         """Give the last checkpoint to a function, which raises a ValueError if it cannot be gone on from.
 
         Where it is damaged, the one before takes its place, with a warning.
-
-        Raises
-        ------
-        ValueError
-            If no checkpoint can be read, or a newer seqdiff wrote it.
         """
         reasons = []
         for path in (self.checkpoint, self.previous):
@@ -196,7 +171,7 @@ class Run:
             return
         raise InputError(
             str(self.checkpoint), f"what cannot be read ({reasons[0]})", "a checkpoint",
-            f"delete {self.path} to start again, or choose another {argument('model_name')}",
+            f"delete {self.path} to start again, or {_another_name()}",
         ) from None  # fmt: skip
 
     def write_metrics(self, part: str, history: dict[str, list[Any]]) -> None:
@@ -213,8 +188,6 @@ class Run:
             return
         try:
             if self._writer is None:
-                from seqdiff.training.events import EventFile  # slow to import, and only needed here
-
                 self._writer = EventFile(self.path / "tb", None if resumed_at is None else resumed_at + 1)
             self._writer.add(step, values)
         except Exception as error:  # its files are for looking at: whatever it is, training goes on
@@ -248,13 +221,7 @@ def _checksum(content: bytes | bytearray | memoryview) -> bytes:
 
 
 def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
-    """Return what a checkpoint holds; older ones have no checksum.
-
-    Raises
-    ------
-    ValueError
-        If its checksum is not that of its bytes, or it is of a newer format; torch's errors if it is no checkpoint.
-    """
+    """Return what a checkpoint holds; older ones have no checksum."""
     content = path.read_bytes()
     if content[-22:-18] != b"PK\5\6" or content[-2:] != b"\0\0":
         whole = memoryview(content)[:-DIGITS]
@@ -269,12 +236,58 @@ def read_checkpoint(path: Path, device: torch.device) -> dict[str, Any]:
     return state
 
 
-def _is_temporary(path: Path) -> bool:
-    return path.name.startswith(".") and path.name.endswith(".tmp")
+def _another_name() -> str:
+    return f"choose another {argument('model_name')}"
 
 
 def _cell(value: Any) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
+
+
+class EventFile:
+    """An event file of scalars for TensorBoard, in a folder that is made if needed.
+
+    torch's writer hands points to a thread, which prints a trace and dies where the disk is full or the folder is gone.
+    Here a point is in the file, or the caller has the error, when `add` returns.
+
+    Parameters
+    ----------
+    folder : Path
+    purge_step : int, optional
+        Points of earlier files from this step on are ignored: a resumed run writes them again.
+
+    Examples
+    --------
+    >>> events = EventFile(Path("tb"))
+    >>> events.add(1, {"train/loss": 0.5})
+    >>> events.close()
+    """
+
+    def __init__(self, folder: Path, purge_step: int | None = None) -> None:
+        from tensorboard.compat.proto.event_pb2 import Event, SessionLog  # slow to import, and only needed here
+        from tensorboard.summary.writer.record_writer import RecordWriter
+
+        folder.mkdir(parents=True, exist_ok=True)
+        name = f"events.out.tfevents.{time.time_ns() // 1000:016d}.{socket.gethostname()}.{os.getpid()}.0"
+        self._file = open(folder / name, "xb")  # noqa: SIM115 - closed by `close`
+        self._records, self._event = RecordWriter(self._file), Event
+        self._write(file_version="brain.Event:2")
+        if purge_step is not None:
+            self._write(step=purge_step, session_log=SessionLog(status=SessionLog.START))
+
+    def add(self, step: int, values: Mapping[str, float]) -> None:
+        """Write a point of each scalar."""
+        from tensorboard.compat.proto.summary_pb2 import Summary
+
+        points = [Summary.Value(tag=name, simple_value=float(value)) for name, value in values.items()]
+        self._write(step=step, summary=Summary(value=points))
+
+    def _write(self, **fields: object) -> None:
+        self._records.write(self._event(wall_time=time.time(), **fields).SerializeToString())
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
 
 
 def differing(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
@@ -283,39 +296,33 @@ def differing(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 
 
 def open_run(
-    savepath: str | os.PathLike[str],
-    model_name: str | None,
+    root: PathLike,
+    name: str | None,
     args: dict[str, Any],
     *,
     resume: bool,
-    run_dir: str | os.PathLike[str] | None = None,
+    run_dir: PathLike | None = None,
     verbose: int = 1,
 ) -> tuple[Run, bool]:
-    """Return the run folder to write to, locked, and whether it holds a checkpoint to go on from.
+    """Return the run folder to write to, locked, and whether it holds a checkpoint to resume from.
 
     Parameters
     ----------
-    savepath : path
+    root : path
         The folder of all runs.
-    model_name : str or None
+    name : str or None
         None takes the class name, then ``<class>-2``, ...
     args : dict
-        What args.json will hold: ``estimator``, ``parameters``, ``data`` (a digest), ``status`` and more.
+        Contents of args.json: ``estimator``, ``parameters``, ``data`` (a digest), ``status`` and more.
     resume : bool
-        Go on with the named run, else `run_dir`, else the newest unfinished one with equal parameters and data.
+        Resume the named run, else `run_dir`, else the newest unfinished one with equal parameters and data.
     run_dir : path, optional
         The run of an earlier fit of the same estimator.
-
-    Raises
-    ------
-    ValueError
-        If the folder holds something that would be lost or cannot be gone on with.
     """
-    root = Path(os.path.expanduser(savepath))
+    root = Path(root).expanduser()
     make_root(root)
-    if model_name is not None:
-        run = Run(root / model_name)
-        return _take(run, args, resume)
+    if name is not None:
+        return _take(Run(root / name), args, resume)
     if resume:
         for path in _candidates(root, run_dir, args):
             run = Run(path)
@@ -345,11 +352,6 @@ def claim(root: Path, name: str, ending: str = "") -> Path:
     """Return the first of the `numbered` names that nothing in a folder has; made by that, so that no other takes it.
 
     A folder, or where there is an ending an empty file.
-
-    Raises
-    ------
-    InputError
-        If `root`, the `savepath`, is no folder or must not be written.
     """
     make_root(root)
     try:
@@ -366,13 +368,7 @@ def claim(root: Path, name: str, ending: str = "") -> Path:
 
 
 def make_root(root: Path) -> None:
-    """Make the folder of the runs where it is not there.
-
-    Raises
-    ------
-    InputError
-        If it is a file, or cannot be made.
-    """
+    """Make the folder of the runs where it does not exist."""
     check_root(root)
     try:
         root.mkdir(parents=True, exist_ok=True)
@@ -391,7 +387,7 @@ def check_root(root: Path) -> None:
         raise InputError(argument("savepath"), f"the file {str(root)!r}", "a folder for the runs", "give another name")
 
 
-def _candidates(root: Path, run_dir: str | os.PathLike[str] | None, args: dict[str, Any]) -> list[Path]:
+def _candidates(root: Path, run_dir: PathLike | None, args: dict[str, Any]) -> list[Path]:
     if run_dir is not None and Path(run_dir).is_dir():
         return [Path(run_dir)]
     runs = [p for p in root.iterdir() if (p / "args.json").is_file() and not Run(p).finished]
@@ -401,13 +397,11 @@ def _candidates(root: Path, run_dir: str | os.PathLike[str] | None, args: dict[s
 def _take(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, bool]:
     """Open a folder that a user named, or that a run is to be resumed in."""
     if run.path.exists() and not run.path.is_dir():
-        raise InputError(str(run.path), "a file", "a folder for the run", f"choose another {argument('model_name')}")
+        raise InputError(str(run.path), "a file", "a folder for the run", _another_name())
     run.path.mkdir(parents=True, exist_ok=True)
     if run.read_args() is None and (foreign := run.foreign()):
         found = f"a folder that holds {shown(foreign[0])}"
-        raise InputError(
-            str(run.path), found, "a run folder, or an empty one", f"choose another {argument('model_name')}"
-        )
+        raise InputError(str(run.path), found, "a run folder, or an empty one", _another_name())
     run.acquire()
     try:
         return _take_locked(run, args, resume)
@@ -417,7 +411,7 @@ def _take(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, bool]:
 
 
 def _take_locked(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, bool]:
-    old, where, another = run.read_args(), str(run.path), f"choose another {argument('model_name')}"
+    old, where, another = run.read_args(), str(run.path), _another_name()
     if old is None or not (run.finished or run.checkpoint.is_file() or run.previous.is_file()):
         run.start(args)
         return run, False

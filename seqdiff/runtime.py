@@ -1,6 +1,6 @@
-"""Devices, precision, random streams and messages: the one place that knows what machine this is.
+"""Devices, precision, random streams, messages and files: all that depends on the machine.
 
-Everything below `estimators` asks this file instead of asking torch, so that a new kind of machine is one change.
+The other rooms ask this file instead of torch, so that a new kind of machine is one change.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any, TypeVar
 
 import torch
@@ -25,7 +26,7 @@ from tqdm.auto import tqdm
 from seqdiff.errors import InputError, argument, listed, shown
 
 UPGRADE = "upgrade with pip install -U seqdiff"
-"""What to do about a file of a newer format."""
+"""The cure where a file has a newer format."""
 CHUNK = 256
 """Rows whose noise one generator draws; fixed, so that samples do not depend on the batch size."""
 
@@ -34,17 +35,7 @@ Generators = torch.Generator | Sequence[torch.Generator]
 
 
 def choose_device(device: str | torch.device = "auto") -> torch.device:
-    """Return the device to compute on: CUDA where there is one, else Apple's MPS, else the CPU.
-
-    Parameters
-    ----------
-    device : str or torch.device
-        ``"auto"``, or a device as torch names it (``"cpu"``, ``"cuda:1"``).
-
-    Raises
-    ------
-    ValueError
-        If torch does not know the device or this machine has none.
+    """Return the device of a name of torch's, or for "auto" CUDA where there is one, else Apple's MPS, else the CPU.
 
     Examples
     --------
@@ -91,18 +82,7 @@ def _whole_float32() -> Iterator[None]:
 def autocast(device: torch.device, precision: str, *, exact: bool = False) -> contextlib.AbstractContextManager:
     """Return the context in which the network runs.
 
-    Parameters
-    ----------
-    device : torch.device
-    precision : {"auto", "float32", "bfloat16"}
-        ``"auto"`` trains and samples in bfloat16 where the hardware is made for it, and scores in float32.
-    exact : bool
-        Whether the figures will be reported.
-
-    Raises
-    ------
-    ValueError
-        If the precision is none of these.
+    ``"auto"`` trains and samples in bfloat16 where the hardware is made for it; `exact` is float32, for scores.
     """
     if precision not in ("auto", "float32", "bfloat16"):
         wanted = listed(("auto", "float32", "bfloat16"))
@@ -120,13 +100,7 @@ def full_precision(device: torch.device) -> contextlib.AbstractContextManager:
 
 
 def seed_of(*parts: object) -> int:
-    """Return a 63-bit seed that is a hash of the parts, so that nearby seeds and steps have unrelated streams.
-
-    Examples
-    --------
-    >>> seed_of(0, "step", 1) == seed_of(0, "step", 1), seed_of(0, "step", 1) == seed_of(0, "step", 2)
-    (True, False)
-    """
+    """Return a 63-bit seed that is a hash of the parts, so that nearby seeds and steps have unrelated streams."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
@@ -147,22 +121,20 @@ def chunk_generators(n: int, device: torch.device | str, *parts: object, first: 
 
 
 class ChosenRows(list):
-    """Generators of chunks of rows, of which only some rows are wanted: those see the noise they would see among all.
-
-    Parameters
-    ----------
-    generators : sequence of torch.Generator
-        Of `chunk_generators`.
-    rows : Tensor
-        (n,) numbers of the rows, counted over all chunks.
-    """
+    """Generators of `chunk_generators` for the rows (n,) alone, whose noise is as if all rows were drawn."""
 
     def __init__(self, generators: Sequence[torch.Generator], rows: Tensor) -> None:
         super().__init__(generators)
         self.rows = rows
 
 
-def _draw(function, shape: tuple[int, ...], generator: Generators, device, dtype: torch.dtype) -> Tensor:
+def _draw(
+    function: Callable[..., Tensor],
+    shape: tuple[int, ...],
+    generator: Generators,
+    device: torch.device | str,
+    dtype: torch.dtype,
+) -> Tensor:
     if isinstance(generator, torch.Generator):
         return function(shape, generator=generator, device=device, dtype=dtype)
     # A list of generators draws full chunks, even where the last has fewer rows: row i then has the same noise
@@ -175,13 +147,7 @@ def _draw(function, shape: tuple[int, ...], generator: Generators, device, dtype
 
 
 def widest(device: torch.device | str) -> torch.dtype:
-    """Return the widest floating type of the device: float64, or float32 where it has none, as Apple's MPS.
-
-    Examples
-    --------
-    >>> widest("cpu"), widest("mps")
-    (torch.float64, torch.float32)
-    """
+    """Return the widest floating type of the device: float64, or float32 where it has none, as Apple's MPS."""
     return torch.float32 if torch.device(device).type == "mps" else torch.float64
 
 
@@ -196,29 +162,22 @@ def has_fused_optimizer(device: torch.device) -> bool:
 
 
 def call_cost(device: torch.device) -> int:
-    """Return how many letters a call of the network costs beside those in it, roughly."""
+    """Return the overhead of a call of the network, in letters."""
     return 32_768 if waits(device) else 1024
 
 
 def waits(device: torch.device | str) -> bool:
-    """Return whether reading a number back makes the device stand still: it works while the CPU goes ahead."""
+    """Return whether the device works asynchronously, so that reading a number back makes it wait."""
     return torch.device(device).type != "cpu"
 
 
 def uniform(
     shape: tuple[int, ...], generator: Generators, device: torch.device | str, dtype: torch.dtype = torch.float64
 ) -> Tensor:
-    """Return uniform numbers in [0, 1) of the given shape.
+    """Return uniform numbers in [0, 1), (rows, ...); of several generators each draws 256 rows (`chunk_generators`).
 
     float64 by default (float32 where the device has no float64): a float32 uniform has 2^24 values, which bends the
     distribution of rare letters.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        The first entry counts rows.
-    generator : torch.Generator or sequence of torch.Generator
-        A sequence draws 256 rows from each of its generators (`chunk_generators`).
     """
     if dtype == torch.float64:
         dtype = widest(device)
@@ -233,7 +192,7 @@ def normal(
 
 
 _GLOBAL_DRAWS = threading.RLock()
-"""Held by whoever draws from torch's global generators: they are one for all threads of the process."""
+"""Held while drawing from torch's global generators, which all threads of the process share."""
 
 
 def _global_generator(device: torch.device) -> torch.Generator:
@@ -252,12 +211,8 @@ def _global_generator(device: torch.device) -> torch.Generator:
 class DropoutStream:
     """Random numbers for dropout, which draws from torch's global generator and takes no other.
 
-    Inside `drawing` the global generator goes on from where this stream was left, and other streams wait, so that fits
-    in several threads draw what each draws alone; afterwards the global random state is as it was before.
-
-    Parameters
-    ----------
-    device : torch.device
+    Inside `drawing` the global generator continues this stream, and other streams wait, so that fits in several threads
+    draw what each draws alone; afterwards the global random state is as it was before.
 
     Examples
     --------
@@ -295,7 +250,7 @@ class DropoutStream:
 
 @contextlib.contextmanager
 def seeded_weights(seed: int) -> Iterator[None]:
-    """Initial weights drawn inside depend on the seed alone, and the global random state is left as it was."""
+    """Let initial weights drawn inside depend on the seed alone, and leave the global random state as it was."""
     with _GLOBAL_DRAWS, torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed_of(seed, "weights"))
         yield
@@ -310,7 +265,7 @@ def synchronize(device: torch.device) -> None:
 
 
 def say(logger: logging.Logger, message: str, verbose: int = 1) -> None:
-    """Tell the user at the keyboard: through logging where that is set up, else above the progress bar."""
+    """Show a message: through logging where that is set up, else above the progress bar."""
     if verbose < 1:
         return
     if logger.isEnabledFor(logging.INFO):
@@ -342,12 +297,8 @@ def _alive(number: int) -> bool:
 def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """Yield a temporary name beside `path` that takes its place at the end, or vanishes if something went wrong.
 
-    Whoever reads `path` sees the old file or the whole new one, whenever the process is killed.
-
-    Raises
-    ------
-    ValueError
-        If it cannot be written: a full disk, a folder that is gone or read-only.
+    `path` is the old file or the whole new one, whenever the process is killed; an `InputError` says why it cannot be
+    written: a full disk, a folder that is gone or read-only.
 
     Examples
     --------
@@ -393,16 +344,16 @@ def place(module: Module, device: torch.device) -> Module:
 
 @contextlib.contextmanager
 def deferred_interrupt() -> Iterator[Callable[[], bool]]:
-    """Let a step finish when Ctrl-C is pressed: yields a function that says whether it was; twice means at once.
+    """Yield a function that returns whether Ctrl-C was pressed; pressed twice it interrupts at once.
 
-    Outside the main thread, where Python delivers no signals, the function always says no.
+    Outside the main thread, where Python delivers no signals, it returns False.
     """
     pressed = threading.Event()
     if threading.current_thread() is not threading.main_thread():
         yield pressed.is_set
         return
 
-    def handle(number, frame):
+    def handle(number: int, frame: FrameType | None) -> None:
         if pressed.is_set():
             raise KeyboardInterrupt
         pressed.set()
@@ -415,7 +366,7 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
 
 
 def rows_at_once(device: torch.device) -> int:
-    """Return how many sequences to sample or score together: a multiple of `CHUNK` that keeps the device busy."""
+    """Return the number of sequences to sample or score together: a multiple of `CHUNK` that keeps the device busy."""
     return CHUNK if device.type == "cpu" else 16 * CHUNK
 
 

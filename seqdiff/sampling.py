@@ -1,4 +1,4 @@
-"""The one reverse loop. It yields states; progress bars, plots and early stops belong to whoever reads it."""
+"""The one reverse loop. It yields states; progress bars, plots and early stops belong to its callers."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ from seqdiff.runtime import Generators
 
 
 class Denoiser:
-    """A network as a sampler asks it: under autocast, on so many rows at a time, its hidden states moved or not.
+    """A network as samplers call it: under autocast, on at most `rows` rows at a time, its hidden states moved or not.
 
     Parameters
     ----------
     network : callable
         ``network(x, t, cond, mask) -> logits (B, L, K)``. To have hidden states moved it must be a `Network`.
     rows : int, optional
-        At most so many rows at a time: memory is bounded, the answer the same. None: all.
+        Bounds the memory without changing the result. None: all at once.
     precision : {"auto", "float32", "bfloat16"}
 
     Examples
@@ -186,16 +186,15 @@ def _finish(step: Callable[[Any, Any], Any], state: Any, left: list[Any]) -> Any
 
 
 def check_kernel(kernel: Tensor, state: State) -> None:
-    """Raise an InputError where a kernel (B, L, S) is none at a position of its sequences: nothing could be drawn.
+    """Raise an InputError for a kernel (B, L, S) with nan or no letter at a position of its sequences.
 
-    A letter drawn from what is no number would be the first of the alphabet, silently.
+    Drawing would silently give the first letter of the alphabet.
     """
     top = kernel.amax(-1)  # nan where any entry is
     if bool((torch.isnan(top) | (torch.isinf(top) & state.mask)).any()):
-        raise InputError(
-            "sampling stopped",
+        cause = "the model's weights are damaged, or y or the strength of a guide is far too large"
+        found, cure = (
             "letter probabilities that are not finite numbers",
-            "finite ones",
-            "the model's weights are damaged, or y or the strength of a guide is far too large: give smaller ones, or "
-            "another model",
+            f"{cause}: give smaller ones, or another model",
         )
+        raise InputError("sampling stopped", found, "finite ones", cure)

@@ -146,7 +146,7 @@ def test_other_errors_come_through(workdir):
 
 
 def test_tensorboard_may_fail_while_training_goes_on(workdir, monkeypatch):
-    from seqdiff.training.events import EventFile
+    from seqdiff.runs import EventFile
 
     add = EventFile.add
 

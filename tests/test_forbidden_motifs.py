@@ -211,7 +211,7 @@ def test_k_mers_are_made_anew():
 def test_what_cannot_be_made_is_left_out_and_said(models, monkeypatch, tmp_path):
     monkeypatch.setattr(requests, "TRIES", 1)
     model = models("uniform")
-    with pytest.warns(UserWarning, match="held a forbidden word after 1 more tries each") as caught:
+    with pytest.warns(UserWarning, match="held a forbidden motif after 1 more tries each") as caught:
         samples = model.generate(40, forbid=["AA", "CC", "GTC"], steps=10, random_state=0, out=tmp_path / "x.txt")
     message = str(caught[0].message)
     left = 40 - len(samples)

@@ -28,9 +28,8 @@ from small_models import SMALL, mixed_lengths, sequences, tiny
 
 import seqdiff
 from seqdiff import EmbeddingDiffusion, runtime
-from seqdiff.runs import Run
+from seqdiff.runs import EventFile, Run
 from seqdiff.training import Trainer, trainer
-from seqdiff.training.events import EventFile
 
 CLOCKS = {"seconds", "cpu_seconds"}
 X = sequences()

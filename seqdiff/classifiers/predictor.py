@@ -113,8 +113,7 @@ class SequencePredictor(SequenceEstimator):
             X,
             y,
             alphabet=self.alphabet if generator is None else generator.alphabet,
-            ambiguous=self.ambiguous,
-            sequence_column=self.sequence_column,
+            **self.reading,
             target=self.kind,
         )
         for note in data.notes:
@@ -396,7 +395,7 @@ class SequencePredictor(SequenceEstimator):
     def _predicted(self, X: SequencesLike) -> np.ndarray:
         """Return classes' probabilities (n, C), or values (n,) in standard units, of sequences as they are."""
         check_is_fitted(self, "reader_")
-        data = prepare(X, alphabet=self.alphabet_, ambiguous=self.ambiguous, sequence_column=self.sequence_column)
+        data = prepare(X, alphabet=self.alphabet_, **self.reading)
         self._check_lengths(data, self.length_distribution_)
         device = next(self.reader_.parameters()).device
         batch = self.vocabulary_.batch(data, device, labels=False)

@@ -11,7 +11,7 @@ import os
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import torch
@@ -23,7 +23,6 @@ from seqdiff import runtime
 from seqdiff.data import (
     Alphabet,
     Dataset,
-    Forbidden,
     LengthDistribution,
     Target,
     class_codes,
@@ -42,6 +41,7 @@ from seqdiff.estimators.requests import (
     UNLABELLED,
     Arguments,
     Originals,
+    SampleOptions,
     check_count,
     check_known,
     check_seed,
@@ -77,6 +77,9 @@ from seqdiff.parameters import (
 from seqdiff.processes import Batch, Process
 from seqdiff.runs import Run, open_run
 from seqdiff.training import Objective, Settings, Trainer, TrainingParameters
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 logger = logging.getLogger(__name__)
 
@@ -165,13 +168,7 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         return self.model_.vocabulary.n_train
 
     def fitted(self) -> SequenceModel:
-        """Return the fitted model, with the precision that is asked for now.
-
-        Raises
-        ------
-        NotFittedError
-            If there is none.
-        """
+        """Return the fitted model, with the precision of the parameter now; scikit-learn's NotFittedError before."""
         check_is_fitted(self, "model_")
         self.model_.precision = self.precision
         return self.model_
@@ -213,9 +210,9 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         notes: Sequence[str],
         resume: bool,
     ) -> None:
-        """Train, in a run folder of its own: nothing that the user gave can be wrong any more, only now it is made.
+        """Train in a run folder, made only now that nothing the user gave can be wrong any more.
 
-        Digests tell data from other data, so that a run goes on with its own.
+        Digests tell one data set from another, so that a run resumes with its own data.
         """
         run, checkpoint = self._open_run(digests, source, len(train), resume)
         device = train.x0.device
@@ -233,12 +230,9 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
             try:
                 trainer.fit()
             except KeyboardInterrupt:
-                kept = (
-                    f"nothing was saved, as {argument('savepath')} is None"
-                    if run is None
-                    else f"{argument('resume', True)} goes on"
-                )
-                runtime.say(logger, f"stopped after {trainer.step} steps; {kept}", self.verbose)
+                unsaved = f"nothing was saved, as {argument('savepath')} is None"
+                kept = unsaved if run is None else f"{argument('resume', True)} goes on"
+                self._say(f"stopped after {trainer.step} steps; {kept}")
                 raise
             except Exception:
                 if not trainer.history["loss"]:  # nothing was learned: no untrained model must pass for a fitted one
@@ -252,11 +246,8 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
                 run.release()
 
     def _header(self) -> dict[str, Any]:
-        return {
-            "class": type(self).__name__,
-            "module": type(self).__module__,
-            "parameters": plain_parameters(self),
-        }
+        name, module = type(self).__name__, type(self).__module__
+        return {"class": name, "module": module, "parameters": plain_parameters(self)}
 
     def _settings(self, n: int) -> Settings:
         values = {name: getattr(self, name) for name in parameters_of(TrainingParameters)}
@@ -281,33 +272,25 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
             "epochs": self._settings(n).epochs,
             "status": "running",
         }
-        return open_run(
-            self.savepath,
-            self.model_name,
-            args,
-            resume=resume,
-            run_dir=getattr(self, "run_dir_", None) if resume else None,
-            verbose=self.verbose,
-        )
+        before = getattr(self, "run_dir_", None) if resume else None
+        return open_run(self.savepath, self.model_name, args, resume=resume, run_dir=before, verbose=self.verbose)
 
     def _tell(self, notes: Sequence[str], train: Batch, valid: Batch | None, run: Run | None, trainer: Trainer) -> None:
         for note in notes:
-            runtime.say(logger, note, self.verbose)
-        held = "" if valid is None else f", {len(valid):,} held out for validation"
+            self._say(note)
         if len(train) <= FEW:
             few = f"got {len(train)} sequence{'s' * (len(train) != 1)} to learn from, which can only be memorised"
-            cure = "give at least hundreds for new sequences of the same kind"
-            runtime.say(logger, f"{argument('X')}: {few}; {cure}", self.verbose)
+            self._say(f"{argument('X')}: {few}; give at least hundreds for new sequences of the same kind")
+        held = "" if valid is None else f", {len(valid):,} held out for validation"
+        size = sum(p.numel() for p in self.objective_.parameters()) / 1e6
         where = "nowhere" if run is None else str(run.path)
-        size = sum(p.numel() for p in self.objective_.parameters())
-        runtime.say(
-            logger,
-            f"{len(train):,} {self.alphabet_.name} sequences{held}; {size / 1e6:.2f} million weights; saved to {where}",
-            self.verbose,
-        )
+        self._say(f"{len(train):,} {self.alphabet_.name} sequences{held}; {size:.2f} million weights; saved to {where}")
         if trainer.resumed_at is not None:
-            what = "the run was finished already" if trainer.done else f"going on from step {trainer.step:,}"
-            runtime.say(logger, what, self.verbose)
+            finished = "the run was finished already"
+            self._say(finished if trainer.done else f"going on from step {trainer.step:,}")
+
+    def _say(self, text: str) -> None:
+        runtime.say(logger, text, self.verbose)
 
     # -- sampling -----------------------------------------------------------------------------------------------------
 
@@ -325,43 +308,41 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         length: LengthsLike = None,
         random_state: int | None = None,
     ) -> list[str]:
-        """Write new sequences.
+        """Generate sequences.
 
         Parameters
         ----------
         n : int
-            How many.
+            Number of sequences.
         out : path, optional
             A ``.fasta``, ``.txt`` or ``.csv`` file to write them to; a copy goes to the run's ``samples/``.
         y : optional
-            The condition: one for all, or one for each sample; None is none. Of several columns a dict by name
+            The condition: one for all, or one for each sample. Of several columns a dict by name
             (``{"label": "ctcf", "expr": 9.5}``; what is left out is unknown), a tuple in the columns' order, or a
             DataFrame or list of n such rows. ``"empirical"`` draws labels as they occur in the training data: classes
-            by their frequency, values and several columns from 1,024 training rows, with the call's seed.
+            by their frequency, values and several columns from 1,024 training rows.
         template : str or list, optional
             Letters allowed at each position: a string of letters, IUPAC symbols (N any base, X any amino acid) and,
             where letters are single characters, sets such as ``[AVI]``; or a list with the allowed letters of each
             position (None: any). Every sample satisfies it exactly; a template fixes the length. Fixed letters of
             `MaskedDiffusion` and `SCUD` and every template of `DirichletFM` are shown to the network: samples follow
-            p(x | template) as well as they follow p(x) without. Elsewhere, and for sets of letters, free letters are
-            drawn before they have seen what is fixed; ``guidance=LookAhead(16)`` makes up for it, at 16 times the cost.
+            p(x | template) as well as they follow p(x) without. Elsewhere, and for sets of letters, free letters do not
+            depend on fixed ones that come later; ``guidance=LookAhead(16)`` corrects this at 16 times the cost.
         guidance : Guidance or list of them, optional
             Of `seqdiff.guidance`; several act one after the other.
         forbid : str, int or list of them, optional
-            Words that no sample may hold: letters and IUPAC symbols, names of restriction enzymes (DNA), whole numbers
-            for runs of one letter; for nucleotides and their k-mers on both strands. `Autoregressive` and
-            `MaskedDiffusion` do not complete them; whatever holds one all the same is made anew, up to 20 times.
-            Samples that cannot be made are left out, with a warning that says how many and why; `made_` then says
-            which there are.
+            Motifs that no sample may hold: letters and IUPAC symbols, names of restriction enzymes (DNA), whole numbers
+            for runs of one letter; for nucleotides and their k-mers on both strands. A sample that holds one all the
+            same is generated again, up to 20 times, then left out with a warning; `made_` has the numbers of the rest.
         steps : int, optional
             Steps of the sampler, each one call of the network; fewer are faster and less exact.
         temperature : float
             Below 1 the likelier letters are preferred.
         length : int or array of n, optional
-            Length of the sequences, where the training data had several. `Autoregressive`, which itself draws where a
-            sequence ends, takes 64 particles for each sample to follow p(x | length) (`LookAhead`).
+            Length of the sequences, where the training data had several. `Autoregressive` takes 64 particles for each
+            sample to follow p(x | length) (`LookAhead`).
         random_state : int, optional
-            None draws fresh entropy, so that two calls differ; the seed is kept in `seed_` and written to `out`.
+            None draws fresh entropy; the seed is kept in `seed_` and written to `out`.
 
         Returns
         -------
@@ -371,54 +352,28 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         Raises
         ------
         ValueError
-            If an argument is not as it should be; nothing has been written then.
+            If an argument is not allowed; nothing has been written then.
         """
-        path, arguments = self._arguments(y, guidance, forbid, steps, temperature, random_state, out)
-        return self._deliver(arguments.samples(n, template, length), arguments, path)
+        arguments = self._arguments(
+            random_state, out, y=y, template=template, guidance=guidance, forbid=forbid, steps=steps,
+            temperature=temperature, length=length,
+        )  # fmt: skip
+        return self._deliver(arguments.samples(n), arguments)
 
-    def trajectory(
-        self,
-        n: int = 1,
-        *,
-        y: LabelsLike = None,
-        template: TemplateLike = None,
-        guidance: GuidanceLike = None,
-        steps: int | None = None,
-        temperature: float = 1.0,
-        length: LengthsLike = None,
-        random_state: int = 0,
-    ) -> Iterator[Any]:
-        """Yield the states of up to 256 sequences on their way from noise to data; arguments as of `generate`.
+    def trajectory(self, n: int = 1, *, random_state: int = 0, **options: Unpack[SampleOptions]) -> Iterator[Any]:
+        """Yield the states of up to 256 sequences from noise to data; arguments as of `generate`.
 
-        Where a guide makes each of several rows, of so many fewer, and one row of each is shown.
+        Where a guide takes several rows for a sample, fewer samples are possible, and the first row of each is shown.
         """
         Whole(1, runtime.CHUNK).check("n", n)
-        _, arguments = self._arguments(y, guidance, None, steps, temperature, random_state, None)
-        request = arguments.samples(n, template, length)
+        seed = check_seed(random_state)
+        request = self.request(n, random_state=seed, **options)
         Whole(1, runtime.CHUNK // request.guide.copies).check("n", n)
-        return next(self.model_.sample(request, torch.arange(n, device=self.model_.device), arguments.seed))
+        return next(self.model_.sample(request, torch.arange(n, device=self.model_.device), seed))
 
-    def request(
-        self,
-        n: int,
-        *,
-        y: LabelsLike = None,
-        template: TemplateLike = None,
-        guidance: GuidanceLike = None,
-        forbid: MotifsLike = None,
-        steps: int | None = None,
-        temperature: float = 1.0,
-        length: LengthsLike = None,
-    ) -> SampleRequest:
-        """Return the arguments of a `generate` checked, as `SequenceModel.sample` takes them; nothing is made.
-
-        Raises
-        ------
-        ValueError
-            If one is not as it should be.
-        """
-        _, arguments = self._arguments(y, guidance, forbid, steps, temperature, 0, None)
-        return arguments.samples(n, template, length)
+    def request(self, n: int, *, random_state: int = 0, **options: Unpack[SampleOptions]) -> SampleRequest:
+        """Return the arguments of a `generate`, checked, as `SequenceModel.sample` takes them; nothing is generated."""
+        return self._arguments(random_state, **options).samples(n)
 
     def infill(
         self,
@@ -434,20 +389,19 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         random_state: int | None = None,
         out: str | os.PathLike[str] | None = None,
     ) -> list[str]:
-        """Write some positions of sequences anew; all others stay.
+        """Generate some positions of sequences anew; all others stay.
 
         Variants follow the model's p(x | the letters that stay): for `MaskedDiffusion`, `SCUD` and `DirichletFM`, whose
         networks see these letters from the start, as well as its samples follow p(x); for the others in the limit of
         many particles, of which each variant takes 16, or 64 of `Autoregressive` (``guidance=LookAhead(64)`` takes
-        more, ``LookAhead(1)`` the mask alone). Beside a guide that chooses among particles itself, such as `Reward`, it
-        is the mask alone.
+        more, ``LookAhead(1)`` none). A guide that chooses among particles itself, such as `Reward`, leaves none.
 
         Parameters
         ----------
         sequences : str, path, list, array, Series, DataFrame or Biopython records
             One sequence or as in `fit`; of any lengths that the model makes.
         mask : array, list or str
-            What is written anew: booleans (L,) or (N, L), a list of positions counted from 0, or a string such as
+            Positions to generate: booleans (L,) or (N, L), a list of positions counted from 0, or a string such as
             ``----NNNN----`` with a character for each letter, of which all but ``-`` mark one (or a list of such
             strings, one for each sequence). Letters of several characters (codons, atoms) are one position each.
         n : int
@@ -455,18 +409,17 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         y : optional
             As in `generate`: one for all, or one for each sequence.
         guidance, forbid, steps, temperature, random_state, out
-            As in `generate`. Guides that want something of each sample want it of each variant.
+            As in `generate`.
 
         Returns
         -------
         list of str
-            The variants of the first sequence first. Two of them may be alike, and like the sequence. Variants that
-            hold a forbidden motif after 20 more tries are left out, with a warning; `made_` then says which there are.
+            The variants of the first sequence first. Two of them may be alike, and like the sequence.
 
         Raises
         ------
         ValueError
-            If an argument is not as it should be, or the letters that stay hold a forbidden motif.
+            If an argument is not allowed, or the letters that stay hold a forbidden motif.
 
         Examples
         --------
@@ -477,10 +430,12 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         >>> [s[:2] + s[4:] for s in variants]
         ['ACAC', 'ACAC', 'ACAC']
         """
-        path, arguments = self._arguments(y, guidance, forbid, steps, temperature, random_state, out)
+        arguments = self._arguments(
+            random_state, out, y=y, guidance=guidance, forbid=forbid, steps=steps, temperature=temperature
+        )
         originals = self._originals(sequences, n)
-        allowed = originals.infilled(mask, n, arguments.words)
-        return self._deliver(arguments.variants(originals, allowed, n), arguments, path)
+        allowed = originals.infilled(mask, n, arguments.motifs)
+        return self._deliver(arguments.variants(originals, allowed, n), arguments)
 
     def mutate(
         self,
@@ -497,11 +452,10 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         random_state: int | None = None,
         out: str | os.PathLike[str] | None = None,
     ) -> list[str]:
-        """Propose variants that differ from sequences in exactly so many positions.
+        """Propose variants that differ from sequences in exactly `n_mutations` positions.
 
-        Which positions is drawn, all alike; what stands there follows the model's p(x | the letters that stay, none of
-        the present letters at these positions), in the limit of many particles, of which each variant takes some where
-        the network cannot be shown this from the start; see `infill`.
+        Positions are drawn uniformly; their letters follow the model's p(x | the letters that stay, other letters than
+        the present ones at these positions), as in `infill`.
 
         Parameters
         ----------
@@ -526,7 +480,7 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         Raises
         ------
         ValueError
-            If an argument is not as it should be, or no draw of positions breaks up a forbidden motif.
+            If an argument is not allowed, or no draw of positions breaks up a forbidden motif.
 
         Examples
         --------
@@ -537,45 +491,36 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         >>> [sum(a != b for a, b in zip("ACGTAC", s)) for s in variants]
         [2, 2, 2]
         """
-        path, arguments = self._arguments(y, guidance, forbid, steps, temperature, random_state, out)
+        arguments = self._arguments(
+            random_state, out, y=y, guidance=guidance, forbid=forbid, steps=steps, temperature=temperature
+        )
         originals = self._originals(sequences, n)
-        allowed = originals.mutated(n_mutations, n, positions, arguments.words, arguments.seed)
-        return self._deliver(arguments.variants(originals, allowed, n), arguments, path)
+        allowed = originals.mutated(n_mutations, n, positions, arguments.motifs, arguments.seed)
+        return self._deliver(arguments.variants(originals, allowed, n), arguments)
 
     def _arguments(
-        self,
-        y: LabelsLike,
-        guidance: GuidanceLike,
-        forbid: MotifsLike,
-        steps: int | None,
-        temperature: float,
-        random_state: SeedLike,
-        out: PathLike | None,
-    ) -> tuple[Path | None, Arguments]:
-        """Return the file to write and the other arguments, checked."""
+        self, random_state: SeedLike, out: PathLike | None = None, **options: Unpack[SampleOptions]
+    ) -> Arguments:
         model, seed = self.fitted(), check_seed(random_state)
-        path = None if out is None else check_output(out, model.alphabet)
-        words = None if forbid is None else Forbidden(forbid, model.alphabet)
-        return path, Arguments(model, seed, y, guidance, words, steps, temperature)
+        return Arguments(model, seed, None if out is None else check_output(out, model.alphabet), **options)
 
-    def _originals(self, sequences: SequencesLike, n: Any) -> Originals:
+    def _originals(self, sequences: SequencesLike, n: int) -> Originals:
         check_count(n)
         return Originals(sequences, self.model_.alphabet, self.model_.lengths, self.sequence_column)
 
-    def _deliver(self, request: SampleRequest, arguments: Arguments, out: Path | None) -> list[str]:
-        """Make what was requested, and write it."""
+    def _deliver(self, request: SampleRequest, arguments: Arguments) -> list[str]:
+        """Generate what was requested, and write it."""
         sequences = sampled(request, arguments, self.verbose)
         self.made_ = np.array(sorted(sequences))
         self.seed_ = arguments.seed
         self.labels_ = None if request.labels is None else request.labels[self.made_]
         kept = [sequences[i] for i in self.made_.tolist()]
-        if out is not None:
-            self._write(kept, out, arguments.seed)
+        if arguments.out is not None:
+            self._write(kept, arguments.out, arguments.seed)
         return kept
 
     def _write(self, sequences: list[str], out: Path, seed: int) -> None:
-        model = self.run_dir_ or "unsaved"
-        description = f"{type(self).__name__} model={model} seed={seed}"
+        description = f"{type(self).__name__} model={self.run_dir_ or 'unsaved'} seed={seed}"
         labels = label_columns(self.labels_)
         write_sequences(out, sequences, description, labels)
         if self.run_dir_ is not None and Path(self.run_dir_).is_dir():
@@ -613,13 +558,12 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
             `UniformDiffusion`, `ClassicalDiffusion` and `SCUD` then take up to 8 times as many for a sequence whose
             error would be more than 0.25 nats and 5% of its score.
         random_state : int
-            Seed of the noise: the same seed gives the same figures.
+            Seed of the noise.
         return_error : bool
-            Also return the Monte Carlo standard error of each figure. It is estimated from the same few levels: the
-            mean over many levels lies within two errors of 85 to 95 in 100 figures, not of every one. Where a model is
-            nearly certain, rare draws make most of the error, and most sequences have seen none: each is told at
-            least what half of the mean variance of all that are scored amounts to. A single figure may lie above 0;
-            what bounds the log-likelihood is the mean over the noise.
+            Also return the Monte Carlo standard error of each value. It is estimated from the same few levels: the
+            mean over many levels lies within two errors of 85 to 95 in 100 values. Where a model is nearly certain,
+            rare draws make most of the error, and most sequences have seen none: no variance is below half of the mean
+            variance of all scored sequences. A single value may lie above 0; the mean over the noise is the bound.
 
         Returns
         -------
@@ -633,14 +577,8 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         """
         model, target = self.fitted(), self.target_
         Whole(1, MOST_STEPS).check("times", times, optional=True)
-        data = prepare_data(
-            X,
-            y,
-            alphabet=model.alphabet,
-            ambiguous="error",
-            sequence_column=self.sequence_column,
-            target=target or "auto",
-        )
+        reading = {**self.reading, "ambiguous": "error"}
+        data = prepare_data(X, y, alphabet=model.alphabet, target=target or "auto", **reading)
         if data.y is not None and target is None:
             raise InputError(argument("y"), "labels", f"None, as {UNLABELLED}", "leave it out")
         check_known(model, data.y)
@@ -699,7 +637,10 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         place = runtime.choose_device(device)
 
         def restore(model: GeneratorBase, tensors: dict[str, Tensor]) -> None:
-            model.model_ = SequenceModel.from_file(file, tensors, model.build, model._model, place)
+            vocabulary = Vocabulary.from_dict(file.header)
+            objective = model.build(vocabulary)
+            file.fill(objective, tensors)
+            model.model_ = model._model(runtime.place(objective, place).requires_grad_(False).eval(), vocabulary)
             model.run_dir_ = file.run_dir
 
         return load_estimator(file, GeneratorBase, cls, restore, network)
@@ -708,8 +649,8 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
 class SequenceGenerator(GeneratorBase):
     """Base of the generators that learn from sequences.
 
-    A subclass has `process_class`, `make_process`, and a dict `parameters` of those that it adds in `__init__`, which
-    passes the others on as ``**common``. Its signature and the "Parameters" of its docstring are completed here.
+    A subclass has `process_class`, `make_process`, and its parameters as fields (`Parameterised` says how); its
+    signature and the "Parameters" of its docstring follow.
     """
 
     def fit(
@@ -721,7 +662,7 @@ class SequenceGenerator(GeneratorBase):
         sample_weight: Any = None,
         resume: bool = False,
     ) -> SequenceGenerator:
-        """Learn from sequences.
+        """Fit the generator to sequences.
 
         Parameters
         ----------
@@ -732,8 +673,8 @@ class SequenceGenerator(GeneratorBase):
             the name of a column of X. Several columns (a list of names, a DataFrame, a dict, or rows that hold
             strings) are each what they would be alone. Missing labels (None, nan) are allowed, in each column for
             itself; an (n, c) array of numbers is one value, known as a whole or not at all.
-            The same table means the same as a path, a DataFrame or lists (`seqdiff.data.labels` has the rules); a line
-            says what was taken, and `target` overrides it.
+            The same table means the same as a path, a DataFrame or lists (`seqdiff.data.labels` has the rules); a
+            message says how it was read, and `target` overrides it.
         validation : float, sequences, (X, y) or None
             A share of the sequences to hold out, at random but for two rules: copies of a sequence (dna, rna: of
             either strand) stay on one side, and every class is learned from. Or held-out sequences. The best weights by
@@ -742,8 +683,8 @@ class SequenceGenerator(GeneratorBase):
             (n,) how much each sequence counts: in the loss, in frequencies, means and lengths; 0 as if it had not been
             given. "balanced": each class as much as any other.
         resume : bool
-            Resume an interrupted run; or give a run more epochs than it had, in which the learning rate is that of a
-            run of so many epochs from there on.
+            Resume an interrupted run, or a finished one with more `epochs`; the learning rate then is that of a run of
+            so many epochs.
 
         Returns
         -------
@@ -752,7 +693,7 @@ class SequenceGenerator(GeneratorBase):
         Raises
         ------
         ValueError
-            If a parameter or the data is not as it should be; the sentence names what, where and the cure.
+            If a parameter or the data is not allowed; the sentence says what, where and the cure.
         KeyboardInterrupt
             After Ctrl-C, with a checkpoint written; what was learned so far can be used.
         """
@@ -764,35 +705,19 @@ class SequenceGenerator(GeneratorBase):
         device = runtime.choose_device(self.device)
         runtime.autocast(device, self.precision)
         weights_of = Weights(sample_weight)
-        data = self._read(X, y, weights_of.chosen)
+        data = prepare_data(
+            X, y, alphabet=self.alphabet, chosen=weights_of.chosen, target=self.target, verbose=self.verbose,
+            length=self.length, **self.reading,
+        )  # fmt: skip
         train, valid, weights = self._split(data, weights_of.of(data, self.target), validation)
         vocabulary = Vocabulary.fit(train, valid, weights, self.target, self._seed())
-        objective = self.build(vocabulary, train, weights[0])
-        batches = (
-            vocabulary.batch(train, device, weights[0]),
-            None if valid is None else vocabulary.batch(valid, device, weights[1]),
-        )
-        digests = [
-            train.digest(),
-            "" if valid is None else valid.digest(),
-            *("" if weight is None else weight.tobytes().hex() for weight in weights),
-        ]
-        model = self._model(objective, vocabulary)
-        self._optimise(model, *batches, digests, train.source, train.notes, resume)
+        model = self._model(self.build(vocabulary, train, weights[0]), vocabulary)
+        batch = vocabulary.batch(train, device, weights[0])
+        held = None if valid is None else vocabulary.batch(valid, device, weights[1])
+        digests = ["" if part is None else part.digest() for part in (train, valid)]
+        digests += ["" if weight is None else weight.tobytes().hex() for weight in weights]
+        self._optimise(model, batch, held, digests, train.source, train.notes, resume)
         return self
-
-    def _read(self, X: SequencesLike, y: LabelsLike, chosen: Any = None) -> Dataset:
-        return prepare_data(
-            X,
-            y,
-            alphabet=self.alphabet,
-            length=self.length,
-            ambiguous=self.ambiguous,
-            sequence_column=self.sequence_column,
-            chosen=chosen,
-            target=self.target,
-            verbose=self.verbose,
-        )
 
     def _split(
         self, data: Dataset, weight: np.ndarray | None, validation: Any
@@ -810,13 +735,7 @@ class SequenceGenerator(GeneratorBase):
             train = replace(data.take(kept), notes=(*data.notes, *notes))
             return train, data.take(held) if len(held) else None, both
         held_data = given_part(
-            validation,
-            data,
-            self.target,
-            alphabet=data.alphabet,
-            length=self.length,
-            ambiguous=self.ambiguous,
-            sequence_column=self.sequence_column,
+            validation, data, self.target, alphabet=data.alphabet, length=self.length, **self.reading
         )
         if held_data.y is not None and data.y is None:
             found = f"labels, but {argument('y')} was not given"
@@ -825,13 +744,7 @@ class SequenceGenerator(GeneratorBase):
 
 
 def shared(variance: np.ndarray) -> np.ndarray:
-    """Return variances (n,) of which none is below half of their mean.
-
-    Examples
-    --------
-    >>> shared(np.array([0.0, 1.0, 5.0])).tolist()
-    [1.0, 1.0, 5.0]
-    """
+    """Return variances (n,) of which none is below half of their mean."""
     return np.maximum(variance, variance.mean() / 2)
 
 

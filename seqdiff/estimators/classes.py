@@ -26,13 +26,7 @@ def kebab(name: str) -> str:
 
 
 def import_outside(modules: tuple[str, ...] = ()) -> None:
-    """Import modules by name, and what installed packages name in the entry points `seqdiff.estimators`.
-
-    Raises
-    ------
-    InputError
-        If one cannot be imported.
-    """
+    """Import modules by name, and what installed packages name in the entry points `seqdiff.estimators`."""
     for name in modules:
         try:
             import_module(name)
@@ -65,11 +59,6 @@ def find_learner(name: str, where: str) -> type[SequenceGenerator]:
     name : str
     where : str
         What the name is, for the error.
-
-    Raises
-    ------
-    InputError
-        If there is none of that name.
     """
     known = learners()
     for cls in known.values():

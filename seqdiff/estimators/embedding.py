@@ -111,13 +111,7 @@ class EmbeddingDiffusion(SequenceGenerator):
 
 
 def checked_table(table: Any, letters: tuple[str, ...], dim: int | None) -> Tensor:
-    """Return a table that a user gave as a tensor (K, D).
-
-    Raises
-    ------
-    ValueError
-        If it has not one row of finite numbers for each letter, all rows different, of dimension `dim` if one is given.
-    """
+    """Return a table that a user gave as a tensor (K, D)."""
     where = argument("embeddings")
     try:
         array = np.asarray(table, dtype=np.float64)

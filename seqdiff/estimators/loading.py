@@ -75,11 +75,6 @@ def find_class(root: type, header: dict[str, Any], path: Any) -> Any:
     """Return the class that a file names, by module and name; only what is imported is found.
 
     seqdiff's own classes may have moved since, and older files do not name the module: then the name alone counts.
-
-    Raises
-    ------
-    InputError
-        If it is not imported.
     """
     name, module = header["class"], header.get("module")
     named = [cls for cls in subclasses(root) if cls.__name__ == name]
@@ -118,11 +113,6 @@ def load_estimator(
         The function given as `network`, where it was one.
     **more
         Parameters that the file does not hold.
-
-    Raises
-    ------
-    ValueError
-        If the file does not hold what it should.
     """
     given, header, tensors = file.given, file.header, file.tensors()
     with file.explained():

@@ -46,11 +46,6 @@ class Weights:
     Parameters
     ----------
     given : array-like of shape (n,), "balanced" or None
-
-    Raises
-    ------
-    ValueError
-        If it is something else, or holds a number that is no weight.
     """
 
     def __init__(self, given: Any) -> None:
@@ -152,6 +147,11 @@ class SequenceEstimator(LearningParameters, BaseEstimator):
     device: str = parameter("auto", Parameter(kind="str")).doc(
         '`"auto"` takes a GPU where there is one; or `"cpu"`, `"cuda"`, `"mps"`.'
     )
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """Return how sequences are read, as arguments of `data.prepare`."""
+        return {"ambiguous": self.ambiguous, "sequence_column": self.sequence_column}
 
     def _draw_seed(self) -> None:
         """Set the seed of a fit; where `random_state` is a whole number, that itself."""

@@ -7,8 +7,9 @@ import os
 import re
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import InitVar, dataclass
+from pathlib import Path
+from typing import Any, TypedDict
 
 import numpy as np
 import torch
@@ -32,7 +33,15 @@ from seqdiff.data.target import EMPIRICAL
 from seqdiff.errors import InputError, argument, printable, shorten, shown, warn
 from seqdiff.guidance import Avoid, Chain, Guidance, LookAhead
 from seqdiff.guidance.base import GuidanceLike
-from seqdiff.inputs import LabelsLike, LengthsLike, PositionsLike, SeedLike, TemplateLike
+from seqdiff.inputs import (
+    LabelsLike,
+    LengthsLike,
+    MotifsLike,
+    PositionsLike,
+    SeedLike,
+    SequencesLike,
+    TemplateLike,
+)
 from seqdiff.model import SampleRequest, SequenceModel
 from seqdiff.parameters import Real, Seed, Whole
 
@@ -48,15 +57,7 @@ UNLABELLED = "this model was fitted without labels"
 
 
 def check_seed(random_state: SeedLike) -> int:
-    """Return the seed that a `random_state` of scikit-learn's kinds stands for.
-
-    A whole number is the seed itself, None fresh entropy; a RandomState or a Generator draws one, and so moves on.
-
-    Raises
-    ------
-    InputError
-        If it is something else.
-    """
+    """Return a `random_state` as a seed: a whole number itself, entropy for None, a draw of NumPy's generators."""
     if random_state is None:
         return runtime.fresh_seed()
     if isinstance(random_state, np.random.RandomState):
@@ -67,7 +68,19 @@ def check_seed(random_state: SeedLike) -> int:
     return int(random_state)
 
 
-@dataclass(frozen=True)
+class SampleOptions(TypedDict, total=False):
+    """Arguments of `generate` that say what to sample; it documents them."""
+
+    y: LabelsLike
+    template: TemplateLike
+    guidance: GuidanceLike
+    forbid: MotifsLike
+    steps: int | None
+    temperature: float
+    length: LengthsLike
+
+
+@dataclass
 class Arguments:
     """What `generate`, `infill`, `mutate` and `trajectory` share, checked where that needs no data.
 
@@ -75,36 +88,40 @@ class Arguments:
     ----------
     model : SequenceModel
     seed : int
-    y, guidance, steps, temperature
+    out : Path, optional
+        The file to write.
+    y, template, guidance, forbid, steps, temperature, length
         As of `generate`.
-    words : Forbidden, optional
-        Of `forbid`.
     """
 
     model: SequenceModel
     seed: int
+    out: Path | None = None
     y: LabelsLike = None
+    template: TemplateLike = None
     guidance: GuidanceLike = None
-    words: Forbidden | None = None
+    forbid: InitVar[MotifsLike] = None
     steps: int | None = None
     temperature: float = 1.0
+    length: LengthsLike = None
 
-    def __post_init__(self) -> None:
+    def __post_init__(self, forbid: MotifsLike) -> None:
+        self.motifs = None if forbid is None else Forbidden(forbid, self.model.alphabet)
         Whole(1, MOST_STEPS).check("steps", self.steps, optional=True)
         Real(1e-6, 1e6).check("temperature", self.temperature)
 
-    def samples(self, n: Any, template: TemplateLike, length: LengthsLike) -> SampleRequest:
-        """Return the request for n samples under a template (or None) and of a length (or None)."""
+    def samples(self, n: int) -> SampleRequest:
+        """Return the request for n samples."""
         check_count(n)
-        model, target = self.model, self.model.target
+        model, target, length = self.model, self.model.target, self.length
         y = self.labels(n)
         allowed = None
-        if template is not None:
-            allowed = parse_template(template, model.alphabet, model.lengths, length)  # type: ignore[arg-type]
+        if self.template is not None:
+            allowed = parse_template(self.template, model.alphabet, model.lengths, length)  # type: ignore[arg-type]
             length = len(allowed)
-            if self.words is not None and (word := self.words.unavoidable(allowed)) is not None:
+            if self.motifs is not None and (motif := self.motifs.unavoidable(allowed)) is not None:
                 wanted = f"one without what {argument('forbid')} rules out"
-                raise InputError(argument("template"), f"one that holds {word}", wanted, "change one of them")
+                raise InputError(argument("template"), f"one that holds {motif}", wanted, "change one of them")
         free = length is None and model.process.models_length
         if free:
             lengths = np.zeros(n, dtype=np.int64)  # no position is known to be real: it says where sequences end
@@ -148,10 +165,10 @@ class Arguments:
             particles = PREFIXES if particles > 1 and process.models_length else particles
             looking = ahead[0] if ahead else LookAhead(particles if alone else 1)
             guides.append(looking.template(process, may, ends, model.lengths.max_length if ends is not None else 0))
-        if self.words is not None:
+        if self.motifs is not None:
             if may is not None:  # the end token's place may hold anything
                 may = F.pad(may, (0, 0, 0, width - letters), value=True)
-            guides.append(Avoid(self.words.patterns, may))
+            guides.append(Avoid(self.motifs.patterns, may))
         cond, labels = self._condition(y, n, letters, width, each)
         guide = Chain(guides).bind(model, n, cond)
         return SampleRequest(lengths, width, cond, guide, self.steps, self.temperature, labels)
@@ -179,7 +196,7 @@ class Arguments:
         return None if self.y is None else drawn_labels(self.y, self.model.target, n, self.seed)
 
 
-def check_count(n: Any) -> None:
+def check_count(n: int) -> None:
     """Raise an `InputError` unless n is a number of samples that one call can make."""
     Whole(1).check("n", n)
     if n > MOST_SAMPLES:
@@ -200,35 +217,23 @@ def check_known(model: SequenceModel, y: LabelsLike) -> None:
         raise InputError(argument("y"), shown(y), wanted, "leave it out, or fit with a smaller one")
 
 
-def drawn_lengths(length: LengthsLike, n: int, law: LengthDistribution, seed: int, labels: Any = None) -> np.ndarray:
-    """Return the lengths (n,) to generate: those asked for, or draws from the lengths of the training data.
-
-    With labels, encoded, from the lengths that go with them.
-
-    Raises
-    ------
-    InputError
-        If a length is longer than any the model has seen, or not the only one it knows.
-    """
+def drawn_lengths(
+    length: LengthsLike, n: int, known: LengthDistribution, seed: int, labels: dict[str, np.ndarray] | None = None
+) -> np.ndarray:
+    """Return the lengths (n,) to generate: those asked for, or draws given the encoded labels."""
     if length is None:
-        return np.asarray(law.sample(n, runtime.generator_for("cpu", seed, "length"), labels))
+        return np.asarray(known.sample(n, runtime.generator_for("cpu", seed, "length"), labels))
     where, lengths = argument("length"), np.atleast_1d(np.asarray(length))
     if lengths.dtype.kind not in "iu" or lengths.ndim != 1 or len(lengths) not in (1, n):
         raise InputError(where, shown(length), f"one whole number or an array of {n}", "give one of these")
-    if not np.isfinite(law.log_prob(lengths)).all():
-        known = f"{law.max_length} letters" if law.fixed else f"1 to {law.max_length} letters"
-        raise InputError(where, shown(length), f"{known}, which this model makes", "give such a length, or none")
+    if not np.isfinite(known.log_prob(lengths)).all():
+        possible = f"{known.max_length} letters" if known.fixed else f"1 to {known.max_length} letters"
+        raise InputError(where, shown(length), f"{possible}, which this model makes", "give such a length, or none")
     return np.broadcast_to(lengths.astype(np.int64), (n,)).copy()
 
 
 def drawn_labels(y: LabelsLike, target: Target | None, n: int, seed: int) -> Any:
-    """Return y, or for ``"empirical"`` labels of n rows, drawn as they occur in the training data.
-
-    Raises
-    ------
-    InputError
-        If there is a class of that name, or the labels cannot be drawn.
-    """
+    """Return y, or for ``"empirical"`` labels of n rows, drawn as they occur in the training data."""
     if not isinstance(y, str) or y != EMPIRICAL or target is None:
         return y
     if isinstance(target, Target) and target.kind == "class" and EMPIRICAL in target.classes_:
@@ -259,16 +264,10 @@ def warn_far(y: LabelsLike, target: Target | None) -> None:
         warn(found)
 
 
-def as_guides(guidance: Any) -> list[Guidance]:
-    """Return the guides of an argument `guidance`.
-
-    Raises
-    ------
-    InputError
-        If one is none.
-    """
+def as_guides(guidance: GuidanceLike) -> list[Guidance]:
+    """Return the guides of an argument `guidance`."""
     several = isinstance(guidance, Sequence) and not isinstance(guidance, str)
-    guides = [] if guidance is None else list(guidance) if several else [guidance]
+    guides: list[Any] = [] if guidance is None else [*guidance] if several else [guidance]  # type: ignore[misc]
     for guide in guides:
         if not isinstance(guide, Guidance):
             cure = "ClassifierFree(2.0)"
@@ -284,33 +283,25 @@ def as_guides(guidance: Any) -> list[Guidance]:
 
 
 def sampled(request: SampleRequest, arguments: Arguments, verbose: int) -> dict[int, str]:
-    """Return the samples of a request by number; what holds a forbidden motif is made again and again.
-
-    Raises
-    ------
-    ValueError
-        If all of them hold one; where only some do, a warning says how many.
-    """
-    model, words, seed, n = arguments.model, arguments.words, arguments.seed, len(request)
+    """Return the samples of a request by number; what holds a forbidden motif is made again and again."""
+    model, motifs, seed, n = arguments.model, arguments.motifs, arguments.seed, len(request)
     sequences: dict[int, str] = {}
     missing: dict[int, str] = dict.fromkeys(range(n), "")
-    for attempt in range(1 if words is None else 1 + TRIES):
+    for attempt in range(1 if motifs is None else 1 + TRIES):
         which = torch.tensor(sorted(missing), device=request.lengths.device)
-        made = model.strings(
-            request, which, seed if attempt == 0 else runtime.seed_of(seed, "again", attempt), verbose
-        )  # fmt: skip
+        made = model.strings(request, which, runtime.seed_of(seed, "again", attempt) if attempt else seed, verbose)
+        missing = {}
         for i, sequence in zip(which.tolist(), made, strict=True):
-            word = None if words is None else words.found(sequence)
-            if word is None:
+            motif = None if motifs is None else motifs.found(sequence)
+            if motif is None:
                 sequences[i] = sequence
-                del missing[i]
             else:
-                missing[i] = word
+                missing[i] = motif
         if not missing:
             break
     if missing:
-        held = ", ".join(f"{word} {count}" for word, count in Counter(missing.values()).most_common())
-        found = f"held a forbidden word after {TRIES} more tries each ({held})"
+        held = ", ".join(f"{motif} {count}" for motif, count in Counter(missing.values()).most_common())
+        found = f"held a forbidden motif after {TRIES} more tries each ({held})"
         if not sequences:
             found = f"what all {n:,} samples hold: they {found}"
             cure = f"forbid less, or give another {argument('template')}"
@@ -320,23 +311,10 @@ def sampled(request: SampleRequest, arguments: Arguments, verbose: int) -> dict[
 
 
 class Originals:
-    """Sequences that are to be changed, as a fitted generator reads them.
-
-    Attributes
-    ----------
-    sequences : list of str
-    tokens : ndarray (N, L)
-    lengths : ndarray (N,)
-        In letters.
-
-    Raises
-    ------
-    ValueError
-        If they cannot be read, have letters the model does not know, or lengths that it does not make.
-    """
+    """Sequences to edit, as a generator reads them: `sequences`, `tokens` (N, L), `lengths` (N,) in letters."""
 
     def __init__(
-        self, given: Any, alphabet: Alphabet, law: LengthDistribution, sequence_column: str | None = None
+        self, given: SequencesLike, alphabet: Alphabet, known: LengthDistribution, sequence_column: str | None = None
     ) -> None:
         self.alphabet = alphabet
         if isinstance(alphabet, (WordAlphabet, PieceAlphabet, OverlappingKmers)):
@@ -351,14 +329,14 @@ class Originals:
         except AlphabetError as error:
             found, wanted = alphabet.wrong(error.letter, error.position)
             raise InputError(self.place(error.index), found, wanted, "correct the sequence") from None
-        impossible = np.flatnonzero(~np.isfinite(law.log_prob(self.lengths)))
+        impossible = np.flatnonzero(~np.isfinite(known.log_prob(self.lengths)))
         if len(impossible):
             first = int(impossible[0])
-            known = f"{law.max_length}" if law.fixed else f"1 to {law.max_length}"
+            wanted = f"{known.max_length}" if known.fixed else f"1 to {known.max_length}"
             found = f"{self.lengths[first]} letters"
-            raise InputError(self.place(first), found, f"{known}, as this model makes", "leave it out")
+            raise InputError(self.place(first), found, f"{wanted}, as this model makes", "leave it out")
 
-    def _read(self, given: Any, sequence_column: str | None) -> Records:
+    def _read(self, given: SequencesLike, sequence_column: str | None) -> Records:
         if isinstance(given, str) and not os.path.isfile(os.path.expanduser(given)):
             # One sequence; what looks like the name of a file, and could not be a sequence, is a file that is missing.
             pieces = set(self.alphabet.split(self.alphabet.normalize([given])[0]))
@@ -377,18 +355,15 @@ class Originals:
         return _as_sequences(self.records.place(i))
 
     def templates(self, free: np.ndarray, differ: bool, rows: np.ndarray) -> np.ndarray:
-        """Return the letters (n, L, K) that variants number `rows` of the sequences (n,) may have.
-
-        Anything at the positions `free` (n, L) booleans, but for the present letter if they are to differ.
-        """
+        """Return the letters (n, L, K) allowed in variants of `rows` (n,): any at `free` (n, L), or any other."""
         present = np.eye(len(self.alphabet), dtype=bool)[self.tokens[rows]]  # (n, L, K)
         return np.where(free[..., None], ~present if differ else True, present)
 
-    def held(self, words: Forbidden, allowed: np.ndarray, row: int) -> str | None:
+    def held(self, motifs: Forbidden, allowed: np.ndarray, row: int) -> str | None:
         """Return the forbidden motif that every variant of a sequence with these allowed letters (L, K) holds."""
         length = int(self.lengths[row])
-        if words.patterns:
-            return words.unavoidable(allowed[:length])
+        if motifs.patterns:
+            return motifs.unavoidable(allowed[:length])
         # letters of several characters: what stays spells what stands between the free positions
         pieces = [""]
         for position, letter in enumerate(self.alphabet.split(self.sequences[row])):
@@ -396,34 +371,22 @@ class Originals:
                 pieces[-1] += letter
             else:
                 pieces.append("")
-        return next((word for piece in pieces if (word := words.found(piece)) is not None), None)
+        return next((motif for piece in pieces if (motif := motifs.found(piece)) is not None), None)
 
-    def infilled(self, mask: PositionsLike, n: int, words: Forbidden | None) -> np.ndarray:
-        """Return the letters (N n, L, K) that n variants of each sequence may have, where `mask` lets them change.
-
-        Raises
-        ------
-        ValueError
-            If the letters that stay hold a forbidden motif.
-        """
+    def infilled(self, mask: PositionsLike, n: int, motifs: Forbidden | None) -> np.ndarray:
+        """Return the letters (N n, L, K) that n variants of each sequence may have, where `mask` lets them change."""
         rows = np.repeat(np.arange(len(self)), n)
         free = parse_positions(mask, self.lengths, "mask", self.place)
         allowed = self.templates(free[rows], False, rows)
-        for i in range(len(self)) if words is not None else ():
-            if (word := self.held(words, allowed[i * n], i)) is not None:  # type: ignore[arg-type]
-                found = f"{word} where {argument('mask')} lets nothing change"
+        for i in range(len(self)) if motifs is not None else ():
+            if (motif := self.held(motifs, allowed[i * n], i)) is not None:  # type: ignore[arg-type]
+                found = f"{motif} where {argument('mask')} lets nothing change"
                 wanted = f"nothing that {argument('forbid')} rules out"
                 raise InputError(self.place(i), found, wanted, "let more change, or forbid less")
         return allowed
 
-    def mutated(self, count: Any, n: int, positions: PositionsLike, words: Forbidden | None, seed: int) -> np.ndarray:
-        """Return the letters (N n, L, K) that n variants of each may have, which differ in `count` positions.
-
-        Raises
-        ------
-        ValueError
-            If a sequence has fewer, or no draw of positions breaks up a forbidden motif.
-        """
+    def mutated(self, count: int, n: int, positions: PositionsLike, motifs: Forbidden | None, seed: int) -> np.ndarray:
+        """Return the letters (N n, L, K) that n variants of each may have, which differ in `count` positions."""
         Whole(1).check("n_mutations", count)
         if positions is None:
             possible = np.arange(self.tokens.shape[1]) < self.lengths[:, None]
@@ -439,17 +402,17 @@ class Originals:
         allowed = np.empty((len(rows), possible.shape[1], len(self.alphabet)), dtype=bool)
         left = np.arange(len(rows))
         held: str | None = None
-        for attempt in range(1 if words is None else REDRAWS):
+        for attempt in range(1 if motifs is None else REDRAWS):
             generators = runtime.chunk_generators(len(rows), "cpu", seed, "positions", attempt)
             u = runtime.uniform(possible[rows].shape, generators, "cpu").numpy()[left]
             order = np.where(possible[rows[left]], u, 2.0).argsort(-1, kind="stable")
             free = np.zeros_like(possible[rows[left]])
             np.put_along_axis(free, order[:, : int(count)], True, -1)
             allowed[left] = self.templates(free, True, rows[left])
-            if words is None:
+            if motifs is None:
                 return allowed
-            found = {i: self.held(words, allowed[i], int(rows[i])) for i in left.tolist()}
-            left = np.array([i for i, word in found.items() if word is not None], dtype=int)
+            found = {i: self.held(motifs, allowed[i], int(rows[i])) for i in left.tolist()}
+            left = np.array([i for i, motif in found.items() if motif is not None], dtype=int)
             if not len(left):
                 return allowed
             held = found[int(left[0])]

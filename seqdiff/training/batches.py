@@ -15,7 +15,7 @@ from seqdiff import runtime
 from seqdiff.training.objective import Batch
 
 Parts = list[tuple[slice, int]]
-"""The parts of a batch: which of its rows, and how many columns."""
+"""The rows and the number of columns of each part of a batch."""
 
 MULTIPLE = 8  # of which widths are: few shapes, for the hardware's sake
 COUNTS = (1, 2, 4, 8)  # of parts
@@ -23,7 +23,7 @@ VALIDATION_PART_ROWS = 64  # of a part of a validation
 
 
 def crop_width(longest: int, width: int) -> int:
-    """Return how wide rows are cut: their longest sequence, rounded up, never beyond the data's width.
+    """Return the width of rows: their longest sequence, rounded up, never beyond the data's width.
 
     Examples
     --------
@@ -75,10 +75,9 @@ def epoch_batches(
     lengths : Tensor
         (N,) of int64, on the CPU.
     width, cost : int
-        See `cut`.
+        As of `cut`.
     size : int
         Rows of a batch.
-    seed, epoch : int
 
     Examples
     --------

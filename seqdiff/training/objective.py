@@ -1,4 +1,4 @@
-"""What is trained: a process and its network as one module, and the data as it lies on the device."""
+"""A process and its network as one module to train."""
 
 from __future__ import annotations
 
@@ -19,13 +19,7 @@ MOST = 8  # times as many levels as usual, where an error is not
 
 
 class Objective(nn.Module):
-    """A process with its network: what is optimised, averaged, wrapped for several machines and saved.
-
-    Parameters
-    ----------
-    process : Process
-    network : nn.Module
-    """
+    """A process with its network, which are optimised, averaged and saved together."""
 
     def __init__(self, process: Process, network: nn.Module) -> None:
         super().__init__()
@@ -57,17 +51,11 @@ class Objective(nn.Module):
 
     @torch.no_grad()
     def refined_bound(self, batch: Batch, streams: Callable[..., list[torch.Generator]]) -> tuple[Tensor, Tensor]:
-        """Return what `bound` does, (B,) each, with more levels in the rows where the error would be large.
+        """Return bound and variance, (B,) each, with more levels in the rows where the error would be large.
 
         Two estimates are made, each of all levels, and each is repeated as often as the error of the *other* one asks:
-        their mean is no less unbiased than they are. A row that decided by its own error would be repeated just when
-        it has had bad luck, and its mean would be another.
-
-        Parameters
-        ----------
-        batch : Batch
-        streams : callable
-            `streams(*names)` returns generators of the rows' noise by those names.
+        their mean stays unbiased, as no row decides by its own error. `streams(*names)` returns generators of the rows'
+        noise by those names.
         """
         process: Any = self.process
         rows, first = torch.arange(len(batch), device=batch.x0.device), streams()

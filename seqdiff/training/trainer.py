@@ -1,4 +1,8 @@
-"""The exponential moving average of the weights, which validates, scores and samples."""
+"""The one training loop, for any module that returns losses.
+
+A step depends on the seed, its number and the state alone, so that a run that was killed and resumed ends bit for bit
+where an uninterrupted one does.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,7 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Generic, TypeVar
 
 import torch
@@ -27,12 +31,6 @@ class MovingAverage(Generic[Module]):
     """A copy of a module whose parameters follow the original's, ema <- d ema + (1 - d) original.
 
     d grows as (1 + n)/(10 + n) after n updates up to `decay`, so that short runs are not averaged with their noise.
-
-    Parameters
-    ----------
-    module : nn.Module
-    decay : float
-        0 keeps the copy equal to the original.
     """
 
     def __init__(self, module: Module, decay: float) -> None:
@@ -55,114 +53,97 @@ class MovingAverage(Generic[Module]):
             ours.copy_(theirs)
 
 
-# Whether a checkpoint is one that a trainer can go on from, before anything is taken from it.
+PLAIN = ("step", "update", "seconds", "cpu_seconds", "loss_sum", "part_sums", "history", "evaluations", "best",
+         "stopped")  # fmt: skip
+"""Attributes of a `Trainer` that a checkpoint holds as they are."""
 
 
 def check_state(state: dict[str, Any], trainer: Trainer) -> None:
     """Raise a ValueError that names the first entry that is not as `Trainer.state_dict` writes it."""
-    wanted = trainer.state_dict()
-    if missing := sorted(wanted.keys() - state.keys() - {"format_version"}):
+    own, batches, often = trainer.state_dict(), trainer.batches, trainer.settings.update_freq
+    if missing := sorted(own.keys() - state.keys() - {"format_version"}):
         raise ValueError(f"it lacks {missing[0]}")
+
+    def require(name: str, fine: bool) -> None:
+        if not fine:
+            raise ValueError(f"its entry {name!r} is not as seqdiff writes it")
+
+    step, best, gradients, sums = (state[name] for name in ("step", "best", "gradients", "part_sums"))
     for name in ("objective", "ema"):
-        _check_weights(name, state[name], wanted[name])
-    step, batches, often = state["step"], trainer.batches, trainer.settings.update_freq
-    if not _whole(step) or not 0 <= step <= trainer.settings.epochs * batches:
-        raise ValueError(f"step is {step!r}, expected 0 to {trainer.settings.epochs * batches}")
-    updates = step // batches * trainer.updates + step % batches // often
-    if state["update"] != updates:
-        raise ValueError(f"update is {state['update']!r}, expected {updates} at step {step}")
+        require(name, _is_like(state[name], own[name]))
+    require("step", _is_whole(step) and 0 <= step <= trainer.settings.epochs * batches)
+    require("update", state["update"] == step // batches * trainer.updates + step % batches // often)
     for name in ("seconds", "cpu_seconds"):
-        if not isinstance(state[name], (int, float)) or not math.isfinite(state[name]):
-            raise ValueError(f"{name} is {state[name]!r}, expected a number")
-    if not isinstance(state["stopped"], bool):
-        raise ValueError(f"stopped is {state['stopped']!r}, expected True or False")
-    sums = state["part_sums"]
-    for name, value in {
-        "loss_sum": state["loss_sum"],
-        **(sums if isinstance(sums, dict) else {"part_sums": 0}),
-    }.items():
-        if not isinstance(value, Tensor) or value.ndim or not bool(value.isfinite()):
-            raise ValueError(f"{name} is not one finite number")
-    _check_table("history", state["history"], wanted["history"], step // batches)
-    _check_table("evaluations", state["evaluations"], wanted["evaluations"], None)
-    best = state["best"]
+        require(name, isinstance(state[name], (int, float)) and math.isfinite(state[name]))
+    require("stopped", isinstance(state["stopped"], bool))
+    require("part_sums", isinstance(sums, dict))
+    for name, value in {"loss_sum": state["loss_sum"], **sums}.items():
+        require(name, isinstance(value, Tensor) and not value.ndim and bool(value.isfinite()))
+    require("history", _is_table(state["history"], own["history"], step // batches))
+    require("evaluations", _is_table(state["evaluations"], own["evaluations"], None))
     if best is not None:
-        if not isinstance(best, dict) or not best.keys() >= {"bits", "epoch", "state"}:
-            raise ValueError("best is not of bits, epoch and state")
-        if not isinstance(best["bits"], float) or math.isnan(best["bits"]) or not _whole(best["epoch"]):
-            raise ValueError(f"best is of {best['bits']!r} bits in epoch {best['epoch']!r}, expected numbers")
-        _check_weights("best", best["state"], wanted["ema"])
+        require("best", isinstance(best, dict) and best.keys() >= {"bits", "epoch", "state"})
+        require("best", isinstance(best["bits"], float) and not math.isnan(best["bits"]) and _is_whole(best["epoch"]))
+        require("best", _is_like(best["state"], own["ema"]))
     parameters = list(trainer.objective.parameters())
-    gradients = state["gradients"]
     if gradients is None:
-        if step % batches % often:
-            raise ValueError(f"gradients are missing at step {step}, in the middle of an update")
-    elif (
-        not isinstance(gradients, list)
-        or len(gradients) != len(parameters)
-        or not all(
-            g is None or (isinstance(g, Tensor) and g.shape == p.shape)
-            for g, p in zip(gradients, parameters, strict=True)
-        )
-    ):
-        raise ValueError("gradients are not those of the weights")
-    _check_optimizer(state["optimizer"], wanted["optimizer"], parameters)
+        require("gradients", step % batches % often == 0)
+    else:
+        require("gradients", isinstance(gradients, list) and len(gradients) == len(parameters))
+        for gradient, own_parameter in zip(gradients, parameters, strict=True):
+            require("gradients", gradient is None or _has_shape(gradient, own_parameter))
+    require("optimizer", _is_optimizer(state["optimizer"], own["optimizer"]["param_groups"][0], parameters))
 
 
-def _whole(value: Any) -> bool:
+def _is_whole(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _check_weights(name: str, given: Any, wanted: dict[str, Tensor]) -> None:
-    if not isinstance(given, dict) or given.keys() != wanted.keys():
-        raise ValueError(f"{name} does not hold the weights of this network")
-    for key, own in wanted.items():
-        value = given[key]
-        if not isinstance(value, Tensor) or value.shape != own.shape:
-            raise ValueError(f"{name} holds another shape of {key} than this network")
-        if key.startswith("network.") and not bool(value.isfinite().all()):
-            raise ValueError(f"{name} holds values of {key} that are not finite")
+def _has_shape(value: object, own: Tensor) -> bool:
+    return isinstance(value, Tensor) and value.shape == own.shape
 
 
-def _check_table(name: str, table: Any, wanted: dict[str, list], rows: int | None) -> None:
-    columns: list[Any] = list(table.values()) if isinstance(table, dict) and table.keys() >= wanted.keys() else [None]
-    if not all(isinstance(column, list) for column in columns):
-        raise ValueError(f"{name} is not a table of {', '.join(wanted)}")
-    if any(len(column) != (len(columns[0]) if rows is None else rows) for column in columns):
-        raise ValueError(f"{name} has another number of rows than there were epochs")
-    if not all(isinstance(value, (int, float)) for column in columns for value in column):
-        raise ValueError(f"{name} holds what is no number")
+def _is_like(given: object, own: dict[str, Tensor]) -> bool:
+    """Return whether a state dict has these tensors; those of the network must be finite."""
+    if not isinstance(given, dict) or given.keys() != own.keys():
+        return False
+    finite = (not name.startswith("network.") or bool(given[name].isfinite().all()) for name in own)
+    return all(_has_shape(given[name], tensor) for name, tensor in own.items()) and all(finite)
 
 
-def _check_optimizer(given: Any, wanted: dict[str, Any], parameters: list[Any]) -> None:
-    if not isinstance(given, dict) or not isinstance(given.get("state"), dict):
-        raise ValueError("optimizer holds no state")
-    groups = given.get("param_groups")
-    ours = wanted["param_groups"][0]
-    if not isinstance(groups, list) or len(groups) != 1 or not isinstance(groups[0], dict):
-        raise ValueError("optimizer is not of one group of weights")
-    if groups[0].get("params") != ours["params"] or not groups[0].keys() >= ours.keys():
-        raise ValueError("optimizer is of other weights than this network's")
-    for name, value in groups[0].items():
-        if isinstance(ours.get(name), float) and not isinstance(value, (int, float)):
-            raise ValueError(f"optimizer has {name}={value!r}, expected a number")
-    for number, moments in given["state"].items():
-        if not _whole(number) or not 0 <= number < len(parameters) or not isinstance(moments, dict):
-            raise ValueError("optimizer holds the state of weights that are not there")
-        for name in ("exp_avg", "exp_avg_sq"):
-            value = moments.get(name)
-            if not isinstance(value, Tensor) or value.shape != parameters[number].shape:
-                raise ValueError(f"optimizer holds no {name} of weight {number}")
-            if not bool(torch.isfinite(value).all()):
-                raise ValueError(f"optimizer holds an {name} of weight {number} that is not finite")
-        if not isinstance(moments.get("step"), Tensor) or moments["step"].numel() != 1:
-            raise ValueError(f"optimizer holds no step of weight {number}")
+def _is_table(table: object, own: dict[str, list], rows: int | None) -> bool:
+    if not isinstance(table, dict) or not table.keys() >= own.keys():
+        return False
+    columns = list(table.values())
+    return all(
+        isinstance(column, list)
+        and len(column) == (len(columns[0]) if rows is None else rows)
+        and all(isinstance(value, (int, float)) for value in column)
+        for column in columns
+    )
 
 
-# The one training loop. It knows no mathematics: it is given a module that returns losses.
-#
-# What a step computes depends on the seed, the step's number and the state alone, so that a run that was killed and
-# resumed ends bit for bit where an uninterrupted one does.
+def _is_optimizer(given: object, own: dict[str, Any], parameters: Sequence[Tensor]) -> bool:
+    """Return whether an optimizer's state is of one group of these weights."""
+    groups = given.get("param_groups") if isinstance(given, dict) else None
+    if not isinstance(given, dict) or not isinstance(given.get("state"), dict) or not isinstance(groups, list):
+        return False
+    if len(groups) != 1 or not isinstance(groups[0], dict) or not groups[0].keys() >= own.keys():
+        return False
+    if groups[0]["params"] != own["params"]:
+        return False
+    if any(isinstance(own.get(name), float) and not isinstance(v, (int, float)) for name, v in groups[0].items()):
+        return False
+    return all(
+        _is_whole(number)
+        and 0 <= number < len(parameters)
+        and isinstance(moments, dict)
+        and all(_has_shape(moments.get(name), parameters[number]) for name in ("exp_avg", "exp_avg_sq"))
+        and all(bool(moments[name].isfinite().all()) for name in ("exp_avg", "exp_avg_sq"))
+        and isinstance(moments.get("step"), Tensor)
+        and moments["step"].numel() == 1
+        for number, moments in given["state"].items()
+    )
 
 
 logger = logging.getLogger(__name__)
@@ -238,20 +219,19 @@ class Trainer:
     Parameters
     ----------
     objective : Objective
-        On its device.
     train, valid : Batch
-        All the data, on the same device; `valid` may be None.
+        All the data, on the objective's device; `valid` may be None.
     settings : Settings
     run : Run or None
-        Where checkpoints, metrics and TensorBoard go.
+        The folder of checkpoints, metrics and TensorBoard.
     save_model : callable or None
-        Called with the state dict of each new best model.
+        Takes the state dict of each new best model.
 
     Attributes
     ----------
     history, evaluations : dict of lists
-        What the metrics files hold. Where the loss has several parts, the history has a column for each, in nats per
-        sequence like "loss", their sum.
+        The metrics files. Where the loss has several parts, the history has a column for each, in nats per sequence
+        like "loss", their sum.
     """
 
     def __init__(
@@ -312,16 +292,7 @@ class Trainer:
             "gradients": [p.grad for p in self.objective.parameters()] if self._mid_update else None,
             "ema": self.ema.module.state_dict(),
             "optimizer": self.optimizer.state_dict(),
-            "step": self.step,
-            "update": self.update,
-            "seconds": self.seconds,
-            "cpu_seconds": self.cpu_seconds,
-            "loss_sum": self.loss_sum,
-            "part_sums": self.part_sums,
-            "history": self.history,
-            "evaluations": self.evaluations,
-            "best": self.best,
-            "stopped": self.stopped,
+            **{name: getattr(self, name) for name in PLAIN},
         }
 
     @property
@@ -330,7 +301,7 @@ class Trainer:
         return within % self.settings.update_freq != 0
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on from `state_dict`; a ValueError says what of it is not as it was written, and nothing is taken then."""
+        """Resume from a `state_dict`; nothing changes where `check_state` raises a ValueError."""
         check_state(state, self)
         self.objective.load_state_dict(state["objective"])
         self.ema.module.load_state_dict(state["ema"])
@@ -338,36 +309,21 @@ class Trainer:
         if state["gradients"] is not None:
             for parameter, gradient in zip(self.objective.parameters(), state["gradients"], strict=True):
                 parameter.grad = gradient
-        plain = ("step", "update", "seconds", "cpu_seconds", "loss_sum", "part_sums", "history", "evaluations", "best")
-        for name in (*plain, "stopped"):
+        for name in PLAIN:
             setattr(self, name, state[name])
         self.resumed_at = self.step
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
     def fit(self) -> dict[str, Tensor]:
-        """Train to the end and return the state dict of the best model.
-
-        Raises
-        ------
-        KeyboardInterrupt
-            After Ctrl-C, once the running step is finished and a checkpoint written.
-        ValueError
-            If the loss is no longer finite.
-        """
+        """Train to the end and return the state dict of the best model."""
         started, self._sitting = time.monotonic(), self.seconds
         cpu_started, cpu_before = time.process_time(), self.cpu_seconds
         self._clock = lambda: self._sitting + time.monotonic() - started
         self._cpu_clock = lambda: cpu_before + time.process_time() - cpu_started
         self._checkpointed = time.monotonic()
-        bar = tqdm(
-            total=self.settings.epochs * self.batches,
-            initial=self.step,
-            unit="step",
-            disable=self.settings.verbose < 1,
-            mininterval=0.5,
-            dynamic_ncols=True,
-        )
+        total, silent = self.settings.epochs * self.batches, self.settings.verbose < 1
+        bar = tqdm(total=total, initial=self.step, unit="step", disable=silent, mininterval=0.5, dynamic_ncols=True)
         with bar, runtime.deferred_interrupt() as interrupted:
             while not self.done:
                 self._run_epoch(bar, interrupted)
