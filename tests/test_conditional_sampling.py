@@ -14,7 +14,7 @@ from markov_chain import MarkovChain, allowed_by
 from seqdiff import SCUD as SCUDModel
 from seqdiff import Autoregressive, DirichletFM, MaskedDiffusion, processes
 from seqdiff.guidance import LookAhead, Template
-from seqdiff.guidance.template import ended
+from seqdiff.guidance.constraints import ended
 from seqdiff.processes.noise.embeddings import cosine_schedule
 from seqdiff.processes.noise.rate_matrices import make_forward
 from seqdiff.processes.noise.schedules import make_schedule

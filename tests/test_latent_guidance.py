@@ -51,7 +51,7 @@ def bound_to(guide: LatentClassifier, process: Embedding, n: int) -> LatentClass
 
 def after(guide: Guidance, process: Embedding, state: State) -> State:
     """Return what a guide makes of a state that a step has reached."""
-    return guide.after(ReachedContext(process, state, None, None, 0.0, None))
+    return guide.after(ReachedContext(process, state, None, None, 0.0, None, predict=None, finish=None))
 
 
 @pytest.fixture(scope="module")

@@ -1,12 +1,12 @@
-"""Guides: what makes a generator write the sequences that are wanted."""
+"""Guides, which steer a generator towards sequences with wanted properties."""
 
-from seqdiff.guidance.avoid import Avoid
 from seqdiff.guidance.base import Chain, Guidance, ReachedContext, StepContext
 from seqdiff.guidance.classifier import FUDGE, ClassifierBased, LatentClassifier
 from seqdiff.guidance.classifier_free import ClassifierFree
+from seqdiff.guidance.constraints import Avoid, Template
 from seqdiff.guidance.hidden import NOS, PPLM
+from seqdiff.guidance.particles import LookAhead
 from seqdiff.guidance.reward import Reward
-from seqdiff.guidance.template import LookAhead, Template
 
 __all__ = [
     "FUDGE",

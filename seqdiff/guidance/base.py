@@ -1,20 +1,21 @@
-"""What steers a generator: hooks on the reverse loop, and a chain that composes guides.
+"""Guides: hooks on the reverse loop, and a chain that composes them.
 
-A user makes a guide, which knows no tensors. `bind` makes of it one that knows the model and the samples that are
-wanted, or says why it cannot; `take` makes of that the guide of some rows, one trajectory, which owns whatever it has
-to remember. The loop calls the other hooks on it.
+A guide that a user makes holds no tensors. `bind` returns one for a model and its n samples, or raises an error that
+says why it cannot steer them; `take` returns the guide of some rows, one trajectory, with a memory of its own. The loop
+calls the other hooks on it.
 """
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from seqdiff.data import Alphabet, Target
 from seqdiff.errors import InputError, argument, shown
@@ -24,31 +25,24 @@ from seqdiff.runtime import Generators
 
 STRONGEST = 1e4
 """Strengths beyond it would leave float32 no digits for what they multiply."""
+Guide = TypeVar("Guide", bound="Guidance")
 
 
 class FittedModel(Protocol):
-    """What a guide may ask of the model that it is bound to."""
+    """Parts of a `SequenceModel` that a guide may use."""
 
     @property
-    def name(self) -> str:
-        """The generator's class name, for messages."""
-
+    def name(self) -> str: ...
     @property
     def process(self) -> Process[Any]: ...
-
     @property
-    def network(self) -> Any: ...
-
+    def network(self) -> nn.Module: ...
     @property
     def device(self) -> torch.device: ...
-
     @property
     def alphabet(self) -> Alphabet: ...
-
     @property
-    def target(self) -> Target | None:
-        """Return how labels are read; None where there are none."""
-
+    def target(self) -> Target | None: ...
     @property
     def knows_no_label(self) -> bool:
         """Return whether p(x) is known beside p(x | y)."""
@@ -56,7 +50,7 @@ class FittedModel(Protocol):
 
 @dataclass(frozen=True)
 class StepContext:
-    """A step of a sampler, as a guide sees it.
+    """A step of a sampler.
 
     Parameters
     ----------
@@ -68,7 +62,7 @@ class StepContext:
     cond : dict or None
         The condition, of B rows.
     progress : float
-        How far sampling has come, 0 at the first step and 1 at the last.
+        0 at the first step and 1 at the last.
     generator : torch.Generator or sequence of them
     shift : Tensor, optional
         (B, L, W) by how much the network's hidden states are moved, in units of their root mean square.
@@ -93,7 +87,7 @@ class StepContext:
 
 @dataclass(frozen=True)
 class ReachedContext(StepContext):
-    """What `Guidance.after` sees, which may also ask how the row would go on.
+    """The context of `Guidance.after`, which can also predict how sampling would continue.
 
     Parameters
     ----------
@@ -103,8 +97,8 @@ class ReachedContext(StepContext):
         ``finish()`` is one of the states that it may end as.
     """
 
-    predict: Callable[[], Tensor] = lambda: torch.empty(0)
-    finish: Callable[[], State] = lambda: State(*[torch.empty(0)] * 3)
+    predict: Callable[[], Tensor] = field(kw_only=True)
+    finish: Callable[[], State] = field(kw_only=True)
 
 
 Hook = Callable[[StepContext], Tensor]
@@ -114,8 +108,8 @@ Hook = Callable[[StepContext], Tensor]
 class Guidance:
     """A guide. Each hook is the identity until a subclass overrides it.
 
-    The hooks get what the guides before made of it as a function of the context, so that a guide can also ask what
-    another condition would have given: ``predict(context.given(other))``.
+    A hook gets the result of the guides before it as a function of the context, so that a guide can also evaluate it
+    under another condition: ``predict(context.given(other))``.
 
     Examples
     --------
@@ -127,19 +121,25 @@ class Guidance:
     """
 
     copies: int = 1
-    """Rows that the guide wants for each sample; they stand together, and in the end the first is the sample."""
+    """Rows of each sample, which stand together; in the end the first is the sample."""
 
     @property
     def name(self) -> str:
-        """The guide as a user knows it."""
+        """Name in messages."""
         return type(self).__name__
+
+    def replaced(self: Guide, **attributes: object) -> Guide:
+        """Return a copy with other attributes."""
+        other = copy.copy(self)
+        vars(other).update(attributes)
+        return other
 
     def bind(self, model: FittedModel, n: int, cond: Cond) -> Guidance:
         """Return the guide for n samples of a fitted generator under a condition.
 
         Raises
         ------
-        ValueError
+        InputError
             If it cannot steer this model, or its own arguments do not fit.
         """
         return self
@@ -148,8 +148,8 @@ class Guidance:
         """Return the guide of one trajectory, of samples number `rows` (B,), with a memory of its own if it has one."""
         return self
 
-    def start(self, process: Process[Any], state: Any) -> Any:
-        """Return the state that generation starts from, made of the one that the process has drawn."""
+    def start(self, process: Process[Any], state: State) -> State:
+        """Return the state that generation starts from, given the one that the process has drawn."""
         return state
 
     def clean(self, predict: Hook, context: StepContext) -> Tensor:
@@ -192,7 +192,7 @@ class Chain(Guidance):
     def take(self, rows: Tensor) -> Chain:
         return Chain(guide.take(rows) for guide in self.guides)
 
-    def start(self, process: Process[Any], state: Any) -> Any:
+    def start(self, process: Process[Any], state: State) -> State:
         for guide in self.guides:
             state = guide.start(process, state)
         return state
@@ -204,7 +204,7 @@ class Chain(Guidance):
         return self.around("kernel", kernel)(context)
 
     def around(self, hook: str, inner: Hook) -> Hook:
-        """Return a function with the guides' hooks around it, of those alone that have one."""
+        """Return `inner` wrapped in that hook of the guides that override it."""
         for guide in self.guides:
             if getattr(type(guide), hook) is not getattr(Guidance, hook):
                 inner = partial(getattr(guide, hook), inner)
@@ -217,7 +217,7 @@ class Chain(Guidance):
 
 
 class Strength:
-    """How strongly a guide pulls: a number, or a function of how far sampling has come, 0 at the start, 1 at the end.
+    """The strength of a guide: a number, or a function of progress, which is 0 at the first step and 1 at the last.
 
     Raises
     ------

@@ -1,15 +1,14 @@
-r"""Steering by any function of finished sequences: no gradient, no classifier, no training.
+r"""Guidance by any function of finished sequences: no gradient, no classifier, no training.
 
-Each sample is made by a group of rows (particles). At some moments of sampling the reward r of what each row is going
-to be is estimated, from letters drawn from its p(x0 | x_t), or where letters are written one by one by writing on to
-the end. Then, with strength b,
+Each sample is made by a group of rows (particles). At some steps the reward r of each row's final sequence is
+estimated, from letters drawn from p(x0 | x_t), or, where letters are written one by one, by sampling to the end. Then,
+with strength b,
 
-    Feynman-Kac (Singhal et al. 2025, arXiv 2501.06848): weights w <- w exp(b (r_now - r_before)), and rows are chosen
-    anew by their weights when these have become uneven, in the end always. The sample is one of the group. As the
-    products of the weights are exp(b r) of the finished sequence, samples follow p(x) exp(b r(x)) in the limit of
-    many rows, whatever the estimates on the way were worth.
+    Feynman-Kac (Singhal et al. 2025, arXiv 2501.06848): weights w <- w exp(b (r_now - r_before)); rows are resampled
+    by their weights when these have become uneven, in the end always. As the product of the weights is exp(b r) of
+    the finished sequence, samples follow p(x) exp(b r(x)) in the limit of many rows, however good the estimates are.
 
-    SVDD (Li et al. 2024, arXiv 2408.08252): one row is chosen by exp(b r_now), and all go on from there.
+    SVDD (Li et al. 2024, arXiv 2408.08252): one row is drawn by exp(b r_now), and all continue from it.
 """
 
 from __future__ import annotations
@@ -21,9 +20,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from seqdiff.data import Alphabet
 from seqdiff.errors import InputError, argument, shown, warn
 from seqdiff.guidance.base import Cond, FittedModel, Guidance, ReachedContext
-from seqdiff.guidance.particles import Particles, draw, probabilities, resampled
+from seqdiff.guidance.particles import check_particles, draw, probabilities, regrouped, resampled
+from seqdiff.inputs import RewardFunction
 from seqdiff.parameters import Choice, Real, Whole
 from seqdiff.processes.categorical import sample_categorical
 from seqdiff.runtime import Generators, widest
@@ -32,7 +33,7 @@ LARGEST_STRENGTH = 1e300
 UNLIKELY = 5.0  # nats below the least of a group, for what seems to be impossible
 
 
-class Reward(Particles):
+class Reward(Guidance):
     """Generate sequences of high reward.
 
     Parameters
@@ -62,7 +63,7 @@ class Reward(Particles):
 
     Raises
     ------
-    ValueError
+    InputError
         If an argument is not as it should be, or while sampling if a function does not return n numbers.
 
     Examples
@@ -75,9 +76,17 @@ class Reward(Particles):
     True
     """
 
+    alphabet: Alphabet
+    checked: int
+    """Checks of this trajectory so far."""
+    reward: Tensor | float
+    """(groups, particles) at the last of them."""
+    log_weight: Tensor | float
+    """(groups, particles)."""
+
     def __init__(
         self,
-        fn: Any,
+        fn: RewardFunction | Sequence[RewardFunction],
         strength: float = 1.0,
         *,
         weights: Sequence[float] | None = None,
@@ -94,10 +103,10 @@ class Reward(Particles):
             found, wanted = f"{len(self.weights)} numbers", f"one for each of {len(self.functions)} functions"
             raise InputError(argument("weights"), found, wanted, "give as many")
         Real(-LARGEST_STRENGTH, LARGEST_STRENGTH).check("strength", strength)
-        super().__init__(particles)
+        check_particles(particles)
         Choice(tuple(METHODS)).check("method", method)
         Whole(1).check("checks", checks, optional=True)
-        self.strength, self.method, self.checks = float(strength), method, checks
+        self.strength, self.copies, self.method, self.checks = float(strength), particles, method, checks
         self.counts = {"calls": 0, "sequences": 0}  # of all its trajectories
 
     @property
@@ -112,12 +121,15 @@ class Reward(Particles):
         if not model.process.reward_checks:
             wanted = f"a model in whose samples something is decided on the way, which {model.name} has not"
             raise InputError(argument("guidance"), self.name, wanted, "guide its teacher")
-        return BoundReward(self, model)
+        return self.replaced(alphabet=model.alphabet)
+
+    def take(self, rows: Tensor) -> Guidance:
+        return self.replaced(reward=0.0, log_weight=0.0, checked=0)
 
     def rewards(self, sequences: list[str]) -> Tensor:
-        """Return the strength times the weighted sum of the functions, (B,); what one of them rules out stays out.
+        """Return the strength times the weighted sum of the functions, (B,); -inf of one is -inf.
 
-        No sequence is asked about twice in one call.
+        No function is given a sequence twice in one call.
         """
         unique = list(dict.fromkeys(sequences))
         total = np.zeros(len(unique))
@@ -129,64 +141,39 @@ class Reward(Particles):
         value = dict(zip(unique, total.tolist(), strict=True))
         return torch.tensor([value[s] for s in sequences], dtype=torch.float64)
 
-
-class BoundReward(Particles):
-    """`Reward` for a model; that of one trajectory keeps the weights of its particles.
-
-    Attributes
-    ----------
-    reward, log_weight : Tensor or float
-        (groups, particles) at the last check.
-    """
-
-    def __init__(self, guide: Reward, model: FittedModel) -> None:
-        super().__init__(guide.copies)
-        self.guide, self.model = guide, model
-        self.moments = guide.checks or model.process.reward_checks
-        self.reward: Tensor | float = 0.0
-        self.log_weight: Tensor | float = 0.0
-        self.checked = 0
-
-    @property
-    def name(self) -> str:
-        return Reward.__name__
-
-    def take(self, rows: Tensor) -> Guidance:
-        return BoundReward(self.guide, self.model)
-
     def after(self, context: ReachedContext) -> Any:
-        number = int(context.progress * self.moments + 1e-9)
+        number = int(context.progress * (self.checks or context.process.reward_checks) + 1e-9)
         last = context.progress >= 1
         if number <= self.checked and not last:
             return context.state
         self.checked = number
         device = context.state.mask.device
-        reward = self.guide.rewards(self.expected(context, last)).to(device, widest(device))
+        reward = self.rewards(self.expected(context, last)).to(device, widest(device))
         groups = reward.view(-1, self.copies)
         if last and (lost := int((groups == -torch.inf).all(-1).sum())):
             warn(
                 f"{lost} of {len(groups)} samples made together have the reward -inf, as all their particles have; "
                 f"look through the samples, or give more {argument('particles')}"
             )
-        return self.regrouped(context.state, METHODS[self.guide.method](self, groups, last, context.generator))
+        return regrouped(context.state, METHODS[self.method](self, groups, last, context.generator))
 
     def expected(self, context: ReachedContext, last: bool) -> list[str]:
-        """Return what each row is going to be, or, in the end, is."""
+        """Return an estimate of the sequence that each row will be; in the end, the sequence."""
         state = context.state
-        if last or not self.model.process.foretells:
+        if last or not context.process.foretells:
             state = state if last else context.finish()
-            tokens = self.model.process.decode(state)
+            tokens = context.process.decode(state)
         else:
             tokens = sample_categorical(context.predict(), context.generator)
-        return self.model.alphabet.decode(tokens.cpu().numpy(), state.mask.sum(-1).cpu().numpy())
+        return self.alphabet.decode(tokens.cpu().numpy(), state.mask.sum(-1).cpu().numpy())
 
 
-def checked(values: Any, n: int, fn: Any) -> np.ndarray:
+def checked(values: object, n: int, fn: RewardFunction) -> np.ndarray:
     """Return a reward function's values (n,).
 
     Raises
     ------
-    ValueError
+    InputError
         If they are not n numbers below infinity.
     """
     where, wanted = f"reward {getattr(fn, '__name__', shown(fn))}", f"one number for each of {n} sequences"
@@ -204,8 +191,8 @@ def checked(values: Any, n: int, fn: Any) -> np.ndarray:
     return array
 
 
-def feynman_kac(guide: BoundReward, reward: Tensor, last: bool, generator: Generators) -> Tensor:
-    """Return which rows of each group go on, (groups, particles); rewards likewise, times the strength."""
+def feynman_kac(guide: Reward, reward: Tensor, last: bool, generator: Generators) -> Tensor:
+    """Return the rows of each group that go on, (groups, particles); `reward` likewise, times the strength."""
     if not last:  # an estimate: a row that seems impossible may yet turn out well, so that it only counts for little
         least = reward.masked_fill(reward == -torch.inf, torch.inf).amin(-1, keepdim=True)
         reward = torch.where(least < torch.inf, reward.clamp_min(least - UNLIKELY), 0.0)
@@ -214,12 +201,12 @@ def feynman_kac(guide: BoundReward, reward: Tensor, last: bool, generator: Gener
     return chosen
 
 
-def svdd(guide: BoundReward, reward: Tensor, last: bool, generator: Generators) -> Tensor:
+def svdd(guide: Reward, reward: Tensor, last: bool, generator: Generators) -> Tensor:
     """Return the row of each group from which all go on, (groups, particles)."""
     return draw(probabilities(reward), generator)[:, :1].expand(reward.shape)
 
 
-METHODS: dict[str, Callable[[BoundReward, Tensor, bool, Generators], Tensor]] = {
+METHODS: dict[str, Callable[[Reward, Tensor, bool, Generators], Tensor]] = {
     "feynman-kac": feynman_kac,
     "svdd": svdd,
 }
