@@ -257,7 +257,7 @@ def test_a_prefix_is_all_that_is_read(classifiers, name):
     x = torch.randint(4, (30, 8), generator=torch.Generator().manual_seed(0))
     mask = torch.ones(30, 8, dtype=torch.bool)
     wanted, t = torch.ones(30, dtype=torch.int64), torch.zeros(30)
-    running = reader.numbers(x, t, mask).cumsum(1)
+    running = reader.outputs(x, t, mask).cumsum(1)
     told = []
     for i in range(1, 9):
         alone = classifier.log_likelihood(x[:, :i], t, mask[:, :i], wanted)
@@ -272,10 +272,10 @@ def test_hidden_states_are_of_the_letters_before(models, classifiers, name):
     reader = classifiers(name, True).reader_
     x = torch.randint(4, (30, 8), generator=torch.Generator().manual_seed(0))
     mask, t = torch.ones(30, 8, dtype=torch.bool), torch.zeros(30)
-    numbers = reader.numbers(x, t, mask)
+    numbers = reader.outputs(x, t, mask)
     changed = x.clone()
     changed[:, 5] = (x[:, 5] + 1) % 4
-    found = reader.numbers(changed, t, mask)
+    found = reader.outputs(changed, t, mask)
     same = (numbers - found).abs().amax((0, 2)) < 1e-6
     assert same[:6].all() and not same[6]
 

@@ -25,7 +25,7 @@ from seqdiff.classifiers.readers import (
     HiddenHead,
     HiddenPrefixReader,
     HiddenReader,
-    Law,
+    LabelDistribution,
     PrefixReader,
     Reader,
     Values,
@@ -77,7 +77,7 @@ class SequencePredictor(SequenceEstimator):
 
     # -- what the two differ by ---------------------------------------------------------------------------------------
 
-    def _law(self, vocabulary: Vocabulary) -> Law:
+    def _law(self, vocabulary: Vocabulary) -> LabelDistribution:
         """Return the distribution of labels that a network's numbers make."""
         raise NotImplementedError
 
@@ -188,7 +188,7 @@ class SequencePredictor(SequenceEstimator):
         law, writes = self._law(vocabulary), process.classifier_reads == "prefixes"
         with runtime.seeded_weights(self._seed()):
             if self.hidden and generator is not None:
-                network: nn.Module = HiddenHead(generator.network, hidden_width(generator), law.outputs)
+                network: nn.Module = HiddenHead(generator.network, hidden_width(generator), distribution.outputs)
             else:
                 network = build_network(
                     self.network,
@@ -196,7 +196,7 @@ class SequencePredictor(SequenceEstimator):
                     | ({"causal": True} if writes else {}),
                     self.network_options,
                     states=process.reading_states,
-                    letters=law.outputs,
+                    letters=distribution.outputs,
                     **vocabulary.sizes | {"conditions": Conditions()},
                 )
         return READERS[writes, self.hidden](process, network, law)
@@ -447,7 +447,7 @@ class SequenceClassifier(ClassifierMixin, SequencePredictor):
     def _learned(self) -> None:
         self.classes_ = np.array(self.target_.classes_)
 
-    def _law(self, vocabulary: Vocabulary) -> Law:
+    def _law(self, vocabulary: Vocabulary) -> LabelDistribution:
         target: Any = vocabulary.target
         return Categories(len(target.classes_))
 
@@ -483,7 +483,7 @@ class SequenceRegressor(RegressorMixin, SequencePredictor):
 
     kind = "value"
 
-    def _law(self, vocabulary: Vocabulary) -> Law:
+    def _law(self, vocabulary: Vocabulary) -> LabelDistribution:
         return Values()
 
     def predict(self, X: SequencesLike) -> np.ndarray:

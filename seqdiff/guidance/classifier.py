@@ -1,13 +1,13 @@
-r"""Guides that follow a classifier, or a regressor, of what a generator's noise leaves of a sequence: p(y | x_t, t).
+r"""Guides that follow a classifier, or a regressor, of noised sequences: p(y | x_t, t).
 
 For letters (D-CBG; Schiff et al. 2024, arXiv 2412.10193; Nisonoff et al. 2024, arXiv 2406.01572), position by position
 
     p(x_s^l = v | x_t, y) ~ p(x_s^l = v | x_t) p(y | x_t with v at l, s)^gamma                        `ClassifierBased`
 
-exactly, with a call of the classifier for each letter of each position that may change, or to first order, where one
-gradient g of log p(y | x_t, s) with respect to the letters as vectors gives all of them as g_v.
+exactly, with a call of the classifier for each letter of each position that may change, or to first order, with one
+gradient g of log p(y | x_t, s) with respect to the letters as vectors, whose entry g_v is the change for letter v.
 
-For points of a simplex and noised embeddings, what x_t says of a letter is e_i ~ q(x_t | x_0 = i), and
+For points of a simplex and noised embeddings, the evidence of x_t for letter i is e_i ~ q(x_t | x_0 = i), and
 
     p(x_0 = i | x_t, y) = p(x_0 = i | x_t) + gamma d/d(log e_i) log p(y | x_t),     put back on the simplex,
 
@@ -25,15 +25,14 @@ each reverse step (Diffusion-LM, Li et al. 2022, arXiv 2205.14217, section 5), b
 
     g = strength * d/du log p(y | x_t + sqrt(v_t) u, t),   G <- G + g^2,   u <- u + lr g / sqrt(G)   `LatentClassifier`
 
-A step so is lr g where the classifier is nearly content, and never larger than lr. Each sequence has the gradient of
-its own log p(y): nothing is averaged over a batch, so that it does not matter which sequences are made together.
+A step is about lr g where the gradient is small, and never larger than lr. Each sequence has the gradient of its own
+log p(y): nothing is averaged over a batch, so that it does not matter which sequences are made together.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -43,34 +42,19 @@ from seqdiff.errors import InputError, argument, of_kind, shorten, shown
 from seqdiff.guidance.base import Cond, FittedModel, Guidance, Hook, ReachedContext, StepContext, Strength
 from seqdiff.inputs import LabelClassifier, LabelsLike, StrengthLike, is_one
 from seqdiff.parameters import Real, Whole
-from seqdiff.processes.base import Process
+from seqdiff.processes.base import Process, State
 from seqdiff.processes.dirichlet import on_simplex
 
-AT_ONCE = 4096  # sequences that the classifier is shown together
-Guide = TypeVar("Guide", bound="ClassifierGuide")
+AT_ONCE = 4096  # sequences in one call of the classifier
 
 
 class ClassifierGuide(Guidance):
-    """A guide with a classifier, or a regressor, and what it should say of each sample.
-
-    What a guide needs of one: ``classifier.encode(y) -> Tensor (n,)``, which knows what can be wanted, and
-    ``classifier.log_likelihood(x, t, mask, wanted) -> (B,)``, log p(wanted | x_t) in nats of what
-    `Process.reading` shows of states, differentiable in x where it is made of numbers. Of `SequenceClassifier`,
-    `SequenceRegressor`, or a user's own.
-
-    Parameters
-    ----------
-    classifier : object
-    y : label, value, or sequence of them
-        What is wanted: one for all, or one for each sample.
-    gamma : float or callable
-        The strength: p(y | x)^gamma.
-    """
+    """A guide with a classifier or a regressor, a `LabelClassifier`, and the label that each sample should have."""
 
     reads_hidden: ClassVar[bool] = False
     """Whether the classifier is one of hidden states."""
     wanted: Tensor
-    """(n,) what is wanted of each sample, once bound."""
+    """(n,) encoded labels, once bound."""
 
     def __init__(self, classifier: LabelClassifier, y: LabelsLike, gamma: StrengthLike, name: str = "gamma") -> None:
         self.gamma = Strength(gamma, name)
@@ -79,7 +63,7 @@ class ClassifierGuide(Guidance):
             found, wanted = shown(classifier) if plain else of_kind(classifier), "a classifier of noised sequences"
             cure = f"give a SequenceClassifier or SequenceRegressor with {argument('noise_like')}, the model"
             raise InputError(argument("classifier"), found, f"{wanted} for {self.name}", cure)
-        self.classifier: Any = classifier  # which may have more than is asked of every one
+        self.classifier: Any = classifier  # which may have attributes that are asked for by getattr
         self.y = y
         self.encoded = classifier.encode(y)
         self.one = len(self.encoded) == 1 and is_one(y)
@@ -95,17 +79,13 @@ class ClassifierGuide(Guidance):
         if not self.one and len(self.encoded) != n:
             found, cure = f"{len(self.encoded)} for {self.name}", "give one for all, or one for each"
             raise InputError(argument("y"), found, f"one, or {n}, as many as there are sequences", cure)
-        bound = copy.copy(self)
-        bound.wanted = self.encoded.to(model.device).expand(n)
-        return bound
+        return self.replaced(wanted=self.encoded.to(model.device).expand(n))
 
-    def take(self: Guide, rows: Tensor) -> Guide:
-        part = copy.copy(self)
-        part.wanted = self.wanted[rows]
-        return part
+    def take(self, rows: Tensor) -> Guidance:
+        return self.replaced(wanted=self.wanted[rows])
 
     def check_classifier(self, model: FittedModel) -> None:
-        """Raise an `InputError` if the classifier has learned from other things than this guide will show it."""
+        """Raise an `InputError` if the classifier was fitted to other noise, letters or inputs than it will get."""
         where, cure = argument("classifier"), f"fit it with {argument('noise_like')}, the model"
         learned = type(getattr(self.classifier, "process_", model.process)).__name__
         process = type(model.process).__name__
@@ -113,18 +93,15 @@ class ClassifierGuide(Guidance):
             noise = "of no noise" if learned == "Clean" else f"of the noise of {learned}"
             raise InputError(where, f"one {noise}", f"one of the noise of {process} for {model.name}", cure)
         if not self.reads_hidden and getattr(self.classifier, "head_", None) is not None:
-            raise InputError(
-                where, "one of hidden states", f"one of noised sequences for {self.name}", "fit it without hidden"
-            )
+            wanted, refit = f"one of noised sequences for {self.name}", f"fit it with {argument('hidden', False)}"
+            raise InputError(where, "one of hidden states", wanted, refit)
         alphabet = getattr(self.classifier, "alphabet_", None)
         if alphabet is not None and alphabet.letters != model.alphabet.letters:
             known, written = (shorten("".join(a.letters)) for a in (alphabet, model.alphabet))
-            raise InputError(
-                where, f"one of the letters {known}", f"one of {written}, which this generator writes", cure
-            )
+            raise InputError(where, f"one of the letters {known}", f"one of {written}, as this generator has", cure)
 
-    def log_likelihood(self, process: Process[Any], state: Any, x: Tensor | None = None) -> Tensor:
-        """Return log p(wanted | x_t), (B,), of a state, or of `x` in place of what it shows."""
+    def log_likelihood(self, process: Process[Any], state: State, x: Tensor | None = None) -> Tensor:
+        """Return log p(wanted | x_t), (B,), of a state, or with `x` in place of its reading."""
         reading, t = process.reading(state)
         return self.classifier.log_likelihood(reading if x is None else x, t, state.mask, self.wanted)
 
@@ -142,9 +119,9 @@ class ClassifierBased(ClassifierGuide):
         0 is unguided, 1 as likely as the classifier says, more is further; below 0 away from it. A function of
         progress, 0 at the first step and 1 at the last, changes it on the way.
     exact : bool
-        Whether the classifier is asked about every letter at every position: as many calls a step as letters times
-        positions that may change. If not, one gradient tells, to first order. It makes a difference for generators
-        whose states are letters.
+        Whether to evaluate the classifier for every letter at every position, as many calls a step as letters times
+        positions that may change, instead of one gradient, to first order. It makes a difference for generators whose
+        states are letters.
 
     Examples
     --------
@@ -171,23 +148,18 @@ class ClassifierBased(ClassifierGuide):
         if gamma == 0 or context.process.classifier_reads != "letters":
             return log_p
         then = context.state.replace(t=context.process.arrival(context.state, context.target))
-        tilt = (
-            self.every_letter(log_p, context.process, then) if self.exact else self.slope(log_p, context.process, then)
-        )
+        if self.exact:
+            tilt = self.every_letter(log_p, context.process, then)
+        else:
+            letters = F.one_hot(then.x, log_p.shape[-1]).float()
+            tilt = gradient(lambda x: self.log_likelihood(context.process, then, x), letters, then.mask)
         return torch.log_softmax(log_p + gamma * tilt, -1)
 
-    def slope(self, log_p: Tensor, process: Process[Any], then: Any) -> Tensor:
-        """Return d/dx log p(wanted | x_t) of letters as vectors x, (B, L, S), 0 beyond the end."""
-        letters = F.one_hot(then.x, log_p.shape[-1]).float()
-        return gradient(lambda x: self.log_likelihood(process, then, x), letters, then.mask)
-
-    def every_letter(self, log_p: Tensor, process: Process[Any], then: Any) -> Tensor:
+    def every_letter(self, log_p: Tensor, process: Process[Any], then: State) -> Tensor:
         """Return log p(wanted | x_t with v at l) of every letter v that l may have, (B, L, S); 0 without a choice."""
         then = process.state_class(then.x, then.t, then.mask)
-        rows, columns, letters = torch.nonzero(
-            torch.isfinite(log_p) & ((log_p > -torch.inf).sum(-1, keepdim=True) > 1) & then.mask[..., None],
-            as_tuple=True,
-        )
+        has_choice = ((log_p > -torch.inf).sum(-1, keepdim=True) > 1) & then.mask[..., None]
+        rows, columns, letters = torch.nonzero(torch.isfinite(log_p) & has_choice, as_tuple=True)
         tilt = torch.zeros_like(log_p)
         for part in torch.arange(len(rows), device=rows.device).split(AT_ONCE):
             row, column, letter = rows[part], columns[part], letters[part]
@@ -209,7 +181,7 @@ class ClassifierBased(ClassifierGuide):
 
 
 class FUDGE(ClassifierGuide):
-    """Steer `Autoregressive` by a classifier that has learned from all prefixes of its training sequences.
+    """Steer `Autoregressive` by a classifier of prefixes.
 
     Parameters
     ----------
@@ -263,8 +235,8 @@ class FUDGE(ClassifierGuide):
 class LatentClassifier(ClassifierGuide):
     """Steer `EmbeddingDiffusion` towards a class or a value, by Adagrad steps on its vectors.
 
-    The classifier has no part in training the generator: a fitted one can be steered by labels that it has never seen.
-    The pull adds up over the reverse steps: where `generate` takes more of them, it is stronger.
+    The generator may have been fitted without labels. The gradients add up over the reverse steps: with more of them
+    the effect is stronger.
 
     Parameters
     ----------
@@ -308,7 +280,7 @@ class LatentClassifier(ClassifierGuide):
 
     def after(self, context: ReachedContext) -> Any:
         process, state, strength = context.process, context.state, self.gamma(context.progress)
-        if process.decided(state) or strength == 0:  # what is written is written
+        if process.decided(state) or strength == 0:
             return state
         scale = process.vector_noise(state)
         assert scale is not None  # as `refuse` has found
@@ -324,7 +296,7 @@ class LatentClassifier(ClassifierGuide):
         return state.replace(x=state.x + scale * u)
 
 
-def check_ascent(steps: Any, **sizes: Any) -> None:
+def check_ascent(steps: int, **sizes: float) -> None:
     """Raise an `InputError` if a number of steps along a gradient, or one of their sizes, is not possible."""
     Whole(0).check("steps", steps)
     for name, value in sizes.items():

@@ -1,12 +1,12 @@
-r"""Classifier-free guidance: a model that has learned labels, made to follow one more closely than its data do.
+r"""Classifier-free guidance: sampling from a model of p(x | y) with the condition weighted by gamma.
 
     log p = gamma log p(. | y) + (1 - gamma) log p(.),   renormalised
 
 For letters (Schiff et al. 2024, arXiv 2412.10193; Nisonoff et al. 2024, arXiv 2406.01572) these are the distributions
 of the next state, or of the clean letters where states are letters or nothing (masks, letters not yet written).
-Embedding diffusion has them of the clean letters, too. On the simplex (Stark et al. 2024, arXiv 2402.05841) it is the
-probabilities that are mixed, as they say where points flow to, and put back on the simplex. Which of these it is says
-the process: `Process.mixes_kernel` and `Process.mix`.
+For embedding diffusion they are those of the clean letters, too. On the simplex (Stark et al. 2024, arXiv 2402.05841)
+the probabilities are mixed, which determine the flow, and put back on the simplex. `Process.mixes_kernel` and
+`Process.mix` choose.
 """
 
 from __future__ import annotations
@@ -65,11 +65,11 @@ class ClassifierFree(Guidance):
     def kernel(self, kernel: Hook, context: StepContext) -> Tensor:
         return self._mixed(kernel, context) if context.process.mixes_kernel else kernel(context)
 
-    def _mixed(self, law: Hook, context: StepContext) -> Tensor:
+    def _mixed(self, hook: Hook, context: StepContext) -> Tensor:
         gamma, cond = self.gamma(context.progress), context.cond
         if cond is None or gamma == 1.0:
-            return law(context)
+            return hook(context)
         without = context.given({**cond, "keep": torch.zeros_like(cond["keep"])})
         if gamma == 0.0:
-            return law(without)
-        return context.process.mix(law(context), law(without), gamma)
+            return hook(without)
+        return context.process.mix(hook(context), hook(without), gamma)

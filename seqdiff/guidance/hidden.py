@@ -1,15 +1,15 @@
-r"""PPLM (Dathathri et al. 2019, arXiv 1912.02164) and NOS (Gruver et al. 2023, arXiv 2305.20009): hidden states moved.
+r"""PPLM (Dathathri et al. 2019, arXiv 1912.02164) and NOS (Gruver et al. 2023, arXiv 2305.20009), on hidden states.
 
 A small classifier reads the generator's own last hidden states. At each call these, h, are shifted to h + r d, with r
 the root mean square of h at a position, by a few Adagrad steps (Duchi et al. 2011) of length gamma lr in d on
 
     -log p(y | H(x(d))) + 0.01 KL(p(. | h) || p(. | h + r d)),    gamma < 0: +log p(y | H(x(d))) + ...
 
-p(. | h) are the letters that the model makes of h, x(d) is the sequence that those of h + r d are expected to give,
-each letter the mean of what its possible ones are to the network, and H(x) are its hidden states of that. As in PPLM,
-the classifier therefore looks one step ahead: at h + r d itself it would find what h says of letters that are there,
-and moving that hardly changes the letters to come. Networks differ in how large their h are, by a hundred times: hence
-r. Each sequence has an objective of its own, so that it does not matter which sequences are made together.
+p(. | h) is the distribution of letters given h, x(d) is the expected sequence given h + r d, each letter the mean of
+the network's inputs for the possible ones, and H(x) are the network's hidden states of that sequence. As in PPLM, the
+classifier therefore looks one step ahead: h + r d itself describes the letters that are there, and moving it hardly
+changes the letters to come. The scale of h differs between networks by a factor of a hundred: hence r. Each sequence
+has an objective of its own, so that it does not matter which sequences are made together.
 
 In NOS all positions move, and x(d) is the whole sequence as it would end; where letters are written from left to
 right, PPLM, the state that predicts the next letter does, and x(d) is the prefix with that letter.
@@ -18,7 +18,7 @@ right, PPLM, the state that predicts the next letter does, and x(d) is the prefi
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, NoReturn
 
 import torch
 from torch import Tensor
@@ -51,13 +51,13 @@ ARGUMENTS = """    Parameters
 
     Raises
     ------
-    ValueError
+    InputError
         If an argument is not as it should be, or the classifier reads the hidden states of another model.
 """
 
 
 class HiddenGuide(ClassifierGuide):
-    """What PPLM and NOS share."""
+    """Common base of `PPLM` and `NOS`."""
 
     reads_hidden = True
 
@@ -72,16 +72,18 @@ class HiddenGuide(ClassifierGuide):
     ) -> None:
         super().__init__(classifier, y, gamma)
         check_ascent(steps, lr=lr, kl=kl)
-        head = getattr(classifier, "head_", None)
-        if head is None:
-            wanted = f"one of hidden states for {self.name}"
-            raise InputError(argument("classifier"), "one of noised sequences", wanted, _fit())
-        self.steps, self.lr, self.kl, self.head = steps, lr, kl, head
+        self.steps, self.lr, self.kl = steps, lr, kl
+        self.head: Any = getattr(classifier, "head_", None)
+        if self.head is None:
+            self.refuse_classifier("one of noised sequences", f"one of hidden states for {self.name}")
+
+    def refuse_classifier(self, found: str, wanted: str) -> NoReturn:
+        cure = f"fit it with {argument('noise_like')}, the model, and {argument('hidden', True)}"
+        raise InputError(argument("classifier"), found, wanted, cure)
 
     def check_classifier(self, model: FittedModel) -> None:
         if self.classifier.body_ is not model.network:
-            wanted = "one of the hidden states of this very model"
-            raise InputError(argument("classifier"), "one of another model", wanted, _fit())
+            self.refuse_classifier("one of another model", "one of the hidden states of this very model")
         super().check_classifier(model)
 
     def clean(self, predict: Hook, context: StepContext) -> Tensor:
@@ -97,7 +99,7 @@ class HiddenGuide(ClassifierGuide):
             with torch.enable_grad():
                 shift = shift.detach().requires_grad_()
                 after = predict(context.shifted(shift))
-                if not after.requires_grad:  # all letters are there: the network was not asked
+                if not after.requires_grad:  # all letters are there: the network was not called
                     return after
                 change = torch.where(possible, before - after, 0.0)
                 gain = math.copysign(1.0, gamma) * self.log_p(after.exp(), context)
@@ -108,11 +110,11 @@ class HiddenGuide(ClassifierGuide):
         return predict(context.shifted(shift))
 
     def matters(self, context: StepContext) -> bool:
-        """Return whether anything that the classifier reads is still to come."""
+        """Return whether the classifier reads a letter that is still to come."""
         return True
 
     def log_p(self, p: Tensor, context: StepContext) -> Tensor:
-        """Return log p(wanted | x), (B,), of the sequences that letters of probabilities p (B, L, K) should give."""
+        """Return log p(wanted | x), (B,), of the sequences expected for letters of probabilities p (B, L, K)."""
         raise NotImplementedError
 
 
@@ -166,8 +168,3 @@ class PPLM(HiddenGuide):
         t, whole = torch.zeros(len(p), device=p.device), torch.ones_like(p[..., 0], dtype=torch.bool)
         x = F.pad(p, (0, context.process.states - letters))
         return self.classifier.log_likelihood(x, t, whole, self.wanted)
-
-
-def _fit() -> str:
-    """Return the cure for a classifier that does not read the model's hidden states."""
-    return f"fit it with {argument('noise_like')}, the model, and {argument('hidden', True)}"
