@@ -81,7 +81,7 @@ def test_a_far_target_is_no_further_than_the_values_reach():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         near = [float(regressor.encode(v)) for v in (-2.0, 0.0, 3.0, 9.0)]
-    with pytest.warns(UserWarning, match=r"y: 1000 is far from the values learned from, 0 to \d; 1\d is wanted"):
+    with pytest.warns(UserWarning, match=r"y: 1000 is far from the training values, 0 to \d; 1\d is taken"):
         far = float(regressor.encode(1000.0))
     with pytest.warns(UserWarning, match="y: -100 is far"):
         low = float(regressor.encode(-100.0))

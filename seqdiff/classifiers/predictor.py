@@ -1,8 +1,7 @@
-"""`SequenceClassifier` and `SequenceRegressor`: what sequences are like, also when a generator has noised them.
+"""`SequenceClassifier` and `SequenceRegressor`: labels of sequences, clean or noised by a generator.
 
-A guide is asked about states that no clean sequence looks like. With ``noise_like=model`` a predictor learns from
-exactly the noise, the times or the event counts that the model's sampler will show it, and from prefixes where the
-model writes letter by letter.
+A guide evaluates its classifier on noised sequences. With ``noise_like=model`` a predictor is trained on the noise, the
+times or the event counts that occur in the model's sampler, and on prefixes where the model writes letter by letter.
 """
 
 from __future__ import annotations
@@ -11,7 +10,8 @@ import copy
 import json
 import logging
 import os
-from typing import Any, ClassVar
+from collections.abc import Callable
+from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
@@ -33,6 +33,7 @@ from seqdiff.classifiers.readers import (
 from seqdiff.data import Alphabet, Dataset, LengthDistribution, Target, class_codes, hold_out, prepare
 from seqdiff.data.split import share_of
 from seqdiff.errors import InputError, argument, of_kind, shown, warn
+from seqdiff.estimators.base import GeneratorBase
 from seqdiff.estimators.loading import load_estimator, plain_parameters
 from seqdiff.estimators.parameters import SequenceEstimator
 from seqdiff.files import ModelFile, checked_path, tensors_digest, write_file
@@ -44,6 +45,7 @@ from seqdiff.processes import Clean, Process
 from seqdiff.training import Settings, Trainer
 
 logger = logging.getLogger(__name__)
+P = TypeVar("P", bound="SequencePredictor")
 
 READERS = {(False, False): Reader, (True, False): PrefixReader, (False, True): HiddenReader,
            (True, True): HiddenPrefixReader}  # fmt: skip
@@ -51,10 +53,10 @@ READERS = {(False, False): Reader, (True, False): PrefixReader, (False, True): H
 
 
 class SequencePredictor(SequenceEstimator):
-    """What `SequenceClassifier` and `SequenceRegressor` share."""
+    """Common base of `SequenceClassifier` and `SequenceRegressor`."""
 
     defaults = {"width": 32, "depth": 2, "batch_size": 64, "verbose": 0}
-    noise_like: Any = parameter(None, Parameter(kind="generator")).doc(
+    noise_like: GeneratorBase | None = parameter(None, Parameter(kind="generator")).doc(
         "A fitted generator, which is not changed: learn from its noise, to guide it. None learns from clean sequences."
     )
     hidden: bool = parameter(False, Switch()).doc(
@@ -72,17 +74,18 @@ class SequencePredictor(SequenceEstimator):
         document(cls)
 
     def __sklearn_clone__(self) -> Any:
-        """Return an unfitted copy with the same generator: what a clone would take from it is that it is fitted."""
+        """Return an unfitted copy with the same generator, of which a clone would not be fitted."""
         return type(self)(**self.get_params(deep=False))
 
-    # -- what the two differ by ---------------------------------------------------------------------------------------
-
-    def _law(self, vocabulary: Vocabulary) -> LabelDistribution:
-        """Return the distribution of labels that a network's numbers make."""
+    def distribution(self, target: Target) -> LabelDistribution:
+        """Return the distribution of labels given a network's outputs."""
         raise NotImplementedError
 
-    def _learned(self) -> None:
-        """Set what users look for once all is known; by default nothing."""
+    def check_target(self, target: Target) -> None:
+        """Raise an `InputError` if the labels cannot be learned."""
+        if target.n_columns != 1:
+            wanted = f"one, as a {type(self).__name__} learns one"
+            raise InputError(argument("y"), f"{target.n_columns} columns", wanted, "give that")
 
     # -- fit ----------------------------------------------------------------------------------------------------------
 
@@ -102,7 +105,7 @@ class SequencePredictor(SequenceEstimator):
 
         Raises
         ------
-        ValueError
+        InputError
             If a parameter or the data is not as it should be.
         """
         check_parameters(self)
@@ -121,20 +124,10 @@ class SequencePredictor(SequenceEstimator):
         if data.y is None:
             raise InputError(argument("y"), "None", "a label for each sequence", "give them")
         target = Target().fit(data.y, self.kind)
-        if target.n_columns != 1:
-            wanted = f"one, as a {type(self).__name__} learns one"
-            raise InputError(argument("y"), f"{target.n_columns} columns", wanted, "give that")
-        if self.kind == "class" and any(isinstance(c, float) and c % 1 for c in target.classes_):
-            warn(
-                f"{argument('y')} holds decimal numbers, of which {len(target.classes_)} different ones become classes;"
-                " a SequenceRegressor takes them for values"
-            )
-        if self.kind == "class" and len(target.classes_) < 2:
-            found = f"the class {shown(target.classes_[0])} alone"
-            raise InputError(argument("y"), found, "two classes or more", "give labels of several")
-        law = LengthDistribution.fit(data.lengths) if generator is None else generator.lengths
-        vocabulary = Vocabulary(data.alphabet, law, target)
-        self._check_lengths(data, law)
+        self.check_target(target)
+        lengths = LengthDistribution.fit(data.lengths) if generator is None else generator.lengths
+        vocabulary = Vocabulary(data.alphabet, lengths, target)
+        self._check_lengths(data, lengths)
         process = copy.deepcopy(generator.process) if generator is not None else Clean(len(data.alphabet))
         device = runtime.choose_device(self.device) if generator is None else generator.device
         batch = vocabulary.batch(data, device)
@@ -146,7 +139,7 @@ class SequencePredictor(SequenceEstimator):
             kept, held, _ = hold_out(labelled, share, self._seed(), class_codes(target, labelled.y))
             train, valid = (batch.take(torch.from_numpy(rows).to(device)) for rows in (kept, held))
             valid = valid if len(held) else None
-        # the process is a copy: learned vectors in it are the generator's, and stay its
+        # the process is a copy: learned vectors in it are the generator's, and must not change
         reader = runtime.place(self.build(vocabulary, process.requires_grad_(False), generator), device)
         trainer = Trainer(reader, train, valid, self._settings(len(train)))
         trainer.fit()
@@ -172,20 +165,21 @@ class SequencePredictor(SequenceEstimator):
         model = given.fitted()
         if model.process.classifier_reads is None:
             wanted = "a generator whose noise can be learned from"
-            raise InputError(where, f"a {model.name}, which has none on its way", wanted, "give its teacher")
+            raise InputError(where, f"a {model.name}, which has no noise", wanted, "give its teacher")
         if self.hidden and not isinstance(model.network, Network):
             wanted = f"for {argument('hidden', True)} one with hidden states, as seqdiff's networks have them"
             raise InputError(where, "a model with a network of your own", wanted, "give another model")
         return model
 
-    def _check_lengths(self, data: Dataset, law: LengthDistribution) -> None:
-        if (data.lengths > law.max_length).any():
-            found, wanted = f"a sequence of {data.lengths.max()} letters", f"at most {law.max_length}, as are known"
+    def _check_lengths(self, data: Dataset, known: LengthDistribution) -> None:
+        if (data.lengths > known.max_length).any():
+            found, wanted = f"a sequence of {data.lengths.max()} letters", f"at most {known.max_length}, as are known"
             raise InputError(argument("X"), found, wanted, "leave longer ones out")
 
     def build(self, vocabulary: Vocabulary, process: Process[Any], generator: SequenceModel | None) -> Reader:
-        """Return the network over what a process shows, with the distribution of labels that its numbers make."""
-        law, writes = self._law(vocabulary), process.classifier_reads == "prefixes"
+        """Return an untrained reader of a process's states."""
+        assert isinstance(vocabulary.target, Target)
+        distribution, writes = self.distribution(vocabulary.target), process.classifier_reads == "prefixes"
         with runtime.seeded_weights(self._seed()):
             if self.hidden and generator is not None:
                 network: nn.Module = HiddenHead(generator.network, hidden_width(generator), distribution.outputs)
@@ -199,13 +193,12 @@ class SequencePredictor(SequenceEstimator):
                     letters=distribution.outputs,
                     **vocabulary.sizes | {"conditions": Conditions()},
                 )
-        return READERS[writes, self.hidden](process, network, law)
+        return READERS[writes, self.hidden](process, network, distribution)
 
     def _adopt(self, reader: Reader, vocabulary: Vocabulary, generator: SequenceModel | None) -> None:
         """Set what is fitted."""
         self.reader_, self.vocabulary_ = reader.requires_grad_(False).eval(), vocabulary
         self.noise_digest_ = None if generator is None else noise_digest(generator, self.hidden)
-        self._learned()
 
     @property
     def alphabet_(self) -> Alphabet:
@@ -223,18 +216,18 @@ class SequencePredictor(SequenceEstimator):
 
     @property
     def process_(self) -> Process[Any]:
-        """The process whose noise was learned from."""
+        """The process of the noise in training."""
         return self.reader_.process
 
     @property
-    def head_(self) -> Any:
-        """Return what reads the generator's hidden states; None where they are not read."""
-        return self.reader_.network if self.hidden else None
+    def head_(self) -> HiddenHead | None:
+        """The network on the generator's hidden states, with `hidden`."""
+        return self.reader_.network if isinstance(self.reader_.network, HiddenHead) else None
 
     @property
-    def body_(self) -> Any:
-        """The generator's network, whose hidden states are read; None where they are not."""
-        return self.reader_.network.body if self.hidden else None
+    def body_(self) -> Network | None:
+        """The generator's network, with `hidden`."""
+        return None if self.head_ is None else self.head_.body
 
     def _settings(self, n: int) -> Settings:
         return Settings(
@@ -269,8 +262,13 @@ class SequencePredictor(SequenceEstimator):
 
     @classmethod
     def load(
-        cls, path: str | os.PathLike[str], *, noise_like: Any = None, network: Any = None, device: str = "auto"
-    ) -> Any:
+        cls: type[P],
+        path: str | os.PathLike[str],
+        *,
+        noise_like: GeneratorBase | None = None,
+        network: Callable[..., nn.Module] | None = None,
+        device: str = "auto",
+    ) -> P:
         """Read a predictor that `save` wrote.
 
         Parameters
@@ -289,9 +287,9 @@ class SequencePredictor(SequenceEstimator):
 
         Raises
         ------
-        ValueError
+        InputError
             If the file holds something else, or `noise_like` is not the generator that it learned from: another kind,
-            other letters or lengths, other noise, or, where its hidden states are read, other weights.
+            other letters or lengths, other noise, or, with `hidden`, other weights.
 
         Examples
         --------
@@ -309,7 +307,7 @@ class SequencePredictor(SequenceEstimator):
 
         def restore(predictor: SequencePredictor, tensors: dict[str, Tensor]) -> None:
             vocabulary = Vocabulary.from_dict(file.header)
-            generator = predictor._to_read(file, vocabulary)
+            generator = predictor._generator_of(file, vocabulary)
             process = Clean(len(vocabulary.alphabet)) if generator is None else generator.process
             reader = predictor.build(vocabulary, process, generator)
             weights = {n.removeprefix("network."): v for n, v in tensors.items() if n.startswith("network.")}
@@ -319,62 +317,60 @@ class SequencePredictor(SequenceEstimator):
 
         return load_estimator(file, SequencePredictor, cls, restore, network, noise_like=noise_like)
 
-    def _to_read(self, file: ModelFile, vocabulary: Vocabulary) -> SequenceModel | None:
-        """Return the generator, if it can be the one that was learned from; None if there was none."""
+    def _generator_of(self, file: ModelFile, vocabulary: Vocabulary) -> SequenceModel | None:
+        """Return the generator that the predictor of a file learned from; None if there was none."""
         generator, header, where = self._generator(), file.header, argument("noise_like")
-        of, cure = f"for {file.given}", "give the model that it learned from"
-        if header["noise"] == Clean.__name__:
-            if generator is not None:
-                raise InputError(
-                    where, f"a {generator.name}", f"None {of}, which learned from clean sequences", "leave it out"
-                )
-            return None
+        of, clean = f"for {file.given}", header["noise"] == Clean.__name__
         if generator is None:
+            if clean:
+                return None
             wanted = f"the generator with the noise of {header['noise']} {of}"
             raise InputError(where, "None", wanted, f"{header['class']}.load(path, noise_like=model)")
-        found = f"a {generator.name}"
-        process = type(generator.process).__name__
+        found, cure = f"a {generator.name}", "give the model that it learned from"
+        if clean:
+            raise InputError(where, found, f"None {of}, which learned from clean sequences", "leave it out")
+        process, digest, body = type(generator.process).__name__, header.get("noise_digest"), header.get("body")
+        own, known = generator.alphabet, vocabulary.alphabet
+        longest, known_longest = generator.lengths.max_length, vocabulary.lengths.max_length
         if process != header["noise"]:
-            raise InputError(where, f"{found} with that of {process}", f"the noise of {header['noise']} {of}", cure)
-        if generator.alphabet != vocabulary.alphabet:
-            letters = f"{generator.alphabet.name} letters ({len(generator.alphabet)})"
-            known = f"{vocabulary.alphabet.name} ({len(vocabulary.alphabet)})"
-            raise InputError(where, f"{found} of {letters}", f"one of {known} {of}", cure)
-        if (longest := generator.lengths.max_length) != vocabulary.lengths.max_length:
-            wanted = f"one of up to {vocabulary.lengths.max_length} {of}"
-            raise InputError(where, f"{found} of up to {longest} letters", wanted, cure)
-        digest = header.get("noise_digest")  # files before it had none, or a digest of the network alone, "body"
-        body = header.get("body")
-        other = digest is not None and digest != noise_digest(generator, self.hidden)
-        if other or (body is not None and body != tensors_digest(generator.network.state_dict())):
-            what = "weights" if self.hidden else "noise"
-            raise InputError(where, f"{found} with other {what}", f"the generator that {file.given} learned from", cure)
-        return generator
+            found, wanted = f"{found} with that of {process}", f"the noise of {header['noise']} {of}"
+        elif own != known:
+            found, wanted = f"{found} of {own.name} letters ({len(own)})", f"one of {known.name} ({len(known)}) {of}"
+        elif longest != known_longest:
+            found, wanted = f"{found} of up to {longest} letters", f"one of up to {known_longest} {of}"
+        # files of earlier versions have no digest, or one of the network alone, "body"
+        elif (digest is not None and digest != noise_digest(generator, self.hidden)) or (
+            body is not None and body != tensors_digest(generator.network.state_dict())
+        ):
+            found = f"{found} with other {'weights' if self.hidden else 'noise'}"
+            wanted = f"the generator that {file.given} learned from"
+        else:
+            return generator
+        raise InputError(where, found, wanted, cure)
 
-    # -- what guides ask ----------------------------------------------------------------------------------------------
+    # -- for guides ---------------------------------------------------------------------------------------------------
 
     def encode(self, y: LabelsLike) -> Tensor:
-        """Return what is wanted, (1,) for one label or value, else (n,): numbers of classes, or standard units.
+        """Return class numbers, or values in standard units: (1,) for one label or value, else (n,).
 
         Raises
         ------
-        ValueError
+        InputError
             If a label is missing or unknown.
         """
         check_is_fitted(self, "reader_")
         coded = self.target_.encode(y, n=1 if is_one(y) else None)
         if not coded["keep"].all():
-            raise InputError(
-                argument("y"), "a missing label", "one for each sequence", "say what is wanted of each of them"
-            )
+            raise InputError(argument("y"), "a missing label", "one for each sequence", "fill it in")
         if self.kind == "class":
             return torch.from_numpy(coded["label"])
         return torch.from_numpy(self._within_reach(coded["value"][:, 0]))
 
     def _within_reach(self, wanted: np.ndarray) -> np.ndarray:
-        """Return wanted values (n,), in standard units, no further beyond those learned from than these span.
+        """Return wanted values (n,), in standard units, no further outside the training values than these span.
 
-        Beyond, the predicted width of errors grows to explain them, and a guide would follow that instead of the mean.
+        Further out, the predicted standard deviation grows to explain them, and a guide would follow it instead of the
+        mean.
         """
         span = self.target_.range_
         known = np.array([-3.0, 3.0]) if span is None else (span[:, 0] - self.target_.mean_) / self.target_.scale_
@@ -382,18 +378,18 @@ class SequencePredictor(SequenceEstimator):
         within = np.clip(wanted, low - reach, high + reach)
         if (far := np.flatnonzero(within != wanted)).size:
             unit = lambda z: float(z * self.target_.scale_[0] + self.target_.mean_[0])  # noqa: E731
-            learned = f"the values learned from, {unit(low):g} to {unit(high):g}; {unit(within[far[0]]):g}"
-            warn(f"{argument('y')}: {unit(wanted[far[0]]):g} is far from {learned} is wanted instead")
+            known = f"the training values, {unit(low):g} to {unit(high):g}"
+            warn(f"{argument('y')}: {unit(wanted[far[0]]):g} is far from {known}; {unit(within[far[0]]):g} is taken")
         return within.astype(np.float32)
 
     def log_likelihood(self, x: Tensor, t: Tensor, mask: Tensor, wanted: Tensor) -> Tensor:
         """Return log p(wanted | x_t), (B,) nats, of what `Process.reading` shows of a state."""
         return self.reader_.log_likelihood(x, t, mask, wanted)
 
-    # -- what users ask ----------------------------------------------------------------------------------------------
+    # -- for users ----------------------------------------------------------------------------------------------------
 
     def _predicted(self, X: SequencesLike) -> np.ndarray:
-        """Return classes' probabilities (n, C), or values (n,) in standard units, of sequences as they are."""
+        """Return probabilities of classes (n, C), or values (n,) in standard units, of clean sequences."""
         check_is_fitted(self, "reader_")
         data = prepare(X, alphabet=self.alphabet_, **self.reading)
         self._check_lengths(data, self.length_distribution_)
@@ -408,7 +404,7 @@ class SequencePredictor(SequenceEstimator):
 
 
 def hidden_width(generator: SequenceModel) -> int:
-    """Return the width of a generator's hidden states."""
+    """Return the width of a generator's hidden states, of any network that has some."""
     process, device = generator.process, generator.device
     one = torch.ones(1, 1, dtype=torch.bool, device=device)
     x, t = process.network_input(process.settled(torch.zeros(1, 1, dtype=torch.long, device=device), one))
@@ -444,15 +440,26 @@ class SequenceClassifier(ClassifierMixin, SequencePredictor):
 
     kind = "class"
 
-    def _learned(self) -> None:
-        self.classes_ = np.array(self.target_.classes_)
+    @property
+    def classes_(self) -> np.ndarray:
+        return np.array(self.target_.classes_)
 
-    def _law(self, vocabulary: Vocabulary) -> LabelDistribution:
-        target: Any = vocabulary.target
+    def distribution(self, target: Target) -> LabelDistribution:
         return Categories(len(target.classes_))
 
+    def check_target(self, target: Target) -> None:
+        super().check_target(target)
+        if any(isinstance(c, float) and c % 1 for c in target.classes_):
+            warn(
+                f"{argument('y')} holds decimal numbers, of which {len(target.classes_)} different ones become classes;"
+                " a SequenceRegressor takes them for values"
+            )
+        if len(target.classes_) < 2:
+            found = f"the class {shown(target.classes_[0])} alone"
+            raise InputError(argument("y"), found, "two classes or more", "give labels of several")
+
     def predict_proba(self, X: SequencesLike) -> np.ndarray:
-        """Return the classes' probabilities (n, C) of sequences as they are, in the order of `classes_`."""
+        """Return the probabilities (n, C) of the classes, in the order of `classes_`."""
         return self._predicted(X)
 
     def predict(self, X: SequencesLike) -> np.ndarray:
@@ -462,9 +469,9 @@ class SequenceClassifier(ClassifierMixin, SequencePredictor):
 
 
 class SequenceRegressor(RegressorMixin, SequencePredictor):
-    """Predict a number of sequences, and how far off the prediction may be.
+    """Predict a number of sequences, and the standard deviation of the prediction's error.
 
-    What a guide takes from it is the normal law around the prediction, as wide as the prediction's own errors.
+    A guide uses the normal distribution with these two.
 
     Attributes
     ----------
@@ -483,7 +490,7 @@ class SequenceRegressor(RegressorMixin, SequencePredictor):
 
     kind = "value"
 
-    def _law(self, vocabulary: Vocabulary) -> LabelDistribution:
+    def distribution(self, target: Target) -> LabelDistribution:
         return Values()
 
     def predict(self, X: SequencesLike) -> np.ndarray:
