@@ -85,10 +85,10 @@ def test_words_of_other_alphabets():
     [
         (1, DNA, "forbid: got the number 1, expected the length of a run of one letter, 2 to"),
         ("1", DNA, "forbid: got the number 1"),
-        ("", DNA, "forbid: got '', expected words, or whole numbers for runs of one letter"),
-        (["ACGT", None], DNA, "forbid: got None, expected words"),
-        (True, DNA, "forbid: got True, expected words"),
-        (2.5, DNA, "forbid: got 2.5, expected words"),
+        ("", DNA, "forbid: got '', expected motifs, or whole numbers for runs of one letter"),
+        (["ACGT", None], DNA, "forbid: got None, expected motifs"),
+        (True, DNA, "forbid: got True, expected motifs"),
+        (2.5, DNA, "forbid: got 2.5, expected motifs"),
         (
             "NoSuchI",
             DNA,

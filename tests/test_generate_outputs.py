@@ -317,7 +317,7 @@ def test_forbid_takes_what_people_have():
 @pytest.mark.parametrize(
     ("words", "alphabet", "part"),
     [("AbaSI", DNA, "nearly every sequence .it needs a modified base"), ("HpyUM037X", DNA, "enzyme|symbol"),
-     ("N[^P][ST]", PROTEIN, "expected a word without sets in brackets"),
+     ("N[^P][ST]", PROTEIN, "expected a motif without sets in brackets"),
      (10**20, DNA, "expected the length of a run of one letter, 2 to 10,000"), (True, DNA, "True"),
      ({"a": 1}, DNA, "forbid: got"), (b"AC", DNA, "forbid: got"), (None, DNA, "forbid: got"),
      ([["AC"]], DNA, "forbid: got"), ("²", DNA, "no symbol")],

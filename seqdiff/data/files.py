@@ -1,7 +1,4 @@
-"""The text of a file, be it plain or gzipped, a pipe or a device: read in pieces, up to a limit.
-
-Nothing is decided here about what the text means (see reading.py).
-"""
+"""Text of a file, plain or gzipped, a pipe or a device, read in pieces up to a limit; and sequences to files."""
 
 from __future__ import annotations
 
@@ -12,12 +9,15 @@ import stat
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import numpy as np
 from tqdm.auto import tqdm
 
-from seqdiff.errors import InputError, argument, of_kind, shorten
+from seqdiff.alphabets.alphabet import Alphabet
+from seqdiff.data.labels import is_missing
+from seqdiff.errors import InputError, argument, of_kind, shorten, shown
+from seqdiff.inputs import PathLike
 from seqdiff.runtime import replacing
 
 MOST_BYTES = 2 * 1024**3
@@ -44,22 +44,10 @@ _CONTROL = np.array([i for i in range(32) if i not in (9, 10, 11, 12, 13, 26, 27
 
 
 def read_text(path: str, name: str, gzipped: bool = False, verbose: int = 0) -> str:
-    """Return the text of a file; gzip is known by its first bytes, whatever the file's name.
+    """Return the text of a file, which messages call `name`; gzip is known by its first bytes.
 
-    Parameters
-    ----------
-    path : str
-    name : str
-        How messages call it.
-    gzipped : bool
-        Whether its name says that it is.
-    verbose : int
-        0 shows no progress bar.
-
-    Raises
-    ------
-    InputError
-        If it cannot be read, is empty, damaged, binary, of another format, or longer than `MOST_BYTES`.
+    `gzipped` says that its name ends so; 1 as `verbose` shows a progress bar. A file that cannot be read, is empty,
+    damaged, binary, of another format, or longer than `MOST_BYTES` is an InputError.
     """
     try:
         with open(path, "rb") as file:
@@ -75,7 +63,7 @@ def read_text(path: str, name: str, gzipped: bool = False, verbose: int = 0) -> 
 
 
 class _Source:
-    """A file of which the first bytes have been looked at, and which ends in an error at the limit."""
+    """A file of which the first bytes have been read, and which ends in an error at the limit."""
 
     def __init__(self, first: bytes, file: BinaryIO, name: str, bar: tqdm) -> None:
         self.first, self.file, self.name, self.bar, self.count = first, file, name, bar, 0
@@ -133,7 +121,7 @@ def _refuse_binary(name: str, data: bytes) -> None:
 
 
 def _decode(name: str, data: bytes) -> str:
-    """UTF-8 (with or without a mark), else Latin-1; binary data is refused."""
+    """Return text in UTF-8 (with or without a mark), else Latin-1; refuse binary data."""
     if b"\0" in data:
         _refuse_binary(name, data)
     try:
@@ -142,31 +130,17 @@ def _decode(name: str, data: bytes) -> str:
         return data.decode("latin-1")  # an accent in a header; in a sequence it is refused as a letter
 
 
-# Sequences to files: FASTA, one a line, or CSV, told by the file's ending; what is written is what is read.
-#
-# A format that could not give an alphabet's sequences back is refused before any work. A cell that a spreadsheet would
-# run as a formula stands behind an apostrophe in CSV, which the reader of tables takes away again.
+# Sequences to files: FASTA, one a line, or CSV, by the file's ending. A format that could not give an alphabet's
+# sequences back is refused before any work. In CSV an apostrophe stands before a cell that a spreadsheet would run as a
+# formula; the reader of tables takes it away again.
 
 
 _FASTA = (".fasta", ".fa", ".fna", ".faa")
-_ENDINGS = (*_FASTA, ".txt", ".csv")
 _FORMULA = ("=", "+", "-", "@", "\t")
-_PLAIN_CONTROL = "\t"  # of the control characters, what text files hold
 
 
-def check_output(path: str | os.PathLike[str], alphabet: Any = None) -> Path:
-    """Refuse, before any work, a file that could not be written, or not be read back.
-
-    Parameters
-    ----------
-    path : path
-    alphabet : Alphabet, optional
-        Of the sequences to come.
-
-    Returns
-    -------
-    Path
-        ``~`` expanded.
+def check_output(path: PathLike, alphabet: Alphabet | None = None) -> Path:
+    """Return a path with ``~`` expanded; refuse, before any work, a file that could not be written or not be read back.
 
     Raises
     ------
@@ -174,23 +148,21 @@ def check_output(path: str | os.PathLike[str], alphabet: Any = None) -> Path:
         If the ending is unknown, the folder missing or not writable, the path a folder or a file that must not be
         changed, or the format cannot hold the alphabet's letters.
     """
+    out = argument("out")
     if not isinstance(path, (str, os.PathLike)):
-        cure = "give one such as 'samples.fasta'"
-        raise InputError(argument("out"), of_kind(path), "a file's name", cure)
+        raise InputError(out, of_kind(path), "a file's name", "give one such as 'samples.fasta'")
     path = Path(path).expanduser()
-    shown = repr(shorten(str(path), 200))
-    if path.suffix.lower() not in _ENDINGS:
-        raise InputError(argument("out"), shown, "a name that ends in .fasta, .txt or .csv", "give such a name")
+    name = shown(str(path), 200)
+    if path.suffix.lower() not in (*_FASTA, ".txt", ".csv"):
+        raise InputError(out, name, "a name that ends in .fasta, .txt or .csv", "give such a name")
     if path.is_dir():
-        raise InputError(argument("out"), f"{shown}, which is a folder", "a file", "give a file's name in it")
+        raise InputError(out, f"{name}, which is a folder", "a file", "give a file's name in it")
     if not path.parent.is_dir():
-        folder = repr(shorten(str(path.parent), 200))
-        found = f"{shown} in a folder that does not exist"
-        raise InputError(argument("out"), found, "a folder that does", f"make {folder} first")
-    check_writable(path, f"{argument('out')}: {shown}")
-    if alphabet is not None and (trouble := unreadable(path, alphabet)) is not None:
-        found, wanted, cure = trouble
-        raise InputError(argument("out"), f"{shown} for {found}", wanted, cure)
+        cure = f"make {shown(str(path.parent), 200)} first"
+        raise InputError(out, f"{name} in a folder that does not exist", "a folder that does", cure)
+    check_writable(path, f"{out}: {name}")
+    if alphabet is not None:
+        _check_format(path, name, alphabet)
     return path
 
 
@@ -209,65 +181,46 @@ def check_writable(path: Path, where: str) -> None:
         raise InputError(where, found, "a folder that may be written", "give another name")
 
 
-def unreadable(path: Path, alphabet: Any) -> tuple[str, str, str] | None:
-    """Return why a file of this ending cannot hold sequences of an alphabet, what it can, the cure; None if it can."""
-    suffix = path.suffix.lower()
-    letters = [str(letter) for letter in alphabet.letters]
-    joined = [" "] if alphabet.name == "words" else []  # what stands between letters
-    every = {c for text in (*letters, *joined) for c in text}
-    control = sorted(c for c in every if (ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or c in "\ufeff\u2028\u2029")
-                     and c not in _PLAIN_CONTROL)  # fmt: skip
+def _check_format(path: Path, name: str, alphabet: Alphabet) -> None:
+    """Raise an InputError for a file whose format cannot give the sequences of an alphabet back."""
+    suffix, letters = path.suffix.lower(), alphabet.letters
+    every = sorted({c for letter in letters for c in letter} | ({" "} if alphabet.name == "words" else set()))
+    control = [c for c in every if c != "\t" and (ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or c in "\ufeff\u2028\u2029")]
     breaks = [c for c in control if c in "\n\r"]
-    others = [c for c in control if c not in "\n\r"]
+    odd = [c for c in control if c not in breaks] + [c for c in every if 0xD800 <= ord(c) < 0xE000]
     blank = [letter for letter in letters if not letter.strip()]
-    firsts = {letter[0] for letter in letters if letter}
-    if others or any(0xD800 <= ord(c) < 0xE000 for c in every):
-        first = others[0] if others else next(c for c in every if 0xD800 <= ord(c) < 0xE000)
-        return (
-            f"letters with the control character {first!r}",
-            "letters that a text file gives back",
-            f"leave {argument('out')} out",
-        )
-    if suffix in _FASTA:
-        odd = next((c for c in sorted(every) if c.isspace()), next((c for c in ">;" if c in firsts), None))
-        return (f"letters with {odd!r}", "letters that FASTA gives back", CSV) if odd else None
-    if blank:
-        return (
-            f"the letter {blank[0]!r}",
-            "letters of which no blank line or cell can be made",
-            f"leave {argument('out')} out",
-        )
-    if suffix == ".txt":
-        odd = breaks[0] if breaks else next((c for c in ">@" if c in firsts), None)
-        return (f"letters with {odd!r}", "letters that a text file gives back", CSV) if odd else None
-    if breaks and "\r" in breaks:
-        return "letters with '\\r'", "letters that CSV gives back", f"leave {argument('out')} out"
-    if "'" in firsts and firsts & set(_FORMULA):
-        wanted = "letters that CSV cannot take for a formula"
-        return 'the letters "\'" and one of = + - @', wanted, "give a name that ends in .txt"
-    return None
+    firsts = {letter[0] for letter in letters}
+    found, wanted, cure = "", "", f"leave {argument('out')} out"
+    if odd:
+        found, wanted = f"letters with the control character {odd[0]!r}", "letters that a text file gives back"
+    elif suffix in _FASTA:
+        if bad := [c for c in every if c.isspace()] or [c for c in ">;" if c in firsts]:
+            found, wanted, cure = f"letters with {bad[0]!r}", "letters that FASTA gives back", CSV
+    elif blank:
+        found, wanted = f"the letter {blank[0]!r}", "letters of which no blank line or cell can be made"
+    elif suffix == ".txt":
+        if bad := breaks or [c for c in ">@" if c in firsts]:
+            found, wanted, cure = f"letters with {bad[0]!r}", "letters that a text file gives back", CSV
+    elif "\r" in breaks:
+        found, wanted = "letters with '\\r'", "letters that CSV gives back"
+    elif "'" in firsts and firsts & set(_FORMULA):
+        found, wanted = 'the letters "\'" and one of = + - @', "letters that CSV cannot take for a formula"
+        cure = "give a name that ends in .txt"
+    if found:
+        raise InputError(argument("out"), f"{name} for {found}", wanted, cure)
 
 
 def write_sequences(
-    path: str | os.PathLike[str],
+    path: PathLike,
     sequences: Sequence[str],
     description: str,
-    labels: Mapping[str, Sequence[Any]] | None = None,
+    labels: Mapping[str, Sequence[object]] | None = None,
 ) -> None:
-    """Write sequences, whole or not at all.
+    """Write sequences to FASTA, text or CSV, by the path's ending, whole or not at all.
 
-    Parameters
-    ----------
-    path : path
-        Its ending decides: FASTA (ids ``s1``, ``s2``, ..., the description behind each), text or CSV.
-    sequences : sequence of str
-    description : str
-        Where the sequences come from.
-    labels : dict, optional
-        Labels of the sequences by their name: columns in CSV, ``name=label`` behind the id in FASTA.
+    The description stands behind the ids ``s1``, ``s2``, ... of FASTA; labels by their name are columns in CSV,
+    ``name=label`` behind the id in FASTA.
 
-    Examples
-    --------
     >>> write_sequences("new.fasta", ["ACGT"], "SCUD model=runs/SCUD seed=1", {"y": ["strong"]})
     >>> print(open("new.fasta").read().strip())
     >s1 y=strong SCUD model=runs/SCUD seed=1
@@ -276,28 +229,28 @@ def write_sequences(
     path = check_output(path)
     suffix, labels = path.suffix.lower(), labels or {}
     with replacing(path) as name, open(name, "w", encoding="utf-8", newline="") as file:
+        rows = enumerate(zip(sequences, *labels.values(), strict=True), 1)
         if suffix == ".csv":
             writer = csv.writer(file, lineterminator="\n")
             writer.writerow(["id", "sequence", *map(_cell, labels)])
-            for i, (sequence, *row) in enumerate(zip(sequences, *labels.values(), strict=True), 1):
-                writer.writerow([f"s{i}", _cell(sequence), *map(_cell, row)])
+            writer.writerows([f"s{i}", *map(_cell, row)] for i, row in rows)
         elif suffix in _FASTA:
-            for i, (sequence, *row) in enumerate(zip(sequences, *labels.values(), strict=True), 1):
-                said = [f"{_one_word(key)}={_one_word(label)}" for key, label in zip(labels, row, strict=True)]
-                file.write(f">s{i} {' '.join([*said, _printable(description)])}\n{sequence}\n")
+            for i, (sequence, *row) in rows:
+                pairs = [f"{_one_word(key)}={_one_word(label)}" for key, label in zip(labels, row, strict=True)]
+                file.write(f">s{i} {' '.join([*pairs, _printable(description)])}\n{sequence}\n")
         else:
             file.writelines(f"{sequence}\n" for sequence in sequences)
 
 
-def _cell(value: Any) -> Any:
+def _cell(value: object) -> object:
     """Return a cell that is no formula: text that would be one behind an apostrophe; empty where there is no label."""
-    if value is None or value != value:
+    if is_missing(value):
         return ""
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def without_apostrophe(cell: str) -> str:
-    """Return a cell as it was before `_cell` saw a formula in it.
+    """Return a cell without the apostrophe of `_cell`.
 
     >>> without_apostrophe("'=A+"), without_apostrophe("'A"), without_apostrophe("=A")
     ('=A+', "'A", '=A')
@@ -310,7 +263,7 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def _one_word(label: Any) -> str:
-    if label is None or label != label:
+def _one_word(label: object) -> str:
+    if is_missing(label):
         return ""
     return "_".join(_printable(f"{label:g}" if isinstance(label, float) else str(label)).split())

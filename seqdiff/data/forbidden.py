@@ -1,4 +1,4 @@
-"""Words that no sequence may hold: restriction sites on both strands, runs of one letter, motifs."""
+"""Motifs that no sequence may hold: restriction sites on both strands, runs of one letter, any others."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from seqdiff.alphabets.alphabets import DNA, PROTEIN, RNA
 from seqdiff.alphabets.letters import NUCLEOTIDE_CODES, base_of
 from seqdiff.data.tables import is_sequence_object
 from seqdiff.errors import InputError, argument, shown
+from seqdiff.inputs import MotifsLike
 
 LONGEST_RUN = 10_000
 FEWEST_FIXED = 3
@@ -21,13 +22,13 @@ FEWEST_FIXED = 3
 
 
 class Forbidden:
-    """Words in an alphabet of single characters, or in what letters of several characters spell.
+    """Forbidden motifs in an alphabet of single characters, or in the characters of longer letters.
 
     Codons and other k-mers of nucleotides spell nucleotides: IUPAC symbols, enzymes and both strands go for them, too.
 
     Parameters
     ----------
-    words : str, int, enzyme of Biopython's, or a list, set, array, Series or batch of them
+    motifs : str, int, enzyme of Biopython's, or a list, set, array, Series or batch of them
         Letters and IUPAC symbols (``GGTCTC``, ``GANTC``); for DNA the name of a restriction enzyme (``BsaI``,
         ``Hind III``, in any case); a whole number k for runs of k of the same letter.
     alphabet : Alphabet
@@ -37,12 +38,12 @@ class Forbidden:
     Attributes
     ----------
     patterns : list of ndarray
-        (m, K) booleans, the letters of a word at each of its positions; empty where letters are of several characters.
+        (m, K) booleans, the letters at each position of a motif; empty where letters are of several characters.
 
     Raises
     ------
     InputError
-        If a word is none.
+        If a motif is none.
 
     Examples
     --------
@@ -52,36 +53,37 @@ class Forbidden:
     ('BsaI', 'AAAA', None)
     """
 
-    def __init__(self, words: Any, alphabet: Alphabet, both_strands: bool = True) -> None:
-        words = _listed(words)
-        plain = all(len(letter) == 1 for letter in alphabet.letters)
-        letters = alphabet if plain else _characters(alphabet)
+    def __init__(self, motifs: MotifsLike, alphabet: Alphabet, both_strands: bool = True) -> None:
+        single = all(len(letter) == 1 for letter in alphabet.letters)
+        if not single:  # the characters that the letters spell; of codons the bases, which know both strands
+            characters = Alphabet(sorted(set("".join(alphabet.letters))), f"{alphabet.name} characters")
+            alphabet = {"dna": DNA, "rna": RNA, "protein": PROTEIN}.get(base_of(alphabet.name), characters)
         self.names: list[str] = []
         patterns: list[np.ndarray] = []
-        for word in words:
-            for name, symbols in _spelled(word, letters):
-                pattern = np.zeros((len(symbols), len(letters)), dtype=bool)
+        for motif in _listed(motifs):
+            for name, symbols in _spelled(motif, alphabet):
+                pattern = np.zeros((len(symbols), len(alphabet)), dtype=bool)
                 for i, symbol in enumerate(symbols):
-                    pattern[i, list(_letters_of(symbol, word, letters))] = True
+                    pattern[i, list(_letters_of(symbol, motif, alphabet))] = True
                 strands = [pattern]
-                if both_strands and letters.complement is not None:
-                    strands.append(pattern[::-1][:, list(letters.complement)])
+                if both_strands and alphabet.complement is not None:
+                    strands.append(pattern[::-1][:, list(alphabet.complement)])
                 for strand in strands:
-                    if not any(p.shape == strand.shape and (p == strand).all() for p in patterns):
+                    if not any(np.array_equal(p, strand) for p in patterns):
                         patterns.append(strand)
                         self.names.append(name)
-        self.patterns = patterns if plain else []
+        self.patterns = patterns if single else []
+        letters = np.array(alphabet.letters)
         self._regular = [
-            re.compile("".join("[" + re.escape("".join(np.array(letters.letters)[row])) + "]" for row in pattern))
-            for pattern in patterns
+            re.compile("".join("[" + re.escape("".join(letters[row])) + "]" for row in pattern)) for pattern in patterns
         ]
 
     def found(self, sequence: str) -> str | None:
-        """Return the first of the words, as it was given, that a sequence holds; None if it holds none."""
+        """Return the first of the motifs, as it was given, that a sequence holds; None if it holds none."""
         return next((n for n, r in zip(self.names, self._regular, strict=True) if r.search(sequence)), None)
 
     def unavoidable(self, allowed: np.ndarray) -> str | None:
-        """Return the word that every sequence of a template (L, K) of booleans holds, or None."""
+        """Return the motif that every sequence of a template (L, K) of booleans holds, or None."""
         for name, pattern in zip(self.names, self.patterns, strict=False):
             m = len(pattern)
             for start in range(len(allowed) - m + 1):
@@ -90,64 +92,51 @@ class Forbidden:
         return None
 
 
-def _listed(words: Any) -> list[Any]:
-    """Return the entries of what holds words: a list, set, array, Series, batch of enzymes; or the one word."""
-    one = isinstance(words, (str, bytes, numbers.Number, Mapping)) or _is_enzyme(words) or is_sequence_object(words)
-    if one or not hasattr(words, "__iter__"):
-        return [words]
-    entries = words.tolist() if hasattr(words, "tolist") else list(words)
+def _listed(motifs: MotifsLike) -> list[Any]:
+    """Return the entries of a list, set, array, Series or batch of enzymes; or the one motif."""
+    one = isinstance(motifs, (str, bytes, numbers.Number, Mapping)) or _is_enzyme(motifs) or is_sequence_object(motifs)
+    if one or not hasattr(motifs, "__iter__"):
+        return [motifs]
+    entries: Any = motifs.tolist() if hasattr(motifs, "tolist") else list(motifs)  # type: ignore[arg-type, union-attr]
     entries = entries if isinstance(entries, list) else [entries]
-    return sorted(entries, key=str) if isinstance(words, (set, frozenset)) else entries  # sets have no order
+    return sorted(entries, key=str) if isinstance(motifs, (set, frozenset)) else entries  # sets have no order
 
 
-def _is_enzyme(word: Any) -> bool:
+def _is_enzyme(motif: object) -> bool:
     """Return whether this is an enzyme of Biopython's, which are classes."""
-    return isinstance(word, type) and hasattr(word, "site") and hasattr(word, "elucidate")
+    return isinstance(motif, type) and hasattr(motif, "site") and hasattr(motif, "elucidate")
 
 
-def _characters(alphabet: Alphabet) -> Alphabet:
-    """Return the alphabet of what letters of several characters spell; of codons the bases, which know both strands."""
-    named = {"dna": DNA, "rna": RNA, "protein": PROTEIN}
-    base = base_of(alphabet.name)
-    return named.get(base) or Alphabet(sorted(set("".join(alphabet.letters))), f"{alphabet.name} characters")
-
-
-def _spelled(word: Any, alphabet: Alphabet) -> list[tuple[str, str]]:
-    """Return the words that one entry stands for: name and symbols of each."""
-    if isinstance(word, numbers.Integral) and not isinstance(word, bool):
-        if not 2 <= int(word) <= LONGEST_RUN:
-            number = str(int(word)) if abs(int(word)) < 10**18 else "of many digits"
+def _spelled(motif: object, alphabet: Alphabet) -> list[tuple[str, str]]:
+    """Return name and symbols of each motif that one entry stands for."""
+    if isinstance(motif, numbers.Integral) and not isinstance(motif, bool):
+        run = int(motif)
+        if not 2 <= run <= LONGEST_RUN:
+            number = str(run) if abs(run) < 10**18 else "of many digits"
             wanted = f"the length of a run of one letter, 2 to {LONGEST_RUN:,}"
             raise InputError(argument("forbid"), f"the number {number}", wanted, "give such a length")
-        return [(letter * int(word), letter * int(word)) for letter in alphabet.letters]
-    if _is_enzyme(word):
+        return [(letter * run, letter * run) for letter in alphabet.letters]
+    if _is_enzyme(motif):
         if alphabet.name != "dna":
             wanted = f"letters of the {alphabet.name} alphabet"
-            raise InputError(argument("forbid"), f"{word}, which cuts DNA", wanted, "give the letters of the site")
-        return [(str(word), _usable_site(word))]
-    word = str(word) if is_sequence_object(word) else word
-    if not isinstance(word, str) or not word.strip():
-        wanted = "words, or whole numbers for runs of one letter"
-        raise InputError(argument("forbid"), shown(word, 40), wanted, "give one of these")
-    word = word.strip()
-    if word.isascii() and word.isdigit():
-        return _spelled(int(word) if len(word) < 19 else 10**19, alphabet)
-    if alphabet.name == "dna" and (enzyme := _enzyme(word)) is not None:
-        return [(word, _usable_site(enzyme))]
-    if any(c in word for c in "[]^"):
-        cure = "give each word that is meant, or the symbols of the alphabet for several letters"
-        raise InputError(argument("forbid"), shown(word, 40), "a word without sets in brackets", cure)
-    return [(word, word)]
+            raise InputError(argument("forbid"), f"{motif}, which cuts DNA", wanted, "give the letters of the site")
+        return [(str(motif), _usable_site(motif))]
+    text = str(motif).strip() if isinstance(motif, str) or is_sequence_object(motif) else ""
+    if not text:
+        wanted = "motifs, or whole numbers for runs of one letter"
+        raise InputError(argument("forbid"), shown(motif, 40), wanted, "give one of these")
+    if text.isascii() and text.isdigit():
+        return _spelled(int(text) if len(text) < 19 else 10**19, alphabet)
+    if alphabet.name == "dna" and (enzyme := _enzyme(text)) is not None:
+        return [(text, _usable_site(enzyme))]
+    if any(c in text for c in "[]^"):
+        cure = "give each motif that is meant, or the symbols of the alphabet for several letters"
+        raise InputError(argument("forbid"), shown(text, 40), "a motif without sets in brackets", cure)
+    return [(text, text)]
 
 
 def _usable_site(enzyme: Any) -> str:
-    """Return where an enzyme binds.
-
-    Raises
-    ------
-    InputError
-        If so little of it is fixed that hardly a sequence would be without.
-    """
+    """Return the site of an enzyme; refuse one of so few fixed letters that hardly a sequence would be without."""
     site = str(enzyme.site or "")
     fixed = sum(symbol in "ACGT" for symbol in site)
     if fixed < FEWEST_FIXED:
@@ -161,22 +150,22 @@ def _usable_site(enzyme: Any) -> str:
 def _enzyme(name: str) -> Any:
     """Return the restriction enzyme of that name, in any case and with any spaces (Hind III); None if there is none.
 
-    What suppliers call -HF or -v2 (BsaI-HFv2) is an engineered enzyme of the same site.
+    Names of suppliers that end in -HF or -v2 (BsaI-HFv2) are engineered enzymes of the same site.
     """
     from Bio import Restriction
 
     name = re.sub(r"-?(HF|v2|HFv2)$", "", "".join(name.split()), flags=re.IGNORECASE)
-    if not hasattr(Restriction, name) and set(name.upper()) - set(NUCLEOTIDE_CODES) - set("ACGT"):  # no word either
+    if not hasattr(Restriction, name) and set(name.upper()) - set(NUCLEOTIDE_CODES) - set("ACGT"):  # no motif either
         name = next((known for known in dir(Restriction) if known.lower() == name.lower()), name)
     enzyme = getattr(Restriction, name, None)
     return enzyme if _is_enzyme(enzyme) else None
 
 
-def _letters_of(symbol: str, word: Any, alphabet: Alphabet) -> tuple[int, ...]:
+def _letters_of(symbol: str, motif: object, alphabet: Alphabet) -> tuple[int, ...]:
     try:
         return alphabet.allowed(symbol)
     except ValueError:
         enzyme = ", the name of a restriction enzyme" if alphabet.name == "dna" else ""
-        found = f"{shown(word)}, where {symbol!r} is no symbol of the {alphabet.name} alphabet"
+        found = f"{shown(motif)}, where {symbol!r} is no symbol of the {alphabet.name} alphabet"
         wanted = f"its letters{enzyme} or a whole number for runs of one letter"
         raise InputError(argument("forbid"), found, wanted, "give one of these") from None

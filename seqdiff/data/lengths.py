@@ -1,26 +1,25 @@
-"""How long sequences are: counts of lengths, common ones and those that go with a label.
+"""Distribution of sequence lengths: counts, common ones and those that go with a label.
 
-Samples take lengths from the counts, and so only lengths that training had. Scores take
+Samples draw from the counts, and so only lengths of the training set. Scores take
 
     p(l) = (1 - e) (count(l) + c(l)) / (N + sum c) + e/L_max,    l = 1..L_max,    e = 0.01,
 
-so that no length up to the longest is impossible, and the lengths that training had keep at least 99% between them.
-c is 0 for the common counts; for those of a label it is one sequence, spread like the common ones, so that a label of
-which little is known is like the others. Where all training lengths are equal p is exactly 1; longer sequences have
-probability 0.
+so that no length up to the longest is impossible, and the lengths of the training set keep at least 99% between them.
+c is 0 for the common counts; for those of a label it is one sequence, spread like the common ones, so that a rare label
+is like the others. Where all training lengths are equal p is exactly 1; longer sequences have probability 0.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import torch
+from numpy.typing import ArrayLike
 
+from seqdiff import runtime
 from seqdiff.data.labels import Encoded
 from seqdiff.errors import InputError, argument, shown
-
-if TYPE_CHECKING:
-    import torch
 
 SPREAD = 0.01
 """e, the share of p(length) over all lengths alike."""
@@ -33,8 +32,6 @@ FEWEST_OF_LABEL = 20
 PIECE = 1 << 22
 """Numbers in a table at a time."""
 
-COUNTS = "the counts of lengths 1..L_max, none negative and the last not 0"
-
 
 class LengthDistribution:
     """Distribution of sequence lengths.
@@ -42,7 +39,7 @@ class LengthDistribution:
     Parameters
     ----------
     counts : array of shape (L_max,)
-        How many training sequences (or how much weight) have length 1, 2, ..., L_max; the last is not 0.
+        Number of training sequences (or their weight) of length 1, 2, ..., L_max; the last is not 0.
     of_labels : ClassLengths or NearestLengths, optional
         The lengths that go with a label.
 
@@ -56,40 +53,38 @@ class LengthDistribution:
     --------
     >>> import numpy as np
     >>> from seqdiff.data import LengthDistribution
-    >>> law = LengthDistribution.fit([2, 3, 3])
-    >>> np.exp(law.log_prob([1, 2, 3, 4])).round(4).tolist()  # 0.01/3, 0.99/3 + 0.01/3, 2 * 0.99/3 + 0.01/3, 0
+    >>> lengths = LengthDistribution.fit([2, 3, 3])
+    >>> np.exp(lengths.log_prob([1, 2, 3, 4])).round(4).tolist()  # 0.01/3, 0.99/3 + 0.01/3, 2 * 0.99/3 + 0.01/3, 0
     [0.0033, 0.3333, 0.6633, 0.0]
     >>> LengthDistribution.fit([50, 50]).log_prob([50, 49]).tolist()
     [0.0, -inf]
     """
 
-    def __init__(self, counts: Any, of_labels: ClassLengths | NearestLengths | None = None):
-        given, counts = counts, np.asarray(counts)
-        if counts.dtype.kind not in "iuf" or counts.ndim != 1 or not len(counts):
-            raise InputError(
-                argument("counts"), shown(given), COUNTS, "count the lengths anew, or use LengthDistribution.fit"
-            )
-        counts = counts.astype(np.int64 if counts.dtype.kind in "iu" else float)
-        if not (counts >= 0).all() or counts[-1] == 0 or not np.isfinite(counts.sum()):
-            raise InputError(
-                argument("counts"), shown(given), COUNTS, "count the lengths anew, or use LengthDistribution.fit"
-            )
-        self.counts = counts
-        self.max_length = len(counts)
-        self.fixed = bool((counts > 0).sum() == 1)
+    def __init__(self, counts: ArrayLike, of_labels: ClassLengths | NearestLengths | None = None):
+        table = np.asarray(counts)
+        allowed = table.dtype.kind in "iuf" and table.ndim == 1 and len(table) > 0
+        if not allowed or not (table >= 0).all() or table[-1] == 0 or not np.isfinite(table.sum()):
+            wanted = "the counts of lengths 1..L_max, none negative and the last not 0"
+            cure = "count the lengths anew, or use LengthDistribution.fit"
+            raise InputError(argument("counts"), shown(counts), wanted, cure)
+        self.counts = table.astype(np.int64 if table.dtype.kind in "iu" else float)
+        self.max_length = len(table)
+        self.fixed = bool((table > 0).sum() == 1)
         self.of_labels = None if self.fixed else of_labels
 
     @classmethod
-    def fit(cls, lengths: Any, weight: np.ndarray | None = None, labels: Encoded | None = None) -> LengthDistribution:
+    def fit(
+        cls, lengths: ArrayLike, weight: np.ndarray | None = None, labels: Encoded | None = None
+    ) -> LengthDistribution:
         """Return the distribution of training lengths.
 
         Parameters
         ----------
         lengths : array of int, shape (N,)
         weight : ndarray (N,), optional
-            How much each sequence counts.
+            Weight of each sequence.
         labels : dict, optional
-            What goes with the lengths, N rows as `Target.encode` gives them.
+            Labels of the sequences, N rows as `Target.encode` gives them.
 
         Raises
         ------
@@ -98,7 +93,7 @@ class LengthDistribution:
         """
         lengths = np.asarray(lengths)
         if lengths.size == 0:
-            raise InputError(argument("lengths"), "none to learn from", "those of one or more sequences", "give some")
+            raise InputError(argument("lengths"), "none", "those of one or more sequences", "give some")
         if lengths.min() < 1:
             wanted = "lengths of at least 1, as sequences have at least one letter"
             raise InputError(argument("lengths"), f"a length of {lengths.min()}", wanted, "leave such sequences out")
@@ -123,10 +118,10 @@ class LengthDistribution:
         counts = counts + other * common
         return (1 - SPREAD) * counts / counts.sum(-1, keepdims=True) + SPREAD / self.max_length
 
-    def log_prob(self, lengths: Any, labels: Encoded | None = None) -> np.ndarray:
+    def log_prob(self, lengths: ArrayLike, labels: Encoded | None = None) -> np.ndarray:
         """Return log p(length) in nats, or log p(length | label), the shape of `lengths`; -inf for an impossible one.
 
-        Rows whose label is missing have the common law.
+        Rows whose label is missing have the common distribution.
         """
         lengths = np.asarray(lengths, dtype=np.int64)
         table = np.zeros(self.max_length + 2)  # index 0 and L_max + 1: impossible
@@ -142,19 +137,10 @@ class LengthDistribution:
             return np.log(p)
 
     def sample(self, n: int, generator: torch.Generator, labels: Encoded | None = None) -> torch.Tensor:
-        """Return `n` lengths that training had, int64 (n,) on the CPU; nothing is drawn where the length is fixed.
+        """Return `n` lengths of the training set, int64 (n,) on the CPU; nothing is drawn where the length is fixed.
 
         With labels, lengths that sequences of these labels had; of a label that none had, those of all.
-
-        >>> import torch
-        >>> lengths = LengthDistribution.fit([2, 7, 7]).sample(100, torch.Generator().manual_seed(0))
-        >>> sorted(set(lengths.tolist()))
-        [2, 7]
         """
-        import torch
-
-        from seqdiff import runtime
-
         if self.fixed:
             return torch.full((n,), self.max_length, dtype=torch.int64)
         exact = runtime.widest(generator.device)
@@ -166,23 +152,18 @@ class LengthDistribution:
         return torch.from_numpy(found)
 
     def _counts(self, labels: Encoded, rows: np.ndarray) -> np.ndarray:
-        """Return the counts (n, L_max) that go with the labels of some rows; the common ones where there are none."""
         assert self.of_labels is not None
         counts = self.of_labels.counts(labels, rows, self.max_length)
         return np.where(counts.sum(-1, keepdims=True) > 0, counts, self.counts)
 
     def to_dict(self) -> dict[str, Any]:
-        """A dict that JSON can hold; `from_dict` reads it back."""
+        """Return a dict that JSON can hold; `from_dict` reads it back."""
         d: dict[str, Any] = {"counts": self.counts.tolist()}
         return d if self.of_labels is None else d | {"of_labels": self.of_labels.to_dict()}
 
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> LengthDistribution:
-        """The distribution that `to_dict` wrote.
-
-        >>> LengthDistribution.from_dict(LengthDistribution.fit([2, 3]).to_dict()).counts.tolist()
-        [0, 1, 1]
-        """
+        """Return the distribution that `to_dict` wrote."""
         given = d.get("of_labels")
         of_labels = None if given is None else (ClassLengths if "classes" in given else NearestLengths).from_dict(given)
         return cls(d["counts"], of_labels)
@@ -192,7 +173,7 @@ class LengthDistribution:
 
 
 class ClassLengths:
-    """How often sequences of each class have each length, (C, L_max)."""
+    """Counts of lengths for each class, (C, L_max)."""
 
     def __init__(self, table: np.ndarray) -> None:
         self.table = table
@@ -205,10 +186,12 @@ class ClassLengths:
         return cls(table)
 
     def counts(self, labels: Encoded, rows: np.ndarray, max_length: int) -> np.ndarray:
-        return _wide(self.table[np.minimum(labels["label"][rows], len(self.table) - 1)], max_length)
+        """Return the counts (n, max_length) that go with the labels of some rows."""
+        counts = self.table[np.minimum(labels["label"][rows], len(self.table) - 1)]
+        return np.pad(counts, ((0, 0), (0, max_length - counts.shape[1])))
 
     def to_dict(self) -> dict[str, Any]:
-        """Lengths and counts that are not 0, class by class."""
+        """Return the lengths and counts that are not 0, class by class."""
         return {"classes": [[[int(i) + 1, float(row[i])] for i in np.flatnonzero(row)] for row in self.table]}
 
     @classmethod
@@ -222,7 +205,7 @@ class ClassLengths:
 
 
 class NearestLengths:
-    """The lengths of training rows with their labels: those that are next to a value, and of the classes asked for.
+    """Lengths of training rows with their labels: a request takes those nearest to its values, of its classes.
 
     Parameters
     ----------
@@ -286,10 +269,6 @@ def _columns(labels: Encoded, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray,
     known = labels.get("known")
     known = np.repeat(labels["keep"][rows, None], label.shape[1] + value.shape[1], 1) if known is None else known[rows]
     return label, value, known
-
-
-def _wide(counts: np.ndarray, max_length: int) -> np.ndarray:
-    return np.pad(counts, ((0, 0), (0, max_length - counts.shape[1])))
 
 
 def _pieces(rows: np.ndarray, max_length: int) -> list[np.ndarray]:

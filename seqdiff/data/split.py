@@ -6,20 +6,22 @@ Overlapping promoters or peaks that fall on both sides of a random split flatter
 from __future__ import annotations
 
 import numbers
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from seqdiff.alphabets.alphabets import AlphabetLike
 from seqdiff.data.dataset import Dataset, prepare
 from seqdiff.data.target import learn_target
 from seqdiff.errors import InputError, argument, shown
-from seqdiff.inputs import TargetLike
+from seqdiff.inputs import HeldOutLike, SequencesLike, TargetLike
+from seqdiff.parameters import Whole
 
 NOT_BY_CLUSTERS = (
     "most of the sequences share 20 letters with others, so the held-out ones were drawn at random; likelihoods then "
-    "flatter whatever learns by heart"
+    "flatter models that memorise"
 )
 
 
@@ -49,28 +51,27 @@ def share_of(name: str, value: object, others: str = "") -> float | None:
     return float(value)  # type: ignore[arg-type]
 
 
-def given_part(value: Any, train: Dataset, target: TargetLike = "auto", **options: Any) -> Dataset:
+def given_part(value: HeldOutLike, train: Dataset, target: TargetLike = "auto", **options: Any) -> Dataset:
     """Return held-out data that a user gave: sequences or a file, or a pair of these and their labels.
 
-    Parameters
-    ----------
-    value : sequences, path, or tuple of these and labels
-    train : Dataset
-        What is learned from: its labels say how the others are read.
-    target : as of `learn_target`
-    **options
-        Of `prepare`.
+    The labels of `train` say how the others are read; `options` are those of `prepare`.
     """
-    pair = isinstance(value, tuple) and len(value) == 2
-    if pair and all(isinstance(part, str) for part in value):  # a file and its column, or two sequences
-        pair = Path(value[0]).is_file()
-    known: Any = "auto" if train.y is None else learn_target(train.y, target)
-    X, y = value if pair else (value, None)
-    return prepare(X, y, target=known, **options)
+    X, y = value, None
+    if isinstance(value, tuple) and len(value) == 2:
+        first, second = value
+        if not isinstance(first, str) or not isinstance(second, str) or Path(first).is_file():
+            X, y = first, second  # else two sequences
+    return prepare(X, y, target="auto" if train.y is None else learn_target(train.y, target), **options)
+
+
+def held_count(n: int, fraction: float) -> int:
+    """Return how many of n rows a share holds out: one at least where it is above 0, and never all."""
+    share_of("validation", fraction)
+    return 0 if fraction == 0 or n < 2 else min(max(1, round(n * fraction)), n - 1)
 
 
 def random_split(n: int, fraction: float, random_state: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows to train on and rows to validate on, both sorted.
+    """Return rows to train on and rows to validate on, both sorted.
 
     Parameters
     ----------
@@ -80,12 +81,7 @@ def random_split(n: int, fraction: float, random_state: int) -> tuple[np.ndarray
         Share of the validation rows, 0 <= fraction < 1. At least one row validates when fraction > 0 and n >= 2, and
         at least one trains.
     random_state : int
-        Seed; the same one gives the same rows.
-
-    Raises
-    ------
-    InputError
-        A fraction that is no share.
+        Seed.
 
     Examples
     --------
@@ -94,8 +90,7 @@ def random_split(n: int, fraction: float, random_state: int) -> tuple[np.ndarray
     >>> len(train), len(valid), sorted([*train, *valid]) == list(range(10))
     (8, 2, True)
     """
-    share_of("validation", fraction)
-    count = 0 if fraction == 0 or n < 2 else min(max(1, round(n * fraction)), n - 1)
+    count = held_count(n, fraction)
     shuffled = np.random.default_rng(random_state).permutation(n)
     return np.sort(shuffled[count:]), np.sort(shuffled[:count])
 
@@ -103,7 +98,7 @@ def random_split(n: int, fraction: float, random_state: int) -> tuple[np.ndarray
 def hold_out(
     data: Dataset, fraction: float, random_state: int, classes: Sequence[np.ndarray] = ()
 ) -> tuple[np.ndarray, np.ndarray, list[str]]:
-    """Rows to train on and rows to validate on: at random, families on one side, and every class in training.
+    """Return rows to train on and rows to validate on: at random, families on one side, and every class in training.
 
     Rows are shuffled; going through them, a sequence with all its `families` is held out while the share allows.
     Without copies, near copies and classes that would be held out whole, this is `random_split`.
@@ -124,7 +119,7 @@ def hold_out(
     train, valid : ndarray
         Row numbers, sorted. None validate where all sequences are copies of one another.
     notes : list of str
-        What a user should know.
+        Notes for the user.
 
     Examples
     --------
@@ -133,9 +128,7 @@ def hold_out(
     >>> {0, 1} <= set(train.tolist()) or {0, 1} <= set(valid.tolist())
     True
     """
-    share_of("validation", fraction)
-    n = len(data)
-    count = 0 if fraction == 0 or n < 2 else min(max(1, round(n * fraction)), n - 1)
+    count = held_count(len(data), fraction)
     family, notes = families(data, count)
     held = deal(family, [count], random_state, classes) == 0
     if count and notes and not held.any():
@@ -145,24 +138,12 @@ def hold_out(
 
 
 def families(data: Dataset, largest: int) -> tuple[np.ndarray, list[str]]:
-    """Return the first row of each row's family, which stays on one side of a split; shape (N,).
+    """Return the first row of each row's family, (N,), which stays on one side of a split, and notes for the user.
 
     A family are the copies of a sequence (dna, rna: on either strand) and its near copies: sequences of equal length,
     of at least 20 letters, of which at most one in ten differs, and the near copies of those. Near copies of more than
-    `largest` rows fit no side: there copies alone are a family. Where the data have over 20 million letters, near
-    copies are not looked for.
-
-    Parameters
-    ----------
-    data : Dataset
-    largest : int
-        Rows of the largest side that takes families.
-
-    Returns
-    -------
-    family : ndarray (N,)
-    notes : list of str
-        What a user should know.
+    `largest` rows, those of the largest held-out side, fit no side: there copies alone are a family. Data of over 20
+    million letters are not searched for near copies.
     """
     n, copy_of = len(data), copies(data)
     notes: list[str] = []
@@ -183,7 +164,7 @@ def families(data: Dataset, largest: int) -> tuple[np.ndarray, list[str]]:
                      "stay on one side of the split")  # fmt: skip
     if large := int((merged & ~fits).sum()):
         notes.append(f"{large:,} of {n:,} sequences are near copies in families too large for one side: they are split "
-                     "at random, and held-out figures flatter what learns by heart")  # fmt: skip
+                     "at random, and held-out metrics flatter models that memorise")  # fmt: skip
     return np.where(fits, first[which], copy_of), notes
 
 
@@ -200,7 +181,7 @@ def near_copies(data: Dataset) -> np.ndarray:
         tokens, differ = strands[these, :length], length // 10
         ends = np.linspace(0, length, differ + 2).astype(int)
         for start, stop in zip(ends[:-1], ends[1:], strict=True):
-            codes = _words(tokens[:, start:stop], stop - start, len(data.alphabet))[:, 0]
+            codes = _kmer_codes(tokens[:, start:stop], stop - start, len(data.alphabet))[:, 0]
             order = np.argsort(codes, kind="stable")
             for further in range(1, 17):
                 a, b = order[:-further], order[further:]
@@ -216,38 +197,28 @@ def near_copies(data: Dataset) -> np.ndarray:
 def deal(
     family: np.ndarray, counts: Sequence[int], random_state: int, classes: Sequence[np.ndarray] = ()
 ) -> np.ndarray:
-    """Deal shuffled rows to sides of at most `counts` rows, families together; what is left trains, side -1.
+    """Return the side of each row (N,): shuffled, families together, at most `counts` a side; -1, training, else.
 
-    Parameters
-    ----------
-    family : ndarray (N,)
-        As of `families`.
-    counts : sequence of int
-    random_state : int
-    classes : sequence of arrays (N,)
-        As of `hold_out`.
-
-    Returns
-    -------
-    ndarray (N,) of int
-        The side of each row.
+    `family` is that of `families`, `classes` are those of `hold_out`.
     """
-    n = len(family)
-    shuffled = np.random.default_rng(random_state).permutation(n)
-    side, size = np.full(n, -1), np.bincount(family, minlength=n)
-    if (size <= 1).all():
-        for i, (start, count) in enumerate(zip(np.cumsum([0, *counts]), counts, strict=False)):
-            side[shuffled[start : start + count]] = i
-    else:
-        side_of, room = np.full(n, -1), list(counts)
-        for first in dict.fromkeys(family[shuffled].tolist()):
-            for i, left in enumerate(room):
-                if size[first] <= left:
-                    side_of[first], room[i] = i, left - int(size[first])
-                    break
-        side = side_of[family]
+    shuffled = np.random.default_rng(random_state).permutation(len(family))
+    size, side_of = np.bincount(family, minlength=len(family)), np.full(len(family), -1)
+    firsts = list(dict.fromkeys(family[shuffled].tolist()))
+    side_of[firsts] = _fill(size[firsts].tolist(), counts)
+    side = side_of[family]
     _learn_every_class(side, family, classes)
     return side
+
+
+def _fill(sizes: Iterable[int], counts: Sequence[int]) -> list[int]:
+    """Return a side for each group in turn: the first with room left for it of at most `counts` rows, else -1."""
+    room, sides = list(counts), []
+    for size in sizes:
+        side = next((i for i, left in enumerate(room) if size <= left), -1)
+        if side >= 0:
+            room[side] -= size
+        sides.append(side)
+    return sides
 
 
 def _learn_every_class(side: np.ndarray, group: np.ndarray, classes: Sequence[np.ndarray]) -> None:
@@ -259,29 +230,28 @@ def _learn_every_class(side: np.ndarray, group: np.ndarray, classes: Sequence[np
 
 def copies(data: Dataset) -> np.ndarray:
     """Return the first row that holds the same sequence, or its other strand, for each row; shape (N,)."""
-    n, tokens, lengths = len(data), data.tokens, data.lengths
-    rows = np.column_stack([lengths, np.where(np.arange(tokens.shape[1]) < lengths[:, None], tokens, 0)])
+    rows = np.column_stack([data.lengths, np.where(data.real, data.tokens, 0)])
     if data.alphabet.complement is not None:
-        other = np.column_stack([lengths, _other_strand(data)])
+        other = np.column_stack([data.lengths, _other_strand(data)])
         differs = rows != other
         first = differs.argmax(1)
         swap = differs.any(1) & (np.take_along_axis(rows > other, first[:, None], 1)[:, 0])
         rows = np.where(swap[:, None], other, rows)  # of the two strands the one that sorts first
     _, first, which = np.unique(np.ascontiguousarray(rows), axis=0, return_index=True, return_inverse=True)
-    return first[which.reshape(n)]
+    return first[which.reshape(len(data))]
 
 
 def cluster_split(
-    sequences: Any,
+    sequences: Dataset | SequencesLike,
     *,
     k: int = 20,
     valid: float = 0.1,
     test: float = 0.1,
     random_state: int = 0,
-    alphabet: Any = "auto",
+    alphabet: AlphabetLike = "auto",
     classes: Sequence[np.ndarray] = (),
 ) -> np.ndarray:
-    """Train, valid and test such that no k-mer, on either strand, occurs on two sides.
+    """Return train, valid and test such that no k-mer, on either strand, occurs on two sides.
 
     Sequences that share a k-mer with each other, or with each other's reverse complement (dna, rna), are one cluster;
     one shorter than k is in a cluster with its equals. Clusters, sorted by their first row, are shuffled; going through
@@ -309,7 +279,7 @@ def cluster_split(
     Raises
     ------
     InputError
-        Whatever `prepare` refuses, k < 1, or shares that leave no room for train.
+        Data that `prepare` refuses, k < 1, or shares that leave no room for train.
 
     Examples
     --------
@@ -318,8 +288,7 @@ def cluster_split(
     >>> bool(split[0] == split[1])  # CGGTT is AACCG's other strand
     True
     """
-    if not isinstance(k, numbers.Integral) or k < 1:
-        raise InputError(argument("k"), shown(k), "a whole number of at least 1", "give such a number")
+    Whole(1).check("k", k)
     share_of("valid", valid)
     share_of("test", test)
     if valid + test >= 1:
@@ -327,26 +296,23 @@ def cluster_split(
         raise InputError("shares", found, "two whose sum is below 1", "make one of them smaller")
     data = sequences if isinstance(sequences, Dataset) else prepare(sequences, alphabet=alphabet)
     group = cluster(data, int(k))
-    clusters = _members(group)
-    np.random.default_rng(random_state).shuffle(clusters)
-    split, names = np.full(len(data), -1), np.array(["test", "valid", "train"])
-    room, taken = (test * len(data), valid * len(data)), [0, 0]
-    for rows in clusters:
-        for side in (0, 1):
-            if taken[side] + len(rows) <= room[side]:
-                taken[side] += len(rows)
-                split[rows] = side
-                break
+    order = np.argsort(group, kind="stable")
+    clusters = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)  # rows ascending
+    clusters.sort(key=lambda rows: rows[0])
+    np.random.default_rng(random_state).shuffle(clusters)  # type: ignore[arg-type]
+    sides = _fill(map(len, clusters), [int(test * len(data)), int(valid * len(data))])
+    split = np.full(len(data), -1)
+    split[np.concatenate(clusters)] = np.repeat(sides, [len(rows) for rows in clusters])
     _learn_every_class(split, group, classes)
-    return names[split]
+    return np.array(["test", "valid", "train"])[split]
 
 
 def cluster(data: Dataset, k: int) -> np.ndarray:
-    """The cluster number of each sequence, shape (N,): connected components of "shares a k-mer on either strand"."""
+    """Return the cluster number of each sequence, (N,): components joined by a shared k-mer on either strand."""
     strands, rows, spans = _both_strands(data)
     edges = [np.zeros((2, 0), dtype=np.int64)]
     if strands.shape[1] >= k:
-        codes = _words(strands, k, len(data.alphabet))  # (2N, L - k + 1)
+        codes = _kmer_codes(strands, k, len(data.alphabet))  # (2N, L - k + 1)
         real = np.arange(codes.shape[1]) <= (spans - k)[:, None]
         edges.append(_equal_neighbours(codes[real], np.repeat(rows, real.sum(1))))
     short = np.flatnonzero(spans < k)
@@ -374,19 +340,17 @@ def _both_strands(data: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 
 def _other_strand(data: Dataset) -> np.ndarray:
-    """Tokens (N, L) of the reverse complements, zeros after their ends; for alphabets that have complements."""
-    tokens, lengths = data.tokens, data.lengths
-    column = lengths[:, None] - 1 - np.arange(tokens.shape[1])  # position on the given strand; negative: padding
-    other = np.array(data.alphabet.complement, dtype=tokens.dtype)[
-        np.take_along_axis(tokens, np.maximum(column, 0), axis=1)
-    ]
-    return np.where(column >= 0, other, tokens.dtype.type(0))
+    """Return tokens (N, L) of the reverse complements, zeros after their ends."""
+    column = data.lengths[:, None] - 1 - np.arange(data.tokens.shape[1])  # on the given strand; negative: padding
+    complement = np.array(data.alphabet.complement, dtype=data.tokens.dtype)
+    other = complement[np.take_along_axis(data.tokens, np.maximum(column, 0), axis=1)]
+    return np.where(column >= 0, other, data.tokens.dtype.type(0))
 
 
-def _words(tokens: np.ndarray, k: int, letters: int) -> np.ndarray:
-    """A number for the word of k letters at each position, shape (N, L - k + 1); equal numbers, equal words.
+def _kmer_codes(tokens: np.ndarray, k: int, letters: int) -> np.ndarray:
+    """Return a number for the k-mer at each position, shape (N, L - k + 1); equal numbers, equal k-mers.
 
-    The word itself in base `letters` where 63 bits hold it; else the ranks of its two (overlapping) halves.
+    The k-mer itself in base `letters` where 63 bits hold it; else the ranks of its two (overlapping) halves.
     """
     width = tokens.shape[1] - k + 1
     if letters**k < 2**63:
@@ -396,21 +360,14 @@ def _words(tokens: np.ndarray, k: int, letters: int) -> np.ndarray:
             codes += tokens[:, j : j + width]
         return codes
     half = (k + 1) // 2
-    known, rank = np.unique(_words(tokens, half, letters), return_inverse=True)
+    known, rank = np.unique(_kmer_codes(tokens, half, letters), return_inverse=True)
     rank = rank.reshape(len(tokens), -1).astype(np.int64)
     return rank[:, :width] * len(known) + rank[:, k - half : k - half + width]
 
 
 def _equal_neighbours(codes: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Edges (2, E) that join the rows of equal codes into one component."""
+    """Return edges (2, E) that join the rows of equal codes into one component."""
     order = np.argsort(codes)
     codes, rows = codes[order], rows[order]
     same = codes[1:] == codes[:-1]
     return np.stack([rows[:-1][same], rows[1:][same]])
-
-
-def _members(labels: np.ndarray) -> list[np.ndarray]:
-    """The rows of each cluster, ascending; clusters by their first row."""
-    order = np.argsort(labels, kind="stable")
-    groups = np.split(order, np.flatnonzero(np.diff(labels[order])) + 1)
-    return sorted(groups, key=lambda rows: rows[0])

@@ -1,23 +1,27 @@
-"""Positions as users name them: booleans, numbers, or a picture such as ``----NNNN----``."""
+"""Positions and templates as users write them.
+
+Positions are booleans, numbers, or marks such as ``----NNNN----``; a template is a string of letters, IUPAC symbols and
+sets, or the letters of each position.
+"""
 
 from __future__ import annotations
 
 import numbers
-from collections.abc import Callable, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
 from seqdiff.alphabets.alphabet import Alphabet
 from seqdiff.data.lengths import LengthDistribution
 from seqdiff.errors import InputError, argument, shown
+from seqdiff.inputs import Place, PositionsLike, TemplateLike
 
 KEPT = "-"
-"""What stands in a picture where nothing is named."""
+"""The mark of a position that is not named."""
 
 
-def parse_positions(given: Any, lengths: np.ndarray, name: str, place: Callable[[int], str]) -> np.ndarray:
-    """Return which positions of each sequence are named.
+def parse_positions(given: PositionsLike, lengths: np.ndarray, name: str, place: Place) -> np.ndarray:
+    """Return the named positions of each sequence.
 
     Parameters
     ----------
@@ -48,81 +52,69 @@ def parse_positions(given: Any, lengths: np.ndarray, name: str, place: Callable[
     >>> parse_positions([0, 3], np.array([4, 4]), "mask", str).astype(int).tolist()
     [[1, 0, 0, 1], [1, 0, 0, 1]]
     """
-    width = int(lengths.max())
-    real = np.arange(width) < lengths[:, None]
+    several = isinstance(given, Sequence) or (isinstance(given, np.ndarray) and given.ndim > 0)
     if isinstance(given, str):
-        rows = [given] * len(lengths)
-    elif _are_strings(given):
-        rows = list(given)
+        named = _marked([given] * len(lengths), lengths, name, place)
+    elif several and len(given) > 0 and all(isinstance(row, str) for row in given):  # type: ignore[arg-type, union-attr]
+        named = _marked(list(given), lengths, name, place)  # type: ignore[arg-type]
     else:
-        rows = []
-    named = _drawn(rows, lengths, name, place) if rows else _listed(given, lengths, name)
-    beyond = named & ~real
+        named = _listed(given, (len(lengths), int(lengths.max())), name)
+    beyond = named & (np.arange(named.shape[1]) >= lengths[:, None])
     if beyond.any():
         row, column = (int(i[0]) for i in np.nonzero(beyond))
         wanted = f"positions of {place(row)}, which has {lengths[row]} letters"
         raise InputError(argument(name), f"position {column}, counted from 0", wanted, "name positions that it has")
     if not (some := named.any(-1)).all():
-        place_of_it = place(int(np.argmin(some)))
-        raise InputError(argument(name), f"no position of {place_of_it}", "one or more", "name at least one")
+        found = f"no position of {place(int(np.argmin(some)))}"
+        raise InputError(argument(name), found, "one or more", "name at least one")
     return named
 
 
-def _are_strings(given: Any) -> bool:
-    several = isinstance(given, Sequence) or (isinstance(given, np.ndarray) and given.ndim > 0)
-    return several and len(given) > 0 and all(isinstance(row, str) for row in given)
-
-
-def _drawn(rows: list[str], lengths: np.ndarray, name: str, place: Callable[[int], str]) -> np.ndarray:
+def _marked(rows: list[str], lengths: np.ndarray, name: str, place: Place) -> np.ndarray:
     if len(rows) != len(lengths):
         found = f"{len(rows)} strings for {len(lengths)} sequences"
         raise InputError(argument(name), found, "one string, or one for each sequence", "give so many")
     named = np.zeros((len(rows), int(lengths.max())), dtype=bool)
     for i, row in enumerate(rows):
         if len(row) != lengths[i]:
-            found, wanted = (
-                f"{shown(row)} of {len(row)} characters",
-                f"one for each of the {lengths[i]} letters of {place(i)}",
-            )
-            raise InputError(argument(name), found, wanted, f"write {shown(KEPT)} where a letter stays")
+            found, wanted = f"{shown(row)} of {len(row)} characters", f"one for each of the {lengths[i]} letters"
+            cure = f"write {shown(KEPT)} where a letter stays"
+            raise InputError(argument(name), found, f"{wanted} of {place(i)}", cure)
         named[i, : len(row)] = np.array(list(row)) != KEPT
     return named
 
 
-def _listed(given: Any, lengths: np.ndarray, name: str) -> np.ndarray:
-    shape = (len(lengths), int(lengths.max()))
-    wanted = (
-        f"booleans of shape ({shape[1]},) or {shape}, positions counted from 0, or a string with {shown(KEPT)} where "
-        "letters stay"
-    )
+def _listed(given: PositionsLike, shape: tuple[int, int], name: str) -> np.ndarray:
+    marks = f"a string with {shown(KEPT)} where letters stay"
+    wanted = f"booleans of shape ({shape[1]},) or {shape}, positions counted from 0, or {marks}"
+    where, one_of = argument(name), "give one of these"
     try:
         array = np.asarray(given)
     except ValueError:  # rows of several lengths
-        raise InputError(argument(name), "rows of several lengths", wanted, "give one of these") from None
+        raise InputError(where, "rows of several lengths", wanted, one_of) from None
     if array.dtype.kind == "b":
         if array.shape not in (shape, shape[1:]):
-            raise InputError(argument(name), f"booleans of shape {array.shape}", wanted, "give one of these")
+            raise InputError(where, f"booleans of shape {array.shape}", wanted, one_of)
         return np.broadcast_to(array, shape).copy()
-    whole = array.ndim == 1 and len(array) > 0
-    if not whole or not all(isinstance(i, numbers.Integral) for i in array.tolist()):
-        raise InputError(argument(name), shown(given), wanted, "give one of these")
-    outside = [i for i in array.tolist() if not 0 <= i < shape[1]]
+    positions = array.tolist()
+    if array.ndim != 1 or not positions or not all(isinstance(i, numbers.Integral) for i in positions):
+        raise InputError(where, shown(given), wanted, one_of)
+    outside = [i for i in positions if not 0 <= i < shape[1]]
     if outside:
         wanted = f"numbers from 0 to {shape[1] - 1}, as the sequences have at most {shape[1]} letters"
-        raise InputError(argument(name), f"position {outside[0]}", wanted, "give such numbers")
-    if len(set(array.tolist())) < len(array):
+        raise InputError(where, f"position {outside[0]}", wanted, "give such numbers")
+    if len(set(positions)) < len(positions):
         cure = "name each once, or give a mask of zeros and ones as booleans"
-        raise InputError(argument(name), f"{shown(given)}, which names a position twice", "different numbers", cure)
+        raise InputError(where, f"{shown(given)}, which names a position twice", "different numbers", cure)
     named = np.zeros(shape, dtype=bool)
-    named[:, array] = True
+    named[:, positions] = True
     return named
 
 
-# Templates as users write them: a string of letters, IUPAC symbols and sets, or the letters of each position.
-
-
-def parse_template(template: Any, alphabet: Alphabet, law: LengthDistribution, length: int | None = None) -> np.ndarray:
-    """Return which letters each position may have.
+def parse_template(
+    template: TemplateLike, alphabet: Alphabet, lengths: LengthDistribution, length: int | None = None
+) -> np.ndarray:
+    """Return the letters that each position may have.
 
     Parameters
     ----------
@@ -131,8 +123,8 @@ def parse_template(template: Any, alphabet: Alphabet, law: LengthDistribution, l
         ``ATGNNKTAA``) and, where letters are single characters, of sets such as ``[AVI]`` (``[AVI]XXGKT``); or a list
         with the allowed letters of each position, None where all are.
     alphabet : Alphabet
-    law : LengthDistribution
-        The lengths the model makes.
+    lengths : LengthDistribution
+        The lengths that the model generates.
     length : int, optional
         A length asked for beside the template.
 
@@ -143,38 +135,33 @@ def parse_template(template: Any, alphabet: Alphabet, law: LengthDistribution, l
     Raises
     ------
     InputError
-        If a symbol is unknown, a position allows nothing, a bracket is not closed, or the length is not one the model
-        makes.
+        If a symbol is unknown, a position allows nothing, a bracket is not closed, or the model does not generate the
+        length.
 
     Examples
     --------
     >>> from seqdiff.data import DNA
-    >>> parse_template("AN", DNA, LengthDistribution.fit([2])).astype(int).tolist()
-    [[1, 0, 0, 0], [1, 1, 1, 1]]
-    >>> parse_template("[AT]Y", DNA, LengthDistribution.fit([2])).astype(int).tolist()
-    [[1, 0, 0, 1], [0, 1, 0, 1]]
+    >>> parse_template("[AT]N", DNA, LengthDistribution.fit([2])).astype(int).tolist()
+    [[1, 0, 0, 1], [1, 1, 1, 1]]
     """
     if not isinstance(template, Sequence) or len(template) == 0:
         wanted = "a string, or a list with one entry a position"
         raise InputError(argument("template"), shown(template), wanted, "give one of these")
     if isinstance(template, str):
         template = _symbols(template, alphabet)
-    if not np.isfinite(law.log_prob(np.array([len(template)])))[0]:
-        known = f"{law.max_length}" if law.fixed else f"1 to {law.max_length}"
+    if not np.isfinite(lengths.log_prob(len(template))):
+        known = f"{lengths.max_length}" if lengths.fixed else f"1 to {lengths.max_length}"
         found = f"{len(template)} position{'s' * (len(template) != 1)}"
         wanted = f"{known}, as this model makes sequences of so many letters"
         raise InputError(argument("template"), found, wanted, "give a template of such a length")
     if length is not None and np.any(np.asarray(length) != len(template)):
         wanted = f"{len(template)}, as {argument('template')} has so many positions"
         raise InputError(argument("length"), shown(length), wanted, "leave it out")
-    allowed = np.zeros((len(template), len(alphabet)), dtype=bool)
-    for i, entry in enumerate(template):
-        allowed[i] = _allowed_at(entry, i, alphabet)
-    return allowed
+    return np.stack([_allowed_at(entry, i, alphabet) for i, entry in enumerate(template)])
 
 
 def _symbols(template: str, alphabet: Alphabet) -> list[str]:
-    """Return what stands at each position of a string: a symbol, or all those of a set."""
+    """Return the entry at each position of a string: a symbol, or all those of a set."""
     # where brackets are letters, or parts of letters such as SMILES has, they open no set
     sets = alphabet.name != "smiles" and all(len(letter) == 1 and letter not in "[]" for letter in alphabet.letters)
     if not sets or not set(template) & set("[]"):
@@ -199,26 +186,23 @@ def _at(position: int) -> str:
     return f"{argument('template')}, position {position + 1}"
 
 
-def _allowed_at(entry: Any, position: int, alphabet: Alphabet) -> np.ndarray:
+def _allowed_at(entry: str | Iterable[str] | None, position: int, alphabet: Alphabet) -> np.ndarray:
     row = np.zeros(len(alphabet), dtype=bool)
     if entry is None:
         return ~row
-    # A letter of several characters is one symbol, not a set of them.
-    symbols = alphabet.choices(entry) if isinstance(entry, str) else entry
+    wanted = "letters, or None for any"
     try:
-        symbols = list(symbols)
+        # a letter of several characters is one symbol, not a set of them
+        symbols = alphabet.choices(entry) if isinstance(entry, str) else list(entry)
     except TypeError:
-        raise InputError(_at(position), shown(entry), "letters, or None for any", "give one of these") from None
+        raise InputError(_at(position), shown(entry), wanted, "give one of these") from None
     if not symbols:
-        raise InputError(
-            _at(position), f"{shown(entry)}, which allows no letter", "letters, or None for any", "give some"
-        )
+        raise InputError(_at(position), f"{shown(entry)}, which allows no letter", wanted, "give some")
     for symbol in symbols:
         try:
             row[list(alphabet.allowed(symbol))] = True
         except (ValueError, TypeError, AttributeError):
-            single = all(len(letter) == 1 for letter in alphabet.letters)
-            letters = ("" if single else " ").join(alphabet.letters)
+            letters = ("" if all(len(letter) == 1 for letter in alphabet.letters) else " ").join(alphabet.letters)
             letters = letters if len(letters) < 40 else f"{len(alphabet)} letters"
             wanted = f"symbols of the {alphabet.name} alphabet ({letters})"
             raise InputError(_at(position), shown(symbol), wanted, "give its letters") from None
