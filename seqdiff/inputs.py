@@ -20,8 +20,6 @@ SplitLike = str | Iterable[str]
 """A way to split, a column that names the part of each sequence, or these parts."""
 TargetLike = str | Mapping[str, str]
 """How labels are to be read, of all columns or by column."""
-HeldOutLike = SequencesLike | tuple[SequencesLike, LabelsLike]
-"""Sequences, or a pair of these and their labels."""
 TemplateLike = str | Sequence[Any] | None
 """Letters that each position may have."""
 MotifsLike = str | int | Iterable[Any] | None

@@ -16,7 +16,7 @@ from seqdiff.alphabets.alphabets import AlphabetLike
 from seqdiff.data.dataset import Dataset, prepare
 from seqdiff.data.target import learn_target
 from seqdiff.errors import InputError, argument, shown
-from seqdiff.inputs import HeldOutLike, SequencesLike, TargetLike
+from seqdiff.inputs import HeldOutLike, LabelsLike, SequencesLike, TargetLike
 from seqdiff.parameters import Whole
 
 NOT_BY_CLUSTERS = (
@@ -56,7 +56,8 @@ def given_part(value: HeldOutLike, train: Dataset, target: TargetLike = "auto", 
 
     The labels of `train` say how the others are read; `options` are those of `prepare`.
     """
-    X, y = value, None
+    X: Any = value
+    y: LabelsLike = None
     if isinstance(value, tuple) and len(value) == 2:
         first, second = value
         if not isinstance(first, str) or not isinstance(second, str) or Path(first).is_file():
