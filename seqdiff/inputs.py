@@ -1,4 +1,4 @@
-"""The types of arguments that users may give in many ways; what each may be in full says the function that reads it."""
+"""Types of arguments that users may give in many ways; the functions that read them say all that is allowed."""
 
 from __future__ import annotations
 
@@ -16,6 +16,10 @@ LabelsLike = str | float | np.ndarray | Iterable[Any] | None
 """One label or value, or one for each sequence: an array, list, Series, DataFrame, dict, or the name of a column."""
 HeldOutLike = float | SequencesLike | tuple[SequencesLike, LabelsLike] | None
 """A share of the sequences, or held-out sequences, with their labels or without."""
+WeightsLike = str | Sequence[float] | np.ndarray | None
+"""A weight for each sequence, or "balanced"."""
+NetworkLike = str | Callable[..., Any]
+"""The name of a network, or a function that returns one."""
 SplitLike = str | Iterable[str]
 """A way to split, a column that names the part of each sequence, or these parts."""
 TargetLike = str | Mapping[str, str]

@@ -312,17 +312,15 @@ def check_parameters(estimator: BaseEstimator) -> None:
 
 
 def document(cls: type, attributes: str = "") -> None:
-    """Write the "Parameters" section of a class's docstring, its own parameters first, and add common attributes.
-
-    A docstring that has the section keeps it.
-    """
+    """Add the "Parameters" section to a class's docstring, where it has none, and common attributes."""
     text = inspect.cleandoc(cls.__doc__ or "")
     head, rest = _parted(text)
     if not re.search(r"^Parameters\n-+$", text, re.M):
         head += f"\n\nParameters\n----------\n{_entries(cls)}"
-    if attributes and "\nAttributes\n" in f"\n{rest}":
-        before, _, after = rest.partition("\n\nExamples\n")
-        rest = f"{before}\n{inspect.cleandoc(attributes)}" + (f"\n\nExamples\n{after}" if after else "")
+    if attributes:
+        before, _, after = f"\n\n{rest}".partition("\n\nExamples\n")
+        own = before.strip() or "Attributes\n----------"
+        rest = f"{own}\n{inspect.cleandoc(attributes)}" + (f"\n\nExamples\n{after}" if after else "")
     cls.__doc__ = f"{head}\n\n{rest}".strip() + "\n"
 
 
@@ -344,10 +342,9 @@ def _entries(cls: type) -> str:
 
 def kind_text(parameter: Parameter, default: object) -> str:
     """Return the type of a parameter with its default, as numpydoc writes it."""
-    if isinstance(parameter, Choice) and parameter.kind == "object":
+    kind = parameter.kind
+    if isinstance(parameter, Choice) and kind == "object":
         kind = "{" + ", ".join(f'"{option}"' for option in parameter.options) + "}"
-    else:
-        kind = parameter.kind
     if default is None:
         return f"{kind}, optional"
     none = " or None" if parameter.optional and "None" not in kind else ""

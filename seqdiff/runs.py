@@ -240,7 +240,7 @@ def _another_name() -> str:
     return f"choose another {argument('model_name')}"
 
 
-def _cell(value: Any) -> str:
+def _cell(value: object) -> str:
     return f"{value:.6g}" if isinstance(value, float) else str(value)
 
 

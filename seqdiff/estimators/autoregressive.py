@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -15,6 +14,7 @@ from seqdiff import processes
 from seqdiff.data import Dataset
 from seqdiff.errors import InputError, argument, listed, shown
 from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.inputs import NetworkLike
 from seqdiff.model import Vocabulary
 from seqdiff.networks import NETWORKS
 from seqdiff.parameters import Real, Whole, parameter, parameters_of
@@ -23,22 +23,16 @@ NETWORK = parameters_of(SequenceGenerator)["network"]
 
 
 class Autoregressive(SequenceGenerator):
-    """A causal network that writes one letter after another; its likelihood is exact.
+    """A causal network that generates one letter after another; its likelihood is exact.
 
     Where the training sequences have several lengths, an end token says where a sequence stops, and its probability is
     part of the likelihood; sequences longer than any in training have probability 0. With one length there is no end
     token. `generate` draws letters until the end token. Where `length` or a template fixes the length, samples follow
-    p(x | length) in the limit of many particles, of which each takes 64: they are weighted by how likely the end is to
-    come there and not before. Letters are drawn from left to right, so letters that a template fixes at a later
-    position have no influence on those before it unless particles look ahead (`LookAhead`; `infill` and `mutate` do so
-    without being asked). One network call writes one letter of
-    all sequences: `steps` of `generate`, `times` and `random_state` of `score_samples` are accepted and not used. A
-    signal (`y` of shape (n, L, C)) is seen from left to right too.
-
-    Attributes
-    ----------
-    bound_ : str
-        ``"exact"``: `score_samples` returns log-likelihoods.
+    p(x | length) in the limit of many particles, of which each takes 64, weighted by the probability that the end comes
+    there. Letters are drawn from left to right: those that a template fixes later have no influence on earlier ones,
+    unless particles look ahead (`LookAhead`, which `infill` and `mutate` use). One network call generates one letter
+    of all sequences: `steps` of `generate`, `times` and `random_state` of `score_samples` have no effect. A signal (`y`
+    of shape (n, L, C)) is read from left to right too.
 
     Examples
     --------
@@ -50,7 +44,7 @@ class Autoregressive(SequenceGenerator):
     """
 
     process_class = processes.Autoregressive
-    network: str | Callable[..., Any] = parameter(
+    network: NetworkLike = parameter(
         "conv", replace(NETWORK, kind='{"conv", "transformer", "bytenet"} or callable')
     ).doc(f"{NETWORK.text} It must be causal: a callable is called with ``causal=True``.")
     dropout: float | None = parameter(0.2, Real(0, 0.999, optional=True)).doc(

@@ -51,15 +51,18 @@ from seqdiff.estimators.requests import (
 from seqdiff.files import ModelFile, checked_path
 from seqdiff.guidance.base import GuidanceLike
 from seqdiff.inputs import (
+    HeldOutLike,
     LabelsLike,
     LengthsLike,
     MotifsLike,
+    NetworkLike,
     PathLike,
     PositionsLike,
     SeedLike,
     SequencesLike,
     TargetLike,
     TemplateLike,
+    WeightsLike,
 )
 from seqdiff.model import SampleRequest, SequenceModel, Vocabulary
 from seqdiff.networks import Network, build_network
@@ -89,7 +92,7 @@ MOST_EPOCHS, MANY_SEQUENCES = 400, 10_000
 FEW = 5  # sequences that a network can do nothing with but memorise
 
 
-def _has_bound(estimator: Any) -> bool:
+def _has_bound(estimator: GeneratorBase) -> bool:
     if estimator.bound_ is None:
         raise AttributeError(f"{type(estimator).__name__} has no likelihood bound, so it cannot score sequences")
     return True
@@ -612,7 +615,7 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         self.fitted().to_file(checked_path(path), self._header())
 
     @classmethod
-    def load(cls, path: str | os.PathLike[str], *, device: str = "auto", network: Any = None) -> Any:
+    def load(cls, path: str | os.PathLike[str], *, device: str = "auto", network: NetworkLike | None = None) -> Any:
         """Return the fitted estimator of a model file or run folder that `save` or `fit` wrote.
 
         Parameters
@@ -658,8 +661,8 @@ class SequenceGenerator(GeneratorBase):
         X: SequencesLike,
         y: LabelsLike = None,
         *,
-        validation: Any = 0.1,
-        sample_weight: Any = None,
+        validation: HeldOutLike = 0.1,
+        sample_weight: WeightsLike = None,
         resume: bool = False,
     ) -> SequenceGenerator:
         """Fit the generator to sequences.
@@ -720,7 +723,7 @@ class SequenceGenerator(GeneratorBase):
         return self
 
     def _split(
-        self, data: Dataset, weight: np.ndarray | None, validation: Any
+        self, data: Dataset, weight: np.ndarray | None, validation: HeldOutLike
     ) -> tuple[Dataset, Dataset | None, tuple[np.ndarray | None, np.ndarray | None]]:
         """Return training data, with notes on the split, validation data and the weights of both."""
         if validation is None or validation is False:

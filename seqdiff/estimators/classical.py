@@ -19,11 +19,6 @@ class ClassicalDiffusion(SequenceGenerator):
     an ordered alphabet into their neighbours. ``forward="uniform"`` and ``"absorbing"`` are `UniformDiffusion` and
     `MaskedDiffusion` written in general terms, and slower.
 
-    Attributes
-    ----------
-    bound_ : str
-        ``"elbo"``: `score_samples` returns lower bounds.
-
     Examples
     --------
     >>> from seqdiff import ClassicalDiffusion

@@ -32,11 +32,6 @@ class DirichletFM(SequenceGenerator):
     report as bits per letter is the cross-entropy of the letters at random times, which says which of two networks
     predicts better and no more.
 
-    Attributes
-    ----------
-    bound_ : None
-        There is no bound of the likelihood.
-
     Examples
     --------
     >>> from seqdiff import DirichletFM
@@ -85,36 +80,25 @@ class DirichletFM(SequenceGenerator):
         resume: bool = False,
         **settings: Any,
     ) -> DistilledFM:
-        """Return a student that writes in one call of the network what this model writes in many.
+        """Return a student that generates in one call of the network, fitted to `n` pairs of noise and letters.
 
-        It learns which letters this model makes of which noise, from `n` pairs; a message says how well, and so does
-        its `quality_`.
+        Its `quality_`, and a message, compare it with this model.
 
         Parameters
         ----------
         n : int
             Pairs to draw, as costly as generating so many sequences: more make a better student.
-        y : optional
-            Labels or signals to draw those of the pairs from, as in `fit`; None: as they occur in the training data. A
-            signal has to be given.
+        y, natural, resume
+            As of `DistilledFM.fit`.
         steps : int, optional
             Calls of the network that this model makes for a pair; None is `sampling_steps`.
-        natural : sequences, optional
-            To compare the samples of both with.
-        resume : bool
-            Resume an interrupted run.
         **settings
-            Parameters of `DistilledFM`: ``epochs``, ``lr``, ``savepath``, ``model_name``, ... Network, batch size,
-            savepath, device, seed and the like are this model's where they are not given.
+            Parameters of `DistilledFM`: ``epochs``, ``lr``, ``model_name``, ... Network, batch size, savepath, device,
+            seed and the like are this model's where they are not given.
 
         Returns
         -------
         DistilledFM
-
-        Raises
-        ------
-        ValueError
-            If an argument is not as it should be.
         """
         self.fitted()
         shared = {name: getattr(self, name) for name in parameters_of(GeneratorBase).keys() - OWN_OF_STUDENT}

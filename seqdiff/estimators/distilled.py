@@ -1,4 +1,4 @@
-"""`DistilledFM`: what a `DirichletFM` has learned, in one call of the network."""
+"""`DistilledFM`: a `DirichletFM` distilled to one call of the network."""
 
 from __future__ import annotations
 
@@ -32,20 +32,17 @@ logger = logging.getLogger(__name__)
 class DistilledFM(GeneratorBase):
     """The student of a `DirichletFM` (Stark et al. 2024, arXiv 2402.05841): one call of the network a sample.
 
-    A flow has no randomness but its start, so that it is a map from noise to letters; the student learns that map from
-    pairs of noise and the letters that the teacher makes of it. `DirichletFM.distill` makes and fits one. Labels of the
-    pairs are drawn as they occur in the training data, and the student is told them; for as large a share as in the
-    teacher's training (`label_dropout`) both go without. Templates work: the prediction is masked before the likeliest
-    letters are taken. As it takes the likeliest, `temperature` changes nothing, nor does `steps`.
+    A flow is random only in its start, so it is a map from noise to letters; the student learns that map from pairs of
+    noise and the teacher's letters. `DirichletFM.distill` fits one. Labels of the pairs are drawn as they occur in the
+    training data; the share `label_dropout` of the teacher has none. Templates mask the prediction before the likeliest
+    letters are taken; as these are the likeliest, `temperature` and `steps` have no effect.
 
     Attributes
     ----------
     quality_ : dict
         Of held-out pairs: `agreement`, the share of letters that are the teacher's; `student` and `teacher`, k-mer
-        divergence (bits, k in `k`) of the letters of both from natural sequences, or from other letters of the teacher
-        where none were given; `n`, how many sequences. It is not kept in a model file.
-    bound_ : None
-        There is no likelihood.
+        divergence (bits, k in `k`) of both from natural sequences, or from other sequences of the teacher where none
+        were given; `n`, the number of sequences. Model files do not hold it.
 
     Examples
     --------
@@ -79,37 +76,32 @@ class DistilledFM(GeneratorBase):
         X: SequencesLike,
         y: LabelsLike = None,
         *,
-        validation: Any = 0.1,
-        sample_weight: Any = None,
+        validation: float | None = 0.1,
+        sample_weight: None = None,
         resume: bool = False,
         natural: SequencesLike | None = None,
     ) -> DistilledFM:
-        """Learn from a teacher.
+        """Fit the student to a teacher.
 
         Parameters
         ----------
         X : DirichletFM
-            The teacher, fitted.
+            The fitted teacher.
         y : optional
-            Labels or signals to draw those of the pairs from, as in the teacher's `fit`; None: as they occur in its
-            training data. A signal has to be given.
+            Labels or signals for the pairs, as in the teacher's `fit`; None draws labels as they occur in its training
+            data. A signal has to be given.
         validation : float
             Share of the pairs to hold out: the best weights by them are kept, and `quality_` is theirs.
         sample_weight : None
-            There is nothing to weigh.
+            Pairs have no weights.
         resume : bool
-            Resume an interrupted run; the pairs are drawn again, the same ones.
+            Resume an interrupted run; the same pairs are drawn again.
         natural : sequences, optional
-            To compare the letters of student and teacher with, in `quality_`.
+            Reference of `quality_`.
 
         Returns
         -------
         self
-
-        Raises
-        ------
-        ValueError
-            If the teacher is none or an argument is not as it should be.
         """
         if not (isinstance(X, GeneratorBase) and X.fitted().process.distils_to is DistilledFlow):
             found = repr(X) if isinstance(X, str) else of_kind(X)
@@ -183,7 +175,7 @@ class DistilledFM(GeneratorBase):
         return {name: values[(rows * len(y)).long()] for name, values in (given or {}).items()}
 
     def _judge(self, held: Batch, others: Batch, natural: list[str] | None) -> dict[str, Any]:
-        """Compare the letters of student and teacher from the same held-out noise, and say what came out."""
+        """Return `quality_`, from the letters of student and teacher for the same held-out noise."""
         model, device = self.fitted(), held.x0.device
         process, generator = model.process, runtime.generator_for(device, 0)
         state = process.prior(held.mask, generator).replace(x=held.noise)

@@ -30,8 +30,6 @@ class EmbeddingDiffusion(SequenceGenerator):
     ----------
     embeddings_ : ndarray
         (K, D) the vectors as the model uses them: their mean is 0 and their mean square 1.
-    bound_ : str
-        ``"elbo"``: `score_samples` returns lower bounds.
 
     Examples
     --------
@@ -110,7 +108,7 @@ class EmbeddingDiffusion(SequenceGenerator):
         return checked_table(self.embeddings, letters, dim)
 
 
-def checked_table(table: Any, letters: tuple[str, ...], dim: int | None) -> Tensor:
+def checked_table(table: object, letters: tuple[str, ...], dim: int | None) -> Tensor:
     """Return a table that a user gave as a tensor (K, D)."""
     where = argument("embeddings")
     try:

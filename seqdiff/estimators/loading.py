@@ -11,17 +11,19 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from sklearn.base import BaseEstimator
 from torch import Tensor
 
 from seqdiff.data import Alphabet
 from seqdiff.errors import InputError
 from seqdiff.files import ModelFile
+from seqdiff.inputs import NetworkLike, PathLike
 from seqdiff.parameters import check_parameters
 
 CALLABLE = "<a function>"
 
 
-def plain_parameters(estimator: Any, leave_out: str = "") -> dict[str, Any]:
+def plain_parameters(estimator: BaseEstimator, leave_out: str = "") -> dict[str, Any]:
     """Return the parameters, but for one, as JSON can hold them."""
     parameters = estimator.get_params(deep=False).items()
     plain = {name: _plain(value) for name, value in parameters if name != leave_out}
@@ -34,7 +36,7 @@ def plain_parameters(estimator: Any, leave_out: str = "") -> dict[str, Any]:
         raise InputError("parameters", found, wanted, "give these") from None
 
 
-def _plain(value: Any) -> Any:
+def _plain(value: object) -> Any:
     if isinstance(value, Alphabet):
         return {"alphabet": value.to_dict()}
     if isinstance(value, os.PathLike):
@@ -46,7 +48,7 @@ def _plain(value: Any) -> Any:
     return CALLABLE if callable(value) else value
 
 
-def _unplain(value: Any) -> Any:
+def _unplain(value: object) -> Any:
     """Return a parameter as it was before `plain_parameters`."""
     if isinstance(value, dict) and set(value) == {"alphabet"}:
         return Alphabet.from_dict(value["alphabet"])
@@ -71,7 +73,7 @@ def is_own(module: str) -> bool:
     return module.partition(".")[0] == "seqdiff"
 
 
-def find_class(root: type, header: dict[str, Any], path: Any) -> Any:
+def find_class(root: type, header: dict[str, Any], path: PathLike) -> Any:
     """Return the class that a file names, by module and name; only what is imported is found.
 
     seqdiff's own classes may have moved since, and older files do not name the module: then the name alone counts.
@@ -97,7 +99,7 @@ def load_estimator(
     root: type,
     wanted: type,
     restore: Callable[[Any, dict[str, Tensor]], None],
-    network: Any = None,
+    network: NetworkLike | None = None,
     **more: Any,
 ) -> Any:
     """Return the fitted estimator of a file.

@@ -20,12 +20,7 @@ _PROCESSES = {
 
 
 class MaskedDiffusion(SequenceGenerator):
-    """Masked diffusion (MDLM, Sahoo et al. 2024, arXiv 2406.07524): letters vanish behind masks and come back.
-
-    Attributes
-    ----------
-    bound_ : str
-        ``"elbo"``: `score_samples` returns lower bounds.
+    """Masked diffusion (MDLM, Sahoo et al. 2024, arXiv 2406.07524): letters are masked and predicted.
 
     Examples
     --------
@@ -41,37 +36,32 @@ class MaskedDiffusion(SequenceGenerator):
         "T of the bound that is trained and scored. None is continuous time, which is tighter."
     )
     time_conditioning: bool = parameter(False, Switch()).doc(
-        "Whether the network is told the time, which it can tell from the masks."
+        "Whether the network takes the time as input, which the masks show already."
     )
     sampler: str = parameter("first-hitting", Choice(("first-hitting", "ancestral"))).doc(
-        """`"first-hitting"` (arXiv 2409.02908) is exact with one network call per letter, and writes several letters a
-        call where `generate` is given fewer steps. `"ancestral"` goes through times (100 by default, or T) and is exact
-        in the limit of many."""
+        """`"first-hitting"` (arXiv 2409.02908) is exact with one network call per letter, and generates several
+        letters a call where `generate` has fewer steps. `"ancestral"` goes through times (100 by default, or T) and is
+        exact in the limit of many."""
     )
     order: str = parameter("random", Choice(("random", "confidence", "margin"))).doc(
-        """Which letter first-hitting sampling writes next: any, or the one that the network is surest of, by the
-        largest probability or by its distance from the second. Only `"random"` samples the model's distribution."""
+        """The next letter of first-hitting sampling: any, or the one with the largest probability, or with the largest
+        distance between the two largest. Only `"random"` samples the model's distribution."""
     )
     remasking: float = parameter(0.0, Real(0, 1)).doc(
-        """For the ancestral sampler: share of the largest possible probability with which written letters are masked
-        again (ReMDM, arXiv 2503.00307, rescaled), so that mistakes can be undone."""
+        """For the ancestral sampler: share of the largest possible probability with which letters are masked again
+        (ReMDM, arXiv 2503.00307, rescaled), so that mistakes can be corrected."""
     )
 
     def make_process(self, vocabulary: Vocabulary) -> Masked:
         make: Any = _PROCESSES.get((self.sampler, self.order))
         if make is None:
             wanted = f"'random' with {argument('sampler', self.sampler)}"
-            raise InputError(
-                argument("order"), shown(self.order), wanted, f"give that, or {argument('sampler', 'first-hitting')}"
-            )
+            cure = f"give that, or {argument('sampler', 'first-hitting')}"
+            raise InputError(argument("order"), shown(self.order), wanted, cure)
         if make is Masked:
             make = partial(make, remasking=float(self.remasking))
         elif self.remasking:
             wanted = f"0 with {argument('sampler', 'first-hitting')}"
-            raise InputError(
-                argument("remasking"),
-                shown(self.remasking),
-                wanted,
-                f"give that, or {argument('sampler', 'ancestral')}",
-            )
+            cure = f"give that, or {argument('sampler', 'ancestral')}"
+            raise InputError(argument("remasking"), shown(self.remasking), wanted, cure)
         return make(len(vocabulary.alphabet), self.diffusion_steps, bool(self.time_conditioning))

@@ -17,11 +17,6 @@ class MultinomialDiffusion(SequenceGenerator):
     size 32. They are meant for a GPU. On a CPU ``network="conv", lr=2e-3, batch_size=128, epochs=20`` is as good and
     needs minutes.
 
-    Attributes
-    ----------
-    bound_ : str
-        ``"elbo"``: `score_samples` returns lower bounds.
-
     Examples
     --------
     >>> from seqdiff import MultinomialDiffusion

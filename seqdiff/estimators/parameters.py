@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -12,11 +12,13 @@ from sklearn.utils import Tags
 from seqdiff.data import Alphabet, Dataset, class_codes, learn_target
 from seqdiff.errors import InputError, argument, shown
 from seqdiff.estimators.requests import check_seed
-from seqdiff.inputs import SeedLike
+from seqdiff.inputs import NetworkLike, SeedLike, TargetLike, WeightsLike
 from seqdiff.parameters import Choice, Options, Parameter, Real, Seed, Whole, parameter
 from seqdiff.training import LearningParameters
 
 ATTRIBUTES = """
+bound_ : {"exact", "elbo"} or None
+    `score_samples` returns log-likelihoods or lower bounds of them; None: there is no likelihood.
 alphabet_ : Alphabet
 length_distribution_ : LengthDistribution
     Distribution of the lengths of the training data.
@@ -27,7 +29,7 @@ objective_ : Objective
 run_dir_ : str or None
     The run folder.
 history_, evaluations_ : dict of lists
-    Loss of each epoch, and validation bounds.
+    Loss of each epoch; validation bounds.
 fit_seed_ : int
     Seed of the fit.
 seed_ : int
@@ -48,7 +50,7 @@ class Weights:
     given : array-like of shape (n,), "balanced" or None
     """
 
-    def __init__(self, given: Any) -> None:
+    def __init__(self, given: WeightsLike) -> None:
         self.balanced = isinstance(given, str) and given == "balanced"
         self.all: np.ndarray | None = None
         if given is None or self.balanced:
@@ -78,7 +80,7 @@ class Weights:
             raise InputError(argument("sample_weight"), found, wanted, "give as many")
         return self.all > 0
 
-    def of(self, data: Dataset, kind: Any) -> np.ndarray | None:
+    def of(self, data: Dataset, kind: TargetLike) -> np.ndarray | None:
         """Return the weights (N,) of a data set's rows, scaled to a mean of 1; None where all are alike."""
         if self.balanced:
             return self._of_classes(data, kind)
@@ -87,7 +89,7 @@ class Weights:
         weights = self.all[data.kept]
         return None if (weights == weights[0]).all() else weights / weights.mean()
 
-    def _of_classes(self, data: Dataset, kind: Any) -> np.ndarray | None:
+    def _of_classes(self, data: Dataset, kind: TargetLike) -> np.ndarray | None:
         """Return weights by which every class counts as much as any other; a row without a label counts 1."""
         target = None if data.y is None else learn_target(data.y, kind)
         if target is None or target.kind != "class":
@@ -117,7 +119,7 @@ class SequenceEstimator(LearningParameters, BaseEstimator):
     sequence_column: str | None = parameter(None, Parameter(kind="str")).doc(
         "The column of a table that holds the sequences."
     )
-    network: str | Callable[..., Any] = parameter(
+    network: NetworkLike = parameter(
         "conv", Parameter(kind='{"conv", "transformer", "bytenet", "linear-transformer"} or callable')
     ).doc(
         """The neural network; in the size of a paper `"transformer-tiny"`, `"transformer-small"`,

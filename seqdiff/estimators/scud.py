@@ -26,13 +26,8 @@ class LogisticSCUD(Logistic, processes.SCUD):
 class SCUD(SequenceGenerator):
     """Schedule-conditioned diffusion (Amin, Gruver & Wilson 2025, arXiv 2506.08316).
 
-    Letters change in events, as a rate matrix says; the network is told how many events each position has had, and
-    so has only to learn where letters went, not when they jumped.
-
-    Attributes
-    ----------
-    bound_ : str
-        ``"elbo"``: `score_samples` returns lower bounds.
+    Letters change in events, as a rate matrix says; the network takes the number of events of each position, and so
+    learns only where letters go, not when they jump.
 
     Examples
     --------

@@ -12,13 +12,8 @@ from seqdiff.processes.uniform import linear_keep
 class UniformDiffusion(SequenceGenerator):
     """Uniform diffusion in continuous time (UDLM, Schiff et al. 2024, arXiv 2412.10193).
 
-    Letters turn into random ones and are corrected step by step; unlike in masked diffusion each may be corrected
-    again and again, which guidance makes use of. The network is told the time.
-
-    Attributes
-    ----------
-    bound_ : str
-        ``"elbo"``: `score_samples` returns lower bounds.
+    Letters are replaced by random ones and restored step by step; unlike in masked diffusion each may change several
+    times, which guidance needs. The network takes the time as input.
 
     Examples
     --------

@@ -365,7 +365,7 @@ class Trainer:
         self._pause(interrupted)
 
     def _pause(self, interrupted: Callable[[], bool]) -> None:
-        """Between steps: the place for a checkpoint that is due, and for a Ctrl-C that has waited."""
+        """Write a checkpoint that is due, and raise a Ctrl-C that has waited for the step's end."""
         if interrupted():
             self._checkpoint()
             raise KeyboardInterrupt
@@ -373,10 +373,7 @@ class Trainer:
             self._checkpoint()
 
     def _step(self, batch: Batch, i: int, parts: Parts | None = None) -> Tensor:
-        """One batch, part by part: forward, backward and, every `update_freq` batches, an update.
-
-        Returns the sum of the losses.
-        """
+        """Return the summed losses of a batch, after forward, backward and, every `update_freq` batches, an update."""
         s = self.settings
         self._dropout.seed(runtime.seed_of(s.seed, "dropout", self.step))
         generator = self._generator.manual_seed(runtime.seed_of(s.seed, "step", self.step))
@@ -434,11 +431,10 @@ class Trainer:
             self.history.setdefault(name, []).append(value)
         self._log("train", {"bits_per_letter": row[3], "lr": rate, **parts})
         last = self.step >= s.epochs * self.batches
+        if self.valid is None or last:
+            self._check_finite()
         if self.valid is None:
-            self._check_finite()
             self._good = {k: v.clone() for k, v in self.ema.module.state_dict().items()}
-        elif last:
-            self._check_finite()
         if self.valid is not None and ((epoch + 1) % s.eval_every == 0 or last):
             self._evaluate(epoch, self.valid)
             bar.set_postfix_str(self._postfix(loss), refresh=False)
@@ -488,7 +484,7 @@ class Trainer:
             self.run.write_metrics("eval", self.evaluations)
 
     def _check_finite(self) -> None:
-        """Raise a ValueError where the weights or the loss are finite no more: no such state replaces a good one."""
+        """Raise an `InputError` where the weights or the loss are not finite: no such state replaces a good one."""
         parameters = [*self.objective.parameters(), *self.ema.module.parameters(), self.loss_sum]
         if not all(bool(p.isfinite().all()) for p in parameters):
             raise self._diverged(
@@ -498,9 +494,8 @@ class Trainer:
     def _diverged(self, found: str) -> InputError:
         s = self.settings
         rate = s.learning_rate(max(0, self.update - 1), max(0, self.step - 1) // self.batches, s.epochs * self.updates)
-        kept = (
-            "" if self.run is None or not self.run.checkpoint.is_file() else f" ({self.run.checkpoint} is from before)"
-        )
+        saved = self.run is not None and self.run.checkpoint.is_file()
+        kept = f" ({self.run.checkpoint} is from before)" if self.run is not None and saved else ""
         found = f"{s.lr:g}, with which {found} (found at step {self.step}, where the learning rate was {rate:.3g})"
         return InputError(argument("lr"), found, "one with which training stays finite", f"give a smaller one{kept}")
 
@@ -518,7 +513,7 @@ class Trainer:
         return text + " bits/letter"
 
     def _announce(self, steps: int) -> None:
-        """Say how long the rest will take; where that is long on a CPU, what would be shorter."""
+        """Show the time left; where that is long on a CPU, warn and name faster settings."""
         runtime.synchronize(self.device)
         left = (self.settings.epochs * self.batches - self.step) * (self._clock() - self._sitting) / steps
         runtime.say(logger, f"training will take about {_duration(left)} on {self.device}", self.settings.verbose)
