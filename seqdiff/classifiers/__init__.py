@@ -1,4 +1,4 @@
-"""What sequences are like, also when a generator has noised them: what guides follow."""
+"""Classifiers and regressors of sequences, clean or noised by a generator: guides follow them."""
 
 from seqdiff.classifiers.predictor import SequenceClassifier, SequencePredictor, SequenceRegressor
 

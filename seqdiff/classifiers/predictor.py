@@ -21,14 +21,14 @@ from torch import Tensor, nn
 
 from seqdiff import runtime
 from seqdiff.classifiers.readers import (
-    Categories,
+    Categorical,
     HiddenHead,
     HiddenPrefixReader,
     HiddenReader,
     LabelDistribution,
+    Normal,
     PrefixReader,
     Reader,
-    Values,
 )
 from seqdiff.data import Alphabet, Dataset, LengthDistribution, Target, class_codes, hold_out, prepare
 from seqdiff.data.split import share_of
@@ -60,8 +60,7 @@ class SequencePredictor(SequenceEstimator):
         "A fitted generator, which is not changed: learn from its noise, to guide it. None learns from clean sequences."
     )
     hidden: bool = parameter(False, Switch()).doc(
-        """Whether to read that generator's last hidden states, as `PPLM` and `NOS` want it, instead of its noised
-        sequences."""
+        "Whether to read that generator's last hidden states, for `PPLM` and `NOS`, instead of noised sequences."
     )
     epochs: int | None = parameter(None, Whole(1, 10_000_000)).doc(
         "None: as many as make about {batches} batches, at most 400."
@@ -196,7 +195,7 @@ class SequencePredictor(SequenceEstimator):
         return READERS[writes, self.hidden](process, network, distribution)
 
     def _adopt(self, reader: Reader, vocabulary: Vocabulary, generator: SequenceModel | None) -> None:
-        """Set what is fitted."""
+        """Set the fitted attributes."""
         self.reader_, self.vocabulary_ = reader.requires_grad_(False).eval(), vocabulary
         self.noise_digest_ = None if generator is None else noise_digest(generator, self.hidden)
 
@@ -383,7 +382,7 @@ class SequencePredictor(SequenceEstimator):
         return within.astype(np.float32)
 
     def log_likelihood(self, x: Tensor, t: Tensor, mask: Tensor, wanted: Tensor) -> Tensor:
-        """Return log p(wanted | x_t), (B,) nats, of what `Process.reading` shows of a state."""
+        """Return log p(wanted | x_t), (B,) nats, of a state's `Process.reading`."""
         return self.reader_.log_likelihood(x, t, mask, wanted)
 
     # -- for users ----------------------------------------------------------------------------------------------------
@@ -420,7 +419,7 @@ def noise_digest(generator: SequenceModel, hidden: bool) -> str:
 
 
 class SequenceClassifier(ClassifierMixin, SequencePredictor):
-    """Tell the classes of sequences.
+    """Predict the classes of sequences.
 
     Attributes
     ----------
@@ -445,7 +444,7 @@ class SequenceClassifier(ClassifierMixin, SequencePredictor):
         return np.array(self.target_.classes_)
 
     def distribution(self, target: Target) -> LabelDistribution:
-        return Categories(len(target.classes_))
+        return Categorical(len(target.classes_))
 
     def check_target(self, target: Target) -> None:
         super().check_target(target)
@@ -491,7 +490,7 @@ class SequenceRegressor(RegressorMixin, SequencePredictor):
     kind = "value"
 
     def distribution(self, target: Target) -> LabelDistribution:
-        return Values()
+        return Normal()
 
     def predict(self, X: SequencesLike) -> np.ndarray:
         """Return the expected value of each sequence, (n,), in the unit of the y that was fitted."""

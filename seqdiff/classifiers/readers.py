@@ -39,7 +39,7 @@ class LabelDistribution(Protocol):
         """Return probabilities of classes (..., C), or expected values (...,)."""
 
 
-class Categories:
+class Categorical:
     """A categorical distribution of classes 0..C-1."""
 
     def __init__(self, classes: int) -> None:
@@ -52,7 +52,7 @@ class Categories:
         return torch.softmax(total, -1)
 
 
-class Values:
+class Normal:
     """A normal distribution of values, with predicted mean and standard deviation."""
 
     outputs = 2

@@ -63,7 +63,7 @@ class ClassifierGuide(Guidance):
             found, wanted = shown(classifier) if plain else of_kind(classifier), "a classifier of noised sequences"
             cure = f"give a SequenceClassifier or SequenceRegressor with {argument('noise_like')}, the model"
             raise InputError(argument("classifier"), found, f"{wanted} for {self.name}", cure)
-        self.classifier: Any = classifier  # which may have attributes that are asked for by getattr
+        self.classifier: Any = classifier  # perhaps with more attributes than a LabelClassifier has
         self.y = y
         self.encoded = classifier.encode(y)
         self.one = len(self.encoded) == 1 and is_one(y)
@@ -107,17 +107,17 @@ class ClassifierGuide(Guidance):
 
 
 class ClassifierBased(ClassifierGuide):
-    """Follow a classifier that has learned from the generator's own noise.
+    """Steer a generator by a classifier of its noised sequences.
 
     Parameters
     ----------
     classifier : SequenceClassifier or SequenceRegressor
         Fitted with ``noise_like=model``.
     y : label, value, or sequence of them
-        What is wanted: one for all, or one for each sample.
+        The wanted label: one for all samples, or one for each.
     gamma : float or callable
-        0 is unguided, 1 as likely as the classifier says, more is further; below 0 away from it. A function of
-        progress, 0 at the first step and 1 at the last, changes it on the way.
+        0 is unguided, 1 samples p(x | y), more is further; below 0 away from y. A function of progress, 0 at the first
+        step and 1 at the last, changes it on the way.
     exact : bool
         Whether to evaluate the classifier for every letter at every position, as many calls a step as letters times
         positions that may change, instead of one gradient, to first order. It makes a difference for generators whose
@@ -188,9 +188,9 @@ class FUDGE(ClassifierGuide):
     classifier : SequenceClassifier or SequenceRegressor
         Fitted with ``noise_like=model``.
     y : label, value, or sequence of them
-        What is wanted: one for all, or one for each sample.
+        The wanted label: one for all samples, or one for each.
     gamma : float or callable
-        0 is unguided, 1 as likely as the classifier says, more is further.
+        0 is unguided, 1 samples p(x | y), more is further.
     top_k : int, optional
         Consider only so many of the likeliest letters at each position, as the paper does; None considers all.
 
@@ -243,7 +243,7 @@ class LatentClassifier(ClassifierGuide):
     classifier : SequenceClassifier or SequenceRegressor
         Fitted with ``noise_like=model``.
     y : label, value, or sequence of them
-        What is wanted: one for all, or one for each sample.
+        The wanted label: one for all samples, or one for each.
     strength : float or callable
         Factor of the gradient; 0 changes nothing, below 0 steers away. A function of progress, 0 at the first step and
         1 at the last, changes it on the way.

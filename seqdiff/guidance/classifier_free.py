@@ -50,7 +50,7 @@ class ClassifierFree(Guidance):
     def bind(self, model: FittedModel, n: int, cond: Cond) -> ClassifierFree:
         where = argument("guidance")
         if model.target is None:
-            wanted = "a model that knows labels, which this one was fitted without"
+            wanted = "a model fitted with labels, unlike this one"
             raise InputError(where, self.name, wanted, "fit(X, y) with labels")
         if cond is None:
             raise InputError(argument("y"), "None", f"a condition for {self.name}", f"give {argument('y')} as well")

@@ -24,12 +24,12 @@ from seqdiff.processes.base import Process, State
 class Template(Guidance):
     """Allow only some letters at each position; every sample then satisfies it exactly.
 
-    Which distribution is sampled depends on what the process can show its network (`Process.given`):
+    The distribution of the samples depends on the input that the process can give its network (`Process.given`):
 
-    - letters that stand in the state from the start (masked diffusion, SCUD) and all that is said to a flow on the
-      simplex: p(x | template), as well as the process samples p(x);
+    - letters that stand in the state from the start (masked diffusion, SCUD), and every template of a flow on the
+      simplex: p(x | template), as accurately as the process samples p(x);
     - everywhere else, and for sets of letters in masked diffusion and SCUD, the mask acts on the prediction of the
-      clean letters at every step. Free letters are drawn before they have seen what is fixed: the template is
+      clean letters at every step. Free letters are drawn before the network reads the fixed ones: the template is
       satisfied, but the samples do not follow p(x | template). `LookAhead` weighs particles to make up for it.
 
     Parameters
@@ -37,8 +37,8 @@ class Template(Guidance):
     allowed : Tensor
         Booleans (L, K), at least one True in each row; or (n, L, K), a template for each sample.
     lengths : Tensor, optional
-        (n,) letters of each sample, for a process that draws an end token, letter number K: the template then says that
-        it is drawn behind the last letter and not before.
+        (n,) letters of each sample, for a process that draws an end token, letter number K: it is then drawn behind the
+        last letter and not before.
     longest : int, optional
         With `lengths`: the length at which there is no end token any more.
     """
@@ -67,13 +67,13 @@ class Template(Guidance):
     def masked(self, log_p0: Tensor) -> Tensor:
         """Return a prediction (B, L, K) under the template."""
         log_p0 = log_p0 + self.log_allowed
-        # A network may have ruled out, to the last bit, all that is allowed: then what is allowed is equally likely.
+        # where the network gives no probability at all to the allowed letters, they are equally likely
         total = torch.logsumexp(log_p0, -1, keepdim=True)
         return torch.where(total.isfinite(), log_p0 - total, self.log_allowed)
 
 
 def ended(allowed: Tensor, lengths: Tensor, width: int) -> Tensor:
-    """Return what is allowed of K letters and the end token, (B, width, K + 1), in sequences of these lengths (B,).
+    """Return a template with the end token, booleans (B, width, K + 1), for sequences of these lengths (B,).
 
     Parameters
     ----------
@@ -102,7 +102,7 @@ class Avoid(Guidance):
     patterns : sequence of arrays
         (m, K) booleans, the letters of a motif at each of its positions.
     allowed : Tensor, optional
-        Booleans (L, K), or (n, L, K): a template. What it leaves no choice about counts as written.
+        Booleans (L, K), or (n, L, K): a template. Letters without a choice count as written.
     """
 
     def __init__(self, patterns: Sequence[np.ndarray | Tensor], allowed: Tensor | None = None) -> None:

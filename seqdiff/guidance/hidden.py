@@ -29,7 +29,7 @@ from seqdiff.guidance.base import FittedModel, Hook, StepContext
 from seqdiff.guidance.classifier import ClassifierGuide, check_ascent
 from seqdiff.inputs import LabelClassifier, LabelsLike, StrengthLike
 
-SMALLEST_DIVISOR = 1e-10  # of what is divided by
+SMALLEST_DIVISOR = 1e-10
 
 
 ARGUMENTS = """    Parameters
@@ -37,7 +37,7 @@ ARGUMENTS = """    Parameters
     classifier : SequenceClassifier or SequenceRegressor
         Fitted with ``noise_like=model, hidden=True``.
     y : label, value, or sequence of them
-        What is wanted: one for all, or one for each sample.
+        The wanted label: one for all samples, or one for each.
     gamma : float or callable
         Factor of the steps' length: 0 is unguided, 1 as in the papers, below 0 away from y; where one wrong letter
         spoils a sequence, as in SMILES, begin at 0.1. As Adagrad's steps do not grow with the gradient, a weight of
@@ -164,7 +164,7 @@ class PPLM(HiddenGuide):
     def log_p(self, p: Tensor, context: StepContext) -> Tensor:
         letters = context.process.letters
         p = p[:, : int(context.state.t[0]) + 2, :letters]  # the last of them is not read yet
-        p = p / p.sum(-1, keepdim=True).clamp_min(SMALLEST_DIVISOR)  # if there is a next one, what it may be
+        p = p / p.sum(-1, keepdim=True).clamp_min(SMALLEST_DIVISOR)  # of the next letter, if there is one
         t, whole = torch.zeros(len(p), device=p.device), torch.ones_like(p[..., 0], dtype=torch.bool)
         x = F.pad(p, (0, context.process.states - letters))
         return self.classifier.log_likelihood(x, t, whole, self.wanted)

@@ -67,9 +67,9 @@ def regrouped(state: S, chosen: Tensor) -> S:
 
 
 class LookAhead(Guidance):
-    """Make samples follow p(x | template) where the template cannot be shown to the network.
+    """Make samples follow p(x | template) where the template cannot be an input of the network.
 
-    Give it as `guidance` beside a `template`, or to `infill` and `mutate`, which take 16 particles without being asked
+    Give it as `guidance` beside a `template`, or to `infill` and `mutate`, whose default is 16 particles
     (`Autoregressive` 64). It costs as many samples as it has particles, and nothing where it is not needed: fixed
     letters of `MaskedDiffusion` and `SCUD`, every template of `DirichletFM`.
 
@@ -99,7 +99,7 @@ class LookAhead(Guidance):
         self.copies = particles
 
     def bind(self, model: FittedModel, n: int, cond: Cond) -> Guidance:
-        wanted = f"a template for {self.name} to look forward to"
+        wanted = f"a template for {self.name}"
         raise InputError(argument("template"), "None", wanted, f"give {argument('template')} as well")
 
     def template(
@@ -131,10 +131,10 @@ class TemplateAhead(Template):
     log_weight: Tensor
     """(groups, particles)."""
     known: Tensor
-    """Where the template is shown to the network, booleans (B, L)."""
+    """Positions whose letters the network reads from the start, booleans (B, L)."""
     step: Step
     lifted: bool = False
-    asked: list[tuple[Cond, Tensor]] | None = None
+    predictions: list[tuple[Cond, Tensor]] | None = None
     """Predictions of this step, by condition."""
 
     def __init__(self, particles: int, allowed: Tensor, lengths: Tensor | None = None, longest: int = 0) -> None:
@@ -157,25 +157,25 @@ class TemplateAhead(Template):
 
     def _predicted(self, predict: Hook, context: StepContext) -> Tensor:
         """Return the prediction without the template, which a step needs twice: under the template, and lifted."""
-        if self.asked is None:  # no step: the answer is of a state of its own
+        if self.predictions is None:  # outside of a step: the state is another one
             return predict(context)
-        for known, log_p0 in self.asked:
+        for known, log_p0 in self.predictions:
             if same_tensors(known, context.cond):
                 return log_p0
         log_p0 = predict(context)
-        self.asked.append((context.cond, log_p0))
+        self.predictions.append((context.cond, log_p0))
         return log_p0
 
     def kernel(self, kernel: Hook, context: StepContext) -> Tensor:
-        self.asked = []
+        self.predictions = []
         masked = kernel(context)
         # what the template leaves of the prediction under the condition itself, which every guide evaluates first
-        left = torch.logsumexp(self.asked[0][1] + self.log_allowed, -1)
+        left = torch.logsumexp(self.predictions[0][1] + self.log_allowed, -1)
         counts = context.process.foreseen(context.state) & ~self.known
         left = torch.where(counts, left.to(widest(left.device)), 0.0).sum(-1)
         self.lifted = True
         free = kernel(context)
-        self.lifted, self.asked = False, None
+        self.lifted, self.predictions = False, None
         self.step = Step(context, free, masked, left.clamp_min(IMPOSSIBLE).view(-1, self.copies))
         return masked
 

@@ -41,7 +41,7 @@ class Reward(Guidance):
     fn : callable, or sequence of them
         ``fn(sequences: list of str) -> n numbers``, larger is better; ``-inf`` is impossible (a sample has it only
         where all its particles have, with a warning). A scikit-learn model's predict behind a feature function, a
-        folding program, a rule. What it raises itself comes through as it is.
+        folding program, a rule. Its own exceptions are not caught.
     strength : float
         b in exp(b r): how much a unit of reward counts. The distribution that is sampled is p(x) exp(b r(x)).
     weights : sequence of float, optional
@@ -51,8 +51,8 @@ class Reward(Guidance):
     method : {"feynman-kac", "svdd"}
         Resampling, or the best of the candidates.
     checks : int, optional
-        How often on the way the reward is asked for, the end included; None is 20; where letters are written one by
-        one 5, for each time every row is written to its end; for `DirichletFM` 1, as nothing is random on its way.
+        Evaluations of the reward in a trajectory, the end included. None is 20; where letters are written one by one 5,
+        as each samples every row to its end; for `DirichletFM` 1, as only its start is random.
 
     Attributes
     ----------
@@ -119,7 +119,7 @@ class Reward(Guidance):
 
     def bind(self, model: FittedModel, n: int, cond: Cond) -> Guidance:
         if not model.process.reward_checks:
-            wanted = f"a model in whose samples something is decided on the way, which {model.name} has not"
+            wanted = f"a model that samples in several steps, unlike {model.name}"
             raise InputError(argument("guidance"), self.name, wanted, "guide its teacher")
         return self.replaced(alphabet=model.alphabet)
 
