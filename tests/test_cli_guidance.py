@@ -190,7 +190,7 @@ WRONG = [
     ),
     (
         "generate runs/masked 3 --guidance cbg:runs/masked:few:1",
-        "which writes sequences, expected a model that judges them; give a file of seqdiff",
+        "which generates sequences, expected a model that predicts labels; give a file of seqdiff",
     ),
     ("generate runs/masked 3 --guidance cbg:clean.safetensors:few:1", "seqdiff classify --noise-like"),
     ("generate runs/masked 3 --guidance cbg:a.safetensors:few:1", "expected the noise of Autoregressive for"),

@@ -210,7 +210,7 @@ def test_the_command_is_the_function(here):
     same = ["guide", "gamma", "seed", "made", "condition", "kmer_js", "diversity", "unique", "copied", "calls"]
     pd.testing.assert_frame_equal(table[same][:4], pd.read_csv("own.csv")[same])
     assert len(wanted) == 4 and table["guide"].tolist()[4:] == ["cbg:guide.safetensors:few"] * 4
-    assert "condition" in result.stdout and f"picture: {Path('runs/mine/sweep.png')}" in result.stdout
+    assert "condition" in result.stdout and f"plot: {Path('runs/mine/sweep.png')}" in result.stdout
     assert Path("runs/mine/sweep.png").stat().st_size > 1000
 
 

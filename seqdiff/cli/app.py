@@ -1,4 +1,4 @@
-"""The group of commands, and what all of them do when something goes wrong: one sentence and an exit status.
+"""The group of commands, and how each of them fails: with one sentence and an exit status.
 
 0  done        1  something is wrong with the data, a file or a setting
 2  the command is not written as it should be        130  stopped by Ctrl-C
@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import import_module
-from typing import Any
+from typing import Any, TextIO
 
 import click
 
@@ -21,22 +21,19 @@ from seqdiff import __version__
 from seqdiff.errors import NOTATION, NOTHING
 
 COMMANDS = {
-    "demo": ("commands", "Learn promoters, write new ones, and see how good they are."),
-    "fit": ("commands", "Learn from the sequences in DATA."),
-    "generate": ("commands", "Write N new sequences with MODEL, a run folder or a model file."),
-    "score": ("commands", "Say how likely MODEL finds the sequences in DATA."),
-    "compare": ("experiments", "Fit several models to the sequences in DATA and say how good each is."),
-    "classify": ("guiding", "Learn to tell the labels of the sequences in DATA, to guide a generator by them."),
-    "sweep": (
-        "experiments",
-        "Write sequences with MODEL under guidance of several strengths, and say what each gains and costs.",
-    ),
-    "info": ("info", "Say what PATH holds: a run folder, a model file, or a file of sequences."),
+    "demo": ("commands", "Fit a model to promoters, generate new ones, and show how good they are."),
+    "fit": ("commands", "Fit a model to the sequences in DATA."),
+    "generate": ("commands", "Generate N new sequences with MODEL, a run folder or a model file."),
+    "score": ("commands", "Compute the log-likelihood of the sequences in DATA under MODEL."),
+    "compare": ("experiments", "Fit several models to the sequences in DATA and compare them."),
+    "classify": ("guiding", "Fit a classifier or a regressor to labelled sequences in DATA, to guide a generator."),
+    "sweep": ("experiments", "Generate sequences with MODEL under guidance of several strengths, and compare them."),
+    "info": ("info", "Describe PATH: a run folder, a model file, or a file of sequences."),
 }
 """The module of each command and the first sentence of its help: `seqdiff --help` loads neither torch nor a command."""
 
 GO_ON = {
-    "fit": "Stopped. The same command with --resume goes on from the last checkpoint.",
+    "fit": "Stopped. The same command with --resume continues from the last checkpoint.",
     "demo": "Stopped. seqdiff demo starts again from the beginning.",
     "generate": "Stopped. Nothing was written; the same command starts again.",
     "classify": "Stopped. Nothing was written; the same command starts again.",
@@ -86,7 +83,7 @@ def _memory_is_full(error: BaseException) -> bool:
 
 
 def sentence(error: BaseException) -> str:
-    """Return what to tell a user of an error."""
+    """Return the sentence that describes an error."""
     if _memory_is_full(error):
         return "the memory is full; a smaller --batch-size, --width or --depth needs less"
     if isinstance(error, OSError) and not isinstance(error, ValueError) and error.strerror:
@@ -117,7 +114,7 @@ def as_option(name: str, value: object = NOTHING) -> str:
 
 
 class PlainHandler(logging.Handler):
-    """Writes what the library tells above the progress bar."""
+    """Writes log lines above the progress bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         from tqdm.auto import tqdm
@@ -129,7 +126,10 @@ class PlainHandler(logging.Handler):
 def plain_messages() -> Iterator[None]:
     """Show notes and warnings as lines for a user, and parameters in all messages as options."""
 
-    def show(message: Any, category: Any, filename: Any, lineno: Any, file: Any = None, line: Any = None) -> None:
+    def show(
+        message: Warning | str, category: type[Warning], filename: str, lineno: int,
+        file: TextIO | None = None, line: str | None = None,
+    ) -> None:  # fmt: skip
         from tqdm.auto import tqdm
 
         tqdm.write(f"Warning: {message}", file=sys.stderr)
@@ -160,7 +160,7 @@ def plain_messages() -> Iterator[None]:
 )  # fmt: skip
 @click.option("--traceback", is_flag=True, show_default=False, help="Show where an error arose, for a bug report.")
 def main(modules: tuple[str, ...], traceback: bool) -> None:
-    """Learn DNA, RNA, protein or other sequences from your data and write new ones.
+    """Learn DNA, RNA, protein or other sequences from your data and generate new ones.
 
     \b
     A first try, with nothing of your own:

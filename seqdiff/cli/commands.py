@@ -1,6 +1,6 @@
-"""The commands `demo`, `fit`, `generate` and `score`: each reads its arguments, calls the library, says what came out.
+"""The commands `demo`, `fit`, `generate` and `score`: each reads its arguments, calls the library, prints the result.
 
-What a program may want to read goes to stdout; progress and notes go to stderr.
+Results go to stdout; progress and notes go to stderr.
 """
 
 from __future__ import annotations
@@ -14,72 +14,67 @@ import numpy as np
 
 from seqdiff.alphabets.letters import NUMBER
 from seqdiff.cli.guiding import FORMS, read_guides
-from seqdiff.cli.options import DEFAULT_MODEL, EstimatorCommand, comma_list, find_model, models
-from seqdiff.data import Targets, prepare, read_records
+from seqdiff.cli.options import (
+    ALPHABET,
+    COLUMN,
+    DATA,
+    DEFAULT_MODEL,
+    DEVICE,
+    LABELS,
+    MODEL,
+    STEPS,
+    TEMPLATE,
+    EstimatorCommand,
+    comma_list,
+    find_model,
+    held_out,
+    label_columns,
+    models,
+    writable,
+)
+from seqdiff.data import Targets, prepare
 from seqdiff.data.target import EMPIRICAL
 from seqdiff.errors import InputError, of_kind, shorten, shown
 from seqdiff.estimators import SequenceGenerator, load
 from seqdiff.evaluation import bits_per_letter, bits_per_letter_error
 from seqdiff.runtime import replacing
 
-MODEL_ARGUMENT = click.argument("model", metavar="MODEL")
-DATA_ARGUMENT = click.argument("data", metavar="DATA")
-DEVICE = click.option("--device", default="auto", help="auto takes a GPU where there is one; or cpu, cuda, mps.")
-COLUMN = click.option("--sequence-column", metavar="COLUMN", help="The column of a table that holds the sequences.")
-
 
 @click.command()
 @click.option("--data", metavar="FILE", help="Your own sequences; without it, simulated promoters.")
-@click.option("--n", "-n", type=int, default=1000, help="New sequences to write.")
+@click.option("--n", "-n", type=int, help="New sequences; without it 1,000, fewer where they are very long.")
 @click.option("--savepath", metavar="FOLDER", default="runs", help="Where the run's folder goes.")
-@click.option("--alphabet", default="auto", help="dna, rna, protein or the letters themselves.")
+@ALPHABET
 @COLUMN
 @click.option("--quick", is_flag=True, help="Seconds instead of minutes: shows that everything works, learns little.")
-@click.pass_context
-def demo(
-    ctx: click.Context,
-    data: str | None,
-    n: int,
-    savepath: str,
-    alphabet: str,
-    sequence_column: str | None,
-    quick: bool,
-) -> None:
-    """Learn promoters, write new ones, and see how good they are.
+def demo(data: str | None, **options: Any) -> None:
+    """Fit a model to promoters, generate new ones, and show how good they are.
 
-    Takes some minutes on an ordinary computer. The new sequences and a picture lie in runs/demo/samples/ at the end.
+    Takes some minutes on an ordinary computer. The new sequences and a plot lie in runs/demo/samples/ at the end.
 
     \b
     Examples:
       seqdiff demo
       seqdiff demo --data my_sequences.fasta
     """
-    from seqdiff.experiments.demo import run_demo  # pictures are slow to import
+    from seqdiff.experiments.demo import run_demo  # plots are slow to import
 
-    given = ctx.get_parameter_source("n") is click.core.ParameterSource.COMMANDLINE
-    run_demo(
-        None if data is None else Path(data),
-        n if given else None,
-        savepath,
-        quick,
-        alphabet=alphabet,
-        sequence_column=sequence_column,
-    )
+    run_demo(None if data is None else Path(data), **options)
 
 
 @click.command(cls=EstimatorCommand)
-@DATA_ARGUMENT
-@click.option("--model", default=DEFAULT_MODEL, help=f"How to learn: {', '.join(models())}.")
-@click.option("--y", metavar="COLUMN", multiple=True, help="Column of labels to learn too; may be given several times.")
+@DATA
+@click.option("--model", default=DEFAULT_MODEL, help=f"The kind of model: {', '.join(models())}.")
+@LABELS
 @click.option(
     "--validation", metavar="SHARE|FILE", default="0.1", help="Share of the sequences to hold out, or a file of them."
 )
-@click.option("--resume", is_flag=True, help="Go on with an interrupted run; give the same settings and data.")
+@click.option("--resume", is_flag=True, help="Resume an interrupted run; give the same settings and data.")
 def fit(data: str, model: str, y: tuple[str, ...], validation: str, resume: bool, **parameters: Any) -> None:
-    """Learn from the sequences in DATA.
+    """Fit a model to the sequences in DATA.
 
     DATA is a text file (one sequence a line), FASTA, CSV, TSV or Parquet; .gz is fine. The result is a folder in
-    runs/, from which generate and score read. Ctrl-C stops and keeps what was learned; --resume goes on.
+    runs/, which generate and score take. Ctrl-C stops and keeps the model; --resume continues.
 
     \b
     Examples:
@@ -88,78 +83,55 @@ def fit(data: str, model: str, y: tuple[str, ...], validation: str, resume: bool
       seqdiff fit promoters.fasta --model masked-diffusion
       seqdiff fit --model masked-diffusion --help
 
-    The first one takes minutes on a laptop. masked-diffusion takes twice as long, and serves better where letters are
-    fixed in advance (generate --template).
+    The first one takes minutes on a laptop. masked-diffusion takes twice as long, and is better where letters are fixed
+    in advance (generate --template).
     """
     estimator = find_model(model)(**parameters)
-    labels: Any = None if not y else y[0] if len(y) == 1 else list(y)
-    held = _validation(validation, labels, parameters.get("sequence_column"))
-    estimator.fit(Path(data), labels, validation=held, resume=resume)
-    for line in _fitted(estimator):
-        click.echo(line)
-
-
-def _validation(text: str, labels: Any, sequence_column: str | None) -> Any:
-    try:
-        return float(text)
-    except ValueError:
-        if text.lower() == "none":
-            return None
-    if labels is None:
-        return Path(text)
-    held = read_records(Path(text), labels, sequence_column=sequence_column)
-    return held.sequences, held.y
+    held = held_out(validation, y, parameters.get("sequence_column"))
+    estimator.fit(Path(data), label_columns(y), validation=held, resume=resume)
+    click.echo("\n".join(_fitted(estimator)))
 
 
 def _fitted(estimator: SequenceGenerator) -> list[str]:
-    bits = estimator.evaluations_["bits_per_letter"]
-    if bits:
-        lines = [f"best validation: {min(bits):.4f} bits per letter{_meaning(estimator)}"]
+    """Return the lines that report a fit: its folder, its validation loss, and the next command."""
+    meaning = "" if estimator.bound_ else " (of letters at random times: no likelihood)"
+    if bits := estimator.evaluations_["bits_per_letter"]:
+        result = f"best validation: {min(bits):.4f} bits per letter{meaning}"
     else:
-        lines = [
-            f"nothing was held out; training ended at {estimator.history_['bits_per_letter'][-1]:.4f} bits per letter"
-            f"{_meaning(estimator)}"
-        ]
+        last = estimator.history_["bits_per_letter"][-1]
+        result = f"nothing was held out; training ended at {last:.4f} bits per letter{meaning}"
     if estimator.run_dir_ is None:
-        return [*lines, "nothing was saved, as --savepath is none"]
+        return [result, "nothing was saved, as --savepath is none"]
     target = estimator.target_
     label = "" if target is None else " --y LABEL"
     if isinstance(target, Targets):
         label = "".join(f" --y {shlex.quote(name)}=LABEL" for name in target.names)
     command = f"seqdiff generate {shlex.quote(estimator.run_dir_)} 1000{label} --out samples.fasta"
-    return [f"run folder: {estimator.run_dir_}", *lines, f"next: {command}"]
-
-
-def _meaning(estimator: SequenceGenerator) -> str:
-    return "" if estimator.bound_ else " (of letters at random times: no likelihood)"
+    return [f"run folder: {estimator.run_dir_}", result, f"next: {command}"]
 
 
 @click.command()
-@MODEL_ARGUMENT
+@MODEL
 @click.argument("n", type=int)
 @click.option("--out", "-o", metavar="FILE", help="A .fasta, .txt or .csv file; without it, one a line on the screen.")
 @click.option(
     "--y",
     metavar="LABEL",
     multiple=True,
-    help="What the sequences shall be like, for a model that learned labels; empirical draws labels as they occur in"
-    " the training data. Of several columns: --y COLUMN=LABEL for each that shall count.",
+    help="The label of the sequences, for a model that learned labels; empirical draws labels as they occur in the"
+    " training data. Of several columns: --y COLUMN=LABEL for each that should count.",
 )
-@click.option(
-    "--template",
-    metavar="TEXT",
-    help="Letters that are fixed, such as NNNTTGACA[AT]NN; N is any base, [AT] one of these.",
-)
+@TEMPLATE
 @click.option(
     "--guidance", metavar="GUIDE", multiple=True,
-    help=f"What to steer by; may be given several times: {FORMS}. FILE is of seqdiff classify.",
+    help=f"How to steer; may be given several times: {FORMS}. FILE is of seqdiff classify.",
 )  # fmt: skip
 @click.option(
-    "--forbid", metavar="WORD", multiple=True,
-    help="What no sequence may hold: letters, a restriction enzyme, or a number for runs of one letter; several with"
-    " commas, or given several times.",
+    "--forbid", metavar="MOTIF", multiple=True,
+    help="A motif that no sequence may have: letters, a restriction enzyme, or a number for runs of one letter; several"
+    " with commas, or given several times.",
 )  # fmt: skip
-@click.option("--steps", type=int, help="Steps to write a sequence in; fewer are faster and less exact.")
+@STEPS
 @click.option("--temperature", type=float, default=1.0, help="Below 1 the likelier letters are preferred.")
 @click.option("--length", type=int, help="Letters of each sequence, for a model of several lengths.")
 @click.option(
@@ -174,16 +146,12 @@ def generate(
     n: int,
     out: str | None,
     y: tuple[str, ...],
-    template: str | None,
     guidance: tuple[str, ...],
     forbid: tuple[str, ...],
-    steps: int | None,
-    temperature: float,
-    length: int | None,
-    random_state: int | None,
     device: str,
+    **options: Any,
 ) -> None:
-    """Write N new sequences with MODEL, a run folder or a model file.
+    """Generate N new sequences with MODEL, a run folder or a model file.
 
     \b
     Examples:
@@ -193,36 +161,26 @@ def generate(
       seqdiff generate runs/chip 20 --y factor=ctcf --guidance cfg:2 --forbid BsaI,EcoRI,6
       seqdiff generate runs/demo 20 --guidance cbg:classifier.safetensors:strong:2
     """
-    writer = load(model, device=device)
-    writer.verbose = 1
-    sequences = writer.generate(
+    generator = load(model, device=device)
+    generator.verbose = 1
+    if not any("," in letter for letter in generator.alphabet_.letters):
+        forbid = tuple(motif for text in forbid for motif in comma_list(text))
+    sequences = generator.generate(
         n,
         None if out is None else Path(out),
-        y=condition(writer, y),
-        template=template,
-        guidance=read_guides(guidance, writer) or None,
-        forbid=_words(forbid, writer.alphabet_.letters) or None,
-        steps=steps,
-        temperature=temperature,
-        length=length,
-        random_state=random_state,
+        y=condition(generator, y),
+        guidance=read_guides(guidance, generator) or None,
+        forbid=forbid or None,
+        **options,
     )
     if out is None:
         click.echo("\n".join(sequences))
-    click.echo(
-        f"{len(sequences):,} sequences{'' if out is None else f' in {out}'}; seed {writer.seed_}", err=out is None
-    )
-
-
-def _words(texts: tuple[str, ...], letters: tuple[str, ...]) -> list[str]:
-    """Return the words of comma lists; where the comma is a letter it parts nothing."""
-    if any("," in letter for letter in letters):
-        return list(texts)
-    return [word for text in texts for word in comma_list(text)]
+    where = "" if out is None else f" in {out}"
+    click.echo(f"{len(sequences):,} sequences{where}; seed {generator.seed_}", err=out is None)
 
 
 def condition(model: SequenceGenerator, texts: tuple[str, ...]) -> Any:
-    """Return the label that texts mean to a model: a class as it was in the data, numbers, or a dict of columns."""
+    """Return a label of a model from texts: a class as it was in the data, numbers, or a dict of columns."""
     target = model.target_
     if not texts or target is None:
         return texts[0] if texts else None
@@ -247,7 +205,7 @@ def condition(model: SequenceGenerator, texts: tuple[str, ...]) -> Any:
 
 
 def _of_columns(target: Targets, texts: tuple[str, ...]) -> Any:
-    """Return a dict from texts such as ``factor=ctcf``, or from one that has all columns with commas between."""
+    """Return a dict from texts such as ``factor=ctcf``, or from one text with all columns, separated by commas."""
     if texts == (EMPIRICAL,):
         return EMPIRICAL
     named = [text.partition("=") for text in texts]
@@ -269,13 +227,13 @@ def _of_columns(target: Targets, texts: tuple[str, ...]) -> Any:
 
 
 @click.command()
-@MODEL_ARGUMENT
-@DATA_ARGUMENT
+@MODEL
+@DATA
 @click.option("--y", metavar="COLUMN", multiple=True, help="Column of labels, for a model that learned them.")
-@click.option("--out", "-o", metavar="FILE", help="A .csv file for the figures of every sequence.")
-@click.option("--times", type=int, help="Levels of noise to average over; fewer are faster and less exact.")
+@click.option("--out", "-o", metavar="FILE", help="A .csv file for the values of every sequence.")
+@click.option("--times", type=int, help="Noise levels to average over; fewer are faster and less exact.")
 @click.option(
-    "--seed", "random_state", type=int, default=0, help="Seed of the noise: the same one gives the same figures."
+    "--seed", "random_state", type=int, default=0, help="Seed of the noise: the same one gives the same values."
 )
 @COLUMN
 @DEVICE
@@ -284,40 +242,37 @@ def score(
     data: str,
     y: tuple[str, ...],
     out: str | None,
-    times: int | None,
-    random_state: int,
     sequence_column: str | None,
     device: str,
+    **options: Any,
 ) -> None:
-    """Say how likely MODEL finds the sequences in DATA.
+    """Compute the log-likelihood of the sequences in DATA under MODEL.
 
-    The figure is in bits per letter: lower is likelier, 2 is what random DNA costs. Sequences that the model has
-    learned from look better than new ones.
+    The value is in bits per letter: lower is likelier, 2 is that of random DNA. Sequences of the training set look
+    better than new ones.
 
     \b
     Example:
       seqdiff score runs/demo held_out.fasta --out scores.csv
     """
-    if out is not None and (Path(out).suffix.lower() != ".csv" or not Path(out).parent.is_dir()):
-        wanted = "a name that ends in .csv, in a folder that is there"
-        raise InputError("--out", shown(out), wanted, "give such a name")
+    path = None if out is None else writable("--out", out, ".csv")
     judge = load(model, device=device)
     judge.verbose = 1
     if judge.bound_ is None:
         cure = "fit another model, see seqdiff fit --help"
         raise InputError(model, f"{of_kind(judge)}, which cannot score sequences", "a model that can", cure)
-    labels: Any = None if not y else y[0] if len(y) == 1 and not isinstance(judge.target_, Targets) else list(y)
+    labels = list(y) if isinstance(judge.target_, Targets) and y else label_columns(y)
     column = sequence_column or judge.sequence_column
     read = prepare(Path(data), labels, alphabet=judge.alphabet_, sequence_column=column)
-    nats, error = judge.score_samples(read.sequences, read.y, times=times, random_state=random_state, return_error=True)
-    if out is not None:
-        _write_scores(Path(out), read.sequences, read.lengths, nats, error)
-    for line in _scored(
-        [judge.alphabet_.split(s) for s in read.sequences], read.lengths, nats, error, judge.bound_ == "elbo"
-    ):
-        click.echo(line)
-    if out is not None:
-        click.echo(f"every sequence: {out}")
+    nats, error = judge.score_samples(read.sequences, read.y, return_error=True, **options)
+    if path is not None:
+        _write_scores(path, read.sequences, read.lengths, nats, error)
+    lines = _scored([judge.alphabet_.split(s) for s in read.sequences], read.lengths, nats, error)
+    if np.isfinite(nats).any():
+        is_bound = judge.bound_ == "elbo"
+        bound = "a bound: the model's true log-likelihood is at least this high, its bits at most this many"
+        lines.append(bound if is_bound else "exact: not a bound")
+    click.echo("\n".join(lines if path is None else [*lines, f"every sequence: {out}"]))
 
 
 def _write_scores(path: Path, sequences: list[str], lengths: np.ndarray, nats: np.ndarray, error: np.ndarray) -> None:
@@ -329,26 +284,21 @@ def _write_scores(path: Path, sequences: list[str], lengths: np.ndarray, nats: n
         pd.DataFrame(columns).to_csv(name, index=False, float_format="%.6g")
 
 
-def _scored(
-    sequences: list[list[str]], lengths: np.ndarray, nats: np.ndarray, error: np.ndarray, is_bound: bool
-) -> list[str]:
+def _scored(sequences: list[list[str]], lengths: np.ndarray, nats: np.ndarray, error: np.ndarray) -> list[str]:
+    """Return the lines that report scores; sequences are lists of letters, which may be of several characters."""
     possible = np.flatnonzero(np.isfinite(nats))
     lines = [f"sequences: {len(sequences):,}"]
-    if len(possible) < len(sequences):
-        lines.append(
-            f"impossible: {len(sequences) - len(possible):,}, of a length that the model has never seen; the figures"
-            " below are of the others"
-        )
+    if missing := len(sequences) - len(possible):
+        why = "of a length that the training set lacks; the values below are of the others"
+        lines.append(f"impossible: {missing:,}, {why}")
     if not len(possible):
         return lines
-    kept: list[Any] = [sequences[i] for i in possible]  # as letters, which may be of several characters
-    noise = np.sqrt((error[possible] ** 2).sum()) / lengths[possible].sum() / np.log(2)
-    lines.append(f"log-likelihood: {nats[possible].mean():.4f} nats per sequence")
-    lines.append(f"bits per letter: {bits_per_letter(nats[possible], kept):.4f}")
-    spread = bits_per_letter_error(nats[possible], kept)
-    lines.append(f"standard error: {spread:.4f} (from one sequence to another), {noise:.4f} (Monte Carlo)")
-    if is_bound:
-        lines.append("a bound: the model's true log-likelihood is at least this high, its bits at most this many")
-    else:
-        lines.append("exact: not a bound")
-    return lines
+    kept: list[Any] = [sequences[i] for i in possible]
+    nats, noise = nats[possible], np.sqrt((error[possible] ** 2).sum()) / lengths[possible].sum() / np.log(2)
+    spread = bits_per_letter_error(nats, kept)
+    return [
+        *lines,
+        f"log-likelihood: {nats.mean():.4f} nats per sequence",
+        f"bits per letter: {bits_per_letter(nats, kept):.4f}",
+        f"standard error: {spread:.4f} (from one sequence to another), {noise:.4f} (Monte Carlo)",
+    ]

@@ -1,4 +1,4 @@
-"""The command `compare`: several models on one data set, a table of how good each is."""
+"""The commands `compare`, several models on one data set, and `sweep`, guides of several strengths."""
 
 from __future__ import annotations
 
@@ -13,15 +13,27 @@ import numpy as np
 from seqdiff.classifiers.predictor import SequencePredictor
 from seqdiff.cli.commands import condition
 from seqdiff.cli.guiding import CLASSIFIERS, label_of, predictor_header, read_guides
-from seqdiff.cli.options import comma_list, option_of
+from seqdiff.cli.options import (
+    ALPHABET,
+    DATA,
+    LABELS,
+    MODEL,
+    STEPS,
+    TEMPLATE,
+    comma_list,
+    held_out,
+    label_columns,
+    option_of,
+)
 from seqdiff.errors import InputError, shown
 from seqdiff.estimators import SequenceGenerator, load
 from seqdiff.experiments import compare as run
 from seqdiff.experiments import markdown
 from seqdiff.experiments.comparison import caption
+from seqdiff.guidance import Guidance
 from seqdiff.runtime import replacing
 
-# Parameters of every estimator that are not compare's own: where one is given, it holds for all models.
+# parameters of every generator that are not compare's own: where one is given, it holds for all models
 SHARED = [
     name
     for name in inspect.signature(SequenceGenerator).parameters
@@ -32,30 +44,30 @@ SHARED = [
 @click.command(
     epilog="Settings without a default shown are each model's own; where one is given, it holds for all models."
 )
-@click.argument("data", metavar="DATA")
-@click.option("--models", metavar="A,B,...", help="Which, with commas between; without it the usual ones.")
-@click.option("--y", metavar="COLUMN", multiple=True, help="Column of labels to learn too; may be given several times.")
+@DATA
+@click.option("--models", metavar="A,B,...", help="The models, separated by commas; without it the usual ones.")
+@LABELS
 @click.option(
     "--split", metavar="HOW|COLUMN", default="auto",
-    help="cluster keeps what shares 20 letters on one side, random does not; or a column of train, valid and test.",
+    help="cluster keeps sequences that share 20 letters together, random does not; or a column of train, valid, test.",
 )  # fmt: skip
-@click.option("--validation", metavar="SHARE|FILE", default="0.1", help="What to choose each model's weights by.")
-@click.option("--test", metavar="SHARE|FILE", default="0.1", help="What to judge by.")
-@click.option("--seeds", type=int, default=1, help="How often each model is trained.")
-@click.option("--samples", type=int, default=1000, help="Sequences that each model writes; 0 for none.")
-@click.option("--steps", type=int, help="Steps to write a sequence in.")
-@click.option("--times", type=int, help="Levels of noise to average a bound over.")
+@click.option("--validation", metavar="SHARE|FILE", default="0.1", help="Validation set, to choose the weights by.")
+@click.option("--test", metavar="SHARE|FILE", default="0.1", help="Test set.")
+@click.option("--seeds", type=int, default=1, help="Training runs of each model.")
+@click.option("--samples", type=int, default=1000, help="Sequences that each model generates; 0 for none.")
+@STEPS
+@click.option("--times", type=int, help="Noise levels to average a bound over.")
 @click.option("--k", type=int, help="Letters of the k-mers to compare.")
 @click.option("--reference", metavar="NAME", help="The model to compare with, as the table names it; else the best.")
 @click.option("--seed", "random_state", type=int, default=0, help="Seed of the split, the samples and the scores.")
-@click.option("--alphabet", default="auto", help="dna, rna, protein or the letters themselves.")
+@ALPHABET
 @click.option("--savepath", metavar="FOLDER", default="runs", help="Where the folder compare goes; none saves nothing.")
 @click.pass_context
-def compare(ctx: click.Context, data: str, models: str | None, **options: Any) -> None:
-    """Fit several models to the sequences in DATA and say how good each is.
+def compare(ctx: click.Context, data: str, models: str | None, y: tuple[str, ...], **options: Any) -> None:
+    """Fit several models to the sequences in DATA and compare them.
 
-    Each learns from the same part of the sequences and is judged by the same other part, beside simple baselines and
-    nature itself. The table, a picture of it and all models are in runs/compare/ at the end.
+    All have the same training, validation and test sets, and are compared with simple baselines and with natural
+    sequences. The table, a plot of it and all models are in runs/compare/ at the end.
 
     \b
     Examples:
@@ -63,19 +75,13 @@ def compare(ctx: click.Context, data: str, models: str | None, **options: Any) -
       seqdiff compare promoters.csv --models masked-diffusion,autoregressive --epochs 20 --seeds 3
     """
     given = click.core.ParameterSource.COMMANDLINE
-    settings = {name: options.pop(name) for name in SHARED}
-    settings = {name: value for name, value in settings.items() if ctx.get_parameter_source(name) is given}
-    columns = options.pop("y")
-    labels: Any = None if not columns else columns[0] if len(columns) == 1 else list(columns)
-    column = options["sequence_column"]
+    options = {k: v for k, v in options.items() if k not in SHARED or ctx.get_parameter_source(k) is given}
     for name in ("validation", "test"):
-        options[name] = _part(options[name], labels, column)
+        options[name] = held_out(options[name], y, options["sequence_column"])
     if options["savepath"].lower() == "none":
         options["savepath"] = None
-    names = None if models is None else comma_list(models)
-    table = run(names, Path(data), labels, **options, **settings)
-    click.echo(markdown(table))
-    click.echo(f"\n{caption(table)}")
+    table = run(None if models is None else comma_list(models), Path(data), label_columns(y), **options)
+    click.echo(f"{markdown(table)}\n\n{caption(table)}")
     if table.attrs["folder"] is not None:
         click.echo(f"folder: {table.attrs['folder']}")
 
@@ -84,47 +90,29 @@ compare.params += [option_of(SequenceGenerator, name, None) for name in SHARED]
 compare.params += [option_of(SequenceGenerator, n) for n in ("length", "ambiguous", "sequence_column", "verbose")]
 
 
-def _part(text: str, labels: Any, sequence_column: str | None) -> Any:
-    """Return a share, or what a file holds."""
-    from seqdiff.data import read_records
-
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    if labels is None:
-        return Path(text)
-    held = read_records(Path(text), labels, sequence_column=sequence_column)
-    return held.sequences, held.y
-
-
-# The command `sweep`: guides of several strengths, what each gains and what it costs.
-
-
 SHOWN_COLUMNS = ["guide", "gamma", "seed", "made", "condition", "kmer_js", "kmer_js_ratio", "diversity", "unique",
-                 "copied",
-         "calls", "seconds"]  # fmt: skip
+                 "copied", "calls", "seconds"]  # fmt: skip
 
 
 @click.command()
-@click.argument("model", metavar="MODEL")
-@click.option("--gammas", metavar="A,B,...", default="0,1,2,4", help="The strengths, with commas between.")
+@MODEL
+@click.option("--gammas", metavar="A,B,...", default="0,1,2,4", help="The strengths, separated by commas.")
 @click.option(
     "--guide", metavar="GUIDE", multiple=True, default=("cfg",),
-    help="What to steer by, as in generate --guidance but without the strength: cfg, cbg:FILE:LABEL, ...; may be given"
+    help="How to steer, as in generate --guidance but without the strength: cfg, cbg:FILE:LABEL, ...; may be given"
     " several times.",
 )  # fmt: skip
-@click.option("--y", metavar="LABEL", multiple=True, help="What the sequences shall be like, as in generate.")
+@click.option("--y", metavar="LABEL", multiple=True, help="The label of the sequences, as in generate.")
 @click.option(
     "--judge", metavar="FILE[:LABEL]",
-    help="A file of seqdiff classify that says how far the sequences are what they shall be: the mean probability of"
-    " the label (without it that of --y), or the mean of the values that it predicts.",
+    help="A file of seqdiff classify to evaluate the sequences with: the mean probability of the label (without it that"
+    " of --y), or the mean of the values that it predicts.",
 )  # fmt: skip
-@click.option("--natural", metavar="FILE", help="Sequences that the new ones should be like.")
+@click.option("--natural", metavar="FILE", help="Natural sequences, to compare the new ones with.")
 @click.option("--n", "-n", type=int, default=100, help="Sequences of each guide, strength and seed.")
 @click.option("--seeds", type=int, default=1, help="How often each is generated.")
-@click.option("--template", metavar="TEXT", help="Letters that are fixed, as in generate.")
-@click.option("--steps", type=int, help="Steps to write a sequence in.")
+@TEMPLATE
+@STEPS
 @click.option("--out", "-o", metavar="FILE", help="A .csv file; without it sweep.csv in the run's folder.")
 def sweep(
     model: str,
@@ -133,18 +121,13 @@ def sweep(
     y: tuple[str, ...],
     judge: str | None,
     natural: str | None,
-    n: int,
-    seeds: int,
-    template: str | None,
-    steps: int | None,
-    out: str | None,
     device: str,
-    verbose: int,
+    **options: Any,
 ) -> None:
-    """Write sequences with MODEL under guidance of several strengths, and say what each gains and costs.
+    """Generate sequences with MODEL under guidance of several strengths, and compare them.
 
-    Stronger guidance makes sequences that meet a condition more often, and are less various and less natural. The table
-    goes to a .csv file after each row, a picture of it lies beside it.
+    Stronger guidance makes sequences that meet a condition more often, and are less diverse and less natural. The table
+    goes to a .csv file after each row, a plot of it lies beside it.
 
     \b
     Examples:
@@ -154,39 +137,34 @@ def sweep(
     from seqdiff.evaluation import plot_sweep
     from seqdiff.experiments import sweep as run
 
-    writer = load(model, device=device)
-    arguments = {"y": condition(writer, y), "template": template, "steps": steps}
+    generator = load(model, device=device)
+    options["y"] = condition(generator, y)
     table = run(
-        writer,
-        {text: _maker(text, writer) for text in guide},
+        generator,
+        {text: _maker(text, generator) for text in guide},
         _numbers(gammas),
-        n=n,
-        seeds=seeds,
-        judge=None if judge is None else _judge(judge, y, writer),
+        judge=None if judge is None else _judge(judge, y, generator),
         natural=None if natural is None else Path(natural),
-        out=out,
-        verbose=verbose,
-        **{name: value for name, value in arguments.items() if value is not None},
+        **{name: value for name, value in options.items() if value is not None},
     )
     click.echo(table[SHOWN_COLUMNS].dropna(axis=1, how="all").to_string(index=False, float_format=lambda x: f"{x:.4g}"))
     if table.attrs["path"] is not None:
-        picture = Path(table.attrs["path"]).with_suffix(".png")
-        with replacing(picture) as name:
+        plot = Path(table.attrs["path"]).with_suffix(".png")
+        with replacing(plot) as name:
             plot_sweep(table).savefig(name, format="png")
-        click.echo(f"picture: {picture}")
+        click.echo(f"plot: {plot}")
 
 
 sweep.params += [option_of(SequenceGenerator, name) for name in ("device", "verbose")]
 
 
-def _maker(text: str, model: Any) -> Callable[[float], Any]:
-    """Return the guide of a strength; that the text means one is found out before anything is generated."""
+def _maker(text: str, model: SequenceGenerator) -> Callable[[float], list[Guidance]]:
+    """Return a function from a strength to the guide, after a check that the text means one."""
     kind, _, rest = text.partition(":")
     files = [rest.rsplit(":", parts)[0] for parts in (1, 2)]
     if (kind == "cfg" and rest) or (kind in CLASSIFIERS and not Path(files[0]).exists() and Path(files[1]).exists()):
-        raise InputError(
-            "--guide", f"{shown(text, 100)} with a strength", "none at its end, as --gammas gives them", "leave it out"
-        )
+        found, wanted = f"{shown(text, 100)} with a strength", "none at its end, as --gammas gives them"
+        raise InputError("--guide", found, wanted, "leave it out")
     read_guides([f"{text}:1"], model)
     return lambda gamma: read_guides([f"{text}:{gamma}"], model)
 
@@ -195,12 +173,12 @@ def _numbers(text: str) -> list[float]:
     try:
         return [float(part) for part in text.split(",")]
     except ValueError:
-        wanted = "numbers with commas between"
+        wanted = "numbers separated by commas"
         raise InputError("--gammas", shown(text), wanted, "give some such as 0,1,2") from None
 
 
-def _judge(text: str, y: tuple[str, ...], model: Any) -> Callable[[list[str]], Any]:
-    """Return a function that says how far sequences are what is wanted."""
+def _judge(text: str, y: tuple[str, ...], model: SequenceGenerator) -> Callable[[list[str]], np.ndarray]:
+    """Return a function from sequences to probabilities of the label, or to predicted values."""
     file, colon, label = text.rpartition(":")
     if not colon or Path(text).is_file():
         file, label = text, y[0] if len(y) == 1 else ""

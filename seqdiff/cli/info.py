@@ -11,6 +11,7 @@ import click
 import numpy as np
 from safetensors import safe_open
 
+from seqdiff.cli.options import COLUMN
 from seqdiff.data import (
     Alphabet,
     LengthDistribution,
@@ -30,9 +31,9 @@ from seqdiff.runs import Run
 
 @click.command()
 @click.argument("path")
-@click.option("--sequence-column", metavar="COLUMN", help="The column of a table that holds the sequences.")
+@COLUMN
 def info(path: str, sequence_column: str | None) -> None:
-    """Say what PATH holds: a run folder, a model file, or a file of sequences.
+    """Describe PATH: a run folder, a model file, or a file of sequences.
 
     \b
     Examples:
@@ -58,11 +59,10 @@ def _of_run(folder: Path) -> Iterator[tuple[str, str]]:
     run = Run(folder)
     args = run.read_args()
     if args is None:
-        found = "a folder without args.json of seqdiff's"
-        raise InputError(str(folder), found, "a run folder", "give one, or a file")
+        raise InputError(str(folder), "a folder without args.json of seqdiff's", "a run folder", "give one, or a file")
     yield "run folder", str(folder)
     yield "status", _status(run, args)
-    yield "learned from", f"{args.get('sequences', 0):,} sequences of {args.get('source', 'unknown')}"
+    yield "training set", f"{args.get('sequences', 0):,} sequences of {args.get('source', 'unknown')}"
     metrics = folder / "metrics_eval.txt"
     if metrics.is_file():
         table = pd.read_csv(metrics, sep="\t")
@@ -78,7 +78,7 @@ def _of_run(folder: Path) -> Iterator[tuple[str, str]]:
 
 
 def _status(run: Run, args: dict[str, Any]) -> str:
-    """Return what args.json says, and for a run that says it is running whether some process really holds its lock."""
+    """Return the status in args.json; for an unfinished run, also whether a process holds its lock."""
     if run.finished or not (run.path / ".lock").is_file():
         return str(args.get("status", "unknown"))
     try:
@@ -90,21 +90,20 @@ def _status(run: Run, args: dict[str, Any]) -> str:
     run.release()
     if not run.checkpoint.is_file():
         return "interrupted before its first checkpoint"
-    return "interrupted; the same seqdiff fit with --resume goes on"
+    return "interrupted; the same seqdiff fit with --resume resumes it"
 
 
 def _of_model(path: Path) -> Iterator[tuple[str, str]]:
     file = ModelFile.find(path)
     path, header = file.path, file.header
-    alphabet, law = Alphabet.from_dict(header["alphabet"]), LengthDistribution.from_dict(header["length_law"])
-    writes = file.generates  # else it tells labels
-    yield "model", f"{header['class']} ({kebab(header['class'])})" if writes else str(header["class"])
+    known = LengthDistribution.from_dict(header["length_law"])
+    yield "model", f"{header['class']} ({kebab(header['class'])})" if file.generates else str(header["class"])
     yield "network", str(header["parameters"].get("network", "its own"))
-    yield "alphabet", _letters(alphabet)
-    lengths = np.flatnonzero(law.counts) + 1
-    yield "lengths", f"{lengths[0]}" if law.fixed else f"{lengths[0]} to {lengths[-1]}"
+    yield "alphabet", _letters(Alphabet.from_dict(header["alphabet"]))
+    lengths = np.flatnonzero(known.counts) + 1
+    yield "lengths", f"{lengths[0]}" if known.fixed else f"{lengths[0]} to {lengths[-1]}"
     yield "labels", _labels(None if header["target"] is None else target_from_dict(header["target"]))
-    if writes:
+    if file.generates:
         yield "trained on", f"{header['n_train']:,} sequences"
     else:
         yield "noise", "none" if header["noise"] == "Clean" else f"that of a {header['noise']} generator"
@@ -144,9 +143,7 @@ def _of_data(path: Path, sequence_column: str | None) -> Iterator[tuple[str, str
     except ValueError:
         sequences = [sequence.strip() for sequence in records.sequences]
         letters = "".join(sorted(set("".join(sequences))))
-        guess = (
-            f"none of dna, rna, protein; its {len(letters)} letters are {letters} (fit wants --alphabet {letters!r})"
-        )
+        guess = f"none of dna, rna, protein; its {len(letters)} letters are {letters} (fit with --alphabet {letters!r})"
     else:
         data = prepare(records, alphabet=alphabet, ambiguous="drop")  # a pipe is read once
         notes, sequences, guess = data.notes, data.sequences, f"{alphabet.name} (guessed)"
@@ -169,7 +166,7 @@ def _of_data(path: Path, sequence_column: str | None) -> Iterator[tuple[str, str
 
 
 def _columns(path: Path) -> Iterator[tuple[str, str]]:
-    """The columns of a table, each with what `fit --y` would make of it."""
+    """Yield the columns of a table, with the kind of label that `fit --y` would read in each."""
     import pandas as pd
 
     endings = [ending.lower() for ending in path.suffixes[-2:]]

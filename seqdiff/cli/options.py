@@ -1,6 +1,7 @@
-"""From the parameters of an estimator to options of a command: a new parameter or estimator appears by itself.
+"""Options of the commands: those that several share, and those made from the parameters of an estimator.
 
-`--kebab-case` names, types, choices and help are those of the class's `parameters`, defaults those of its signature.
+Of a parameter, the `--kebab-case` name, type, choices and help are those of the class's `parameters`, the default that
+of its signature: a new parameter or estimator appears by itself.
 """
 
 from __future__ import annotations
@@ -8,17 +9,59 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Container, Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
-from seqdiff.errors import NOTHING, InputError
+from seqdiff.data import read_records
+from seqdiff.errors import NOTHING, InputError, shown
 from seqdiff.estimators import SequenceGenerator
 from seqdiff.estimators.classes import find_learner, kebab, learners
 from seqdiff.parameters import doc_text, kind_text, parameters_of
 
 DEFAULT_MODEL = "autoregressive"  # the best of README's table, and the cheapest
+MODEL = click.argument("model", metavar="MODEL")
+DATA = click.argument("data", metavar="DATA")
+LABELS = click.option(
+    "--y", metavar="COLUMN", multiple=True, help="Column of labels to learn too; may be given several times."
+)
+ALPHABET = click.option("--alphabet", default="auto", help="dna, rna, protein or the letters themselves.")
+COLUMN = click.option("--sequence-column", metavar="COLUMN", help="The column of a table that holds the sequences.")
+DEVICE = click.option("--device", default="auto", help="auto takes a GPU where there is one; or cpu, cuda, mps.")
+STEPS = click.option("--steps", type=int, help="Steps to generate a sequence in; fewer are faster and less exact.")
+TEMPLATE = click.option(
+    "--template",
+    metavar="TEXT",
+    help="Letters that are fixed, such as NNNTTGACA[AT]NN; N is any base, [AT] one of these.",
+)
+
+
+def label_columns(names: Sequence[str]) -> str | list[str] | None:
+    """Return the columns of `--y` as `fit` takes them."""
+    return list(names) if len(names) > 1 else names[0] if names else None
+
+
+def held_out(text: str, names: Sequence[str], sequence_column: str | None) -> Any:
+    """Return a share, None, or the sequences of a file, with their labels."""
+    try:
+        return float(text)
+    except ValueError:
+        if text.lower() == "none":
+            return None
+    if not names:
+        return Path(text)
+    held = read_records(Path(text), label_columns(names), sequence_column=sequence_column)
+    return held.sequences, held.y
+
+
+def writable(option: str, path: str, ending: str) -> Path:
+    """Return the path of a file to write, or raise an `InputError` if it has another ending or no folder."""
+    if Path(path).suffix.lower() != ending or not Path(path).absolute().parent.is_dir():
+        wanted = f"a name that ends in {ending}, in a folder that is there"
+        raise InputError(option, shown(path), wanted, "give such a name")
+    return Path(path)
 
 
 def find_model(name: str) -> type[SequenceGenerator]:
@@ -38,17 +81,17 @@ def find_model(name: str) -> type[SequenceGenerator]:
 
 
 def models() -> dict[str, type[SequenceGenerator]]:
-    """Return the estimators that learn from sequences by the names they have in a shell, in alphabetical order."""
+    """Return the generators by their names in a shell, in alphabetical order."""
     return dict(sorted((kebab(name), cls) for name, cls in learners().items()))
 
 
 def comma_list(text: str) -> list[str]:
-    """Return what stands between commas, without blanks."""
+    """Return the entries of a text with commas, without blanks."""
     return [part.strip() for part in text.split(",") if part.strip()]
 
 
 class Value(click.ParamType):
-    """What a `Parameter` is in a shell: a whole number, a number, JSON or text, and `none` where it may be None."""
+    """The type of a `Parameter` in a shell: a whole number, a number, JSON or text, or `none` where it may be None."""
 
     def __init__(self, kind: type, optional: bool) -> None:
         self.kind, self.optional = kind, optional
@@ -68,11 +111,15 @@ class Value(click.ParamType):
             self.fail(f"{value!r} is not {wanted}{' or none' if self.optional else ''}.", param, ctx)
 
 
-def option_of(cls: type, name: str, default: Any = NOTHING) -> click.Option:
-    """Return the option for a parameter of a class, with its default or another one; no text shows the latter."""
+def option_of(cls: type, name: str, default: object = NOTHING) -> click.Option:
+    """Return the option for a parameter of a class, with its own default, or another that help does not show."""
     parameter = parameters_of(cls)[name]
     own = inspect.signature(cls).parameters[name].default
-    text = re.sub(r"`+(?:\"(.*?)\"|(\w+))`+", lambda m: _named(cls, m), doc_text(cls, parameter))
+
+    def named(m: re.Match[str]) -> str:  # a quoted value, another parameter, or any name
+        return f"--{kebab(m[2])}" if m[2] in parameters_of(cls) else m[1] or m[2]
+
+    text = re.sub(r"`+(?:\"(.*?)\"|(\w+))`+", named, doc_text(cls, parameter))
     text = re.sub(r"\bNone\b", "none", text).replace("`", "").replace('"', "")
     if choices := re.match(r"\{(.*?)\}", kind_text(parameter, own)):
         text = f"{text} One of: {choices[1].replace(chr(34), '')}.".strip()
@@ -86,21 +133,11 @@ def option_of(cls: type, name: str, default: Any = NOTHING) -> click.Option:
     return click.Option([flag, name], type=kind, default=value, show_default=False, help=text)
 
 
-def _named(cls: type, match: re.Match[str]) -> str:
-    """Return a word that a docstring quotes as a shell has it: another parameter as its option."""
-    if match[2] in parameters_of(cls):
-        return f"--{kebab(match[2])}"
-    return match[1] or match[2]
-
-
-def options_of(cls: type, taken: Mapping[str, Any] | None = None) -> list[click.Option]:
+def options_of(cls: type, taken: Container[str | None] = ()) -> list[click.Option]:
     """Return one option for each parameter of an estimator, but for those in `taken`."""
     known = parameters_of(cls)
-    return [
-        option_of(cls, name)
-        for name in inspect.signature(cls).parameters
-        if name in known and name not in (taken or {})
-    ]
+    names = inspect.signature(cls).parameters
+    return [option_of(cls, name) for name in names if name in known and name not in taken]
 
 
 class EstimatorCommand(click.Command):
@@ -112,29 +149,22 @@ class EstimatorCommand(click.Command):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         own = super().get_params(ctx)
-        names = {param.name: param for param in own if param.name}
-        return [*own, *options_of(self._model(ctx), names)]
+        return [*own, *options_of(self._model(ctx), {param.name for param in own})]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        own = [param.name for param in super().get_params(ctx)]
-        parts: dict[str, list[tuple[str, str]]] = {
-            "Options": [],
-            f"Settings of {kebab(self._model(ctx).__name__)}": [],
-        }
-        for param in self.get_params(ctx):
-            record = param.get_help_record(ctx)
-            if record is not None and isinstance(param, click.Option):
-                parts[list(parts)[param.name not in own]].append(record)
-        for title, records in parts.items():
+        own = {param.name for param in super().get_params(ctx)}
+        options = [param for param in self.get_params(ctx) if isinstance(param, click.Option)]
+        for title, is_own in (("Options", True), (f"Settings of {kebab(self._model(ctx).__name__)}", False)):
+            records = [param.get_help_record(ctx) for param in options if (param.name in own) == is_own]
             with formatter.section(title):
-                formatter.write_dl(records)
+                formatter.write_dl([record for record in records if record])
 
     def _model(self, ctx: click.Context) -> type[SequenceGenerator]:
         return ctx.meta.get("seqdiff.model") or find_model(DEFAULT_MODEL)
 
 
 def _model_in(args: list[str]) -> str:
-    """Return what follows `--model` among the arguments; the last one counts, as with any option."""
+    """Return the value of the last `--model` among the arguments."""
     name = DEFAULT_MODEL
     for i, argument in enumerate(args):
         if argument == "--":
