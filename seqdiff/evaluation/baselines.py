@@ -35,7 +35,8 @@ from seqdiff.parameters import Whole
 class Baseline(BaseEstimator):
     """A distribution over sequences: the length first, then letter by letter.
 
-    A subclass has `_learn(tokens, lengths)` and `_probability(tokens, i, letters)`.
+    A subclass has `_learn(tokens, lengths)` and `_probability(tokens, i, letters)`. Fitted, all have `alphabet_` and
+    `length_distribution_`.
     """
 
     alphabet: str | Alphabet
@@ -106,8 +107,6 @@ class PositionWeightMatrix(Baseline):
     ----------
     probabilities_ : ndarray, shape (L, K)
         Letter probabilities by position.
-    alphabet_ : Alphabet
-    length_distribution_ : LengthDistribution
 
     Examples
     --------
@@ -188,6 +187,8 @@ class _Interpolated(Baseline):
 
         Return the leave-one-out probabilities p_j of all letters, by position and then by sequence, for each level j.
         """
+        from scipy.special import expit
+
         K = len(self.alphabet_)
         none = np.zeros(0, np.int64)  # no sequence may have j letters before a position
         p, left_out = np.full(real.sum(), 1 / K), []
@@ -208,7 +209,7 @@ class _Interpolated(Baseline):
             def mixed(v, c=c, total=total, shorter=shorter, chain=chain):
                 s = np.exp(v[0])
                 if chain is not None:
-                    w = _sigmoid(v[1])
+                    w = expit(v[1])
                     shorter = (1 - w) * shorter + w * chain
                 return (c - 1 + s * shorter) / (total - 1 + s)
 
@@ -221,7 +222,7 @@ class _Interpolated(Baseline):
             left_out.append(p)
             self.levels_.append(level)
             strengths.append(np.exp(best[0]))
-            weights.append(_sigmoid(best[-1]))
+            weights.append(expit(best[-1]))
         self.strengths_ = np.array(strengths)
         if anywhere is not None:
             self.weights_ = np.array(weights)
@@ -250,8 +251,6 @@ class MarkovChain(_Interpolated):
     ----------
     strengths_ : ndarray, shape (order + 1,)
         s_j of the module's docstring.
-    alphabet_ : Alphabet
-    length_distribution_ : LengthDistribution
 
     Examples
     --------
@@ -293,8 +292,6 @@ class PositionalMarkov(_Interpolated):
         s_j and w_j of the module's docstring.
     chain_ : MarkovChain
         The model of h_j.
-    alphabet_ : Alphabet
-    length_distribution_ : LengthDistribution
 
     Examples
     --------
@@ -324,12 +321,6 @@ class PositionalMarkov(_Interpolated):
             w = self.weights_[j]
             q = self._longer((1 - w) * q + w * h, tokens, i, j, letters)
         return q
-
-
-def _sigmoid(v: float) -> float:
-    from scipy.special import expit
-
-    return expit(v)
 
 
 def _best(log_likelihood: Callable[[np.ndarray], float], start: list[float]) -> np.ndarray:

@@ -150,12 +150,9 @@ def _codes(strings: list[str]) -> np.ndarray:
 
 
 def _windows(strings: list[str], k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Number all windows of k letters so that equal numbers mean equal k-mers.
+    """Return the start of each window of k letters in the joined letters, its number and its sequence, (windows,) each.
 
-    Returns
-    -------
-    starts, ids, owners : ndarrays, shape (windows,)
-        Where the window starts in the joined letters, its k-mer's number (small integers, not all used), its sequence.
+    Equal numbers are equal k-mers; they are small integers, not all of them used.
     """
     alphabet, letters = np.unique(_codes(strings), return_inverse=True)
     lengths = np.array([len(string) for string in strings])

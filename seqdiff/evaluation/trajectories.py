@@ -42,11 +42,6 @@ def corners(letters: int) -> np.ndarray:
     """Return the corners (K, 2) of a regular polygon, the first on top: of three letters the simplex itself.
 
     Of more letters it is a projection, in which other points than a corner's may fall on the same place.
-
-    Examples
-    --------
-    >>> corners(4).round(6).tolist()
-    [[0.0, 1.0], [-1.0, 0.0], [-0.0, -1.0], [1.0, -0.0]]
     """
     angle = np.pi / 2 + 2 * np.pi * np.arange(letters) / letters
     return np.stack([np.cos(angle), np.sin(angle)], 1)

@@ -1,4 +1,4 @@
-"""`compare`: several generators on one split of the data, judged alike, in one table that is written after each."""
+"""`compare`: several generators on one split of the data, judged alike, in one table that grows with each."""
 
 from __future__ import annotations
 
@@ -41,24 +41,12 @@ ModelLike = SequenceGenerator | type | str
 
 @dataclass
 class Row:
-    """A row of the table: a model, and what was measured of it.
-
-    Attributes
-    ----------
-    name : str
-        Of the row, and of the run folder.
-    bound : str or None
-        `bound_` of the estimator.
-    estimators : list of SequenceGenerator
-        Not fitted, one for each seed; none for a baseline.
-    trials : list of Trial
-        One for each seed that was trained to the end.
-    """
+    """A row of the table: a model and its trials."""
 
     name: str
-    bound: str | None
-    estimators: list[SequenceGenerator] = field(default_factory=list)
-    trials: list[Trial] = field(default_factory=list)
+    bound: str | None  # `bound_` of the estimator
+    estimators: list[SequenceGenerator] = field(default_factory=list)  # one for each seed; none for a baseline
+    trials: list[Trial] = field(default_factory=list)  # one for each seed that was trained to the end
     status: str = "waiting"
 
     def runs(self) -> Iterator[tuple[str, SequenceGenerator]]:
@@ -70,24 +58,9 @@ class Row:
 def contestants(
     models: ModelLike | Iterable[ModelLike] | None, settings: Mapping[str, Any], seeds: SeedsLike = 1
 ) -> list[Row]:
-    """Return a row for each model; parameters as of `compare`.
-
-    Examples
-    --------
-    >>> from seqdiff import Autoregressive
-    >>> found = contestants(["masked-diffusion", Autoregressive(epochs=1), Autoregressive(epochs=2)], {}, seeds=2)
-    >>> [row.name for row in found], [model.random_state for model in found[0].estimators]
-    (['MaskedDiffusion', 'Autoregressive', 'Autoregressive-2'], [0, 1])
-    """
-    if models is None:
-        models = DEFAULT
-    if isinstance(models, (str, SequenceGenerator, type)):
-        models = [models]
-    try:
-        given = list(models)
-    except TypeError:
-        wanted = "a list of estimators or their names"
-        raise InputError(argument("models"), shown(models), wanted, "give such a list") from None
+    """Return a row for each model; parameters as of `compare`."""
+    models = DEFAULT if models is None else models
+    given = list(models) if isinstance(models, Iterable) and not isinstance(models, str) else [models]
     if not given:
         cure = f"give one, or leave {argument('models')} out for the usual ones"
         raise InputError(argument("models"), "an empty list", "at least one estimator or name", cure)
@@ -135,13 +108,7 @@ def _check_settings(settings: Mapping[str, Any], models: list[SequenceGenerator]
 
 
 def read_seeds(seeds: SeedsLike, first: SeedLike = 0) -> list[int]:
-    """Return the seeds of a list, or so many from `first` upwards.
-
-    Examples
-    --------
-    >>> read_seeds(3), read_seeds([7, 2])
-    ([0, 1, 2], [7, 2])
-    """
+    """Return the seeds of a list, or so many from `first` upwards."""
     if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool) and seeds >= 1:
         start = check_seed(first)
         return [start + i for i in range(int(seeds))]
@@ -192,7 +159,7 @@ def compare(
         As in `fit`. Conditional models are scored with the labels, and generate for labels drawn from the data.
     split : {"auto", "cluster", "random"}, array or str
         ``"cluster"``: no 20-mer, on either strand, occurs on two sides (`seqdiff.data.cluster_split`); ``"auto"`` does
-        so for DNA and RNA wherever that leaves enough to judge by. An array says ``"train"``, ``"valid"`` or ``"test"``
+        so for DNA and RNA wherever enough is left for the test set. An array has ``"train"``, ``"valid"`` or ``"test"``
         for each sequence; any other string names such a column of X.
     validation, test : float, sequences or (X, y)
         Shares of the data, or held-out sequences; `split` then divides only the rest.
@@ -263,7 +230,7 @@ def compare(
     )  # fmt: skip
     judge = Judge(parts, int(samples), k, steps, times, seed)
     if not len(judge.test):
-        found, wanted = "no sequence of a length that training has", "at least one to judge by"
+        found, wanted = "no sequence of a length that the training set has", "at least one"
         raise InputError(argument("test"), found, wanted, f"give another one, or another {argument('split')}")
     folder = None if savepath is None else claim(Path(savepath), "compare")
     for note in parts.notes:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
 FEWEST_SEQUENCES = 10  # sequences that a demo can be made of
-JUDGED = 50  # held-out sequences below which metrics say little
+JUDGED = 50  # held-out sequences below which metrics are uncertain
 RESEMBLES = 1.6  # ratio of divergences up to which new sequences count as like the given ones
 LOGO_COLUMNS = 72  # of a logo in a terminal
 DRAWN = 200  # positions of the logo in the file: more are not legible
@@ -136,29 +136,15 @@ def _clear(folder: Path) -> bool:
 
 @dataclass(frozen=True)
 class Report:
-    """The results of a demo.
-
-    Attributes
-    ----------
-    run_dir, sequences, logo : Path
-        The run folder, the file of new sequences, the plot.
-    held_out : int
-        Sequences that `bits` is measured on.
-    bits : DataFrame or None
-        Bits per letter by model, as `seqdiff.evaluation.compare_table` makes it; None where nothing could be held out.
-    monte_carlo : float
-        Standard error of the model's own bits per letter that comes from drawing noise.
-    samples : dict of str to float
-        Metrics of the new sequences, as `seqdiff.evaluation.summary` returns them.
-    """
+    """The results of a demo: its run folder and files in it, and metrics."""
 
     run_dir: Path
     sequences: Path
     logo: Path
-    held_out: int
-    bits: pd.DataFrame | None
-    monte_carlo: float
-    samples: dict[str, float]
+    held_out: int  # sequences that `bits` is measured on
+    bits: pd.DataFrame | None  # a `compare_table`; None where nothing could be held out
+    monte_carlo: float  # standard error of the model's own bits per letter that comes from drawing noise
+    samples: dict[str, float]  # the `summary` of the new sequences
 
 
 def run_demo(
@@ -266,7 +252,7 @@ def _load(
     read = prepare(data, alphabet=alphabet, ambiguous="drop", sequence_column=sequence_column)
     count = len(read)
     if count < FEWEST_SEQUENCES:
-        found, wanted = f"{count} sequence{'s' * (count != 1)}", f"at least {FEWEST_SEQUENCES} to learn from"
+        found, wanted = f"{count} sequence{'s' * (count != 1)}", f"at least {FEWEST_SEQUENCES} to train on"
         raise InputError(read.source, found, wanted, "give more, better thousands")
     plan = Plan.make(count, int(read.lengths.max()), n, quick)
     if count <= plan.most:
@@ -306,28 +292,8 @@ def _score(model: Autoregressive, judge: Judge, simulated: bool) -> tuple[pd.Dat
 def text_logo(heights: pd.DataFrame, rows: int = 6, top: float | None = None, first: int = 1) -> list[str]:
     """Return a sequence logo in letters, for a terminal: `rows` lines, the axis and its numbers, with ANSI colours.
 
-    Parameters
-    ----------
-    heights : DataFrame, shape (L, K)
-        Bits of each letter at each position, as `seqdiff.evaluation.plots.information` gives them.
-    rows : int
-        Lines of the highest stack.
-    top : float, optional
-        Bits of the highest line's upper edge; default: those of the highest stack.
-    first : int
-        Number of the first position.
-
-    Examples
-    --------
-    >>> import pandas as pd
-    >>> heights = pd.DataFrame({"A": [2.0, 0.5], "C": [0.0, 1.0]})
-    >>> for line in text_logo(heights, rows=4):
-    ...     print(click.unstyle(line).rstrip())
-    2.00 A
-         AC
-         AC
-         AA
-         1
+    `heights` (L, K) are of `information`; `top` are the bits of the upper edge, by default those of the highest stack;
+    `first` is the number of the first position.
     """
     letters, values = list(heights), heights.to_numpy()
     top = float(values.sum(1).max()) if top is None else top
@@ -353,13 +319,7 @@ def text_logo(heights: pd.DataFrame, rows: int = 6, top: float | None = None, fi
 
 
 def consensus(sequences: Sequence[str]) -> str:
-    """Return the commonest letter of each position: upper case above one half, lower above 0.35, else a dot.
-
-    Examples
-    --------
-    >>> consensus(["AC", "AG", "AT", "AG"])
-    'Ag'
-    """
+    """Return the commonest letter of each position: upper case above one half, lower above 0.35, else a dot."""
     table = position_frequencies(sequences)
     best, share = table.idxmax(axis=1), table.max(axis=1)
     return "".join(a.upper() if p > 0.5 else a.lower() if p > 0.35 else "." for a, p in zip(best, share, strict=True))
@@ -435,7 +395,7 @@ def quality(samples: dict[str, float], k: int, nucleotides: bool, given: str) ->
     lines = _heading(f"The new sequences ({n:,} of them beside as many {given} ones)")
     lines += [f"  {name:<44}{value}" for name, value in rows]
     if n < JUDGED:
-        lines.append(f"  {n} against {n} sequences are too few to judge by.")
+        lines.append(f"  {n} against {n} sequences are too few for a judgement.")
     return lines
 
 

@@ -8,16 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from seqdiff.data import (
-    Alphabet,
-    Dataset,
-    LengthDistribution,
-    class_codes,
-    cluster_split,
-    learn_target,
-    prepare,
-    read_records,
-)
+from seqdiff.data import Dataset, LengthDistribution, class_codes, cluster_split, learn_target, prepare, read_records
 from seqdiff.data.split import NOT_BY_CLUSTERS, deal, families, given_part, share_of
 from seqdiff.errors import InputError, argument, listed, shown
 from seqdiff.estimators import SequenceGenerator
@@ -46,27 +37,16 @@ def make_parts(
     split: SplitLike = "auto",
     validation: HeldOutLike = 0.1,
     test: HeldOutLike = 0.1,
-    alphabet: str | Alphabet = "auto",
-    length: int | None = None,
-    ambiguous: str = "error",
-    sequence_column: str | None = None,
     random_state: int = 0,
+    **reading: Any,
 ) -> Parts:
-    """Read the data and divide it; parameters as of `seqdiff.compare`.
-
-    Examples
-    --------
-    >>> parts = make_parts(["ACGT", "AAGT", "CCGT", "TTAA"], split=["train", "train", "valid", "test"])
-    >>> len(parts.train), parts.valid.sequences, parts.test.sequences
-    (2, ['CCGT'], ['TTAA'])
-    """
-    options: dict[str, Any] = {"length": length, "ambiguous": ambiguous, "sequence_column": sequence_column}
-    data = prepare(X, y, alphabet=alphabet, **options)
-    options["alphabet"] = data.alphabet
+    """Read the data, by `reading` as `prepare` takes it, and divide it; other parameters as of `seqdiff.compare`."""
+    data = prepare(X, y, **reading)
+    reading |= {"alphabet": data.alphabet}
     given, shares = {}, {"valid": 0.0, "test": 0.0}
     for side, name, value in (("valid", "validation", validation), ("test", "test", test)):
         if (share := share_of(name, value, " or sequences")) is None:
-            given[side] = _held_out(name, value, data, options)
+            given[side] = _held_out(name, value, data, reading)
         else:
             shares[side] = share
     notes: list[str] = []
@@ -76,7 +56,7 @@ def make_parts(
         sides, how, notes = divide(data, shares, split, random_state)
     else:
         try:
-            labels = read_records(X, split, sequence_column=sequence_column).y
+            labels = read_records(X, split, sequence_column=reading.get("sequence_column")).y
         except InputError as error:
             wanted = f"'auto', 'cluster', 'random' or the name of a column ({error.parts[2]})"
             raise InputError(argument("split"), shown(split), wanted, "give one of these") from None
@@ -91,17 +71,14 @@ def make_parts(
     return Parts(**parts, how=how, notes=(*data.notes, *notes))
 
 
-def _held_out(name: str, value: HeldOutLike, data: Dataset, options: dict[str, Any]) -> Dataset:
+def _held_out(name: str, value: HeldOutLike, data: Dataset, reading: dict[str, Any]) -> Dataset:
     if value is None:
         raise InputError(argument(name), "None", "a share, or sequences to hold out", "give one of these")
-    held = given_part(value, data, **options)
-    y = argument("y")
-    if held.y is None and data.y is not None:
-        cure = f"give (sequences, labels), or leave out {y}"
-        raise InputError(argument(name), "sequences without labels", f"labels too, as {y} was given", cure)
-    if held.y is not None and data.y is None:
-        cure = f"give sequences alone, or {y} as well"
-        raise InputError(argument(name), "sequences with labels", f"none, as {y} was left out", cure)
+    held = given_part(value, data, **reading)
+    if (held.y is None) != (data.y is None):
+        found = f"sequences {'without' if held.y is None else 'with'} labels"
+        wanted = f"(sequences, labels) with {argument('y')}, sequences alone without it"
+        raise InputError(argument(name), found, wanted, "give both labels or none")
     return held
 
 
@@ -121,14 +98,8 @@ def divide(
 ) -> tuple[np.ndarray, str, list[str]]:
     """Return the side of each sequence, (n,), the kind of split, and notes.
 
-    Parameters
-    ----------
-    data : Dataset
-    shares : dict of str to float
-        Of ``"valid"`` and ``"test"``.
-    split : {"auto", "cluster", "random"}
-        As of `seqdiff.compare`.
-    random_state : int
+    `shares` are those of ``"valid"`` and ``"test"``; `split` is ``"auto"``, ``"cluster"`` or ``"random"``, as of
+    `seqdiff.compare`.
     """
     if sum(shares.values()) >= 1:
         where = f"{argument('validation')} and {argument('test')}"
@@ -159,47 +130,20 @@ CHAIN, POSITIONAL = "Markov chain, order 5", "positional Markov, order 3"
 
 @dataclass
 class Trial:
-    """Measurements of one fitted model.
+    """Measurements of one fitted model."""
 
-    Attributes
-    ----------
-    nats : ndarray
-        Log-likelihood of each held-out sequence, or its bound; empty where there is none.
-    monte_carlo : float
-        Standard error of the total of `nats` that comes from drawing noise.
-    seconds, cpu_seconds : float
-        To fit, by the clock and on the processor.
-    samples : list of str
-    sequences_per_second : float
-        Of sampling.
-    quality : dict
-        Metrics of the samples, as `seqdiff.evaluation.summary` returns them.
-    """
-
-    nats: np.ndarray = field(default_factory=lambda: np.empty(0))
-    monte_carlo: float = 0.0
-    seconds: float = float("nan")
+    nats: np.ndarray = field(default_factory=lambda: np.empty(0))  # of each held-out sequence; empty: no likelihood
+    monte_carlo: float = 0.0  # standard error of the total of `nats` that comes from drawing noise
+    seconds: float = float("nan")  # to fit
     cpu_seconds: float = float("nan")
     samples: list[str] = field(default_factory=list)
-    sequences_per_second: float = float("nan")
-    quality: dict[str, float] = field(default_factory=dict)
+    sequences_per_second: float = float("nan")  # of sampling
+    quality: dict[str, float] = field(default_factory=dict)  # `summary` of the samples
     run_dir: str | None = None
 
 
 class Judge:
-    """Fits, scores and samples every model in the same way.
-
-    Parameters
-    ----------
-    parts : Parts
-    samples : int
-        Sequences to generate with each model; 0 for none.
-    k : int, optional
-        Letters of a k-mer; None takes `kmer_size`.
-    steps, times : int, optional
-        Of `generate` and `score_samples`.
-    random_state : int
-        Seed of samples, noise and shuffling.
+    """Fits, scores and samples every model in the same way; parameters as of `seqdiff.compare`.
 
     Attributes
     ----------

@@ -9,7 +9,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence, Sized
 from contextlib import contextmanager
-from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +117,7 @@ def sweep(
     model.fitted()
     Whole(1).check("n", n)
     Whole(1).check("k", k, optional=True)
-    _check(guides, gammas, judge, arguments)
+    _check(model, guides, gammas, n, judge, arguments)
     chosen = read_seeds(seeds)
     reading: dict[str, Any] = {"alphabet": model.alphabet_, "sequence_column": model.sequence_column}
     reference = None if natural is None else prepare(natural, **reading)
@@ -128,8 +128,8 @@ def sweep(
         lengths = np.array([model.length_distribution_.max_length]) if reference is None else reference.lengths
         k = kmer_size(len(model.alphabet_), lengths)
     known = None if train is None else prepare(train, **reading).sequences
-    measure = Measure(judge, None if reference is None else reference.sequences, known, k)
-    _check_arguments(model, n, arguments)
+    references = None if reference is None else reference.sequences
+    measure = partial(_measured, judge=judge, natural=references, train=known, k=k)
     path = _claim(model, out)
     rows: list[dict[str, Any]] = []
     failures: set[tuple[str, str]] = set()
@@ -162,7 +162,12 @@ def sweep(
 
 
 def _check(
-    guides: Mapping[str, GuideMaker], gammas: Sequence[float], judge: JudgeFunction | None, arguments: dict[str, Any]
+    model: SequenceGenerator,
+    guides: Mapping[str, GuideMaker],
+    gammas: Sequence[float],
+    n: int,
+    judge: JudgeFunction | None,
+    arguments: dict[str, Any],
 ) -> None:
     if not isinstance(guides, Mapping) or not guides or not all(callable(make) for make in guides.values()):
         cure = "give one such as {'free': ClassifierFree}"
@@ -182,38 +187,28 @@ def _check(
         wanted = "a function of a list of sequences that returns as many numbers"
         cure = "give one such as lambda sequences: classifier.predict_proba(sequences)[:, 0]"
         raise InputError(argument("judge"), given, wanted, cure)
-
-
-def _check_arguments(model: SequenceGenerator, n: int, arguments: dict[str, Any]) -> None:
-    """Raise an InputError unless `generate` takes these arguments, whatever the guide is."""
     known = ("y", "template", "steps", "temperature", "length", "forbid")
     if unknown := arguments.keys() - set(known):
         name, wanted = min(unknown), f"an argument of generate, one of {', '.join(known)}"
         raise InputError(argument(name), shown(arguments[name]), wanted, "correct the name, or leave it out")
-    model.request(n, **arguments)
+    model.request(n, **arguments)  # so that a wrong one is refused before the first row
 
 
-@dataclass(frozen=True)
-class Measure:
-    """Metrics of samples, beside natural sequences and a training set where these are given."""
-
-    judge: JudgeFunction | None
-    natural: list[str] | None
-    train: list[str] | None
-    k: int
-
-    def __call__(self, samples: list[str]) -> dict[str, float]:
-        metrics: dict[str, float] = {"unique": len(set(samples)) / len(samples)}
-        if self.judge is not None:
-            metrics["condition"] = float(np.mean(_judged(self.judge, samples)))
-        if len(samples) > 1:
-            metrics["diversity"] = diversity(samples)
-        if self.natural is not None:
-            whole = summary(samples, self.natural, self.train, k=self.k)
-            metrics |= {name: whole[name] for name in ("kmer_js", "kmer_js_ratio", "copied")}
-        elif self.train is not None:
-            metrics["copied"] = copied_fraction(samples, self.train)
-        return metrics
+def _measured(
+    samples: list[str], judge: JudgeFunction | None, natural: list[str] | None, train: list[str] | None, k: int
+) -> dict[str, float]:
+    """Return the metrics of samples, as far as there is something to compare them with."""
+    metrics: dict[str, float] = {"unique": len(set(samples)) / len(samples)}
+    if judge is not None:
+        metrics["condition"] = float(np.mean(_judged(judge, samples)))
+    if len(samples) > 1:
+        metrics["diversity"] = diversity(samples)
+    if natural is not None:
+        whole = summary(samples, natural, train, k=k)
+        metrics |= {name: whole[name] for name in ("kmer_js", "kmer_js_ratio", "copied")}
+    elif train is not None:
+        metrics["copied"] = copied_fraction(samples, train)
+    return metrics
 
 
 def _judged(judge: JudgeFunction, samples: list[str]) -> np.ndarray:
@@ -237,7 +232,7 @@ def _made(
     n: int,
     seed: int,
     arguments: dict[str, Any],
-    measure: Measure,
+    measure: Callable[[list[str]], dict[str, float]],
 ) -> dict[str, Any]:
     """Return the metrics of one row."""
     if isinstance(guide, tuple) and len(guide) == 2 and isinstance(guide[1], Mapping):
@@ -258,17 +253,7 @@ _rows: dict[tuple[int, int], list[int]] = {}
 
 @contextmanager
 def counting(network: nn.Module) -> Iterator[list[int]]:
-    """Yield a list to which each call of the network in this thread adds its number of rows.
-
-    Examples
-    --------
-    >>> import torch
-    >>> layer = torch.nn.Linear(2, 3)
-    >>> with counting(layer) as rows:
-    ...     _ = layer(torch.zeros(5, 2)), layer(torch.zeros(7, 2))
-    >>> rows
-    [5, 7]
-    """
+    """Yield a list to which each call of the network in this thread adds its number of rows."""
 
     def key() -> tuple[int, int]:
         return id(network), threading.get_ident()
