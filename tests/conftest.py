@@ -14,6 +14,13 @@ os.environ["MPLBACKEND"] = "Agg"  # before anything imports matplotlib, in proce
 REPOSITORY = Path(__file__).resolve().parents[1]
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Give whole files to xdist workers, so that the tests of a file share its fitted models."""
+    if getattr(config.option, "numprocesses", None) and config.option.dist == "no":
+        config.option.dist = "loadfile"
+
+
 def pytest_configure(config: pytest.Config) -> None:
     """Give each xdist worker one thread: workers that each take every core slow one another down."""
     if "PYTEST_XDIST_WORKER" in os.environ:

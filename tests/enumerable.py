@@ -40,16 +40,18 @@ class Toy:
         The process must show the network its own state (`raw_input`).
         """
 
+        joint = self.p.view([self.letters] * self.length)
+
         def denoiser(x, t, cond=None, mask=None):
-            state = State(x, t, self.mask(len(x)))
-            evidence = process.log_evidence(state, torch.float64)  # (B, L, K)
-            letters = [evidence[:, m].T[self.x[:, m]].T for m in range(self.length)]  # (B, N) each
+            evidence = process.log_evidence(State(x, t, self.mask(len(x))), torch.float64)  # (B, L, K)
+            evidence = (evidence - evidence.amax(-1, keepdim=True)).exp()
             out = []
             for i in range(self.length):
-                others = self.p.log() + sum(letters[m] for m in range(self.length) if m != i)
-                largest = others.amax(-1, keepdim=True)
-                has = torch.nn.functional.one_hot(self.x[:, i], self.letters).double()
-                out.append(((others - largest).exp() @ has).log() + largest)
+                others = torch.ones(len(x), 1, dtype=torch.float64)  # their evidence, (B, K ** (L - 1))
+                for m in range(self.length):
+                    if m != i:
+                        others = (others[:, :, None] * evidence[:, m, None]).flatten(1)
+                out.append((others @ joint.movedim(i, -1).reshape(-1, self.letters)).log())
             return torch.stack(out, 1)
 
         return denoiser
