@@ -35,7 +35,7 @@ MOLECULES = ["CC(=O)Oc1ccccc1", "C[C@@H](N)C(=O)O", "Brc1cc[nH]c1Cl", "C%12CCCC%
 # -- words ------------------------------------------------------------------------------------------------------------
 
 
-def test_words_are_read_one_after_another():
+def test_words_are_consecutive_kmers():
     words = kmers("ACGT", 3)
     assert words == Alphabet.kmers("dna", 3) == resolve_alphabet("DNA 3-mers") and words.name == "dna 3-mers"
     assert words.letters == tuple(a + b + c for a in "ACGT" for b in "ACGT" for c in "ACGT")
@@ -85,13 +85,13 @@ def test_codons():
         (["abba", "aba"], {"alphabet": kmers("ab", 2)}, "got 'a' at the end.* the 3 of this sequence"),
     ],
 )  # fmt: skip
-def test_what_is_no_row_of_words(X, options, message):
+def test_sequences_that_are_not_whole_words_are_refused(X, options, message):
     with pytest.raises(ValueError, match=message) as caught:
         prepare(X, **{"alphabet": "codons"} | options)
     assert "\n" not in str(caught.value)
 
 
-def test_ambiguous_words_are_left_out():
+def test_sequences_with_ambiguous_words_are_dropped():
     data = prepare(["ATGTNA", "ATGTAA", "atgryk"], alphabet="codons", ambiguous="drop")
     assert data.sequences == ["ATGTAA"] and data.kept.tolist() == [1]
     assert prepare(["ACDE", "AXDE", "AUDE"], alphabet=kmers("protein", 2), ambiguous="drop").sequences == ["ACDE"]
@@ -144,7 +144,7 @@ SCHWALLER = re.compile(
 )
 
 
-def test_molecules_are_cut_as_published():
+def test_smiles_tokens_equal_the_published_regular_expression():
     alphabet = resolve_alphabet("SMILES", MOLECULES)
     assert alphabet.name == "smiles"
     assert set(alphabet.letters) == {letter for m in MOLECULES for letter in SCHWALLER.findall(m)}
@@ -158,7 +158,7 @@ def test_molecules_are_cut_as_published():
     assert data.notes == ()  # nothing was guessed
 
 
-def test_new_molecules_have_known_letters():
+def test_unseen_molecules_use_known_tokens():
     alphabet = resolve_alphabet("smiles", ["CCO", "c1cc1"])
     for m, letter, position in (("CCl", "Cl", 2), ("CC[nH]", "[nH]", 3), ("CCx", "x", 3), ("C%11", "%11", 2)):
         with pytest.raises(AlphabetError, match=re.escape(f"got {letter!r} at position {position}")):
@@ -167,7 +167,7 @@ def test_new_molecules_have_known_letters():
         prepare(["CCO", "C C"], alphabet="smiles")
 
 
-def test_real_molecules(data_dir):
+def test_real_molecules_round_trip(data_dir):
     with open(data_dir / "smiles_moses60k.csv") as file:
         molecules = [row["seq"] for row in csv.DictReader(file)][:5000]
     data = prepare(molecules, alphabet="smiles")
@@ -201,7 +201,7 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_alphabet_through_a_model(kind, tmp_path):
+def test_every_alphabet_fits_generates_and_reloads(kind, tmp_path):
     spec, X, letters = KINDS[kind]
     settings = {"width": 8, "depth": 1, "epochs": 1, "batch_size": 16, "savepath": None, "verbose": 0}
     model = MaskedDiffusion(alphabet=spec, **settings).fit(X)
@@ -227,7 +227,7 @@ def test_every_alphabet_through_a_model(kind, tmp_path):
 
 
 @pytest.mark.parametrize("letters", [300, 70_000])
-def test_tokens_of_any_size_are_numbers_that_torch_can_compute_with(letters):
+def test_token_dtypes_are_supported_by_torch(letters):
     data = prepare(["\u4e00\u4e01"], alphabet=[chr(0x10000 + i) for i in range(letters - 2)] + ["\u4e00", "\u4e01"])
     x0 = Vocabulary(data.alphabet, LengthDistribution.fit(data.lengths)).batch(data, torch.device("cpu")).x0
     assert torch.where(x0 > letters - 2, x0, 0)[[0]].tolist() == [[0, letters - 1]]
@@ -289,7 +289,7 @@ def test_biological_alphabets_alone_ignore_case(alphabet):
         custom.encode([lower])
 
 
-def test_normalize_makes_no_letters_from_nothing_and_keeps_spaces_that_are_letters():
+def test_normalize_keeps_spaces_that_are_letters():
     assert PROTEIN.normalize(["aß"]) == ["Aß"]  # not "ASS"
     assert Alphabet("ab ").normalize([" ab "]) == [" ab "]
 
@@ -316,7 +316,7 @@ def test_unknown_letter_is_located(alphabet, sequences, where):
     assert isinstance(error, ValueError)
 
 
-def test_longest_letter_is_read_first_whatever_the_order():
+def test_longest_letter_is_matched_first():
     for letters in (["C", "Cl", "l"], ["l", "Cl", "C"]):
         alphabet = Alphabet(letters)
         tokens, lengths = alphabet.encode(["CClCl", "lC"])
@@ -326,7 +326,7 @@ def test_longest_letter_is_read_first_whatever_the_order():
         ]
 
 
-def test_decode_refuses_what_is_no_token():
+def test_decode_refuses_invalid_tokens():
     for tokens, lengths in [([[0, 4]], None), ([[-1, 0]], None), ([0, 1], None), ([[0, 1]], [3]), ([[0, 1]], [1, 1])]:
         with pytest.raises(ValueError, match="(tokens|lengths): got .*, expected "):
             DNA.decode(tokens, lengths)
@@ -401,7 +401,7 @@ def test_identity(alphabet):
         ("ACGTN", "dna", "name: got 'dna' for 'ACGTN', expected the letters ACGT"),
     ],
 )
-def test_no_alphabet(letters, name, message):
+def test_invalid_alphabets_are_refused(letters, name, message):
     with pytest.raises(ValueError, match=message):
         Alphabet(letters, name)
 
@@ -425,7 +425,7 @@ def test_no_alphabet(letters, name, message):
         (["NNDDNNHHSS", "KRRKNNVD"], "protein"),  # all nucleotide codes or not: too few plain bases
     ],
 )
-def test_auto(sequences, name):
+def test_alphabet_is_guessed_from_sequences(sequences, name):
     assert resolve_alphabet("auto", sequences).name == name
     assert resolve_alphabet("AUTO", sequences).name == name
 

@@ -146,13 +146,13 @@ def violations(path: str, source: str) -> list[str]:
 
 
 @pytest.mark.parametrize("path", [file.relative_to(REPOSITORY).as_posix() for file in FILES])
-def test_file_keeps_the_rules(path: str) -> None:
+def test_file_follows_the_import_rules(path: str) -> None:
     """No file of the package breaks a rule."""
     found = violations(path, (REPOSITORY / path).read_text(encoding="utf-8"))
     assert not found, "\n".join(found)
 
 
-def test_contributing_lists_the_rooms_that_there_are() -> None:
+def test_contributing_lists_every_room() -> None:
     """Its table has every room once, and none that is not there."""
     text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
     table = text[text.index("| room |") : text.index("Training knows no mathematics")]
@@ -170,7 +170,7 @@ def test_contributing_lists_the_rooms_that_there_are() -> None:
     )
 
 
-def test_there_are_files() -> None:
+def test_package_files_are_found() -> None:
     """The test above has found the package."""
     assert any(file.name == "runtime.py" for file in FILES)
 
@@ -236,12 +236,12 @@ KEPT = [
 
 
 @pytest.mark.parametrize(("path", "source"), BROKEN)
-def test_a_broken_rule_is_seen(path: str, source: str) -> None:
+def test_planted_violations_are_found(path: str, source: str) -> None:
     """Each planted violation is found, and found once."""
     assert len(violations(path, source)) == 1
 
 
 @pytest.mark.parametrize(("path", "source"), KEPT)
-def test_what_is_right_passes(path: str, source: str) -> None:
+def test_valid_code_passes(path: str, source: str) -> None:
     """Look-alikes of the violations are let through."""
     assert violations(path, source) == []

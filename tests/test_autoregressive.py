@@ -90,7 +90,7 @@ def distance(index: torch.Tensor, p: torch.Tensor) -> float:
 # -- likelihood -------------------------------------------------------------------------------------------------------
 
 
-def test_the_bound_is_the_probability_itself(toy, words):
+def test_bound_equals_the_exact_log_likelihood(toy, words):
     process, denoiser = of_toy(toy)
     (term,) = process.bound_terms(denoiser, Batch.of(toy.x, toy.mask(27)), 7, seeded())
     assert torch.allclose(term, -toy.p.log(), atol=1e-12)
@@ -102,7 +102,7 @@ def test_the_bound_is_the_probability_itself(toy, words):
 
 
 @pytest.mark.parametrize("width", [3, 4])
-def test_probabilities_of_any_network_add_up_to_one(words, width):
+def test_probabilities_sum_to_one_for_any_network(words, width):
     """Of all sequences of 1 to 3 letters; of up to 3 among at most 4, where a place for the end must be made."""
     process = Autoregressive(K, width, ends=True)
     torch.manual_seed(0)
@@ -118,7 +118,7 @@ def test_probabilities_of_any_network_add_up_to_one(words, width):
     assert short == pytest.approx(1, abs=1e-9)
 
 
-def test_a_signal_gets_a_place_for_the_end_too(words):
+def test_signal_is_padded_for_the_end_token(words):
     process = Autoregressive(K, 4, ends=True)
     sizes = {"states": 4, "letters": 4, "length": 4, "conditions": Conditions(channels=2), "fixed_length": False}
     network = randomised(build_network("conv", {"width": 8, "depth": 1, "causal": True}, **sizes))
@@ -146,7 +146,7 @@ def test_gradients_reach_every_parameter(network, ends):
 
 
 @pytest.mark.parametrize("network", ["conv", "transformer", "bytenet"])
-def test_what_stands_beyond_the_end_does_not_matter(network):
+def test_padding_does_not_matter(network):
     process = Autoregressive(K, 11, ends=True)
     net = causal(network, 11, fixed=False)
     x0 = torch.randint(0, 3, (32, 11), generator=seeded())
@@ -157,7 +157,7 @@ def test_what_stands_beyond_the_end_does_not_matter(network):
     assert torch.allclose(*losses, atol=1e-6)
 
 
-def test_the_input_is_the_sequence_behind_a_start_symbol():
+def test_input_is_shifted_behind_a_start_symbol():
     process = Autoregressive(K, 4)
     assert process.inputs(torch.tensor([[2, 0, 1, 1]])).tolist() == [[K, 2, 0, 1]]
     assert process.states == K + 1
@@ -166,13 +166,13 @@ def test_the_input_is_the_sequence_behind_a_start_symbol():
 # -- sampling with the exact law --------------------------------------------------------------------------------------
 
 
-def test_samples_follow_the_law(toy):
+def test_samples_follow_the_distribution(toy):
     process, denoiser = of_toy(toy)
     final = last(process, denoiser, toy.mask(20_000), chunk_generators(20_000, "cpu", 0), steps=1)  # steps: not used
     assert distance(toy.index(process.decode(final)), toy.p) < 0.02
 
 
-def test_samples_with_an_end_follow_the_law(words):
+def test_samples_with_an_end_token_follow_the_distribution(words):
     process, denoiser = of_words(words)
     mask = torch.zeros(20_000, L, dtype=torch.bool)
     final = last(process, denoiser, mask, chunk_generators(20_000, "cpu", 0))
@@ -180,7 +180,7 @@ def test_samples_with_an_end_follow_the_law(words):
     assert (final.x[~final.mask] == 0).all()
 
 
-def test_a_length_asked_for_is_kept(words):
+def test_requested_lengths_are_kept(words):
     """Letters are then drawn as if the sequence had to go on, the end forbidden and not drawn."""
     process, denoiser = of_words(words)
     lengths = 1 + torch.arange(30_000) % 3
@@ -203,7 +203,7 @@ def test_temperature_sharpens(toy):
     assert torch.allclose(cold.exp(), first**2 / (first**2).sum())
 
 
-def test_written_letters_are_certain_and_later_ones_unknown(words):
+def test_generated_letters_are_certain_and_later_ones_masked(words):
     process, denoiser = of_words(words)
     *_, before, final = trajectory(process, denoiser, torch.zeros(50, L, dtype=torch.bool), seeded())
     p = process.predict(denoiser, before, None).exp()
@@ -273,7 +273,7 @@ def condition(n: int, length: int) -> dict[str, torch.Tensor]:
 
 @pytest.mark.parametrize("fixed", [True, False])
 @pytest.mark.parametrize("name", ["conv", "transformer", "bytenet"])
-def test_letter_by_letter_is_all_at_once(name, fixed):
+def test_incremental_decoding_equals_full_forward_pass(name, fixed):
     net, n, length = causal(name, 45, fixed, CONDITIONS), 6, 45
     x = torch.randint(4, (n, length), generator=seeded())
     for cond in (None, condition(n, length)):
@@ -286,7 +286,7 @@ def test_letter_by_letter_is_all_at_once(name, fixed):
 
 
 @pytest.mark.parametrize("name", ["conv", "transformer", "bytenet"])
-def test_a_letter_sees_only_those_before_it(name):
+def test_logits_depend_only_on_earlier_letters(name):
     net = causal(name, 30, True)
     x = torch.randint(4, (3, 30), generator=seeded())
     out = net(x, torch.zeros(3))
@@ -338,7 +338,7 @@ class Contrast(Guidance):
         return torch.log_softmax(torch.nan_to_num(mixed, nan=-1e9), -1)
 
 
-def test_every_letter_is_read_once_for_each_condition():
+def test_prefix_cache_reads_each_letter_once_per_condition():
     process, net = Autoregressive(K, 20), Counting(causal("conv", 20, True, CONDITIONS))
     n, mask = 10, torch.ones(10, 20, dtype=torch.bool)
     last(process, net, mask, seeded(), cond=condition(n, 20))
@@ -349,7 +349,7 @@ def test_every_letter_is_read_once_for_each_condition():
     assert torch.equal(guided.x, slow.x)
 
 
-def test_nothing_is_read_when_all_have_ended():
+def test_no_network_call_after_all_sequences_ended():
     process, net = Autoregressive(K, 20, ends=True), Counting(causal("conv", 20, False))
     net.network.bias.data[:, K] = 50
     final = last(process, net, torch.zeros(5, 20, dtype=torch.bool), seeded())
@@ -390,7 +390,7 @@ def last_letters(process, denoiser, state, cond):
 
 
 @pytest.mark.parametrize("name", ["conv", "transformer", "bytenet"])
-def test_a_cache_serves_only_the_letters_it_was_made_with(name):
+def test_prefix_cache_is_invalidated_by_changed_letters(name):
     process, net, mask = Autoregressive(K, 20), causal(name, 20, True, CONDITIONS), torch.ones(6, 20, dtype=torch.bool)
     cond = condition(6, 20)
     cached, slow = Meddling(process, net, cond), Meddling(process, whole(net), cond)
@@ -399,7 +399,7 @@ def test_a_cache_serves_only_the_letters_it_was_made_with(name):
     assert torch.allclose(torch.stack(cached.seen), torch.stack(slow.seen), atol=1e-5)
 
 
-def test_only_a_causal_network_reads_letter_by_letter():
+def test_only_causal_networks_use_the_prefix_cache():
     for name in ("conv", "transformer", "bytenet"):
         net = build_network(name, {}, states=4, letters=3, length=5, conditions=Conditions(), fixed_length=True)
         with pytest.raises(ValueError, match="make it with causal=True"):
@@ -443,7 +443,7 @@ def test_a_length_or_template_fixes_the_length(mixed):
     assert all(len(s) == 3 and s[1] in "CG" for s in written) and len(set(written)) > 5
 
 
-def test_one_length_needs_no_end():
+def test_fixed_length_data_need_no_end_token():
     model = Estimator(**SMALL).fit(sequences(64, 3, p=[0.6, 0.2, 0.1, 0.1]))
     assert model.objective_.process.outputs == 4 and model.bound_ == "exact"
     every = ["".join(w) for w in itertools.product("ACGT", repeat=3)]
@@ -469,7 +469,7 @@ def test_a_saved_model_is_the_same_model(mixed, tmp_path):
     assert np.allclose(again.score_samples(["AC", "A"]), mixed.score_samples(["AC", "A"]))
 
 
-def test_labels_steer_letters_and_ends():
+def test_labels_condition_letters_and_lengths():
     long_a, short_c = ["A" * 6] * 40, ["C" * 2] * 40
     model = Estimator(**{**SMALL, "epochs": 25}).fit(long_a + short_c, ["long"] * 40 + ["short"] * 40)
     written = model.generate(100, y="long", random_state=0)
@@ -479,7 +479,7 @@ def test_labels_steer_letters_and_ends():
     assert scores == sorted(scores, reverse=True)
 
 
-def test_a_network_that_sees_what_comes_is_refused():
+def test_non_causal_networks_are_refused():
     with pytest.raises(ValueError, match="cannot read from left to right.*expected 'conv', 'transformer'"):
         Estimator(**{**SMALL, "network": "linear-transformer"}).fit(sequences(16))
     with pytest.raises(ValueError, match="cannot read from left to right"):
@@ -490,7 +490,7 @@ def test_a_network_that_sees_what_comes_is_refused():
         Estimator(**{**SMALL, "network": "convv"}).fit(sequences(16))
 
 
-def test_token_dropout_hides_letters_from_the_reader_but_not_from_the_likelihood():
+def test_token_dropout_masks_inputs_but_not_targets():
     process = Autoregressive(K, 40, ends=True, token_dropout=0.3)
     x0, lengths = torch.randint(K, (500, 40), generator=seeded(1)), torch.arange(500) % 39 + 1
     mask = torch.arange(40) < lengths[:, None]
@@ -509,7 +509,7 @@ def test_token_dropout_hides_letters_from_the_reader_but_not_from_the_likelihood
     assert abs(hidden[:, 1:].double().mean() - 0.3) < 4 * math.sqrt(0.21 / (500 * 39))
 
 
-def test_token_dropout_of_zero_draws_nothing(toy):
+def test_token_dropout_of_zero_uses_no_random_numbers(toy):
     process, denoiser = of_toy(toy)
     generator = seeded(5)
     process.loss(denoiser, Batch.of(toy.x, torch.ones_like(toy.x, dtype=torch.bool)), generator)

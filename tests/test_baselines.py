@@ -59,7 +59,7 @@ def test_variable_length_probabilities_sum_to_one(model):
 
 
 @pytest.mark.parametrize("model", [PositionWeightMatrix(), MarkovChain(2), PositionalMarkov(2)], ids=str)
-def test_samples_follow_the_scored_law(model):
+def test_samples_follow_the_scored_distribution(model):
     """Chi-square of 40,000 samples over all sequences that are common enough."""
     lengths = [4] if isinstance(model, PositionWeightMatrix) else [2, 4]
     model = clone(model).set_params(alphabet="abc").fit(toy(lengths))
@@ -200,7 +200,7 @@ def test_foreign_letters_and_bad_n_are_refused():
     ],
     ids=str,
 )
-def test_known_figures_of_natural_promoters(model, known, data_dir):
+def test_bits_per_base_of_natural_promoters_are_as_published(model, known, data_dir):
     """Held-out bits per base on the clustered test split: the known figure, or at most 0.002 below it."""
     table = pd.read_csv(data_dir / "ecoli50_expr.csv")
     train, test = (table.seq[table.split == name].tolist() for name in ("train", "test"))

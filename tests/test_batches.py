@@ -31,7 +31,7 @@ def lengths_of(n: int, longest: int = 90, seed: int = 0) -> Tensor:
 
 @pytest.mark.parametrize(("n", "size"), [(1000, 16), (1003, 64), (15, 16), (16, 16), (40, 16), (7, 1), (1, 4)])
 @pytest.mark.parametrize("cost", [0, 50, 10**6])
-def test_every_row_once_and_no_letter_cut(n, size, cost):
+def test_batches_hold_every_row_once_and_cut_no_letter(n, size, cost):
     lengths = lengths_of(n)
     for epoch in range(3):
         order, batches = epoch_batches(lengths, 90, size, seed=1, epoch=epoch, cost=cost)
@@ -44,7 +44,7 @@ def test_every_row_once_and_no_letter_cut(n, size, cost):
                 assert longest <= width <= min(90, longest + 7) and (width % 8 == 0 or width == 90)
 
 
-def test_seed_and_epoch_decide():
+def test_seed_and_epoch_determine_batches():
     lengths = lengths_of(500)
     one, two = (epoch_batches(lengths, 90, 16, seed=1, epoch=3, cost=50) for _ in range(2))
     assert torch.equal(one[0], two[0]) and one[1] == two[1]
@@ -52,7 +52,7 @@ def test_seed_and_epoch_decide():
         assert not torch.equal(one[0], epoch_batches(lengths, 90, 16, seed, epoch, 50)[0])
 
 
-def test_batches_are_those_of_a_plain_shuffle():
+def test_batches_equal_those_of_a_plain_shuffle():
     plain = torch.randperm(103, generator=runtime.generator_for("cpu", 5, "order", 2))
     order, batches = epoch_batches(torch.full((103,), 50), 50, 16, seed=5, epoch=2, cost=0)
     assert torch.equal(order, plain)
@@ -62,7 +62,7 @@ def test_batches_are_those_of_a_plain_shuffle():
     assert not torch.equal(order, plain)
 
 
-def test_parts_are_the_cheapest():
+def test_parts_minimise_padding_cost():
     lengths = lengths_of(64)
     ordered, costs = lengths.sort().values, {}
     for cost in (0, 30, 200, 500, 10**6):
@@ -78,7 +78,7 @@ def test_parts_are_the_cheapest():
 # -- what is cut ------------------------------------------------------------------------------------------------------
 
 
-def test_taking_some_columns():
+def test_batches_select_columns():
     data = Batch(
         torch.arange(24).view(3, 8).to(torch.uint8),
         torch.tensor([2, 4, 3]),
@@ -143,7 +143,7 @@ def test_a_narrower_batch_has_the_same_losses(name, network, monkeypatch):
         assert torch.allclose(figures[0], figures[2], rtol=1e-4, atol=1e-4)
 
 
-def test_exact_scores_do_not_depend_on_the_company():
+def test_exact_scores_do_not_depend_on_the_batch():
     X = mixed_lengths(300, 30)
     model = seqdiff.Autoregressive(width=8, depth=2, epochs=1, savepath=None, verbose=0).fit(X)
     together = model.score_samples(X)
@@ -151,7 +151,7 @@ def test_exact_scores_do_not_depend_on_the_company():
     assert np.allclose(together[:20], alone, atol=1e-4) and np.allclose(model.score_samples(X[::-1]), together[::-1])
 
 
-def test_noisy_scores_do_not_depend_on_the_company():
+def test_monte_carlo_scores_do_not_depend_on_the_batch():
     """A sequence's noise is that of its row, whatever the others' lengths."""
     X = mixed_lengths(100, 30)
     model = tiny(epochs=1).fit(X)
@@ -176,7 +176,7 @@ class Widths(nn.Module):
         return {"loss": (self.w[batch.x0] ** 2 * batch.mask).sum(-1)}
 
 
-def test_training_cuts_its_batches_and_adds_up_their_gradients(monkeypatch):
+def test_training_accumulates_gradients_of_cut_batches(monkeypatch):
     lengths = lengths_of(330)
     x0 = torch.randint(0, 4, (330, 90), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
     weight = torch.rand(330, generator=torch.Generator().manual_seed(1))
@@ -204,7 +204,7 @@ def test_training_cuts_its_batches_and_adds_up_their_gradients(monkeypatch):
     assert len(whole_widths) == 42 < len(widths) and np.mean(widths) < 0.8 * np.mean(whole_widths)
 
 
-def test_it_learns_what_whole_batches_learn(monkeypatch):
+def test_cut_batches_reach_the_same_bits_per_letter(monkeypatch):
     """Bits per letter on held-out sequences do not tell whether batches were cut."""
     X = [s + s for s in mixed_lengths(160, 12, "AC")]
     settings = {"epochs": 4, "batch_size": 8, "alphabet": "dna"}

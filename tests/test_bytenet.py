@@ -55,7 +55,7 @@ def changed_at(net: Network, x: torch.Tensor, t: torch.Tensor, i: int, what: str
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_block_is_the_one_of_the_paper(causal):
+def test_block_equals_the_published_one(causal):
     block = randomised(ByteNetBlock(6, 4, kernel=5, dilation=2, dropout=0.5, causal=causal))
     h, context = torch.randn(2, 13, 6, generator=seeded()), torch.randn(2, 13, 4, generator=seeded(1))
     mask = torch.arange(13) < torch.tensor([[13], [8]])
@@ -84,7 +84,7 @@ def test_block_is_the_one_of_the_paper(causal):
     assert block.conv.conv.in_channels == block.conv.conv.out_channels == 3  # half the width
 
 
-def test_dilations_double_and_begin_again():
+def test_dilations_double_and_restart():
     assert doubling_dilations(18, 5, 1000) == [1, 2, 4, 8, 16, 32, 64, 128] * 2 + [1, 2]
     assert doubling_dilations(4, 5, 1) == [1, 1, 1, 1]
     for length in (2, 3, 5, 33, 50, 256, 257):  # all, and only, those with which two positions can see each other
@@ -95,7 +95,7 @@ def test_dilations_double_and_begin_again():
 
 @pytest.mark.parametrize("what", ["letter", "count"])
 @pytest.mark.parametrize("causal", [False, True])
-def test_receptive_field_is_that_of_the_dilations(what, causal):
+def test_receptive_field_follows_from_the_dilations(what, causal):
     """Blocks of dilations 1, 2, 4, each with taps up to 2 dilations away, or 4 behind where it is causal."""
     net, x, t = make(depth=3, causal=causal), letters(), counts()
     reach = 2 * (1 + 2 + 4)
@@ -113,7 +113,7 @@ def test_no_gradient_comes_from_later_letters():
 
 
 @pytest.mark.parametrize("fixed", [True, False])
-def test_letter_by_letter_is_all_at_once(fixed):
+def test_incremental_decoding_equals_full_forward_pass(fixed):
     conditions = Conditions(classes=2, values=1, channels=2)
     net, n = make(causal=True, fixed=fixed, conditions=conditions, depth=6), 5
     cond = {
@@ -153,13 +153,13 @@ def test_padding_does_not_leak(training):
         assert torch.allclose(net(x[1:2, :23], t[1:2, :23]), out[1:2, :23], atol=1e-12)
 
 
-def test_counts_that_are_all_alike_are_a_time():
+def test_equal_event_counts_equal_a_scalar_time():
     net, x = make(fixed=True), letters()
     assert torch.allclose(net(x, torch.full((3, LENGTH), 0.2)), net(x, torch.full((3,), 0.2)), atol=1e-12)
     assert not torch.allclose(net(x, torch.full((3,), 0.3)), net(x, torch.full((3,), 0.2)))
 
 
-def test_it_starts_at_the_letter_frequencies_and_blind_to_time():
+def test_initial_logits_are_letter_frequencies_at_any_time():
     frequencies = torch.log_softmax(torch.randn(LENGTH, 4, generator=seeded()), -1)
     x, n = letters(), 3
     for fixed in (True, False):
@@ -180,7 +180,7 @@ def test_it_starts_at_the_letter_frequencies_and_blind_to_time():
             assert film.weight.grad.abs().sum() > 0 and film.bias.grad.abs().sum() > 0
 
 
-def test_it_learns_and_every_weight_takes_part():
+def test_loss_falls_and_every_parameter_gets_a_gradient():
     process, length = Multinomial(4, 10), 6
     torch.manual_seed(0)
     net = ByteNet(4, 4, length, Conditions(), False, width=16, depth=2)
@@ -199,14 +199,14 @@ def test_it_learns_and_every_weight_takes_part():
     assert sum(losses[-5:]) < 0.75 * sum(losses[:5])
 
 
-def test_dropout_ends_with_training():
+def test_dropout_is_off_in_evaluation():
     net, x, t = make(dropout=0.5), letters(), counts()
     assert torch.equal(net(x, t), net(x, t))
     assert torch.equal(net(x, t), make(dropout=0.0)(x, t))
     assert not torch.equal(net.train()(x, t), net(x, t))
 
 
-def test_half_precision_comes_close():
+def test_half_precision_is_close_to_float32():
     net, x, t = make(depth=2).float(), letters(), counts().float()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert net.hidden(x, t).dtype == torch.bfloat16
@@ -214,7 +214,7 @@ def test_half_precision_comes_close():
     assert torch.allclose(out.float(), net(x, t), atol=0.1 * float(net(x, t).std()))
 
 
-def test_a_width_too_small_is_told():
+def test_too_small_a_width_is_refused():
     with pytest.raises(ValueError, match="width: got 3, expected at least 4"):
         make(width=3)
 
@@ -245,7 +245,7 @@ def test_transformers_have_the_sizes_of_mdlm_and_udlm(name, d, blocks):
     assert options["width"] // options["heads"] == 64
 
 
-def test_carp_has_its_size():
+def test_carp_has_its_published_size():
     block = (2 * 1024 + 1024 * 512 + 512) + (2 * 512 + 5 * 512**2 + 512) + (2 * 512 + 512 * 1024 + 1024)
     carp = 16 * block + 31 * 1024 + 2 * 1024 + 1024 * 31 + 31
     assert carp == pytest.approx(37.9e6, rel=1e-3)  # as published: 38 million
@@ -261,7 +261,7 @@ def test_carp_has_its_size():
     assert [block.conv.dilation for block in network.blocks] == [2**i for i in range(8)] * 2
 
 
-def test_sizes_given_beside_a_preset_count():
+def test_sizes_given_beside_a_preset_override_it():
     for name in PRESETS:
         assert size(name, 4, width=96, depth=1) < 3e5 < size(name, 4, width=96) < size(name, 4)
     assert size("transformer-small", 4, width=None, heads=None) == size("transformer-small", 4)
@@ -273,7 +273,7 @@ def test_sizes_given_beside_a_preset_count():
 
 @pytest.mark.parametrize("name", ["transformer-tiny", "transformer-small", "transformer-medium"])
 @pytest.mark.parametrize("estimator", [Autoregressive, MaskedDiffusion, MultinomialDiffusion])
-def test_estimators_leave_the_heads_of_a_preset_alone(estimator, name):
+def test_estimators_keep_the_heads_of_a_preset(estimator, name):
     """But what a person asks for counts."""
     heads = PRESETS[name][1]["heads"]
     build = {"states": 4, "letters": 4, "length": 8, "conditions": Conditions(), "fixed_length": True}

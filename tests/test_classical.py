@@ -32,7 +32,7 @@ def times(t: float, rows: int = 6) -> torch.Tensor:
 
 @pytest.mark.parametrize("letters", [4, 20, 40])
 @pytest.mark.parametrize("t", [1e-6, 1e-4, 0.4, 0.99, 0.9999])
-def test_uniform_rates_are_udlm(letters, t):
+def test_uniform_rates_equal_udlm(letters, t):
     """At the time of UDLM at which as much was forgotten, alpha = exp(-Lambda B/(B - 1)), both lose equally fast."""
     w, x0, x = random_case(letters)
     process = Classical(make_forward("uniform", [str(i) for i in range(letters)]))
@@ -45,7 +45,7 @@ def test_uniform_rates_are_udlm(letters, t):
 
 @pytest.mark.parametrize("schedule", ["linear", "cos"])
 @pytest.mark.parametrize("t", [1e-6, 0.4, 0.999])
-def test_absorbing_rates_are_mdlm(schedule, t):
+def test_absorbing_rates_equal_mdlm(schedule, t):
     """-alpha'/(1 - alpha) times the cross-entropy at masked letters, nothing at the others."""
     w, x0, _ = random_case(4)
     masked = torch.arange(5) % 2 == 0
@@ -84,7 +84,7 @@ def slow_density(forward, w: np.ndarray, x0: int, x: int, total: float, beta: fl
 
 @pytest.mark.parametrize("t", [1e-3, 0.3, 0.9])
 @pytest.mark.parametrize("name", ["gaussian", "blosum62"])
-def test_density_is_the_sum_over_jumps(name, t):
+def test_loss_density_is_the_sum_over_jumps(name, t):
     letters = "ACDEFGHIKLMNPQRSTVWY"
     w, x0, x = random_case(20)
     forward = make_forward(name, letters)
@@ -102,7 +102,7 @@ def test_density_is_the_sum_over_jumps(name, t):
 @pytest.mark.parametrize(
     ("name", "schedule"), [("blosum62", "log-linear"), ("gaussian", "linear"), ("gaussian", "cos")]
 )
-def test_bound_of_an_independent_law_is_above_its_entropy_by_the_loss_at_the_end(name, schedule):
+def test_bound_gap_of_independent_letters_is_the_prior_kl(name, schedule):
     """The gap is KL(p(x_T) || pi), known exactly for one letter."""
     letters = "ACDEFGHIKLMNPQRSTVWY" if name == "blosum62" else "0123"
     log_p = torch.randn(len(letters), generator=seeded(2), dtype=torch.float64).log_softmax(-1)
@@ -125,7 +125,7 @@ def test_absorbing_needs_a_schedule_that_masks_all():
         Classical(make_forward("absorbing", "ACGT"), make_schedule("log-linear"))
 
 
-def test_padding_counts_for_nothing():
+def test_padding_does_not_change_the_loss():
     process = Classical(make_forward("gaussian", "ACGT"), make_schedule("log-linear"))
     assert float(process.letter_kl.max()) > 1e-3  # so that it would be seen
     x0 = torch.tensor([[0, 3, 1]])
@@ -157,7 +157,7 @@ def test_estimator_with_each_forward_process(forward, schedule, workdir):
     assert np.array_equal(again.score_samples(X[:3]), model.score_samples(X[:3]))
 
 
-def test_time_is_stretched_for_rates_that_forget_slowly():
+def test_schedule_is_stretched_for_slowly_mixing_rates():
     X, settings = ["0123", "3210", "0000"] * 4, {"width": 8, "depth": 1, "epochs": 1, "savepath": None, "verbose": 0}
     model = ClassicalDiffusion(forward="gaussian", alphabet="0123456789", **settings).fit(X)
     process = model.objective_.process
@@ -176,7 +176,7 @@ class Until(Schedule):
 
 
 @pytest.mark.parametrize("rates", ["uniform", [[-1.0, 0.8, 0.2], [0.3, -0.9, 0.6], [1.0, 0.1, -1.1]]])
-def test_what_independent_letters_lose_is_known(rates):
+def test_loss_of_independent_letters_is_known_exactly(rates):
     """Where noise does not forget everything, too: the schedule ends at Lambda = 0.1, and at 7."""
     law = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
     nodes, weights = (torch.tensor(a) for a in np.polynomial.legendre.leggauss(100))

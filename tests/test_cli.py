@@ -103,7 +103,7 @@ def here(folder: Path) -> Iterator[Path]:
 # ------------------------------------------------------------------------------------------------------- the main road
 
 
-def test_fit_says_what_came_out_and_what_comes_next(here: Path) -> None:
+def test_fit_reports_its_result_and_a_next_command(here: Path) -> None:
     """The folder, the best validation figure, and a command that works as it stands."""
     result = run(f"fit p.txt {TINY} --model-name road")
     assert result.exit_code == 0
@@ -215,7 +215,7 @@ def test_info_reads_a_pipe_once(here: Path) -> None:
     assert "sequences:  3" in told and "--ambiguous drop" in told
 
 
-def test_resume_goes_on_to_the_same_model(workdir: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_resume_ends_at_the_same_model(workdir: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Ctrl-C: status 130, a line how to go on; --resume ends where an uninterrupted run does."""
     line = f"fit {shlex.quote(str(folder / 'p.txt'))} {TINY} --epochs 4"
     assert run(f"{line} --model-name whole").exit_code == 0
@@ -353,7 +353,7 @@ MISWRITTEN = [
 
 
 @pytest.mark.parametrize(("line", "part"), WRONG, ids=lambda value: str(value)[:50])
-def test_a_users_mistake(line: str, part: str, here: Path) -> None:
+def test_user_mistakes_are_one_sentence(line: str, part: str, here: Path) -> None:
     """One sentence, status 1, and nothing left behind."""
     before = set(here.rglob("*"))
     assert part in fails(line)
@@ -361,12 +361,12 @@ def test_a_users_mistake(line: str, part: str, here: Path) -> None:
 
 
 @pytest.mark.parametrize("line", MISWRITTEN)
-def test_a_miswritten_command(line: str, here: Path) -> None:
+def test_miswritten_commands_have_status_2(line: str, here: Path) -> None:
     """Status 2."""
     fails(line, status=2)
 
 
-def test_a_file_error_is_a_sentence(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_file_errors_are_one_sentence(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """An error of the operating system names the file; one of our own making shows its trace where asked for."""
 
     def full(*args: Any, **kwargs: Any) -> None:
@@ -380,7 +380,7 @@ def test_a_file_error_is_a_sentence(here: Path, monkeypatch: pytest.MonkeyPatch)
     assert isinstance(shown.exception, ValueError) and isinstance(shown.exception.__cause__, OSError)
 
 
-def test_messages_speak_of_options() -> None:
+def test_messages_name_options() -> None:
     """Parameters are written as options while a command runs, as they are in Python before and after."""
     with plain_messages():
         assert argument("model_name") == "--model-name" and argument("X") == "DATA"
@@ -443,7 +443,7 @@ def test_values_reach_the_estimator(here: Path, monkeypatch: pytest.MonkeyPatch)
     assert seen["validation"] is None
 
 
-def test_a_new_estimator_appears_by_itself(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_new_estimators_are_listed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A subclass written elsewhere has its name, its options and their help."""
 
     class ToyDiffusion2(MultinomialDiffusion):
@@ -486,7 +486,7 @@ def test_a_model_of_signals_is_refused(here: Path, monkeypatch: pytest.MonkeyPat
     assert "use Python" in fails("generate runs/plain 3 --y 1")
 
 
-def test_a_model_without_likelihood_says_so(here: Path) -> None:
+def test_models_without_likelihood_are_not_scored(here: Path) -> None:
     """It is fitted and writes like any other; its figure is not called what it is not, and scoring is refused."""
     sizes = "--width 8 --depth 1 --epochs 1 --batch-size 64"
     fitted = run(f"fit p.txt --model dirichlet-fm --path linear {sizes} --model-name flow")

@@ -53,7 +53,7 @@ def here(folder: Path) -> Iterator[Path]:
 # -- classify ---------------------------------------------------------------------------------------------------------
 
 
-def test_classify_is_fit_and_save(here: Path) -> None:
+def test_classify_equals_fit_and_save(here: Path) -> None:
     """The file holds what Python makes with the same settings; the last line is a command that works."""
     line = f"classify p.csv --y label --noise-like runs/masked {QUICK} --random-state 4 --out new.safetensors"
     said = run(line).stdout.splitlines()
@@ -80,7 +80,7 @@ def test_classify_is_fit_and_save(here: Path) -> None:
         ("--y share --target class", "classes: "),
     ],
 )
-def test_the_labels_decide_what_is_learned(here: Path, options: str, first: str) -> None:
+def test_labels_determine_classifier_or_regressor(here: Path, options: str, first: str) -> None:
     result = run(f"classify p.csv {options} {QUICK} --epochs 1 --out new.safetensors")
     assert result.exit_code == 0 and result.stdout.startswith(first) and "next:" not in result.stdout
     cls = SequenceRegressor if first.startswith("values") else SequenceClassifier
@@ -96,13 +96,13 @@ def test_the_labels_decide_what_is_learned(here: Path, options: str, first: str)
         ("masked", "--hidden", "nos:new.safetensors:many:2"),
     ],
 )
-def test_classify_says_what_the_file_is_for(here: Path, model: str, options: str, guide: str) -> None:
+def test_classify_prints_a_guided_generate_command(here: Path, model: str, options: str, guide: str) -> None:
     line = f"classify p.csv --y label --noise-like runs/{model} {options} {QUICK} --epochs 1 --out new.safetensors"
     assert f"--guidance {guide} " in run(line).stdout
     Path("new.safetensors").unlink()
 
 
-def test_info_says_what_a_file_is(here: Path) -> None:
+def test_info_describes_predictor_files(here: Path) -> None:
     said = run("info c.safetensors").stdout
     assert "SequenceClassifier" in said and "few, many" in said and "FirstHitting generator" in said
 
@@ -127,14 +127,14 @@ CASES = {
 
 
 @pytest.mark.parametrize("text", CASES)
-def test_guides_are_those_of_the_library(here: Path, text: str) -> None:
+def test_guides_equal_those_of_the_library(here: Path, text: str) -> None:
     name, make = CASES[text]
     model = seqdiff.load(f"runs/{name}")
     wanted = model.generate(6, guidance=make(model), random_state=3, steps=4)
     assert run(f"generate runs/{name} 6 {SHORT} --guidance {text}").stdout.split() == wanted
 
 
-def test_guides_that_follow_no_classifier(here: Path) -> None:
+def test_guides_without_a_classifier(here: Path) -> None:
     masked, ar = seqdiff.load("runs/masked"), seqdiff.load("runs/ar")
     for text, gamma in (("cfg:3.5", 3.5), ("cfg", 2.0), ("cfg:-1", -1.0)):
         wanted = masked.generate(6, y="many", guidance=ClassifierFree(gamma), random_state=3, steps=4)
@@ -145,7 +145,7 @@ def test_guides_that_follow_no_classifier(here: Path) -> None:
     assert run(line).stdout.split() == wanted
 
 
-def test_several_guides_and_words(here: Path) -> None:
+def test_several_guides_with_forbidden_motifs(here: Path) -> None:
     model = seqdiff.load("runs/masked")
     guides = [ClassifierFree(2.0), ClassifierBased(loaded("c", model), "many", 2.0)]
     wanted = model.generate(20, y="many", guidance=guides, forbid=["BsaI", "CCC", 3], random_state=3, steps=4)
@@ -154,7 +154,7 @@ def test_several_guides_and_words(here: Path) -> None:
     assert found == wanted and not any(re.search(r"(.)\1\1", s) for s in found)
 
 
-def test_what_cannot_be_made_is_told(here: Path) -> None:
+def test_motifs_that_together_cannot_be_avoided_are_reported(here: Path) -> None:
     """No single word is unavoidable, but one of them is."""
     words = " ".join(f"--forbid {letter}ACC" for letter in "ACGT")
     assert "after 20 more tries" in fails(f"generate runs/masked 2 {SHORT} --template NACC{'N' * 8} {words}")
@@ -221,7 +221,7 @@ WRONG = [
 
 
 @pytest.mark.parametrize(("line", "part"), WRONG, ids=lambda value: str(value)[:50])
-def test_a_users_mistake(line: str, part: str, here: Path) -> None:
+def test_user_mistakes_are_one_sentence(line: str, part: str, here: Path) -> None:
     """One sentence, status 1, and nothing left behind."""
     before = set(here.rglob("*"))
     assert part in fails(line)
@@ -229,5 +229,5 @@ def test_a_users_mistake(line: str, part: str, here: Path) -> None:
 
 
 @pytest.mark.parametrize("line", ["classify p.csv --out n.safetensors", "classify p.csv --y label", "classify"])
-def test_a_miswritten_command(line: str, here: Path) -> None:
+def test_miswritten_commands_have_status_2(line: str, here: Path) -> None:
     fails(line, status=2)

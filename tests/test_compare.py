@@ -43,7 +43,7 @@ def done(X: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.Dat
 # ----------------------------------------------------------------------------------------------------------- the table
 
 
-def test_there_is_a_row_for_each(done: tuple[pd.DataFrame, Path]) -> None:
+def test_one_row_per_model_baseline_and_reference(done: tuple[pd.DataFrame, Path]) -> None:
     """Models, then baselines, then nature; what is exact is told from what is a bound."""
     table, _ = done
     assert table.index.tolist() == ["MaskedDiffusion", "Autoregressive", *BASELINES, "natural sequences"]
@@ -53,7 +53,7 @@ def test_there_is_a_row_for_each(done: tuple[pd.DataFrame, Path]) -> None:
     assert (table.loc["MaskedDiffusion", ["seconds", "cpu_seconds", "sequences_per_second"]] > 0).all()
 
 
-def test_what_has_no_likelihood_is_judged_by_its_samples(X: list[str], workdir: Path) -> None:
+def test_models_without_likelihood_are_compared_by_samples(X: list[str], workdir: Path) -> None:
     """No bits, no place as the reference; all else is there, in the table, in Markdown and in the picture."""
     table = seqdiff.compare(["dirichlet-fm", Autoregressive(**SMALL)], X, **SMALL, **QUICK)
     row = table.loc["DirichletFM"]
@@ -67,7 +67,7 @@ def test_what_has_no_likelihood_is_judged_by_its_samples(X: list[str], workdir: 
         seqdiff.compare(["DirichletFM", "SCUD"], X, reference="DirichletFM", **QUICK)
 
 
-def test_the_figures_are_those_of_the_saved_models(done: tuple[pd.DataFrame, Path], X: list[str]) -> None:
+def test_metrics_equal_those_of_the_saved_models(done: tuple[pd.DataFrame, Path], X: list[str]) -> None:
     """Bits, errors, the paired difference and the spread of seeds, computed anew from the models on disk."""
     table, folder = done
     split = cluster_split(X)
@@ -94,7 +94,7 @@ def test_the_figures_are_those_of_the_saved_models(done: tuple[pd.DataFrame, Pat
     assert table.loc["Autoregressive", "monte_carlo"] == 0 < table.loc["MaskedDiffusion", "monte_carlo"]
 
 
-def test_samples_stand_beside_nature(done: tuple[pd.DataFrame, Path], X: list[str]) -> None:
+def test_sample_divergence_is_relative_to_natural_sequences(done: tuple[pd.DataFrame, Path], X: list[str]) -> None:
     """The divergence is `summary`'s, of the sequences in the run folder; the ceiling is nature against nature."""
     table, folder = done
     split = cluster_split(X)
@@ -110,7 +110,7 @@ def test_samples_stand_beside_nature(done: tuple[pd.DataFrame, Path], X: list[st
     assert table.loc["natural sequences", "kmer_js_ratio"] == 1
 
 
-def test_copies_are_looked_for_in_the_training_part(X: list[str]) -> None:
+def test_copies_are_counted_against_the_training_set(X: list[str]) -> None:
     """Writing a held-out sequence is no copying."""
     judge = Judge(make_parts(X), samples=20)
     for part, share in ((judge.parts.test, 0.0), (judge.parts.train, 1.0)):
@@ -119,7 +119,7 @@ def test_copies_are_looked_for_in_the_training_part(X: list[str]) -> None:
         assert trial.quality["copied"] == share
 
 
-def test_baselines_learn_from_the_training_part_alone(done: tuple[pd.DataFrame, Path], X: list[str]) -> None:
+def test_baselines_are_fitted_to_the_training_set_only(done: tuple[pd.DataFrame, Path], X: list[str]) -> None:
     table, _ = done
     split = cluster_split(X)
     parts = {side: [s for s, own in zip(X, split, strict=True) if own == side] for side in ("train", "test")}
@@ -129,7 +129,7 @@ def test_baselines_learn_from_the_training_part_alone(done: tuple[pd.DataFrame, 
     assert table.loc["every letter alike", "bits"] == pytest.approx(2.0)
 
 
-def test_the_folder_holds_the_table_and_the_models(done: tuple[pd.DataFrame, Path]) -> None:
+def test_folder_holds_table_plot_and_runs(done: tuple[pd.DataFrame, Path]) -> None:
     """CSV as returned, Markdown for people, a picture, a run folder for each training."""
     table, folder = done
     assert table.attrs["folder"] == str(folder)
@@ -144,7 +144,7 @@ def test_the_folder_holds_the_table_and_the_models(done: tuple[pd.DataFrame, Pat
     assert not list(folder.rglob("*.tmp"))
 
 
-def test_a_second_comparison_has_its_own_folder(X: list[str], tmp_path: Path) -> None:
+def test_each_comparison_has_its_own_folder(X: list[str], tmp_path: Path) -> None:
     for wanted in ("compare", "compare-2"):
         table = seqdiff.compare(["autoregressive"], X[:60], savepath=tmp_path, **SMALL, **QUICK | {"samples": 0})
         assert table.attrs["folder"] == str(tmp_path / wanted)
@@ -152,7 +152,7 @@ def test_a_second_comparison_has_its_own_folder(X: list[str], tmp_path: Path) ->
     assert "natural sequences" not in table.index  # no samples, nothing to set beside nature
 
 
-def test_nothing_is_written_without_savepath(X: list[str], workdir: Path) -> None:
+def test_no_files_without_savepath(X: list[str], workdir: Path) -> None:
     """Not even by a model that would by itself; and the person's estimator is left as it was."""
     model = Autoregressive(**SMALL, random_state=5)
     table = seqdiff.compare(model, X[:60], savepath=None, **QUICK)
@@ -161,14 +161,14 @@ def test_nothing_is_written_without_savepath(X: list[str], workdir: Path) -> Non
     assert not hasattr(model, "objective_") and model.savepath == "runs"
 
 
-def test_two_comparisons_are_the_same(X: list[str]) -> None:
+def test_comparisons_are_reproducible(X: list[str]) -> None:
     """All randomness comes from seeds: split, training, noise, samples."""
     tables = [seqdiff.compare(["uniform-diffusion"], X[:80], savepath=None, **SMALL, **QUICK) for _ in range(2)]
     columns = ["bits", "error", "monte_carlo", "above", "kmer_js", "copied", "unique"]
     pd.testing.assert_frame_equal(tables[0][columns], tables[1][columns])
 
 
-def test_the_reference_can_be_named(X: list[str]) -> None:
+def test_reference_model_can_be_chosen(X: list[str]) -> None:
     models = [Autoregressive(**SMALL, model_name="good"), Autoregressive(**SMALL, lr=1e-6, model_name="bad")]
     table = seqdiff.compare(models, X[:80], savepath=None, reference="bad", **QUICK)
     assert table.attrs["reference"] == "bad" and table.loc["bad", "above"] == 0
@@ -177,7 +177,7 @@ def test_the_reference_can_be_named(X: list[str]) -> None:
 # --------------------------------------------------------------------------------------------- all kinds of sequences
 
 
-def test_lengths_labels_and_letters_of_all_kinds() -> None:
+def test_proteins_of_several_lengths_with_classes() -> None:
     """Proteins of several lengths with classes: no matrix among the baselines, shorter words, labels as they come."""
     rng = np.random.default_rng(0)
     X = ["".join(rng.choice(list("ACDEFGHIKLMNPQRSTVWY"), rng.integers(6, 14))) for _ in range(80)]
@@ -188,7 +188,7 @@ def test_lengths_labels_and_letters_of_all_kinds() -> None:
     assert table.attrs["k"] == 2 and np.isfinite(table["bits"].dropna()).all()
 
 
-def test_a_held_out_sequence_longer_than_all_is_left_out_for_all_alike() -> None:
+def test_overlong_test_sequences_are_dropped_for_all_models() -> None:
     X = ["ACGTA", "ACGT", "ACG", "TTGCA"] * 10
     split = ["train"] * 30 + ["valid"] * 5 + ["test"] * 5
     X[-1] = "ACGTACGTACGT"
@@ -199,7 +199,7 @@ def test_a_held_out_sequence_longer_than_all_is_left_out_for_all_alike() -> None
 # ----------------------------------------------------------------------------------------------------------- the split
 
 
-def test_the_split_is_one_for_all(X: list[str]) -> None:
+def test_all_models_share_one_split(X: list[str]) -> None:
     """Clusters for DNA, random rows for proteins and copies, a column where one is named, parts that were given."""
     parts = make_parts(X)
     assert parts.test.sequences == [s for s, side in zip(X, cluster_split(X), strict=True) if side == "test"]
@@ -220,7 +220,7 @@ def test_the_split_is_one_for_all(X: list[str]) -> None:
     assert set(make_parts(X, random_state=1).test.sequences) != set(parts.test.sequences)
 
 
-def test_no_part_shares_a_row() -> None:
+def test_split_parts_are_disjoint() -> None:
     X = [f"{i:05b}".replace("0", "A").replace("1", "C") for i in range(32)]
     parts = make_parts(X, split="random", validation=0.2, test=0.3)
     every = parts.train.sequences + parts.valid.sequences + parts.test.sequences
@@ -230,7 +230,7 @@ def test_no_part_shares_a_row() -> None:
 # ------------------------------------------------------------------------------------------------------ who takes part
 
 
-def test_names_instances_and_classes() -> None:
+def test_models_are_given_as_names_instances_or_classes() -> None:
     """Equal names are numbered, a model's own name is kept, settings reach those that were only named."""
     models = [
         "masked_diffusion",
@@ -279,7 +279,7 @@ def test_names_instances_and_classes() -> None:
         ({"test": None}, "test: got None"),
     ],
 )
-def test_what_is_wrong_is_told_before_anything_is_trained(
+def test_invalid_arguments_are_refused_before_training(
     arguments: dict[str, Any], said: str, X: list[str], workdir: Path
 ) -> None:
     with pytest.raises(ValueError, match=said):
@@ -315,7 +315,7 @@ class _Breaks(Autoregressive):
 
 
 @pytest.mark.parametrize("where", ["fit", "generate"])
-def test_one_failure_loses_one_row(where: str, X: list[str]) -> None:
+def test_one_failing_model_leaves_the_others(where: str, X: list[str]) -> None:
     """The others are as they would be without it."""
     models = [_Breaks(**SMALL, model_name="breaks", where=where), Autoregressive(**SMALL)]
     with pytest.warns(UserWarning, match="breaks failed: on purpose"):
@@ -326,7 +326,7 @@ def test_one_failure_loses_one_row(where: str, X: list[str]) -> None:
     assert table.loc["Autoregressive", "bits"] == alone.loc["Autoregressive", "bits"]
 
 
-def test_one_seed_that_fails_leaves_the_others(X: list[str]) -> None:
+def test_one_failing_seed_leaves_the_others(X: list[str]) -> None:
     with pytest.warns(UserWarning, match="on purpose"):
         table = seqdiff.compare(
             [_Breaks(**SMALL, model_name="breaks", only=1)], X[:60], seeds=3, savepath=None, **QUICK
@@ -335,7 +335,7 @@ def test_one_seed_that_fails_leaves_the_others(X: list[str]) -> None:
     assert np.isfinite(table.loc["breaks", "bits"])
 
 
-def test_when_all_fail_it_is_an_error(X: list[str]) -> None:
+def test_all_models_failing_is_an_error(X: list[str]) -> None:
     with (
         pytest.warns(UserWarning),
         pytest.raises(ValueError, match="failure of every model, first of all breaks: on purpose"),
@@ -352,7 +352,7 @@ def test_the_table_is_written_after_each_model(X: list[str], tmp_path: Path) -> 
     assert np.isfinite(table.loc["Autoregressive", "bits"]) and table.loc["breaks", "status"] == "waiting"
 
 
-def test_ctrl_c_keeps_what_is_finished(X: list[str], tmp_path: Path) -> None:
+def test_ctrl_c_keeps_finished_models(X: list[str], tmp_path: Path) -> None:
     """The table on disk has the first model's figures, and says that the others were stopped."""
     models = [
         Autoregressive(**SMALL),
@@ -370,7 +370,7 @@ def test_ctrl_c_keeps_what_is_finished(X: list[str], tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------- picture and terminal
 
 
-def test_the_picture_shows_models_best_first(done: tuple[pd.DataFrame, Path]) -> None:
+def test_plot_shows_best_models_first(done: tuple[pd.DataFrame, Path]) -> None:
     table, _ = done
     figure = plot_comparison(table, title="both")
     left, right = figure.axes
@@ -392,7 +392,7 @@ def run(line: str) -> Any:
     return result
 
 
-def test_the_same_from_a_shell(X: list[str], workdir: Path) -> None:
+def test_shell_command_equals_the_function(X: list[str], workdir: Path) -> None:
     """The table on stdout is the library's; settings that are not given are each model's own."""
     table = pd.DataFrame({"seq": X[:80], "label": ["a", "b"] * 40, "part": (["train"] * 6 + ["valid", "test"]) * 10})
     table.to_csv("p.csv", index=False)
@@ -420,14 +420,14 @@ def test_the_same_from_a_shell(X: list[str], workdir: Path) -> None:
     )
 
 
-def test_multinomial_takes_part_when_asked(X: list[str]) -> None:
+def test_multinomial_is_compared_when_named(X: list[str]) -> None:
     """Its default network is a large one; any setting of its own can be given."""
     options = SMALL | {"network": "conv", "diffusion_steps": 5}
     table = seqdiff.compare([MultinomialDiffusion], X[:60], savepath=None, **options, **QUICK)
     assert table.loc["MultinomialDiffusion", "status"] == "done"
 
 
-def test_the_caption_speaks_only_of_what_is_in_the_table():
+def test_caption_mentions_only_what_the_table_has():
     sizes = {"reference": "a", "k": 6, "samples": 0, "train": 8, "validation": 1, "test": 1, "split": "random"}
     table = pd.DataFrame({"bound": ["exact", "elbo"], "bits": [1.9, np.nan], "monte_carlo": [0.0, np.nan]})
     table["above"] = np.nan

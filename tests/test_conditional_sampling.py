@@ -55,7 +55,7 @@ def ratio(name: str, template: str, particles: int, n: int) -> float:
     return chain.distance(x, allowed) / chain.noise(allowed, n)
 
 
-def test_the_chain_is_what_it_says():
+def test_markov_chain_contexts_equal_enumeration():
     """The forward-backward contexts against all words, written out."""
     chain = MarkovChain(3)
     words = torch.tensor(list(itertools.product(range(4), repeat=3)))
@@ -70,33 +70,33 @@ def test_the_chain_is_what_it_says():
 
 
 @pytest.mark.parametrize("name", [*SHOWN, *FLOWS])
-def test_letters_that_are_shown_are_conditioned_on(name):
+def test_samples_are_conditioned_on_letters_the_network_sees(name):
     """1.15 to 1.6 of what as many true draws have would be 4 were the letters only forced."""
     assert ratio(name, "?G??A?", 1, 2000) < 1.5
 
 
 @pytest.mark.parametrize("name", WEIGHTED)
-def test_particles_make_up_for_letters_that_cannot_be_shown(name):
+def test_particles_condition_on_letters_the_network_does_not_see(name):
     assert ratio(name, "?G??A?", 1, 500) > 1.8
     assert ratio(name, "?G??A?", 16, 500) < 1.4
 
 
 @pytest.mark.parametrize("name", ["first-hitting", "ancestral, remasking", "scud, correctors", "uniform", "dirichlet"])
-def test_sets_of_letters_are_conditioned_on(name):
+def test_samples_are_conditioned_on_sets_of_letters(name):
     assert ratio(name, "R?Y?WS", 8, 400) < 1.35
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("template", ["?G??A?", "R?Y?WS", "AC????TGACCA", "A?G?YCR?TW?G"])
 @pytest.mark.parametrize("name", EVERY)
-def test_templates_over_every_generator(name, template):
+def test_templates_are_conditioned_on_by_every_generator(name, template):
     """Letters, sets, a block in the middle; 64 particles: 1.5 times true draws where letters are shown, else twice."""
     fixed = not set(template) & set("RYWS")
     assert ratio(name, template, 64, 1000) < (1.5 if name in SHOWN and fixed else 2.0)
 
 
 @pytest.mark.slow
-def test_more_particles_come_closer():
+def test_more_particles_reduce_the_distance():
     for name in ("uniform", "autoregressive"):
         one, four, sixteen, many = (ratio(name, "AC????TGACCA", k, 2000) for k in (1, 4, 16, 64))
         # ratios have a standard deviation of about 0.03 themselves
@@ -111,7 +111,7 @@ def test_first_hitting_calls_the_network_for_free_letters_only():
     assert state.x.tolist() == [[0, 1, 4, 2, 4, 3]] * 2
 
 
-def test_a_fixed_letter_is_never_hidden_again():
+def test_fixed_letters_are_never_remasked():
     """With remasking it could be, and would be missed for a while."""
     process, guide = processes.Masked(4, remasking=1.0), Template(allowed_by("A????C"))
     from seqdiff.runtime import chunk_generators
@@ -137,7 +137,7 @@ def repeats() -> list[str]:
 @pytest.mark.parametrize(
     "cls", [MaskedDiffusion, *(pytest.param(cls, marks=pytest.mark.slow) for cls in (SCUDModel, DirichletFM))]
 )
-def test_trained_networks_see_what_they_are_shown(cls, repeats):
+def test_trained_networks_use_known_letters(cls, repeats):
     more = {"known_share": 0.5} if cls is DirichletFM else {}
     model = cls(**BLINK | {"width": 32, "depth": 2, "epochs": 20, "lr": 1e-2, "dropout": 0.0} | more).fit(repeats)
     found = model.infill(repeats[:100], "NNN---", random_state=0, steps=20)
@@ -145,7 +145,7 @@ def test_trained_networks_see_what_they_are_shown(cls, repeats):
     assert right > 0.9  # by chance 0.25; were the letters only forced, about 0.63
 
 
-def test_infill_takes_particles_unless_told_otherwise():
+def test_infill_uses_particles_by_default():
     model = fitted("uniform")
     known = {"random_state": 0, "steps": 8}
     default, sixteen, mask = (
@@ -168,7 +168,7 @@ def two_lengths() -> Autoregressive:
     return Autoregressive(**settings).fit(X)
 
 
-def test_a_length_is_conditioned_on(two_lengths):
+def test_samples_are_conditioned_on_a_length(two_lengths):
     """p(x | length) by the model's own scores, where forcing it leaves the first letter as it was."""
     words = ["".join(w) for w in itertools.product("ACGT", repeat=4)]
     q = np.exp(two_lengths.score_samples(words))
@@ -181,7 +181,7 @@ def test_a_length_is_conditioned_on(two_lengths):
     assert np.mean([s[0] == "A" for s in forced]) > 0.3
 
 
-def test_each_sample_has_the_length_it_was_asked_for(two_lengths):
+def test_each_sample_has_its_requested_length(two_lengths):
     wanted = np.array([4, 2, 3, 1, 4])
     assert [len(s) for s in two_lengths.generate(5, length=wanted, random_state=0)] == wanted.tolist()
     assert all(len(s) == 3 for s in two_lengths.infill("CCA", "--N", n=4, random_state=0))
@@ -189,7 +189,7 @@ def test_each_sample_has_the_length_it_was_asked_for(two_lengths):
     assert states[-1].mask.sum(-1).tolist() == [2, 2, 2]
 
 
-def test_what_is_allowed_of_letters_and_the_end():
+def test_allowed_letters_and_end_tokens():
     allowed = torch.tensor([[True, False], [True, True], [False, True]])
     found = ended(allowed, torch.tensor([2, 3]), 4).int().tolist()
     assert found[0] == [[1, 0, 0], [1, 1, 0], [0, 0, 1], [1, 1, 1]]

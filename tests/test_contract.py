@@ -262,7 +262,7 @@ def test_forward_is_the_product_of_its_steps(letters_case):
         assert torch.allclose(evidence, expected, atol=1e-12)
 
 
-def test_corrupt_draws_from_the_forward_law(letters_case):
+def test_corrupt_draws_from_the_forward_distribution(letters_case):
     process, n = letters_case.make(20), 60_000
     x0 = torch.arange(3).repeat(n)[:, None]
     marginal = letters_case.marginal or (lambda t: letters_case.transition(0, t))
@@ -370,13 +370,13 @@ def sample(
     return process.decode(last)
 
 
-def test_samples_follow_the_law(any_case, toy):
+def test_samples_follow_the_distribution(any_case, toy):
     x = sample(any_case, any_case.make(any_case.steps), toy, 20_000, steps=any_case.sampler_steps)
     frequencies = torch.bincount(toy.index(x), minlength=27).double() / 20_000
     assert 0.5 * float((frequencies - toy.p).abs().sum()) < any_case.distance
 
 
-def test_fewer_steps_than_levels_still_come_close(any_case, toy):
+def test_samples_with_half_the_steps_are_close(any_case, toy):
     x = sample(any_case, any_case.make(any_case.steps), toy, 10_000, steps=any_case.sampler_steps // 2)
     frequencies = torch.bincount(toy.index(x), minlength=27).double() / 10_000
     assert 0.5 * float((frequencies - toy.p).abs().sum()) < 2 * any_case.distance
@@ -434,7 +434,7 @@ def test_gradients_reach_every_parameter(any_case, network):
 
 
 @pytest.mark.parametrize("network", ["conv", "transformer", "bytenet", "linear-transformer"])
-def test_what_stands_beyond_the_end_does_not_matter(any_case, network):
+def test_padding_does_not_matter(any_case, network):
     process = any_case.make(20)
     sizes = {"states": process.states, "letters": 3, "length": 11, "conditions": Conditions(), "fixed_length": False}
     torch.manual_seed(0)
@@ -454,7 +454,7 @@ def test_what_stands_beyond_the_end_does_not_matter(any_case, network):
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_slightly_wrong_denoiser_gives_all_sequences_at_most_one(name):
+def test_likelihood_bounds_of_a_biased_denoiser_sum_to_at_most_one(name):
     case, toy, copies = CASES[name], Toy(), 300
     process = case.make(1000 if name == "embedding" else 20).eval()  # of 20 levels it is far from tight
     exact = toy.context_denoiser(raw_input(process))

@@ -56,7 +56,7 @@ class Function(torch.nn.Module):
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-def test_what_the_law_would_lose_is_known_alike_in_both_ways(name):
+def test_expected_loss_of_the_guess_is_the_same_in_both_forms(name):
     process, toy = fitted(name), Toy()
     mask = torch.ones(27, 3, dtype=torch.bool)
     mask[:9, 2] = False
@@ -68,7 +68,7 @@ def test_what_the_law_would_lose_is_known_alike_in_both_ways(name):
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-def test_estimates_have_the_same_mean_whatever_is_guessed(name):
+def test_estimates_are_unbiased_for_any_guess(name):
     process, n = raw_input(fitted(name)), 12_000
     x0 = torch.tensor([[0, 2, 1]]).expand(n, 3)
     mask = torch.ones(n, 3, dtype=torch.bool)
@@ -87,7 +87,7 @@ def test_estimates_have_the_same_mean_whatever_is_guessed(name):
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-def test_nothing_scatters_where_the_guess_is_the_prediction(name):
+def test_variance_is_zero_where_the_guess_is_the_prediction(name):
     process, toy = raw_input(fitted(name)), Toy()
     w = torch.softmax(torch.randn(3, 3, generator=seeded(), dtype=torch.float64), -1)
 
@@ -111,7 +111,7 @@ def confident(x, t, cond=None, mask=None):
 
 @pytest.mark.parametrize("make", [lambda: Uniform(4), lambda: Classical(make_forward("kimura", "ACGT")),
                                   lambda: SCUD(make_forward("kimura", "ACGT"))])  # fmt: skip
-def test_a_confident_model_of_one_sequence_scores_it_alike_each_time(make):
+def test_scores_of_a_confident_model_have_low_variance(make):
     process = make().eval()
     rows = Batch((torch.arange(10) % 4).expand(512, 10), torch.full((512,), 10))
     objective = Objective(process, Function(confident))
@@ -160,13 +160,13 @@ def test_weighted_means_are_integrals(name, untouched, power):
     check(stratum if power is None else late(stratum, mask, power), *INTEGRANDS[name])
 
 
-def test_where_nothing_is_touched_counts_too():
+def test_untouched_sequences_are_included():
     stratum, _ = draws(untouched=True)
     check(stratum, lambda a, alpha, k: (k == 0) * 1.0, 0.25)
     check(stratum, lambda a, alpha, k: (k == 0) * a, 0.05)
 
 
-def test_letters_are_touched_evenly_and_padding_never():
+def test_touched_letters_are_uniform_over_real_positions():
     stratum, mask = draws(real=4)
     assert not (stratum.where & ~mask).any()
     k = stratum.where.sum(-1)
@@ -175,7 +175,7 @@ def test_letters_are_touched_evenly_and_padding_never():
     assert torch.allclose(shares[:4], torch.full((4,), 0.25, dtype=torch.float64), atol=0.01)
 
 
-def test_the_end_is_reached_without_cancellation():
+def test_late_times_have_no_cancellation():
     """What grows like 1/(1 - a) along with a rare event has a finite variance only if 1 - a keeps its digits."""
     stratum, mask = draws()
     far = late(stratum, mask, 40.0)
@@ -191,7 +191,7 @@ def test_the_end_is_reached_without_cancellation():
     assert abs(float(values.mean() - expected)) < 5 * float(values.std()) / math.sqrt(N) + 1e-3
 
 
-def test_a_moment_of_zero_has_a_finite_weight(monkeypatch):
+def test_zero_uniform_draws_have_finite_weight(monkeypatch):
     """A uniform number in float32 is 0 now and then."""
     monkeypatch.setattr("seqdiff.processes.noise.importance_sampling.uniform", lambda shape, *_: torch.zeros(shape))
     mask = torch.ones(3, 4, dtype=torch.bool)

@@ -27,7 +27,7 @@ def test_prepare_encodes_in_order():
     assert prepare(["ACGT", "ACGA"], alphabet="dna").notes == ()
 
 
-def test_every_letter_survives(tmp_path):
+def test_prepare_keeps_every_letter(tmp_path):
     """Wrapped lines, line ends and a missing last newline: no letter lost, none shifted into a neighbour."""
     rng = np.random.default_rng(0)
     sequences = ["".join(rng.choice(list("ACGT"), size=n)) for n in rng.integers(1, 200, size=50)]
@@ -43,7 +43,7 @@ def test_every_letter_survives(tmp_path):
             assert data.alphabet.decode(data.tokens, data.lengths) == sequences
 
 
-def test_drop_leaves_out_ambiguous_rows_and_their_labels():
+def test_drop_removes_ambiguous_rows_and_their_labels():
     X = ["ACGT", "ACNT", "acrt", "GGGG", "NNNN"]
     data = prepare(X, y=[0.0, 1.0, 2.0, 3.0, 4.0], ambiguous="drop")
     assert data.sequences == ["ACGT", "GGGG"] and data.kept.tolist() == [0, 3] and data.y.tolist() == [0.0, 3.0]
@@ -123,7 +123,7 @@ def test_many_bad_rows_make_a_short_message():
     assert any(r"1000 of 1001 sequences were left out for ambiguity codes (X[1], X[2], X[3] ...)" in n for n in notes)
 
 
-def test_take_and_digest():
+def test_take_selects_rows_and_digest_identifies_data():
     y = np.array([0.0, 1.0, 2.0])
     data = prepare(["ACGTT", "GG", "TA"], y=y)
     part = data.take([2, 0])
@@ -193,7 +193,7 @@ def test_cluster_equals_slow_union_find(letters, k):
         assert 1 < len(groups) < len(sequences)
 
 
-def test_cluster_split_shares_no_word_and_keeps_its_shares():
+def test_cluster_split_shares_no_kmer_and_keeps_its_fractions():
     rng = np.random.default_rng(1)
     sequences = ["".join(rng.choice(list("ACGU"), size=30)) for _ in range(300)]
     for i in range(0, 300, 5):
@@ -246,7 +246,7 @@ def test_random_split():
 
 
 @pytest.mark.parametrize("lengths", [[1], [50, 50, 50], [1, 2], [3, 7, 7, 12, 1, 3]], ids=str)
-def test_length_law(lengths):
+def test_length_distribution(lengths):
     law = LengthDistribution.fit(np.array(lengths))
     top, n = max(lengths), len(lengths)
     expected = [0.99 * lengths.count(x) / n + 0.01 / top for x in range(1, top + 1)]
@@ -262,7 +262,7 @@ def test_length_law(lengths):
     assert (again.log_prob(support) == law.log_prob(support)).all() and again.fixed == law.fixed
 
 
-def test_length_law_samples_itself():
+def test_length_distribution_samples_follow_it():
     law = LengthDistribution.fit([2, 2, 2, 2, 5, 5, 6])
     drawn = law.sample(20_000, torch.Generator().manual_seed(0))
     assert drawn.dtype == torch.int64 and drawn.shape == (20_000,)

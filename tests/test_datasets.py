@@ -81,7 +81,7 @@ def test_log_prob_equals_the_slow_sum(every_tiny_sequence):
     np.testing.assert_allclose(np.exp(model.log_prob(some)), [slow_probability(model, row) for row in some], rtol=1e-10)
 
 
-def test_samples_follow_the_exact_law(every_tiny_sequence):
+def test_samples_follow_the_exact_distribution(every_tiny_sequence):
     """Frequencies of the commonest sequences and the entropy, within 4.5 standard errors."""
     model, n = tiny_model(), 100_000
     tokens = model.sample(n, np.random.default_rng(0))
@@ -126,7 +126,7 @@ def test_published_shares():
     assert sum(model.distances[d] for d in (5, 6, 7)) == pytest.approx(0.75)  # the start is one letter further on
 
 
-def test_truth_is_far_from_what_a_weight_matrix_sees():
+def test_variable_spacing_is_worth_bits_over_a_weight_matrix():
     """The variable spacing must be worth learning: at least 0.02 bits per base below the best independent positions."""
     tokens = sigma70_model().sample(20_000, np.random.default_rng(9))
     frequencies = np.stack([(tokens == k).mean(0) for k in range(4)], axis=1)
@@ -144,7 +144,7 @@ def test_seeds():
     assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
 
 
-def test_no_sequence_is_impossible():
+def test_every_sequence_has_positive_probability():
     log_p = sigma70_log_prob(["G" * 50, "c" * 50, "ACGTA" * 10])
     assert np.isfinite(log_p).all() and (log_p < 0).all()
     assert sigma70_log_prob(["acgta" * 10])[0] == log_p[2]
@@ -259,7 +259,7 @@ def test_folder_of_seqdiff_data_comes_first(offline, monkeypatch, tmp_path):
         f"seq,expr\n{A},1.5\n{B},2.5\n{A},99\n{C},3.5\n",
     ],
 )
-def test_layouts(offline, monkeypatch, text):
+def test_all_csv_layouts_are_parsed(offline, monkeypatch, text):
     put(offline, text, monkeypatch)
     X, y = fetch_ecoli_promoters(return_X_y=True)
     assert X.tolist() == [A, B, C.upper()] and y.tolist() == [1.5, 2.5, 3.5]
@@ -274,7 +274,7 @@ def test_split_is_made_where_the_file_has_none(offline, monkeypatch):
     assert fetch_ecoli_promoters().split.tolist() == list(cluster_split(sequences))
 
 
-def test_offline_says_what_to_do(offline):
+def test_offline_error_states_a_cure(offline):
     with pytest.raises(DatasetUnavailable, match="SEQDIFF_DATA") as caught:
         fetch_ecoli_promoters()
     assert isinstance(caught.value, ValueError) and isinstance(caught.value, OSError)
@@ -283,7 +283,7 @@ def test_offline_says_what_to_do(offline):
     assert not list(offline.glob("*.csv"))
 
 
-def test_a_copy_with_other_content_is_not_believed(offline, monkeypatch):
+def test_copies_with_a_wrong_checksum_are_refused(offline, monkeypatch):
     """A wrong SHA-256 asks for a new download, which fails here: the tampered copy must not be returned."""
     put(offline, f"seq,expr\n{A},1.5\n", monkeypatch)
     monkeypatch.setattr(remote, "ECOLI_SHA256", "0" * 64)

@@ -30,7 +30,7 @@ def quick(data=None, n=30, **kwargs):
 # ------------------------------------------------------------------------------------------------------------- the demo
 
 
-def test_simulated_promoters(workdir: Path) -> None:
+def test_demo_of_simulated_promoters(workdir: Path) -> None:
     """The table is true, the files are there, and all of it is on the screen."""
     report, shown = quick(n=40)
     written = read_records(report.sequences).sequences
@@ -61,7 +61,7 @@ def test_simulated_promoters(workdir: Path) -> None:
     assert f"seqdiff generate {report.run_dir} " in shown
 
 
-def test_a_second_demo_replaces_the_first_and_nothing_else(workdir: Path) -> None:
+def test_second_demo_replaces_only_files_of_the_first(workdir: Path) -> None:
     """New files in the same folder; what a person put there stays."""
     first, _ = quick()
     old = first.sequences.read_text()
@@ -76,7 +76,7 @@ def test_a_second_demo_replaces_the_first_and_nothing_else(workdir: Path) -> Non
     assert [p.name for p in Path("runs").iterdir()] == ["demo"]
 
 
-def test_own_proteins_of_several_lengths(workdir: Path) -> None:
+def test_demo_of_proteins_of_several_lengths(workdir: Path) -> None:
     """Other letters, other lengths: no weight matrix, no GC, no truth, and a word on so few held-out ones."""
     rng = np.random.default_rng(0)
     letters = list("ACDEFGHIKLMNPQRSTVWY")
@@ -90,7 +90,7 @@ def test_own_proteins_of_several_lengths(workdir: Path) -> None:
     assert set("".join(read_records(report.sequences).sequences)) <= set(letters)
 
 
-def test_own_rna_with_ambiguity_codes(workdir: Path) -> None:
+def test_demo_of_rna_with_ambiguity_codes(workdir: Path) -> None:
     """Ten sequences of RNA will do, those with an N are left out and reported, a list works too."""
     rna = ["".join(x) for x in np.random.default_rng(1).choice(list("ACGU"), (30, 12))] + ["ACGUACGUNNNN"]
     report, shown = quick(rna, n=5)
@@ -98,7 +98,7 @@ def test_own_rna_with_ambiguity_codes(workdir: Path) -> None:
     assert {len(x) for x in read_records(report.sequences).sequences} == {12}
 
 
-def test_too_little_or_nothing(workdir: Path) -> None:
+def test_demo_refuses_too_few_sequences(workdir: Path) -> None:
     """One sentence, and no folder is made."""
     Path("few.txt").write_text("ACGT\n" * 9)
     for data, sentence in (
@@ -112,7 +112,7 @@ def test_too_little_or_nothing(workdir: Path) -> None:
     assert not Path("runs").exists()
 
 
-def test_through_the_command_line(workdir: Path) -> None:
+def test_demo_command_prints_the_table(workdir: Path) -> None:
     """`seqdiff demo --quick` shows the table on stdout, progress on stderr."""
     result = CliRunner().invoke(main, ["demo", "--quick", "--n", "20", "--savepath", "elsewhere"])
     assert result.exit_code == 0, result.output
@@ -123,7 +123,7 @@ def test_through_the_command_line(workdir: Path) -> None:
 # ----------------------------------------------------------------------------------------------------------- the folder
 
 
-def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
+def test_folders_of_others_are_not_overwritten(tmp_path: Path) -> None:
     """Someone else's `demo`, a run of that name, a demo that still runs: the next number is taken."""
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / "thesis.txt").write_text("mine")
@@ -149,7 +149,7 @@ def test_a_folder_that_no_demo_made_is_left_alone(tmp_path: Path) -> None:
 # ------------------------------------------------------------------------------------------------------------- the plan
 
 
-def test_a_plan_fits_into_minutes() -> None:
+def test_demo_plan_bounds_the_work() -> None:
     """Whatever the data: letters trained on, scored and sampled are bounded, and there is always something to do."""
     for count in (10, 19, 100, 499, 3000, 10_000, 70_000, 10**6):
         for length in (1, 8, 50, 170, 500, 3000, 30_000):
@@ -165,7 +165,7 @@ def test_a_plan_fits_into_minutes() -> None:
     assert Plan.make(10_000, 50, None).n == 1000 and Plan.make(10_000, 5000, 700).n == 700
 
 
-def test_held_out_sequences_are_new() -> None:
+def test_test_sequences_share_no_20_mer_with_training() -> None:
     """No 20-mer on two sides; where all sequences share some, they are drawn at random and that is said."""
     promoters = load_sigma70(300, 5)
     overlapping = [promoters[i][10:] + promoters[i + 1][:10] for i in range(0, 200, 2)]
@@ -187,7 +187,7 @@ def test_held_out_sequences_are_new() -> None:
 # ------------------------------------------------------------------------------------------------------------- the logo
 
 
-def test_text_logo_is_a_logo() -> None:
+def test_text_logo_heights_are_letter_shares() -> None:
     """Each letter's cells are its share of the height, within one cell; the commonest stands on top."""
     rng = np.random.default_rng(0)
     heights = pd.DataFrame(rng.gamma(0.7, size=(60, 4)), columns=list("ACGT"))

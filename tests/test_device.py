@@ -116,7 +116,7 @@ def counting(monkeypatch: pytest.MonkeyPatch, pretended: Pretended) -> Counter[s
         lambda x: np.asarray(x),
     ],
 )
-def test_what_a_device_refuses_is_refused(mixed):
+def test_fake_device_refuses_what_a_real_one_does(mixed):
     with Pretended("cuda"):
         x = torch.ones(3, device="cuda")
         assert (x + 1).device.type == "cuda" and x.cpu().device.type == "cpu"
@@ -126,7 +126,7 @@ def test_what_a_device_refuses_is_refused(mixed):
         torch.ones(3, device="mps").double()
 
 
-def test_what_waits_is_noted():
+def test_synchronisations_are_recorded():
     with Pretended("cuda") as pretended:
         x = torch.ones(3, device="cuda")
         for ask in (lambda: x.sum().item(), lambda: bool(x.any()), lambda: x[x > 0], lambda: x.tolist(), x.cpu):
@@ -198,7 +198,7 @@ def test_guides_and_edits(name, device):
 
 
 @pytest.mark.slow
-def test_a_model_goes_from_one_device_to_another(workdir):
+def test_model_moves_between_devices(workdir):
     kept = {}
     for device in ("cuda", "mps"):
         with Pretended(device):
@@ -228,7 +228,7 @@ def test_signals_columns_and_weights():
 
 
 @pytest.mark.parametrize("letters", [4, 20])
-def test_powers_are_the_same(letters):
+def test_matrix_powers_are_the_same_on_devices(letters):
     rng = np.random.default_rng(letters)
     powers = make_powers(make_forward("gaussian", "ACDEFGHIKLMNPQRSTVWY"[:letters]), gamma=0.999)
     n = torch.from_numpy(rng.integers(0, 3 * len(powers.first), (5, 7)))
@@ -246,7 +246,7 @@ def test_powers_are_the_same(letters):
             assert torch.allclose(a.cpu(), b, rtol=1e-12, atol=0)
 
 
-def test_poisson_counts_are_the_same():
+def test_poisson_counts_are_the_same_on_devices():
     rates = torch.tensor([0.0, 1e-9, 0.3, 7.0, 300.0, 5000.0], dtype=torch.float64)
     for least in (0, 1):
         expected = poisson(rates, 2000, torch.Generator().manual_seed(0), least=least)
@@ -259,7 +259,7 @@ def test_poisson_counts_are_the_same():
         assert torch.equal(found.cpu(), expected)
 
 
-def test_late_times_are_within_their_bound():
+def test_late_times_are_accurate_in_float32():
     mask = torch.arange(50) < torch.tensor([1, 2, 17, 50])[:, None].repeat(5000, 1)
     generator = torch.Generator().manual_seed(0)
     for power in (2.0, 30.0):
@@ -288,7 +288,7 @@ def test_float32_is_float32_on_cuda():
 
 
 @pytest.mark.parametrize("major", [7, 9])
-def test_bfloat16_only_where_it_is_no_emulation(major, monkeypatch):
+def test_bfloat16_is_not_emulated(major, monkeypatch):
     monkeypatch.setattr(
         torch.cuda, "is_bf16_supported", lambda including_emulation=True: including_emulation or major > 7
     )

@@ -57,7 +57,7 @@ def field_by_definition(mp, x: float, t: float, letters: int):
 
 @pytest.mark.parametrize("letters", [2, 4, 20])
 @pytest.mark.parametrize("t", [0, 0.5, 2, 6.9, 20])
-def test_field_is_its_definition(letters, t):
+def test_field_equals_its_definition(letters, t):
     mp = pytest.importorskip("mpmath", reason="needs mpmath, which comes with torch")
     x = [1e-6, 1e-3, 0.02, 0.1, 0.3, 0.6, 0.9, 1 - 1e-3, 1 - 1e-6]
     found = field(double(x), double(t), letters)
@@ -107,7 +107,7 @@ def quantile_map(x: np.ndarray, t: float, letters: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("letters", [2, 4, 20])
-def test_the_field_moves_one_law_into_the_next(letters):
+def test_flow_maps_quantiles_to_quantiles(letters):
     start = x = torch.linspace(0.001, 0.999, 200, dtype=torch.float64)
     d = 7 / 100
     for i in range(100):
@@ -134,7 +134,7 @@ def independent(process: SimplexFlow, p: torch.Tensor):
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_the_prediction_is_the_posterior(path):
+def test_prediction_is_the_posterior(path):
     """p_i x_i^t or p_i [x_i >= t], normalised; the network is shown the same without p; padding says nothing."""
     process, p = PATHS[path](4), double([0.4, 0.3, 0.2, 0.1])
     mask = torch.tensor([True, True, False]).expand(50, 3)
@@ -165,7 +165,7 @@ def test_a_certain_network_follows_the_quantile_map():
 
 @pytest.mark.parametrize("letters", [2, 4, 20])
 @pytest.mark.parametrize("t", [0.0, 1.5, 9.0])
-def test_corrupt_draws_from_the_dirichlet_law(letters, t):
+def test_corrupt_draws_from_the_dirichlet_distribution(letters, t):
     n = 20_000
     x0 = torch.full((n // 100, 100), letters - 1)
     mask = torch.ones_like(x0, dtype=torch.bool)
@@ -180,7 +180,7 @@ def test_corrupt_draws_from_the_dirichlet_law(letters, t):
         assert abs(np.corrcoef(rest, own)[0, 1]) < 0.03
 
 
-def test_the_linear_path_is_a_line_from_noise_to_the_letter():
+def test_linear_path_interpolates_noise_and_letter():
     x0 = torch.randint(4, (200, 100), generator=seeded(1))
     x = LinearFlow(4).corrupt(x0, torch.full((200,), 0.3), torch.ones_like(x0, dtype=torch.bool), seeded()).x
     noise = (x - 0.3 * torch.nn.functional.one_hot(x0, 4)) / 0.7
@@ -188,7 +188,7 @@ def test_the_linear_path_is_a_line_from_noise_to_the_letter():
         assert stats.kstest(noise[..., i].flatten().numpy(), stats.beta(1, 3).cdf).pvalue > 1e-5
 
 
-def test_the_prior_is_uniform_on_the_simplex_and_nothing_beyond_the_end():
+def test_prior_is_uniform_on_the_simplex_and_zero_at_padding():
     mask = torch.arange(100) < torch.randint(1, 101, (300, 1), generator=seeded())
     for process in (DirichletFlow(4), LinearFlow(4)):
         state = process.prior(mask, seeded())
@@ -218,7 +218,7 @@ def test_the_loss_is_the_cross_entropy_over_the_times_of_training():
         assert abs(float(found.double().mean()) - expected) < 5 * float(found.double().std()) / math.sqrt(n)
 
 
-def test_validation_takes_a_time_from_every_stratum(monkeypatch):
+def test_validation_times_are_stratified(monkeypatch):
     process, seen = LinearFlow(3), []
     monkeypatch.setattr(process, "quantile", lambda u: seen.append(u) or u)
     x0, mask = torch.zeros(200, 1, dtype=torch.int64), torch.ones(200, 1, dtype=torch.bool)
@@ -229,7 +229,7 @@ def test_validation_takes_a_time_from_every_stratum(monkeypatch):
         assert (4 * u >= i).all() and (4 * u < i + 1).all() and float(u.std()) > 0.05
 
 
-def test_every_row_of_a_batch_sees_early_and_late_times(monkeypatch):
+def test_times_of_a_batch_are_stratified_and_shuffled(monkeypatch):
     """And every batch sees all of them: two rows are never much closer than 1/32."""
     process, seen = LinearFlow(3), []
     monkeypatch.setattr(process, "quantile", lambda u: seen.append(u) or u)
@@ -254,7 +254,7 @@ TWENTY = torch.arange(20, 0, -1, dtype=torch.float64) / 210
 
 
 @pytest.mark.parametrize(("steps", "expected"), [(5, 0.0139), (10, 0.0025), (20, 0.0006)])
-def test_euler_is_as_far_off_as_is_known(steps, expected):
+def test_euler_bias_is_the_known_one(steps, expected):
     assert abs(divergence(DirichletFlow(4), FOUR, steps) / expected - 1) < 0.12
 
 
@@ -269,7 +269,7 @@ def test_samples_follow_the_letters_frequencies(p):
     assert abs(float(state.x.amax(-1).mean()) - {4: 0.73, 20: 0.30}[len(p)]) < 0.01
 
 
-def test_heun_needs_fewer_calls():
+def test_heun_needs_fewer_network_calls():
     assert divergence(DirichletFlow(4, solver=heun), FOUR, 20) < 0.0003
 
 
@@ -286,13 +286,13 @@ def test_order_of_convergence(solver, order):
     assert abs(math.log2(error(25) / error(50)) - order) < 0.35
 
 
-def test_the_linear_path_is_right_with_many_steps():
+def test_linear_path_samples_converge_with_steps():
     assert divergence(LinearFlow(4), FOUR, 200, 50_000) < 0.001
 
 
 @pytest.mark.parametrize("path", PATHS)
 @pytest.mark.parametrize("solver", SOLVERS)
-def test_steps_are_calls_of_the_network(path, solver):
+def test_each_step_is_one_network_call(path, solver):
     process = PATHS[path](4, SOLVERS[solver])
     for steps in (1, 2, 3, 4, 7, 10, None):
         times = []
@@ -328,7 +328,7 @@ def test_no_state_leaves_the_simplex(letters, solver):
                 assert (state.x.sum(-1) - 1).abs().max() < 1e-5
 
 
-def test_a_step_that_is_too_long_ends_at_its_aim():
+def test_overlong_steps_end_at_their_target():
     process = DirichletFlow(4)
     state = process.prior(everywhere(1000), seeded())
     p = torch.softmax(torch.randn(10, 100, 4, generator=seeded(1)), -1)
@@ -339,7 +339,7 @@ def test_a_step_that_is_too_long_ends_at_its_aim():
 
 
 @pytest.mark.parametrize("steps", [1, 2, 20])
-def test_templates_pull_the_points_to_their_letters(steps):
+def test_templates_move_points_to_their_letters(steps):
     allowed = torch.tensor([[True, False, True], [False, True, False], [True, True, True]])
     process = DirichletFlow(3)
     p = double([0.5, 0.2, 0.3])
@@ -351,7 +351,7 @@ def test_templates_pull_the_points_to_their_letters(steps):
         assert state.x[:, 1, 1].mean() > 0.8
 
 
-def test_temperature_sharpens_what_the_context_says():
+def test_temperature_sharpens_the_context_prediction():
     process = DirichletFlow(4)
     state = process.prior(everywhere(100), seeded()).replace(t=torch.full((1,), 3.0))
     logits = torch.randn(1, 100, 4, generator=seeded(1))
@@ -359,14 +359,14 @@ def test_temperature_sharpens_what_the_context_says():
     assert torch.allclose(found, torch.log_softmax(2 * logits + 3 * state.x.log(), -1), atol=1e-5)
 
 
-def test_a_state_that_was_never_predicted_decodes_to_its_largest_coordinate():
+def test_initial_states_decode_to_their_largest_coordinate():
     process = LinearFlow(3)
     state = process.prior(everywhere(100), seeded())
     assert torch.equal(process.decode(state), state.x.argmax(-1))
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_states_are_nothing_beyond_the_end(path):
+def test_states_are_zero_at_padding(path):
     process, x0 = PATHS[path](3), torch.randint(0, 3, (32, 11), generator=seeded())
     mask = torch.arange(11) < torch.randint(1, 12, (32, 1), generator=seeded())
     assert (process.corrupt(x0, torch.full((32,), 0.5), mask, seeded()).x[~mask] == 0).all()
@@ -374,7 +374,7 @@ def test_states_are_nothing_beyond_the_end(path):
 
 
 @pytest.mark.parametrize("t_max", [1.0, 7.0, 50.0])
-def test_training_sees_every_time_that_a_sampler_asks_for(t_max):
+def test_training_times_cover_sampling_times(t_max):
     """The law of the paper, 2 Exp(1) for t_max = 7, as wide as is sampled."""
     times = DirichletFlow(4, t_max=t_max).quantile((torch.arange(10_000) + 0.5) / 10_000).double()
     assert abs(float(times.mean()) * 7 / t_max - 2) < 1e-3
@@ -403,14 +403,14 @@ def test_fit_and_generate(path, solver):
     assert all(s[0] == "A" and s[2] in "AG" for s in model.generate(9, steps=3, template="ANRN"))
 
 
-def test_there_is_no_likelihood():
+def test_models_without_likelihood_have_no_score():
     model = tiny().fit(sequences())
     assert model.bound_ is None
     assert not hasattr(model, "score_samples")
     assert not hasattr(model, "score")
 
 
-def test_it_learns_where_letters_stand():
+def test_position_dependence_is_learned():
     x = sequences(400, 6, "ACGT", p=[0.7, 0.1, 0.1, 0.1])
     x = [s[:2] + "TG" + s[4:] for s in x]
     model = tiny(width=16, epochs=8, ema=0.9).fit(x)
@@ -422,14 +422,14 @@ def test_it_learns_where_letters_stand():
     assert abs(free.count("A") / len(free) - 0.7) < 0.06
 
 
-def test_it_learns_what_a_class_means():
+def test_classes_are_learned():
     x = sequences(200, 4, "AC") + sequences(200, 4, "GT")
     model = tiny(width=16, epochs=8, ema=0.9).fit(x, ["ac"] * 200 + ["gt"] * 200)
     made = "".join(model.generate(200, y="gt", random_state=0))
     assert (made.count("G") + made.count("T")) / len(made) > 0.95
 
 
-def test_classes_are_drawn_as_often_as_they_occur():
+def test_classes_are_drawn_by_their_frequency():
     x = sequences(240, 4, "AC") + sequences(60, 4, "GT")
     model = tiny(width=16, epochs=8, ema=0.9).fit(x, ["ac"] * 240 + ["gt"] * 60)
     made = model.generate(1000, y="empirical", random_state=0)
@@ -447,7 +447,7 @@ def with_motif(where: np.ndarray) -> list[str]:
     return [s[:i] + MOTIF + s[i + 4 :] for s, i in zip(sequences(len(where), 12), where, strict=True)]
 
 
-def test_a_signal_says_where_a_motif_stands():
+def test_signal_determines_motif_position():
     where = np.random.default_rng(0).integers(0, 9, 600)
     x = with_motif(where)
     signal = np.eye(12)[where][..., None]  # (n, L, 1): 1 where it starts
@@ -460,7 +460,7 @@ def test_a_signal_says_where_a_motif_stands():
     assert np.mean([s[7:11] == MOTIF for s in one]) > 0.9
 
 
-def test_a_class_says_where_a_motif_stands():
+def test_class_determines_motif_position():
     where = np.array([1, 7] * 200)
     model = tiny(width=32, depth=2, epochs=15, ema=0.9).fit(with_motif(where), where)
     for place in (1, 7):
@@ -469,7 +469,7 @@ def test_a_class_says_where_a_motif_stands():
         assert np.mean([s[8 - place :][:4] == MOTIF for s in made]) < 0.1
 
 
-def test_proteins_and_a_saved_model(workdir):
+def test_protein_model_is_saved_and_loaded(workdir):
     model = tiny(solver="heun", t_max=10.0, alphabet="protein").fit(sequences(60, 8, "ACDEFGHIKLMNPQRSTVWY"))
     model.save("model.safetensors")
     again = load("model.safetensors")

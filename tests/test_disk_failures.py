@@ -74,14 +74,14 @@ class Disk:
 
 
 @pytest.mark.parametrize("room", range(100, 200_000, 18_000))
-def test_a_full_disk_is_one_sentence_and_the_run_resumes(workdir, room):
+def test_full_disk_is_reported_and_the_run_resumes(workdir, room):
     """At eleven sizes, forty in the slow test: the message names the file, what is there is whole, resuming works."""
     full_disk(workdir, room)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("room", range(50, 200_000, 5_000))
-def test_a_full_disk_at_forty_sizes(workdir, room):
+def test_full_disk_at_forty_sizes(workdir, room):
     full_disk(workdir, room)
 
 
@@ -108,7 +108,7 @@ def full_disk(workdir: Path, room: int) -> None:
 
 @pytest.mark.slow
 @pytest.mark.skipif(sys.platform != "linux" or os.geteuid() != 0, reason="mounts a small disk, which takes root")
-def test_a_really_full_disk_in_the_shell(tmp_path):
+def test_full_disk_in_a_shell(tmp_path):
     disk, text = tmp_path / "disk", tmp_path / "x.txt"
     text.write_text("\n".join(X) + "\n")
     disk.mkdir()
@@ -125,7 +125,7 @@ def test_a_really_full_disk_in_the_shell(tmp_path):
         assert done.returncode in (0, 1) and (done.returncode == 0 or "cannot be" in done.stderr), done.stderr[-800:]
 
 
-def test_a_folder_that_is_gone_or_a_file_now_is_one_sentence(workdir, monkeypatch):
+def test_missing_or_replaced_folders_are_reported(workdir, monkeypatch):
     save = Run.save_checkpoint
 
     def vanished(self, state):
@@ -139,13 +139,13 @@ def test_a_folder_that_is_gone_or_a_file_now_is_one_sentence(workdir, monkeypatc
             tiny(epochs=3, **NAMED).fit(X)
 
 
-def test_other_errors_come_through(workdir):
+def test_other_os_errors_are_raised_unchanged(workdir):
     with pytest.raises(RuntimeError, match="mine"), replacing("a.txt"):
         raise RuntimeError("mine")
     assert not os.listdir()
 
 
-def test_tensorboard_may_fail_while_training_goes_on(workdir, monkeypatch):
+def test_training_continues_when_tensorboard_fails(workdir, monkeypatch):
     from seqdiff.runs import EventFile
 
     add = EventFile.add
@@ -161,7 +161,7 @@ def test_tensorboard_may_fail_while_training_goes_on(workdir, monkeypatch):
     assert len(model.history_["loss"]) == 3 and Run(workdir / "r" / "m").finished
 
 
-def test_tensorboard_that_is_deleted_while_training_is_no_end(workdir, monkeypatch):
+def test_training_continues_when_tensorboard_files_are_deleted(workdir, monkeypatch):
     write = Run.write_metrics
 
     def deleted(self, *rest):
@@ -179,13 +179,13 @@ def test_tensorboard_that_is_deleted_while_training_is_no_end(workdir, monkeypat
     ["CON", "nul", "aux.txt", "com1", "LPT9.x", "a.", " ", " a", "a ", "\x1b[31m", "a\nACGT", "a/b", "..", "",
      "x" * 300, "\u202e", 7],
 )  # fmt: skip
-def test_names_that_some_system_does_not_take_are_refused(workdir, name):
+def test_model_names_invalid_on_some_system_are_refused(workdir, name):
     with pytest.raises(ValueError, match="model_name") as caught:
         tiny(savepath="r", model_name=name).fit(X)
     assert str(caught.value).isprintable() and not os.listdir()
 
 
-def test_names_with_a_dot_a_dollar_or_an_accent_are_fine(workdir):
+def test_model_names_may_hold_dots_dollars_and_accents(workdir):
     for name in ("v1.2", "a$b", "modèle", "console", "nullable"):
         tiny(epochs=1, savepath="r", model_name=name).fit(X)
 
@@ -196,7 +196,7 @@ def test_home_is_expanded_in_savepath(workdir, monkeypatch):
     assert (workdir / "runs" / "m" / "args.json").is_file() and not Path("~").exists()
 
 
-def test_a_run_takes_more_epochs(workdir):
+def test_run_is_extended_by_more_epochs(workdir):
     """Also one that is finished; what it learned stays, and the learning rate is that of the longer run."""
     first = tiny(epochs=2, lr_schedule="constant", **NAMED).fit(X)
     model = tiny(epochs=5, lr_schedule="constant", **NAMED)
@@ -252,7 +252,7 @@ def flips(good: bytes, n: int):
         yield bytes(bad)
 
 
-def test_a_flipped_bit_anywhere_is_noticed(workdir):
+def test_flipped_bits_are_detected(workdir):
     tiny(**SETTINGS).fit(SEQUENCES, ["a", "b"] * 24)
     assert not Path("runs/m/check/checkpoint.previous.pt").exists()  # the run is finished
     model, run = Path("runs/m/check/model.safetensors"), Run("runs/m")
@@ -270,7 +270,7 @@ def test_a_flipped_bit_anywhere_is_noticed(workdir):
     run.load_checkpoint(torch.device("cpu"), lambda state: None)
 
 
-def test_the_checkpoint_before_a_damaged_one_serves(interrupted):
+def test_previous_checkpoint_replaces_a_damaged_one(interrupted):
     file = interrupted / "checkpoint.pt"
     file.write_bytes(file.read_bytes()[:-300])
     with pytest.warns(UserWarning, match="cannot be read .* going on from the checkpoint before it"):
@@ -280,7 +280,7 @@ def test_the_checkpoint_before_a_damaged_one_serves(interrupted):
         assert torch.equal(a, b)
 
 
-def test_files_without_a_checksum_are_read_as_before(interrupted):
+def test_files_without_a_checksum_are_read(interrupted):
     for file in interrupted.glob("*.pt"):
         torch.save(torch.load(file, weights_only=True), file)
     assert tiny(**SETTINGS).fit(SEQUENCES, resume=True).history_["epoch"] == [1, 2, 3, 4]
@@ -354,7 +354,7 @@ def test_changed_headers_are_refused_or_read(workdir, n, seed):
 
 
 @pytest.mark.slow
-def test_changes_deep_in_checkpoints_are_refused_or_read(interrupted):
+def test_nested_changes_of_checkpoints_are_refused_or_read(interrupted):
     run = Run("runs/m")
     run.previous.unlink()
     good, args = torch.load(run.checkpoint, weights_only=True), json.loads(Path("runs/m/args.json").read_text())
@@ -371,7 +371,7 @@ def test_changes_deep_in_checkpoints_are_refused_or_read(interrupted):
 
 
 @pytest.mark.parametrize("text", ["[" * 100_000, '{"a": ' + "9" * 5000 + "}", "parameters"])
-def test_malformed_args_are_no_run_of_ours(text, workdir):
+def test_folders_with_malformed_args_are_not_runs(text, workdir):
     tiny(savepath="runs", model_name="m").fit(SEQUENCES)
     file = Path("runs/m/args.json")
     if text == "parameters":

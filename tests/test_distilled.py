@@ -67,7 +67,7 @@ def noise_and_letters(
     return states[0].x, process.decode(states[-1])
 
 
-def test_the_student_makes_what_the_teacher_makes_of_the_same_noise(plain, student):
+def test_student_maps_noise_to_the_teachers_letters(plain, student):
     x, taught = noise_and_letters(plain, 1000, 5, 10)
     same, learned = noise_and_letters(student, 1000, 5)
     assert torch.equal(x, same)
@@ -78,13 +78,13 @@ def test_the_student_makes_what_the_teacher_makes_of_the_same_noise(plain, stude
     assert float((taught == noise_and_letters(student, 1000, 6)[1]).double().mean()) < 0.6
 
 
-def test_its_letters_are_as_frequent_as_the_teachers(plain, student):
+def test_student_letter_frequencies_match_the_teacher(plain, student):
     taught, learned = (np.array([list(s) for s in m.generate(2000, random_state=0)]) for m in (plain, student))
     for letter in "ACGT":
         assert np.abs((taught == letter).mean(0) - (learned == letter).mean(0)).max() < 0.06
 
 
-def test_one_call_of_the_network(student, monkeypatch):
+def test_sampling_takes_one_network_call(student, monkeypatch):
     calls = []
     network = student.objective_.network
     monkeypatch.setattr(network, "forward", lambda *a, f=network.forward: calls.append(a[1].unique().tolist()) or f(*a))
@@ -93,14 +93,14 @@ def test_one_call_of_the_network(student, monkeypatch):
     assert calls == [[0.0], [0.0]]
 
 
-def test_a_seed_repeats_and_templates_hold(student):
+def test_seed_repeats_and_templates_are_satisfied(student):
     assert student.generate(300, random_state=1) == student.generate(300, random_state=1)
     assert student.generate(300, random_state=1) != student.generate(300, random_state=2)
     made = student.generate(200, template="RNSN", random_state=0)
     assert all(s[0] in "AG" and s[2] in "CG" for s in made) and len(set(made)) > 10
 
 
-def test_classes_are_drawn_as_they_occur_and_told_to_the_student(labelled):
+def test_classes_are_drawn_by_frequency_and_condition_the_student(labelled):
     student = labelled.distill(800, steps=6, epochs=12, lr=2e-2, ema=0.9)
     of = {y: "".join(student.generate(300, y=y, random_state=0)) for y in ("ac", "gt", "empirical")}
     assert (of["ac"].count("A") + of["ac"].count("C")) / 1200 > 0.95
@@ -110,7 +110,7 @@ def test_classes_are_drawn_as_they_occur_and_told_to_the_student(labelled):
     assert 0.05 < (free.count("G") + free.count("T")) / 1200 < 0.6
 
 
-def test_pairs_are_the_teachers_own(labelled):
+def test_training_pairs_are_generated_by_the_teacher(labelled):
     """Their letters follow from their noise and labels; as many go without a label as in the teacher's training."""
     pairs = DistilledFM(pairs=600, teacher_steps=7, verbose=0)._draw_pairs(labelled.fitted(), None)
     cond, process = pairs.cond, labelled.objective_.process
@@ -130,7 +130,7 @@ def test_pairs_are_the_teachers_own(labelled):
     assert abs(float(both.cond["label"].double().mean()) - 0.5) < 0.1
 
 
-def test_signals_end_where_sequences_do():
+def test_signals_are_cut_to_sequence_length():
     x = mixed_lengths(40)
     teacher = DirichletFM(**SMALL, epochs=1).fit(x, np.random.default_rng(0).normal(size=(40, 10, 2)))
     pairs = DistilledFM(pairs=50, teacher_steps=2, verbose=0)._draw_pairs(teacher.fitted(), np.ones((1, 10, 2)))
@@ -138,7 +138,7 @@ def test_signals_end_where_sequences_do():
     assert not signal[~pairs.mask].any() and signal[pairs.mask].all() and not pairs.mask.all()
 
 
-def test_what_is_held_out_is_not_trained_on(plain, monkeypatch):
+def test_validation_pairs_are_not_trained_on(plain, monkeypatch):
     seen = []
     monkeypatch.setattr(DistilledFM, "_optimise", lambda self, model, train, valid, *_: seen.extend([train, valid]))
     monkeypatch.setattr(DistilledFM, "_judge", lambda *_: {})
@@ -159,7 +159,7 @@ def test_labels_of_several_columns_are_given_as_in_fit():
         draw(teacher, {"a": "v"})
 
 
-def test_signals_have_to_be_given():
+def test_signals_are_required():
     rng = np.random.default_rng(0)
     high = rng.random((200, 5)) < 0.5
     teacher = DirichletFM(**SMALL, epochs=20, lr=2e-2)
@@ -184,7 +184,7 @@ def test_sequences_of_several_lengths():
     assert student._judge(pairs, pairs, None)["agreement"] == student._judge(other, pairs, None)["agreement"]
 
 
-def test_gradients_reach_every_parameter_and_padding_does_not_matter():
+def test_gradients_reach_every_parameter_and_padding_is_ignored():
     process = DistilledFlow(3)
     sizes = {"states": 3, "letters": 3, "length": 9, "conditions": Conditions(2), "fixed_length": False}
     torch.manual_seed(0)
@@ -241,7 +241,7 @@ def test_the_run_folder_and_the_file(plain, workdir, caplog):
         clone(student).fit(other, resume=True)
 
 
-def test_quality_is_that_of_the_same_number_of_sequences(plain, student):
+def test_quality_compares_equal_numbers_of_sequences(plain, student):
     assert student.quality_["n"] == 100 and student.quality_["k"] == 4
     assert (
         0 <= student.quality_["teacher"] < 0.5 and abs(student.quality_["student"] - student.quality_["teacher"]) < 0.1
@@ -251,7 +251,7 @@ def test_quality_is_that_of_the_same_number_of_sequences(plain, student):
     assert not hasattr(plain.distill(20, steps=2, epochs=1).fit(plain, validation=0), "score_samples")
 
 
-def test_the_student_starts_as_its_teacher_and_may_be_of_another_size(plain):
+def test_student_starts_at_its_teacher_or_has_its_own_size(plain):
     same = plain.distill(20, steps=2, epochs=1, lr=1e-12).objective_.network.state_dict()
     for name, value in plain.objective_.network.state_dict().items():
         assert torch.allclose(same[name], value, atol=1e-6)
@@ -259,7 +259,7 @@ def test_the_student_starts_as_its_teacher_and_may_be_of_another_size(plain):
     assert other.objective_.network.position.shape[1] == 8 and len(other.generate(3)) == 3
 
 
-def test_it_is_an_estimator_that_takes_a_teacher(plain):
+def test_estimator_takes_a_teacher(plain):
     student = clone(DistilledFM(pairs=30, teacher_steps=2, epochs=1, **SMALL))
     assert student.fit(plain).generate(2, random_state=0) == student.fit(plain).generate(2, random_state=0)
     for wrong in (["ACGT"], "runs/x", student, MaskedDiffusion(**SMALL, epochs=1).fit(["ACGT", "AAAA"])):
@@ -278,7 +278,7 @@ def test_it_is_an_estimator_that_takes_a_teacher(plain):
         clone(student).fit(plain, sample_weight=[1.0])
 
 
-def test_what_takes_sequences_alone_does_not_offer_it():
+def test_distilled_fm_is_not_listed_as_a_model():
     assert "dirichlet-fm" in models() and "distilled-fm" not in models()
     with pytest.raises(ValueError, match="models.0.: got"):
         contestants(["DistilledFM"], {})

@@ -88,7 +88,7 @@ class Model:
 @pytest.mark.parametrize(
     ("right", "wrong"), [("", None), ("x // 2", "x // 3"), ("return 3", "return 4"), ("return 5", "return 6")]
 )
-def test_a_wrong_example_is_seen(right: str, wrong: str | None) -> None:
+def test_wrong_examples_fail(right: str, wrong: str | None) -> None:
     """All three examples are run, and each of them can fail."""
     module = ModuleType("sample")
     module.__file__ = "sample.py"

@@ -27,7 +27,7 @@ def differing(a: str, b: str) -> list[int]:
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_only_the_mask_is_written_anew(name):
+def test_infill_changes_only_masked_positions(name):
     variants = fitted(name).infill(THREE, PICTURE, n=20, random_state=0, **STEPS)
     assert len(variants) == 60
     for i, variant in enumerate(variants):
@@ -38,7 +38,7 @@ def test_only_the_mask_is_written_anew(name):
 
 @pytest.mark.parametrize("name", GENERATORS)
 @pytest.mark.parametrize("count", [1, 3])
-def test_exactly_so_many_letters_differ(name, count):
+def test_mutate_changes_exactly_the_requested_number(name, count):
     variants = fitted(name).mutate(THREE, count, n=30, random_state=1, **STEPS)
     changed = [differing(THREE[i // 30], variant) for i, variant in enumerate(variants)]
     assert len(variants) == 90 and {len(places) for places in changed} == {count}
@@ -66,7 +66,7 @@ def test_a_seed_repeats_and_the_batch_size_does_not_matter(name, monkeypatch):
 # -- what may be given ------------------------------------------------------------------------------------------------
 
 
-def test_masks_of_every_kind_mean_the_same():
+def test_all_forms_of_masks_are_equivalent():
     model = fitted("autoregressive")
     wanted = model.infill(THREE, PICTURE, n=4, random_state=0)
     booleans = np.array([c != "-" for c in PICTURE])
@@ -86,7 +86,7 @@ def test_masks_of_every_kind_mean_the_same():
         assert differing(THREE[i // 20], variant) in ([], [4 + i // 20])
 
 
-def test_sequences_of_every_kind(workdir):
+def test_all_forms_of_sequences_are_accepted(workdir):
     model = fitted("autoregressive")
     wanted = model.infill(THREE, PICTURE, n=2, random_state=0)
     Path("three.fasta").write_text("".join(f">{i}\n{s.lower()}\n" for i, s in enumerate(THREE)))
@@ -104,20 +104,20 @@ def test_files_hold_what_is_returned(workdir):
     assert model.mutate(THREE, n=3, random_state=model.seed_) == variants
 
 
-def test_positions_to_mutate():
+def test_mutate_is_limited_to_positions():
     model = fitted("masked")
     for variant in model.mutate(X[0], 2, n=40, positions=[0, 4, 9], random_state=0):
         assert set(differing(X[0], variant)) <= {0, 4, 9}
     assert {tuple(differing(X[0], v)) for v in model.mutate(X[0], 3, n=5, positions="x---x----x")} == {(0, 4, 9)}
 
 
-def test_positions_are_drawn_alike():
+def test_mutated_positions_are_uniform():
     changed = [differing(X[0], v)[0] for v in fitted("distilled").mutate(X[0], n=4000, random_state=0)]
     assert np.abs(np.bincount(changed) / 4000 - 0.1).max() < 0.025
 
 
 @pytest.mark.parametrize("make", [tiny, lambda: Autoregressive(**BLINK), lambda: MaskedDiffusion(**BLINK)])
-def test_lengths_may_differ(make):
+def test_sequences_of_several_lengths_are_edited(make):
     model = make().fit(mixed_lengths())
     given = ["ACG", "ACGTACGTAC", "ACGTAC"]
     for i, variant in enumerate(model.mutate(given, 3, n=30, random_state=0)):
@@ -130,7 +130,7 @@ def test_lengths_may_differ(make):
     refuses(lambda: model.mutate(given, 4), "n_mutations: got 4", "sequences[0] has 3 letters")
 
 
-def test_letters_of_several_characters_are_one_position():
+def test_multi_character_letters_are_one_position():
     codons = tiny(alphabet="codons").fit([s + s + s[:1] for s in sequences(40, 10)])
     start = "ATGGGGCCCAAATTTACGTAA"
     (variant,) = codons.mutate(start, 1, random_state=0)
@@ -154,7 +154,7 @@ def test_a_condition_belongs_to_a_sequence():
 
 
 @pytest.mark.parametrize("name", ["masked", "autoregressive", "uniform"])
-def test_guides_act_on_what_may_change(name):
+def test_guides_act_on_masked_positions(name):
     model = fitted(name)
     many = Reward(lambda s: [x.count("A") for x in s], strength=20.0, particles=32)
     plain, guided = (
@@ -166,7 +166,7 @@ def test_guides_act_on_what_may_change(name):
     assert all(len(differing(THREE[i // 5], v)) == 2 for i, v in enumerate(variants))
 
 
-def test_letters_to_come_are_looked_forward_to():
+def test_lookahead_conditions_on_later_letters():
     model = Autoregressive(**BLINK | {"epochs": 60, "width": 16, "lr": 1e-2, "ema": 0.9})
     model.fit(["AACC", "CCAA"] * 32)
     blind, ahead = (
@@ -182,7 +182,7 @@ def test_letters_to_come_are_looked_forward_to():
 
 
 @pytest.mark.parametrize("name", ["masked", "autoregressive", "multinomial"])
-def test_no_variant_holds_a_forbidden_word(name):
+def test_variants_avoid_forbidden_motifs(name):
     model = fitted(name)
     given = ["GACCGGCCGT", "ACCCCCCCCT"]
     variants = model.infill(given, "NN------NN", n=20, forbid=["AA", "CA"], random_state=0, **STEPS)
@@ -191,7 +191,7 @@ def test_no_variant_holds_a_forbidden_word(name):
     assert all("ACCC" not in v and len(differing("CCCCCACCCC", v)) == 1 for v in variants)
 
 
-def test_what_stays_may_not_hold_a_forbidden_word():
+def test_forbidden_motifs_in_fixed_letters_are_refused():
     model = fitted("autoregressive")
     good, bad = "CCCCCCCCCC", "CCAGCCCCCC"
     refuses(lambda: model.infill([good, bad], "N---------", forbid="CAGC"), "sequences[1]", "CAGC", "let more change")
@@ -261,12 +261,12 @@ def test_wrong_numbers_of_mutations_are_refused(count):
     refuses(lambda: fitted("distilled").mutate(THREE, count), f"n_mutations: got {count!r}")
 
 
-def test_positions_must_suffice():
+def test_too_few_positions_are_refused():
     refuses(lambda: fitted("distilled").mutate(THREE, 3, positions=[1, 2]), "n_mutations: got 3", "2 positions")
 
 
 @pytest.mark.parametrize("alphabet", ["dna overlapping 3-mers", "words"])
-def test_letters_that_hang_together_are_refused(alphabet):
+def test_alphabets_with_dependent_letters_are_refused(alphabet):
     texts = [" ".join(s) for s in sequences()] if alphabet == "words" else sequences()
     model = tiny(alphabet=alphabet).fit(texts)
     refuses(lambda: model.mutate(texts[:1]), "one after the other", model.alphabet_.name)

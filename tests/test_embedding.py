@@ -69,7 +69,7 @@ def slow_posterior(process: Embedding, toy: Toy, x: torch.Tensor, t: int) -> tor
 
 @pytest.mark.parametrize("schedule", GAUSSIAN_SCHEDULES)
 @pytest.mark.parametrize("steps", [1, 7, 200, 2000])
-def test_schedules_fall_from_one_to_nearly_nothing(schedule, steps):
+def test_schedules_decrease_from_one_to_nearly_zero(schedule, steps):
     abar = GAUSSIAN_SCHEDULES[schedule](steps)
     assert len(abar) == steps + 1 and abar[0] == 1
     assert (np.diff(abar) < 0).all() and abar[-1] > 0
@@ -84,7 +84,7 @@ def test_sqrt_schedule_has_the_papers_first_noise():
         assert 1 - GAUSSIAN_SCHEDULES["sqrt"](steps)[1] == pytest.approx(expected, rel=0.03)
 
 
-def test_corrupt_is_what_single_steps_make_of_a_noised_embedding():
+def test_corrupt_equals_single_noise_steps():
     """x_0 = e + s z, then x_t = sqrt(a_t) x_{t-1} + sqrt(1 - a_t) z: mean and variance after 1, 4 and 9 steps."""
     process, n = make(9), 60_000
     x0 = torch.arange(3).repeat(n)[:, None]
@@ -101,7 +101,7 @@ def test_corrupt_is_what_single_steps_make_of_a_noised_embedding():
             assert torch.allclose(x.var(0), variance.expand(3, 2), rtol=5 * (2 / n) ** 0.5)
 
 
-def test_the_table_is_used_centred_and_at_one_scale():
+def test_embeddings_are_centred_and_scaled():
     e, other = (make(5, table=table).embeddings.detach() for table in (TABLE, 7 * TABLE - 3))
     assert torch.allclose(e, other, atol=1e-6)
     assert torch.allclose(e.mean(0), torch.zeros(2, dtype=torch.float64), atol=1e-12)
@@ -109,7 +109,7 @@ def test_the_table_is_used_centred_and_at_one_scale():
 
 
 @pytest.mark.parametrize("dim", [3, 4, 9])
-def test_even_embeddings_are_as_far_from_one_another(dim):
+def test_even_embeddings_are_equidistant(dim):
     distances = torch.pdist(even_embeddings(4, dim, seeded()))
     assert torch.allclose(distances, distances[:1].expand(6), atol=1e-5)
     assert not torch.allclose(even_embeddings(4, dim, seeded()), even_embeddings(4, dim, seeded(1)))
@@ -145,7 +145,7 @@ def test_context_plus_evidence_is_the_posterior(toy, t):
     assert torch.allclose(log_p.exp(), slow_posterior(process, toy, x, t), atol=1e-10)
 
 
-def test_denoising_weights_are_what_gaussians_differ_by():
+def test_denoising_weights_equal_gaussian_kl():
     """A denoising term is KL(q(x_{t-1} | x_t, e) || p(x_{t-1} | x_t)); by Bayes' rule on the joint Gaussian."""
     process = make(8)
     abar, v = process.abar, process.noise
@@ -156,7 +156,7 @@ def test_denoising_weights_are_what_gaussians_differ_by():
         assert float(process.half_drop[t]) == pytest.approx(float(0.5 * slope**2 / variance), rel=1e-9)
 
 
-def test_the_profile_is_how_often_independent_letters_want_each_level():
+def test_level_proposal_follows_the_loss_of_independent_letters():
     """The root of the mean square of what 50 of them lose: levels drawn badly would be no bias, but much noise."""
     process, n, p = make(30), 100_000, torch.tensor([0.85, 0.1, 0.05], dtype=torch.float64)
     process.fit_schedule(p)
@@ -171,7 +171,7 @@ def test_the_profile_is_how_often_independent_letters_want_each_level():
         )  # of rare events
 
 
-def test_the_end_costs_what_gaussians_differ_by():
+def test_prior_term_equals_gaussian_kl():
     """Where much of the letters is left at the end."""
     process = Embedding(TABLE, np.array([1.0, 0.9, 0.5]), learned=False)
     x0, mask = torch.tensor([[0, 1, 2], [2, 1, 1]]), torch.tensor([[True, True, True], [True, False, False]])
@@ -180,7 +180,7 @@ def test_the_end_costs_what_gaussians_differ_by():
     assert torch.allclose(process.prior_kl(x0, mask), (each * mask).sum(-1))
 
 
-def test_temperature_acts_on_the_context_alone():
+def test_temperature_changes_only_the_context_logits():
     process, logits = make(20), torch.randn(4, 3, 3, generator=seeded(), dtype=torch.float64)
     state = process.corrupt(torch.ones(4, 3, dtype=torch.int64), torch.full((4,), 6), torch.ones(4, 3) > 0, seeded())
     found = process.predict(lambda x, t, cond=None, mask=None: logits, state, None, 0.5)
@@ -219,7 +219,7 @@ def test_fewer_levels_estimate_the_same_bound(pair):
     assert ((few - bound).abs() < 5 * (error**2 + few_error**2).sqrt()).all()  # for each sequence
 
 
-def test_training_loss_is_unbiased_and_the_sum_of_its_parts(pair):
+def test_training_loss_is_unbiased_and_sums_its_parts(pair):
     process, n = make(30), 8000
     bound, error = bounds(process, pair, 1000)
     x0 = pair.x.repeat(n, 1)
@@ -234,7 +234,7 @@ def test_training_loss_is_unbiased_and_the_sum_of_its_parts(pair):
     assert ((loss.mean(0) - bound).abs() < 5 * (loss.var(0) / n + error**2).sqrt()).all()
 
 
-def test_training_tells_the_parts_of_the_loss(workdir):
+def test_training_logs_the_parts_of_the_loss(workdir):
     model = EmbeddingDiffusion(**SMALL | {"savepath": "runs", "batch_size": 32})
     history = model.fit(sequences(), sample_weight=np.linspace(0, 2, 48)).history_
     assert [*history][-3:] == ["denoising", "rounding", "end"]
@@ -245,7 +245,7 @@ def test_training_tells_the_parts_of_the_loss(workdir):
     assert float(rows[-1].split("\t")[-3]) == pytest.approx(history["denoising"][-1], rel=1e-4)
 
 
-def test_the_papers_loss_trains_but_the_bound_is_scored(toy):
+def test_simple_loss_trains_and_the_bound_scores(toy):
     paper, own = make(30, cls=DiffusionLM), make(30)
     x0, mask = toy.x.repeat(50, 1), toy.mask(1350)
     with torch.no_grad():
@@ -287,16 +287,16 @@ def distance(x: torch.Tensor, toy: Toy) -> float:
 
 
 @pytest.mark.parametrize(("schedule", "eta"), [("sqrt", 0.0), ("linear", 1.0)])
-def test_samples_follow_the_law(toy, schedule, eta):
+def test_samples_follow_the_distribution(toy, schedule, eta):
     assert distance(sample(make(150, schedule, eta=eta), toy, 8000), toy) < 0.03
 
 
-def test_a_respaced_sampler_comes_close_and_a_coarse_one_does_not(toy):
+def test_respaced_samples_are_close_and_coarse_ones_are_not(toy):
     assert distance(sample(make(1000), toy, 8000, steps=60), toy) < 0.035
     assert distance(sample(make(1000), toy, 8000, steps=3), toy) > 0.06
 
 
-def test_steps_are_calls_and_the_last_time_is_always_reached():
+def test_each_step_is_one_call_and_the_last_level_is_reached():
     process = make(37)
     state = process.prior(torch.ones(2, 3, dtype=torch.bool), seeded())
     for steps, calls in ((None, 38), (1, 1), (2, 2), (10, 10), (38, 38), (1000, 38)):
@@ -346,7 +346,7 @@ def test_templates_are_always_satisfied(toy, options, steps):
     assert len(x.unique(dim=0)) > 3  # and what is free stays free
 
 
-def test_clamping_moves_to_an_embedding_that_is_possible():
+def test_clamping_moves_to_an_allowed_embedding():
     """The mean of two letters can be next to a third one, which a template has ruled out."""
     process = make(10, table=torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, 0.1]]), clamp=True)
     e = process.embeddings
@@ -385,7 +385,7 @@ def test_gradients_reach_every_parameter(name, cls, self_conditioning):
     assert [n for n, p in named if p.grad is None or not p.grad.abs().sum() > 0] == []
 
 
-def test_every_part_of_the_loss_teaches_the_embeddings(toy):
+def test_every_part_of_the_loss_has_embedding_gradients(toy):
     process = make(20)
     net = network(process, length=3)
     parts = process.parts(net, Batch.of(toy.x.repeat(50, 1), toy.mask(1350)), seeded())
@@ -397,7 +397,7 @@ def test_every_part_of_the_loss_teaches_the_embeddings(toy):
 
 @pytest.mark.parametrize("cls", [Embedding, DiffusionLM])
 @pytest.mark.parametrize("self_conditioning", [False, True])
-def test_what_stands_beyond_the_end_does_not_matter(cls, self_conditioning):
+def test_padding_does_not_matter(cls, self_conditioning):
     """Neither to the loss, the bound and the gradients, nor to a network that takes no notice of the mask."""
     process = make(20, cls=cls, self_conditioning=self_conditioning)
     net = network(process, length=11, fixed=False)
@@ -420,7 +420,7 @@ def test_what_stands_beyond_the_end_does_not_matter(cls, self_conditioning):
         assert not state.x[~mask].any()
 
 
-def test_letters_that_no_real_position_has_are_not_learned_from_padding():
+def test_padding_gives_no_embedding_gradient():
     """Padding is letter 0: where no sequence has it, only the centring may move its vector, as it moves any other's."""
     process = make(20)
     net = network(process, length=6, fixed=False)
@@ -430,7 +430,7 @@ def test_letters_that_no_real_position_has_are_not_learned_from_padding():
     assert torch.allclose(*cut)
 
 
-def test_self_conditioning_scores_with_an_estimate_of_the_same_noised_vectors():
+def test_self_conditioned_scores_use_an_estimate_from_the_same_state():
     process = make(20, self_conditioning=True).eval()
     seen = []
 
@@ -451,7 +451,7 @@ def test_self_conditioning_scores_with_an_estimate_of_the_same_noised_vectors():
 
 
 @pytest.mark.parametrize("cls", [Embedding, DiffusionLM])
-def test_self_conditioning_is_trained_with_and_without(cls):
+def test_self_conditioning_is_dropped_in_half_of_training(cls):
     process, seen = make(20, cls=cls, self_conditioning=True), []
 
     def denoiser(x, t, cond=None, mask=None):
@@ -465,7 +465,7 @@ def test_self_conditioning_is_trained_with_and_without(cls):
     assert not estimate[~mask].any()  # as in sampling
 
 
-def test_self_conditioning_shows_the_mean_though_the_sampler_aims_at_an_embedding():
+def test_self_conditioning_input_is_the_mean_under_clamping():
     process = make(20, self_conditioning=True, clamp=True)
     state = process.prior(torch.ones(4, 3, dtype=torch.bool), seeded())
     kernel = torch.log_softmax(torch.randn(4, 3, 3, generator=seeded(1), dtype=torch.float64), -1)
@@ -474,7 +474,7 @@ def test_self_conditioning_shows_the_mean_though_the_sampler_aims_at_an_embeddin
     assert not torch.allclose(shown, process.aimed(kernel))
 
 
-def test_the_average_keeps_noise_and_rounding_on_one_table():
+def test_moving_average_includes_the_embedding_table():
     process = make(20)
     objective = Objective(process, network(process, length=3))
     average = MovingAverage(objective, 0.5)
@@ -527,7 +527,7 @@ def test_fit_generate_score_save_load(options, tmp_path):
     assert np.array_equal(loaded.embeddings_, model.embeddings_)
 
 
-def test_given_vectors_stay_where_they_are_unless_they_are_learned():
+def test_given_embeddings_are_fixed_unless_learned():
     table = np.array([[1.0, 0, 0], [0, 2.0, 0], [0, 0, 3.0], [1, 1, 1]])
     centred = table - table.mean(0)
     centred /= np.sqrt((centred**2).mean())
@@ -568,7 +568,7 @@ def test_labels_and_proteins():
         ({"embeddings": [["a"], ["b"], ["c"], ["d"]]}, "expected a table of numbers"),
     ],
 )
-def test_errors_name_the_cure(options, sentence):
+def test_errors_state_a_cure(options, sentence):
     with pytest.raises(ValueError) as error:
         EmbeddingDiffusion(**SMALL | options).fit(sequences())
     assert sentence in str(error.value)

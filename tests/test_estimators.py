@@ -197,7 +197,7 @@ def test_mixed_lengths(network):
         assert 0.85 * p < np.exp(few).sum() < 1.05 * p
 
 
-def test_the_callers_data_stay_as_they_are():
+def test_fit_does_not_change_its_inputs():
     data, labels, weight = list(X), np.arange(48) % 3, np.ones(48)
     tiny().fit(data, labels, sample_weight=weight)
     assert data == X and (labels == np.arange(48) % 3).all() and (weight == 1).all()
@@ -209,7 +209,7 @@ def test_a_seed_repeats_and_another_differs():
     assert not all(torch.equal(first[k], other[k]) for k in first)
 
 
-def test_a_network_of_ones_own():
+def test_custom_networks_are_accepted():
     class Flat(torch.nn.Module):
         def __init__(self, letters, length, **sizes):
             super().__init__()
@@ -250,7 +250,7 @@ def test_forms_of_validation(validation, trained, evaluated, workdir):
     assert bool(model.evaluations_["bound"]) == evaluated
 
 
-def test_the_same_held_out_sequences_give_the_same_bound_whatever_their_form(workdir):
+def test_validation_bound_does_not_depend_on_the_form_of_validation(workdir):
     Path("held.txt").write_text("\n".join(X[:5]) + "\n")
     Path("held.csv").write_text("sequence,kind\n" + "".join(f"{s},a\n" for s in X[:5]))
     bounds = [
@@ -263,13 +263,13 @@ def test_the_same_held_out_sequences_give_the_same_bound_whatever_their_form(wor
     )
 
 
-def test_longer_held_out_sequences_count_for_the_lengths():
+def test_validation_sequences_extend_the_length_distribution():
     model = tiny().fit(X, validation=["ACGTACGTACGTACGT"])
     assert model.length_distribution_.max_length == 16
     assert np.isfinite(model.evaluations_["bound"]).all()
 
 
-def test_held_out_share_is_not_learned_from():
+def test_validation_share_is_not_trained_on():
     """The network starts at the letter frequencies of what is trained on, with one pseudocount."""
     data = sequences(20, letters="AC") + sequences(20, letters="GT")  # no copies: those stay together
     a, b = (tiny(alphabet="dna", epochs=1, lr=1e-12, random_state=s).fit(data, validation=0.5) for s in (0, 1))
@@ -281,7 +281,7 @@ def test_held_out_share_is_not_learned_from():
 # -- weights ----------------------------------------------------------------------------------------------------------
 
 
-def test_sequences_without_weight_leave_no_trace():
+def test_zero_weight_sequences_do_not_change_the_model():
     weight = np.repeat([1.0, 0.0], 24)
     others = sequences(24, seed=9, p=[0.97, 0.01, 0.01, 0.01])
     a, b = (
@@ -292,7 +292,7 @@ def test_sequences_without_weight_leave_no_trace():
     assert len(names) > 10 and all(torch.equal(a[n], b[n]) for n in names)
 
 
-def test_held_out_sequences_without_weight_do_not_choose_the_best_epoch():
+def test_zero_weight_validation_sequences_do_not_choose_the_best_epoch():
     weight = np.repeat([1.0, 0.0], 24)
     others = sequences(24, seed=9, p=[0.97, 0.01, 0.01, 0.01])
     a, b = (
@@ -307,14 +307,14 @@ def test_weights_are_relative():
     assert all(torch.equal(a[k], b[k]) for k in a)
 
 
-def test_weight_draws_the_samples_to_its_side():
+def test_samples_follow_the_weights():
     data = sequences(32, seed=1, p=[0.7, 0.1, 0.1, 0.1]) + sequences(32, seed=2, p=[0.1, 0.1, 0.1, 0.7])
     model = tiny(epochs=8).fit(data, sample_weight=np.repeat([9.0, 1.0], 32))
     samples = model.generate(200, random_state=0)
     assert share(samples, "A") > 0.45 > 0.3 > share(samples, "T")
 
 
-def test_weights_follow_the_rows_that_are_kept():
+def test_weights_stay_aligned_with_kept_rows():
     """A sequence that is dropped takes its weight with it."""
     data, weight = [*X[:24], "ACGTNACGTA", *X[24:]], np.arange(49.0)
     a = tiny(ambiguous="drop").fit(data, sample_weight=weight, validation=None)
@@ -338,7 +338,7 @@ def of_classes():
     return trained(["a"] * 64 + ["t"] * 64, epochs=30, label_dropout=0.4)
 
 
-def test_a_class_for_all_or_one_for_each(of_classes):
+def test_one_class_for_all_or_one_per_sample(of_classes):
     assert share(of_classes.generate(200, y="a", random_state=0), "A") > 0.7
     assert share(of_classes.generate(200, y="t", random_state=0), "T") > 0.7
     mixed = of_classes.generate(200, y=["a", "t"] * 100, random_state=0)
@@ -366,7 +366,7 @@ def test_scores_with_and_without_labels(of_classes):
     assert np.allclose(some[64:], of_classes.score_samples(PAIRED)[64:], atol=1e-4)
 
 
-def test_held_out_labels_are_used():
+def test_validation_labels_are_used():
     held = PAIRED[:8] + PAIRED[-8:]
     bounds = [
         tiny(epochs=12, lr=3e-2, dropout=0.0).fit(PAIRED, ["a"] * 64 + ["t"] * 64, validation=(held, labels))
@@ -382,7 +382,7 @@ def test_whole_numbers_are_classes_and_missing_labels_are_allowed():
     assert share(model.generate(200, y=1, random_state=0), "T") > 0.65
 
 
-def test_values():
+def test_value_labels_condition_samples():
     y = np.r_[np.full(64, 3.0), np.full(64, 7.0)] + np.random.default_rng(0).normal(0, 0.3, 128)
     y[::9] = np.nan
     model = trained(y)
@@ -393,7 +393,7 @@ def test_values():
     assert model.score(PAIRED, y) > model.score(PAIRED, 10 - y) + 1
 
 
-def test_target_overrides_what_the_labels_look_like():
+def test_target_overrides_the_guessed_kind():
     assert tiny(target="value").fit(X, np.arange(48)).target_.kind == "value"
     assert tiny(target="class").fit(X, np.arange(48.0) % 2).target_.kind == "class"
 
@@ -411,7 +411,7 @@ def agreement(samples, high) -> float:
     return float(np.concatenate(hits).mean())
 
 
-def test_signals():
+def test_signal_labels_condition_samples():
     data, y = signal_data([10] * 160)
     y[5] = np.nan
     model = trained(y, data, epochs=15, alphabet="dna")
@@ -474,7 +474,7 @@ def test_verbose_0_is_silent(workdir, capfd, caplog, recwarn):
     assert caplog.records == [] and [w for w in recwarn if "seqdiff" in str(w.filename)] == []
 
 
-def test_verbose_1_speaks_on_the_error_stream_alone(workdir, capfd, caplog):
+def test_verbose_1_writes_to_stderr_only(workdir, capfd, caplog):
     tiny(savepath="runs", verbose=1).fit([*X, X[0]], validation=0.1).generate(5)
     out, err = capfd.readouterr()
     assert out == ""
@@ -483,7 +483,7 @@ def test_verbose_1_speaks_on_the_error_stream_alone(workdir, capfd, caplog):
     assert [r for r in caplog.records if r.levelno >= logging.WARNING] == []
 
 
-def test_messages_go_to_the_log_where_one_is_kept(workdir, capfd, caplog):
+def test_messages_are_written_to_the_run_log(workdir, capfd, caplog):
     caplog.set_level(logging.INFO, "seqdiff")
     tiny(verbose=1).fit(X)
     assert any("dna sequences" in r.message for r in caplog.records)

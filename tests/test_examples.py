@@ -19,13 +19,13 @@ EXAMPLES = sorted((REPOSITORY / "examples").glob("*.py"))
 SMALL = {"n": 200, "epochs": 1, "n_test": 10}
 
 
-def test_there_are_examples() -> None:
+def test_examples_are_found() -> None:
     """The test below has something to test."""
     assert "multinomial_diffusion.py" in [path.name for path in EXAMPLES]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_runs(path: Path, workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_example_runs(path: Path, workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The script learns and says how well; importing it does nothing."""
     main = runpy.run_path(str(path), run_name="example")["main"]
     assert not list(workdir.iterdir()) and not capsys.readouterr().out
@@ -38,7 +38,7 @@ def test_runs(path: Path, workdir: Path, capsys: pytest.CaptureFixture[str]) -> 
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_is_short(path: Path) -> None:
+def test_example_is_short(path: Path) -> None:
     """A reader finishes it in a minute."""
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 60
 
@@ -70,13 +70,13 @@ def shrink(notebook: Any) -> None:
     cell.source = "\n".join(f"{name} = {value}" for name, value in SMALL_CELLS.items())
 
 
-def test_there_are_notebooks() -> None:
+def test_notebooks_are_found() -> None:
     """The tests below have something to test."""
     assert "first_promoters.ipynb" in [path.name for path in NOTEBOOKS]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_is_kept_clean(path: Path) -> None:
+def test_notebook_is_stored_without_outputs(path: Path) -> None:
     """No outputs, no counters; no functions, classes or loops: a notebook tells a story and calls the package."""
     for cell in read(path).cells:
         if cell.cell_type == "code":

@@ -39,7 +39,7 @@ def strand(x: str) -> str:
 # -- splits -----------------------------------------------------------------------------------------------------------
 
 
-def test_copies_are_equal_sequences_on_either_strand():
+def test_copies_are_found_on_both_strands():
     rng = np.random.default_rng(0)
     for _ in range(50):
         x = mixed_lengths(30, 4, seed=int(rng.integers(1 << 30)))
@@ -50,7 +50,7 @@ def test_copies_are_equal_sequences_on_either_strand():
         assert protein.tolist() == [x.index(s) for s in x]
 
 
-def test_no_copy_crosses_the_split_and_no_class_is_held_out_whole():
+def test_split_keeps_copies_together_and_every_class_in_training():
     rng = np.random.default_rng(1)
     for seed in range(200):
         n = int(rng.integers(2, 60))
@@ -65,7 +65,7 @@ def test_no_copy_crosses_the_split_and_no_class_is_held_out_whole():
         assert {y[i] for i in train} == set(y)
 
 
-def test_parts_to_compare_by_keep_copies_together_and_learn_every_class():
+def test_three_way_split_keeps_copies_together_and_every_class_in_training():
     rng = np.random.default_rng(4)
     for seed in range(20):
         x = rng.choice(sequences(60, 8, seed=seed), 100).tolist()
@@ -83,7 +83,7 @@ def mutated(x: str, n: int, rng: np.random.Generator, letters: str = "ACGT") -> 
 
 
 @pytest.mark.parametrize("alphabet", ["dna", "protein"])
-def test_families_are_chains_of_near_copies(alphabet):
+def test_families_are_connected_components_of_near_copies(alphabet):
     """Against all pairs, compared letter by letter on either strand."""
     rng = np.random.default_rng(2)
     for _ in range(10):
@@ -101,7 +101,7 @@ def test_families_are_chains_of_near_copies(alphabet):
         assert family.tolist() == slow
 
 
-def test_near_copies_stay_on_one_side_where_they_fit():
+def test_near_copies_are_not_split():
     rng = np.random.default_rng(3)
     x = [mutated(s, 3, rng) for s in sequences(40, 60) for _ in range(5)]
     data = prepare(x)
@@ -114,7 +114,7 @@ def test_near_copies_stay_on_one_side_where_they_fit():
     assert family.tolist() == list(range(200)) and "too large for one side" in notes[-1]
 
 
-def test_without_copies_and_rare_classes_the_split_is_random_split():
+def test_split_without_copies_equals_random_split():
     x = sorted({min(s, strand(s)) for s in sequences(400, 6)})
     data = prepare(x)
     for seed in range(5):
@@ -123,7 +123,7 @@ def test_without_copies_and_rare_classes_the_split_is_random_split():
         assert (train == wanted[0]).all() and (valid == wanted[1]).all() and not notes
 
 
-def test_clusters_leave_every_class_something_to_learn_from():
+def test_cluster_split_keeps_every_class_in_training():
     x = sequences(60, 30)
     codes = np.arange(60) % 25
     for seed in range(10):
@@ -131,7 +131,7 @@ def test_clusters_leave_every_class_something_to_learn_from():
         assert set(codes[split == "train"]) == set(range(25))
 
 
-def test_fit_learns_rare_classes_and_says_that_copies_stay_together():
+def test_fit_trains_on_rare_classes_and_reports_copies():
     x = sequences(100, 8)
     y = ["often"] * 90 + [f"once {i}" for i in range(10)]
     for seed in range(5):
@@ -153,7 +153,7 @@ def test_one_sequence_alone_is_not_validated(capsys):
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_samples_have_lengths_that_training_had(name):
+def test_sample_lengths_occur_in_training(name):
     x = [s[: 5 if i % 2 else 9] for i, s in enumerate(sequences(64, 9))]
     y = ["short" if len(s) == 5 else "long" for s in x]
     model = GENERATORS[name](epochs=1).fit(x, y)
@@ -169,7 +169,7 @@ def test_samples_have_lengths_that_training_had(name):
         assert [len(s) for s in found] == [5, 9] * 10
 
 
-def test_p_of_a_length_is_a_distribution_with_any_label():
+def test_length_probabilities_sum_to_one_for_any_label():
     rng = np.random.default_rng(2)
     for kind in ("class", "value", "columns", "weighted"):
         lengths = rng.choice([3, 7, 8, 20], 200)
@@ -191,7 +191,7 @@ def test_p_of_a_length_is_a_distribution_with_any_label():
         assert set(again.sample(100, g, target.encode(asked, n=100)).tolist()) == drawn
 
 
-def test_lengths_of_values_are_those_of_the_nearest_rows():
+def test_lengths_given_values_are_those_of_the_nearest_rows():
     lengths = np.repeat([5, 9], 300)
     values = np.concatenate([np.linspace(0, 1, 300), np.linspace(5, 6, 300)])
     target = Target().fit(values)
@@ -200,7 +200,7 @@ def test_lengths_of_values_are_those_of_the_nearest_rows():
     assert drawn.tolist() == [5, 9, 5, 9]
 
 
-def test_scores_take_p_of_the_length_given_the_label():
+def test_scores_include_the_length_probability_given_the_label():
     x = sequences(60, 4) + sequences(60, 8)
     y = ["short"] * 60 + ["long"] * 60
     model = MaskedDiffusion(**BLINK).fit(x, y)
@@ -214,7 +214,7 @@ def test_scores_take_p_of_the_length_given_the_label():
 
 
 @pytest.mark.parametrize("name", ["multinomial", "masked", "scud", "dirichlet", "embedding", "autoregressive"])
-def test_a_weight_of_0_is_as_if_the_sequence_were_not_there(name):
+def test_weight_0_equals_leaving_the_sequence_out(name):
     """Bit for bit: letters, lengths, labels, split, first guess, budget."""
     x, extra = mixed_lengths(40, 8), ["T" * 11] * 9 + ["NNNN"]
     y, others = ["a", "b"] * 20, ["c"] * 10
@@ -233,7 +233,7 @@ def test_a_weight_of_0_is_as_if_the_sequence_were_not_there(name):
     assert a.n_train_ == b.n_train_
 
 
-def test_weights_count_in_frequencies_means_and_lengths():
+def test_weights_apply_to_frequencies_means_and_lengths():
     x, y = sequences(30, 4) + sequences(30, 8), [0.5] * 30 + [2.5] * 30
     weight = np.repeat([3.0, 1.0], 30)
     model = tiny().fit(x, y, sample_weight=weight, validation=None)
@@ -243,7 +243,7 @@ def test_weights_count_in_frequencies_means_and_lengths():
     assert named.target_.frequencies_.tolist() == pytest.approx([0.75, 0.25])
 
 
-def test_balanced_weights_are_scikit_learns():
+def test_balanced_weights_equal_scikit_learns():
     y = ["a"] * 30 + ["b"] * 9 + ["c"]
     found = Weights("balanced").of(prepare(sequences(40), y), "auto")
     wanted = compute_class_weight("balanced", classes=np.array(["a", "b", "c"]), y=np.array(y))
@@ -258,7 +258,7 @@ def test_balanced_weights_are_scikit_learns():
     [{}, {1: 2}, "heavy", [1j] * 40, ["a"] * 40, [[1.0]] * 40, [np.inf] * 40, [0] * 40, [1] * 39, [None] * 40, 3.0,
      b"x", [10**400] * 40],
 )  # fmt: skip
-def test_what_is_no_weight_is_refused_in_one_sentence(weight):
+def test_invalid_weights_are_refused(weight):
     with pytest.raises(ValueError, match=r"^sample_weight") as caught:
         tiny().fit(sequences(40), sample_weight=weight)
     assert "\n" not in str(caught.value) and ";" in str(caught.value) and len(str(caught.value)) < 200
@@ -273,7 +273,7 @@ def test_huge_weights_do_not_overflow():
 
 
 @pytest.mark.parametrize("make", [np.random.RandomState, np.random.default_rng])
-def test_random_state_takes_what_scikit_learn_takes(make, workdir):
+def test_random_state_accepts_what_scikit_learn_does(make, workdir):
     x, weights = sequences(40), lambda m: torch.cat([p.flatten() for p in m.objective_.parameters()])
     a, b = (tiny(random_state=make(5)).fit(x) for _ in range(2))
     assert a.fit_seed_ == b.fit_seed_ and torch.equal(weights(a), weights(b))
@@ -285,7 +285,7 @@ def test_random_state_takes_what_scikit_learn_takes(make, workdir):
     assert seqdiff.load("a.safetensors").random_state == a.fit_seed_
 
 
-def test_no_random_state_is_fresh_and_known_afterwards(workdir):
+def test_random_state_none_is_fresh_and_recorded(workdir):
     x = sequences(40)
     a, b = (tiny(random_state=None, savepath="runs", model_name=f"m{i}").fit(x) for i in range(2))
     assert a.fit_seed_ != b.fit_seed_ and a.random_state is None

@@ -47,24 +47,24 @@ def strands(x: str) -> tuple[str, str]:
         ([], [], ["AAAAAA"]),
     ],
 )
-def test_words_of_dna(words, held, clean):
+def test_motifs_of_dna(words, held, clean):
     forbidden = Forbidden(words, DNA)
     assert all(forbidden.found(x) for x in held) and not any(forbidden.found(x) for x in clean)
 
 
-def test_the_word_that_is_found_is_named_as_it_was_given():
+def test_found_motifs_are_named_as_given():
     forbidden = Forbidden(["EcoRI", "RGG", 4], DNA)
     assert forbidden.found("CCGAATTC") == "EcoRI" and forbidden.found("TTTCCT") == "RGG"
     assert forbidden.found("CAAAAC") == "AAAA" and forbidden.found("ACGT") is None
 
 
-def test_strands():
+def test_motifs_are_matched_on_both_strands():
     assert Forbidden("AAC", DNA).found("GTT") and not Forbidden("AAC", DNA, both_strands=False).found("GTT")
     assert Forbidden("AAC", RNA).found("CGUUC") and Forbidden("AAN", RNA).found("CUU") is not None
     assert len(Forbidden("GAATTC", DNA).patterns) == 1 and len(Forbidden(["AAC", "GTT"], DNA).patterns) == 2
 
 
-def test_words_of_other_alphabets():
+def test_motifs_of_other_alphabets():
     protein = Forbidden(["RGD", "NXT", 5], PROTEIN)
     assert protein.found("MRGDK") and protein.found("NWT") and protein.found("QQQQQ")
     assert not protein.found("DGRK") and not protein.found("NW")
@@ -104,7 +104,7 @@ def test_words_of_other_alphabets():
         ({"ACGT": 1}, DNA, "forbid: got {'ACGT': 1}"),
     ],
 )
-def test_bad_words_are_refused(words, alphabet, message):
+def test_invalid_motifs_are_refused(words, alphabet, message):
     with pytest.raises(ValueError) as caught:
         Forbidden(words, alphabet)
     assert message in str(caught.value) and "\n" not in str(caught.value)
@@ -113,7 +113,7 @@ def test_bad_words_are_refused(words, alphabet, message):
 # -- letters that are not written -------------------------------------------------------------------------------------
 
 
-def test_completing_is_what_the_words_say():
+def test_completing_letters_equal_brute_force():
     """Against trying every letter at every place of random half-written sequences; N is held by what is not written."""
     words = {"ACG": "ACG|CGT", "RAT": "[AG]AT|AT[CT]", "TNC": "T[ACGT?]C|G[ACGT?]A", "AAA": "AAA|TTT"}
     guide, letters = Avoid(Forbidden(list(words), DNA).patterns), "ACGT"
@@ -153,7 +153,7 @@ def models():
 @pytest.mark.parametrize("name", ["autoregressive", "first-hitting"])
 @pytest.mark.parametrize("template", [None, "NNAANNNN"])
 @pytest.mark.parametrize("word", ["AC", "CANA", "ACN"])
-def test_what_is_written_for_good_never_completes_a_word(models, monkeypatch, name, template, word):
+def test_fixed_letters_never_complete_a_motif(models, monkeypatch, name, template, word):
     """With nothing made anew: were words written, these would be missing."""
     monkeypatch.setattr(requests, "TRIES", 0)
     model, forbidden = models(name), Forbidden(word, DNA)
@@ -166,7 +166,7 @@ def test_what_is_written_for_good_never_completes_a_word(models, monkeypatch, na
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_no_sample_holds_a_forbidden_word(models, name):
+def test_samples_hold_no_forbidden_motif(models, name):
     model = models(name)
     samples = model.generate(40, forbid=["ACG", "HinfI", 4], steps=10, random_state=0)
     assert len(samples) == 40 and model.made_.tolist() == list(range(40))
@@ -178,7 +178,7 @@ def test_no_sample_holds_a_forbidden_word(models, name):
     assert model.generate(40, forbid=["ACG", "HinfI", 4], steps=10, random_state=1) != samples
 
 
-def test_what_needs_no_change_is_not_changed(models):
+def test_samples_without_the_motif_are_unchanged(models):
     """Where nothing is kept out while sampling, samples without the word are those of the call without forbid."""
     model = models("uniform")
     plain = model.generate(60, steps=10, random_state=3)
@@ -188,7 +188,7 @@ def test_what_needs_no_change_is_not_changed(models):
     assert all((a == b) != h for a, b, h in zip(plain, made, held, strict=True))
 
 
-def test_lengths_that_are_left_open():
+def test_open_lengths_may_end_before_a_motif():
     """An end completes no word; and where every letter would, the sequence may still end."""
     X = mixed_lengths(60, 8)
     model = Autoregressive(width=8, depth=1, epochs=2, savepath=None, verbose=0).fit(X)
@@ -197,7 +197,7 @@ def test_lengths_that_are_left_open():
     assert not any(word in s for x in samples for s in strands(x) for word in ("AA", "CC", "AC", "CA"))
 
 
-def test_k_mers_are_made_anew():
+def test_motifs_across_kmers_are_resampled():
     codons = Alphabet(["AAA", "ACC", "CAG", "TTT"], "some codons")
     X = ["".join(x) for x in np.random.default_rng(0).choice(codons.letters, (40, 4))]
     model = MaskedDiffusion(alphabet=codons, width=8, depth=1, epochs=1, savepath=None, verbose=0).fit(X)
@@ -208,7 +208,7 @@ def test_k_mers_are_made_anew():
 # -- where it cannot be done ------------------------------------------------------------------------------------------
 
 
-def test_what_cannot_be_made_is_left_out_and_said(models, monkeypatch, tmp_path):
+def test_unattainable_samples_are_dropped_with_a_warning(models, monkeypatch, tmp_path):
     monkeypatch.setattr(requests, "TRIES", 1)
     model = models("uniform")
     with pytest.warns(UserWarning, match="held a forbidden motif after 1 more tries each") as caught:
@@ -222,7 +222,7 @@ def test_what_cannot_be_made_is_left_out_and_said(models, monkeypatch, tmp_path)
     assert caught[0].filename == __file__
 
 
-def test_conditions_stay_with_what_is_made(models, monkeypatch):
+def test_resampling_keeps_labels_with_samples(models, monkeypatch):
     """Sample i is made for y[i], also when only some are made anew: the reward sees to it that letters say which."""
     monkeypatch.setattr(requests, "TRIES", 3)
     X = ["A" * 4 + x for x in sequences(60, 4, "AC")] + ["T" * 4 + x for x in sequences(60, 4, "TG")]
@@ -253,7 +253,7 @@ class FirstLetters(Guidance):
 
 
 @pytest.mark.parametrize("name", ["uniform", "autoregressive"])
-def test_guides_stay_with_what_is_made(models, name):
+def test_resampling_keeps_guides_with_samples(models, name):
     """Also of what is made anew, and where each sample has several rows."""
     model = models(name)
     for guides in ([FirstLetters()], [FirstLetters(), Reward(lambda s: [0.0] * len(s), particles=2)]):
@@ -264,7 +264,7 @@ def test_guides_stay_with_what_is_made(models, name):
         assert [s[0] for s in samples] == ["ACGT"[i % 4] for i in model.made_]
 
 
-def test_particles_are_made_anew_too(models):
+def test_particles_are_resampled_too(models):
     model = models("scud")
     guide = Reward(lambda s: [x.count("A") for x in s], 1.0, particles=4)
     samples = model.generate(30, forbid="AAA", guidance=guide, steps=8, random_state=0)
@@ -273,7 +273,7 @@ def test_particles_are_made_anew_too(models):
 
 
 @pytest.mark.parametrize("name", ["autoregressive", "uniform"])
-def test_where_none_can_be_made(models, tmp_path, name):
+def test_motifs_that_cannot_be_avoided_are_refused(models, tmp_path, name):
     with pytest.raises(
         ValueError, match="forbid: got what all 3 samples hold: .* after 20 more tries each .*; forbid less"
     ):
@@ -281,7 +281,7 @@ def test_where_none_can_be_made(models, tmp_path, name):
     assert not (tmp_path / "x.txt").exists()
 
 
-def test_a_template_that_holds_a_word_is_refused(models):
+def test_templates_with_a_forbidden_motif_are_refused(models):
     model = models("first-hitting")
     for template, forbid in (("NNGAATTC", "EcoRI"), ("NNGAATCN", "HinfI"), ("AAAANNNN", 4), ("NNNGTTNN", "AAC")):
         with pytest.raises(

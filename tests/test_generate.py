@@ -139,12 +139,12 @@ def test_a_seed_repeats_and_none_is_fresh(model):
     assert model.generate(30, random_state=seed) == first
 
 
-def test_rows_do_not_repeat_one_another(model):
+def test_samples_of_one_call_differ(model):
     assert len(set(model.generate(600, random_state=0))) > 500
 
 
 @pytest.mark.parametrize("kind", ["model", "mixed"])
-def test_neither_batch_size_nor_number_changes_a_sample(kind, request, monkeypatch):
+def test_samples_do_not_depend_on_batch_size_or_number(kind, request, monkeypatch):
     model = request.getfixturevalue(kind)
     samples = model.generate(600, random_state=2)
     if kind == "model":  # sequences of several lengths are as wide as the longest asked for
@@ -164,13 +164,13 @@ def test_scores_do_not_depend_on_the_batch_size(model, monkeypatch):
 # -- steps and temperature --------------------------------------------------------------------------------------------
 
 
-def test_more_steps_than_there_are_is_all_of_them(model):
+def test_steps_are_capped_at_all_levels(model):
     assert model.generate(20, steps=500, random_state=0) == model.generate(20, random_state=0)
     assert model.generate(20, steps=10, random_state=0) == model.generate(20, random_state=0)
 
 
 @pytest.mark.parametrize(("steps", "calls"), [(1, 1), (4, 4), (None, 10)])
-def test_a_step_is_one_call_of_the_network(model, steps, calls, monkeypatch):
+def test_each_step_calls_the_network_once(model, steps, calls, monkeypatch):
     count = []
     monkeypatch.setattr(SequenceModel, "denoiser", lambda self: lambda *a: count.append(1) or self.network(*a))
     model.generate(20, steps=steps)
@@ -226,7 +226,7 @@ def test_files_hold_what_is_returned(saved, name):
     assert sorted(p.name for p in Path().iterdir()) == sorted([name, "runs"])
 
 
-def test_headers_tell_where_samples_come_from(saved):
+def test_fasta_headers_hold_provenance(saved):
     saved.generate(25, out="new.fasta")
     records = list(SeqIO.parse("new.fasta", "fasta"))
     assert len({r.id for r in records}) == 25 and max(len(r.id) for r in records) <= 10
@@ -236,12 +236,12 @@ def test_headers_tell_where_samples_come_from(saved):
     assert saved.generate(25, random_state=saved.seed_) == [str(r.seq) for r in records]
 
 
-def test_samples_written_into_the_run_are_not_copied_onto_themselves(saved):
+def test_output_inside_the_run_is_not_copied_onto_itself(saved):
     saved.generate(3, out="runs/mine/samples/new.txt")
     assert [p.name for p in Path("runs/mine/samples").iterdir()] == ["new.txt"]
 
 
-def test_a_model_without_a_run_writes_its_file_alone(model, workdir):
+def test_models_without_a_run_write_only_the_file(model, workdir):
     samples = model.generate(3, out=workdir / "new.txt")
     assert Path("new.txt").read_text().split() == samples
     assert [p.name for p in workdir.iterdir()] == ["new.txt"]

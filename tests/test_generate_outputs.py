@@ -33,7 +33,7 @@ def one_sentence(caught) -> str:
 
 
 @pytest.mark.parametrize("name", GENERATORS)
-def test_damaged_weights_stop_sampling_and_scores(name):
+def test_nan_weights_stop_sampling_and_scoring(name):
     """What is no number used to be drawn as the first letter of the alphabet."""
     model = fitted(name) if name == "distilled" else GENERATORS[name]().fit(X, LABELS)
     kept = {k: v.clone() for k, v in model.objective_.state_dict().items()}
@@ -50,7 +50,7 @@ def test_damaged_weights_stop_sampling_and_scores(name):
         model.objective_.load_state_dict(kept)
 
 
-def test_strengths_and_numbers_have_limits():
+def test_guide_strengths_and_sample_numbers_have_limits():
     model = fitted("masked")
     for gamma in (1e300, float("nan"), float("inf"), 10**400, "2", True):
         with pytest.raises(ValueError, match="10,000") as caught:
@@ -73,7 +73,7 @@ def test_strengths_and_numbers_have_limits():
         one_sentence(caught)
 
 
-def test_a_far_target_is_no_further_than_the_values_reach():
+def test_far_targets_are_clipped_to_the_range_of_values():
     """Beyond, the predicted width grows instead of the mean: asked for 1,000 a guide gave less than for 9."""
     x = sequences(400, 8)
     y = [float(s.count("G")) for s in x]
@@ -94,7 +94,7 @@ def test_a_far_target_is_no_further_than_the_values_reach():
 # -- labels -----------------------------------------------------------------------------------------------------------
 
 
-def test_labels_are_written_beside_samples(workdir):
+def test_labels_are_written_with_samples(workdir):
     model = fitted("masked")
     model.generate(6, out="o.csv", y="empirical", random_state=0)
     table = pd.read_csv("o.csv")
@@ -113,7 +113,7 @@ def test_labels_are_written_beside_samples(workdir):
     assert pd.read_csv("i.csv")["y"].tolist() == ["few"] * 3 + ["many"] * 3
 
 
-def test_labels_are_those_of_the_samples_that_are_left(workdir, monkeypatch):
+def test_labels_stay_aligned_with_kept_samples(workdir, monkeypatch):
     monkeypatch.setattr("seqdiff.estimators.requests.TRIES", 0)
     model = fitted("uniform")
     with warnings.catch_warnings():
@@ -123,7 +123,7 @@ def test_labels_are_those_of_the_samples_that_are_left(workdir, monkeypatch):
     assert model.labels_.tolist() == [["few", "many"][i % 2] for i in model.made_] and len(model.labels_) == len(kept)
 
 
-def test_what_was_never_trained_is_refused():
+def test_conditioning_that_was_never_trained_is_refused():
     x, y = sequences(48), ["a", "b"] * 24
     always = tiny(label_dropout=0.0).fit(x, y)
     never = tiny(label_dropout=1.0).fit(x, y)
@@ -145,7 +145,7 @@ def test_what_was_never_trained_is_refused():
     some.generate(2)
 
 
-def test_a_file_says_whether_labels_were_always_there(workdir):
+def test_model_file_records_missing_labels(workdir):
     x, y = sequences(48), ["a", "b"] * 24
     tiny(label_dropout=0.0).fit(x, y).save("m.safetensors")
     with pytest.raises(ValueError, match="never learned without"):
@@ -171,7 +171,7 @@ POOL = [
 ]
 
 
-def test_what_is_written_is_read_back_or_refused_for_1000_random_alphabets(workdir):
+def test_files_of_1000_random_alphabets_round_trip_or_are_refused(workdir):
     rng = np.random.default_rng(0)
     written = refused = 0
     for _ in range(1000):
@@ -194,7 +194,7 @@ def test_what_is_written_is_read_back_or_refused_for_1000_random_alphabets(workd
     assert written > 600 and refused > 600
 
 
-def test_only_what_could_go_wrong_is_refused():
+def test_only_ambiguous_output_is_refused():
     for letters in ("ACGT", "ACDEFGHIKLMNPQRSTVWY", "C=+-@()", "01"):
         for suffix in ("fasta", "txt", "csv"):
             if not (suffix == "txt" and "@" in letters):
@@ -211,7 +211,7 @@ def test_out_is_refused_before_any_work(workdir):
     model.generate(2, out="x.csv", random_state=0)
 
 
-def test_links_stay_and_what_must_not_be_written_is_not(workdir):
+def test_symbolic_links_are_kept_and_read_only_files_refused(workdir):
     model = fitted("masked")
     (workdir / "real.fasta").write_text("old")
     os.symlink("real.fasta", "link.fasta")
@@ -259,7 +259,7 @@ def test_a_copy_that_cannot_be_made_is_a_warning(workdir, monkeypatch):
     assert read_records("s.fasta").sequences == found
 
 
-def test_what_a_killed_process_left_is_swept(workdir):
+def test_temporary_files_of_killed_processes_are_removed(workdir):
     gone = workdir / ".a.txt.999999999-deadbeef.tmp"
     alive = workdir / f".a.txt.{os.getpid()}-deadbeef.tmp"
     other = workdir / ".b.txt.999999999-deadbeef.tmp"
@@ -270,7 +270,7 @@ def test_what_a_killed_process_left_is_swept(workdir):
     assert sorted(os.listdir()) == sorted([alive.name, other.name, "a.txt"])
 
 
-def test_a_sweep_that_fails_leaves_the_earlier_table(workdir):
+def test_failed_sweep_keeps_the_earlier_table(workdir):
     (workdir / "r.csv").write_text("guide,gamma\nyesterday's,1\n")
 
     def broken(gamma):
@@ -286,7 +286,7 @@ def test_a_sweep_that_fails_leaves_the_earlier_table(workdir):
     assert pd.read_csv("r.csv")["guide"].tolist() == ["bad", "free"]
 
 
-def test_a_dollar_in_a_name_is_drawn_as_it_is(workdir):
+def test_dollar_signs_in_plots_are_literal(workdir):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         models = [MaskedDiffusion(**BLINK | {"savepath": "c", "model_name": "a$^$"}), Autoregressive(**BLINK)]
@@ -297,7 +297,7 @@ def test_a_dollar_in_a_name_is_drawn_as_it_is(workdir):
 # -- forbidden motifs -------------------------------------------------------------------------------------------------
 
 
-def test_forbid_takes_what_people_have():
+def test_forbid_accepts_common_forms():
     from Bio import Restriction
     from Bio.Seq import Seq
 
@@ -322,7 +322,7 @@ def test_forbid_takes_what_people_have():
      ({"a": 1}, DNA, "forbid: got"), (b"AC", DNA, "forbid: got"), (None, DNA, "forbid: got"),
      ([["AC"]], DNA, "forbid: got"), ("²", DNA, "no symbol")],
 )  # fmt: skip
-def test_forbid_says_what_it_cannot_take(words, alphabet, part):
+def test_forbid_refuses_other_forms(words, alphabet, part):
     with pytest.raises(ValueError, match=part) as caught:
         Forbidden(words, alphabet)
     one_sentence(caught)

@@ -17,7 +17,7 @@ STORED = json.loads((GOLDEN / "figures.json").read_text(encoding="utf-8"))
 
 
 @pytest.mark.parametrize("name", make.NAMES)
-def test_stored_models_sample_and_score_as_they_did(name):
+def test_stored_models_sample_and_score_identically(name):
     found, wanted = make.measured(name), STORED[name]
     assert found.keys() == wanted.keys()
     assert found["samples"] == wanted["samples"]
@@ -26,7 +26,7 @@ def test_stored_models_sample_and_score_as_they_did(name):
         np.testing.assert_allclose(found["scores"], wanted["scores"], rtol=1e-5, atol=1e-5)
 
 
-def test_a_stored_classifier_predicts_as_it_did():
+def test_stored_classifier_predicts_identically():
     np.testing.assert_allclose(make.predicted(), STORED["classifier"], atol=1e-5)
 
 

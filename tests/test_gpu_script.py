@@ -59,7 +59,7 @@ def test_two_models(gpu, monkeypatch, capsys, workdir):
     assert {"FUDGE", "NOS", "Reward, 8 particles"} <= {row["guide"] for row in tables["Guides"]}
 
 
-def test_what_fails_or_takes_too_long_is_noted(gpu, monkeypatch, capsys, workdir):
+def test_failures_and_timeouts_are_recorded(gpu, monkeypatch, capsys, workdir):
     def fail(*args, **kwargs):
         raise RuntimeError("CUDA error:\nan illegal | access")
 
@@ -75,7 +75,7 @@ def test_what_fails_or_takes_too_long_is_noted(gpu, monkeypatch, capsys, workdir
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no alarm")
-def test_a_row_is_stopped(gpu):
+def test_rows_time_out(gpu):
     def work():
         while True:
             pass
@@ -111,7 +111,7 @@ def test_all_models(gpu, monkeypatch, capsys, workdir):
 
 
 @pytest.mark.slow
-def test_the_wheels_are_those_of_what_is_imported(gpu):
+def test_listed_wheels_are_requirements(gpu):
     line = subprocess.run([sys.executable, SCRIPT, "--wheels"], capture_output=True, text=True, check=True).stdout
     names = {gpu.plain(word.split("==")[0]) for word in line.split() if "==" in word}
     assert {"safetensors", "tqdm"} <= names and not names & {"torch", "numpy", "seqdiff", "pytest"}

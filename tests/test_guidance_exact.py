@@ -43,7 +43,7 @@ def toy() -> Labelled:
     return Labelled()
 
 
-def test_the_label_matters(toy):
+def test_tilted_distributions_differ(toy):
     """What would pass for steered if nothing were: the laws are far apart."""
     assert 0.5 * (toy.tilted(0.0) - toy.p).abs().sum() < 1e-12
     assert 0.5 * (toy.tilted(1.0) - toy.p).abs().sum() > 0.3
@@ -51,7 +51,7 @@ def test_the_label_matters(toy):
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-def test_classifier_free_comes_near_the_tilted_law(toy, name):
+def test_classifier_free_samples_are_close_to_the_tilted_distribution(toy, name):
     """At 0 it is what is unguided, at 1 it is exact; there is no law of single steps that would be at gamma 2."""
     process, steps = PROCESSES[name](), STEPS.get(name)
     blind, plain = (
@@ -69,7 +69,7 @@ LETTERS = [name for name in BASED if name not in ("dirichlet", "embedding")]
 
 
 @pytest.mark.parametrize("name", BASED)
-def test_classifier_based_is_bayes_rule(toy, name):
+def test_classifier_based_samples_follow_bayes_rule(toy, name):
     """Exact with one call for each letter, or where the gradient is of what the states themselves say."""
     process = PROCESSES[name]()
     for gamma, allowed in ((1.0, 0.06), (2.0, 0.1)):
@@ -89,7 +89,7 @@ def test_first_order_is_exact_where_the_classifier_is_linear(toy, name):
     assert (exact == first).all(-1).double().mean() > 0.98  # but for rounding
 
 
-def test_fudge_is_bayes_rule(toy):
+def test_fudge_samples_follow_bayes_rule(toy):
     process = PROCESSES["autoregressive"]()
     for gamma, allowed in ((0.0, 0.03), (1.0, 0.03), (2.0, 0.1)):
         x = samples(toy, process, FUDGE(Bayes(toy, process), 1, gamma=gamma), n=10_000)
@@ -107,7 +107,7 @@ def test_feynman_kac_follows_the_reward(toy, name):
 
 
 @pytest.mark.parametrize("strength", [1.5, 0.0, -1.5])
-def test_what_a_reward_rules_out_never_comes(toy, strength):
+def test_samples_of_reward_minus_infinity_never_occur(toy, strength):
     """Whatever its strength and weight, and beside another one."""
     words = ["".join("ABC"[i] for i in row) for row in toy.x.tolist()]
     no_a = {word: -float("inf") if word[0] == "A" else float(toy.log_label[i, 1]) for i, word in enumerate(words)}

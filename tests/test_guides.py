@@ -58,7 +58,7 @@ def unguided(models: Models, name: str) -> list[str]:
 
 
 @pytest.mark.parametrize(("name", "kind"), PAIRS)
-def test_what_is_wanted_comes_more_often(models, name, kind):
+def test_guides_raise_the_share_of_the_wanted_class(models, name, kind):
     """The share of A rises with the strength, and falls where the other class is wanted."""
     much = STRENGTHS.get(kind, 2.0)
     wanted, unwanted = (share(samples) for samples in both_ways(models, name, kind))
@@ -78,7 +78,7 @@ def test_strength_0_is_unguided(models, name, kind):
 
 @pytest.mark.parametrize("kind", BY_REWARD)
 @pytest.mark.parametrize("name", ["masked", "autoregressive"])
-def test_without_strength_a_reward_chooses_blindly(models, name, kind):
+def test_reward_of_strength_0_does_not_select(models, name, kind):
     plain = share(unguided(models, name))
     assert share(models.generate(kind, name, 2 * MANY, "A", 0.0)) == pytest.approx(plain, abs=0.08)
 
@@ -95,7 +95,7 @@ for _name, _kind in PAIRS:
     ("name", "kind"),
     [pytest.param(name, kind, marks=[] if name in QUICK[kind] else pytest.mark.slow) for name, kind in PAIRS],
 )
-def test_samples_do_not_depend_on_which_are_made_together(models, monkeypatch, name, kind):
+def test_samples_do_not_depend_on_the_batch(models, monkeypatch, name, kind):
     """Nor on how many others there are, nor on what is wanted of these."""
     much = STRENGTHS.get(kind, 2.0)
     wanted = "A" if kind in BY_REWARD else ["A", "T"] * 5
@@ -113,7 +113,7 @@ def test_samples_do_not_depend_on_which_are_made_together(models, monkeypatch, n
 
 
 @pytest.mark.parametrize(("name", "kind"), [("masked", "feynman-kac"), ("autoregressive", "svdd"), ("scud", "nos")])
-def test_samples_do_not_depend_on_how_many_are_made_at_once(models, monkeypatch, name, kind):
+def test_samples_do_not_depend_on_rows_at_once(models, monkeypatch, name, kind):
     """Of more rows than one generator of noise serves."""
     n = 80 if kind in BY_REWARD else 300
     settings = {"guidance": models.guide(kind, name, "A", 1.0), "steps": STEPS, "random_state": 0}
@@ -134,7 +134,7 @@ def test_a_regressor_steers_to_values(models, name, kind):
 
 
 @pytest.mark.parametrize(("name", "kind"), SOME)
-def test_a_strength_that_changes(models, name, kind):
+def test_strength_may_be_a_function_of_progress(models, name, kind):
     """A constant function is the number; the last half of the way alone pulls less than all of it, but pulls."""
     much, moments = STRENGTHS.get(kind, 2.0), []
     always = models.generate(kind, name, 10, ["A", "T"] * 5, much)
@@ -146,7 +146,7 @@ def test_a_strength_that_changes(models, name, kind):
 
 
 @pytest.mark.parametrize("name", MAKERS)
-def test_guides_work_together_under_a_template(models, name):
+def test_guides_combine_under_a_template(models, name):
     """A classifier and a reward that want different things both get more of them, and the template is satisfied."""
     model, kind = models.generator(name), next(k for k in ("fudge", "exact", "first-order") if (name, k) in PAIRS)
     many_g = Reward(lambda s: [x.count("G") for x in s], 2.0, particles=4)
@@ -165,7 +165,7 @@ def test_guides_work_together_under_a_template(models, name):
 
 
 @pytest.mark.parametrize(("name", "kind"), [pair for pair in SHIFTED if pair in SOME])
-def test_kl_keeps_letters_as_they_were(models, name, kind):
+def test_kl_weight_keeps_the_unguided_letters(models, name, kind):
     """With much weight on staying less changes; with no steps nothing does."""
     cls, classifier = {"nos": NOS, "pplm": PPLM}[kind], models.classifier(name, True)
     model, settings = models.generator(name), {"random_state": 0, "steps": STEPS}
@@ -180,7 +180,7 @@ def test_kl_keeps_letters_as_they_were(models, name, kind):
     assert kept(lr=0.0) > 0.98  # but for rounding
 
 
-def test_fudge_may_look_at_few_letters(models):
+def test_fudge_may_be_limited_to_top_letters(models):
     """With one letter nothing is left to choose; with all of them nothing is left out."""
     model, classifier = models.generator("autoregressive"), models.classifier("autoregressive")
     one = model.generate(10, guidance=FUDGE(classifier, "A", 2.0, top_k=1), random_state=0)
@@ -191,7 +191,7 @@ def test_fudge_may_look_at_few_letters(models):
     assert every == free == model.generate(10, guidance=FUDGE(classifier, "A", 2.0, top_k=9), random_state=0)
 
 
-def test_exact_asks_only_about_what_may_change(models, monkeypatch):
+def test_exact_guide_evaluates_only_free_positions(models, monkeypatch):
     """With every position but one fixed by a template, no more questions than letters once it is written."""
     classifier, asked = models.classifier("first-hitting"), []
     inner = classifier.log_likelihood
@@ -205,7 +205,7 @@ def test_exact_asks_only_about_what_may_change(models, monkeypatch):
 
 
 @pytest.mark.parametrize(("gamma", "calls"), [(1.0, 1), (0.0, 1), (2.0, 2)])
-def test_classifier_free_asks_twice_only_where_it_must(models, monkeypatch, gamma, calls):
+def test_classifier_free_calls_the_network_twice_only_when_needed(models, monkeypatch, gamma, calls):
     model, asked = models.generator("uniform"), []
     forward = model.objective_.network.forward
     monkeypatch.setattr(model.objective_.network, "forward", lambda *args: asked.append(1) or forward(*args))
@@ -264,14 +264,14 @@ def test_hidden_states_move_by_adagrad(models, name, kind, wanted, gamma):
 
 
 @pytest.mark.parametrize(("name", "kind"), SHIFTED)
-def test_hidden_states_of_what_is_fixed_move_nothing(models, name, kind):
+def test_hidden_states_of_fixed_positions_have_no_effect(models, name, kind):
     whole = models.generator(name).generate(
         2, template="ACGTAC", guidance=models.guide(kind, name, "A", 1.0), steps=STEPS, random_state=0
     )
     assert whole == ["ACGTAC"] * 2
 
 
-def test_nos_and_pplm_act_beside_another_of_their_kind(models):
+def test_two_nos_or_pplm_guides_combine(models):
     """Each with a classifier of its own; what two of them want comes of both."""
     for name, kind in SHIFTED:
         if name in ("first-hitting", "autoregressive"):
@@ -356,7 +356,7 @@ def test_nos_and_pplm_act_beside_another_of_their_kind(models):
         (lambda m: LatentClassifier("embedding", "A"), "classifier: got 'embedding'"),
     ],
 )  # fmt: skip
-def test_errors_come_before_anything_is_made(models, tmp_path, make, message):
+def test_errors_are_raised_before_sampling(models, tmp_path, make, message):
     small = {k: v for k, v in SMALL.items() if k != "diffusion_steps"}
     models.plain = models._once("plain", lambda: MaskedDiffusion(**small | {"epochs": 1}).fit(sequences(20, LENGTH)))
     models.clean = models._once("clean", lambda: SequenceClassifier(width=8, depth=1, epochs=1).fit(*labelled()))
@@ -365,6 +365,6 @@ def test_errors_come_before_anything_is_made(models, tmp_path, make, message):
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_a_reward_says_what_it_could_not_avoid(models):
+def test_reward_warns_of_unavoidable_samples(models):
     with pytest.warns(UserWarning, match="2 of 2 samples made together have the reward -inf"):
         assert len(models.generator("masked").generate(2, guidance=Reward(lambda s: [-np.inf] * len(s)))) == 2

@@ -97,10 +97,10 @@ def check(count: int, seed: int, workdir: pathlib.Path) -> None:
         answers(call, type(arguments).__name__, {k: repr(v)[:80] for k, v in arguments.items()})
 
 
-def test_junk_is_answered_with_a_sentence(workdir):
+def test_random_arguments_are_accepted_or_refused_in_one_sentence(workdir):
     check(150, 0, workdir)
 
 
 @pytest.mark.slow
-def test_more_junk_is_answered_with_a_sentence(workdir):
+def test_more_random_arguments_are_accepted_or_refused_in_one_sentence(workdir):
     check(5000, 1, workdir)

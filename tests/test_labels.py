@@ -76,7 +76,7 @@ def as_array(values):
 
 
 @pytest.mark.parametrize("part", [*range(3), *(pytest.param(i, marks=pytest.mark.slow) for i in range(3, 10))])
-def test_a_thousand_tables_mean_the_same_by_every_road(tmp_path, part):
+def test_labels_are_equal_from_files_frames_arrays_and_lists(tmp_path, part):
     rng = np.random.default_rng(part)
     for _ in range(100):
         values, text = column(rng)
@@ -151,7 +151,7 @@ def test_pandas_types():
         (["+", "-"], ["+", "-"]),
     ],
 )
-def test_classes_are_what_the_file_says(tmp_path, cells, classes):
+def test_classes_are_read_from_a_file(tmp_path, cells, classes):
     path = table(tmp_path / "c.csv", cells * 3)
     target = tiny().fit(path, "y").target_
     assert target.kind == "class" and target.classes_ == classes
@@ -164,7 +164,7 @@ def test_classes_are_what_the_file_says(tmp_path, cells, classes):
     "odd", ["#DIV/0!", "<0.1", "1,234.5", ">8", "≥ 3", "5 nM", "failed", "inf", "1e999", "007", "3,5"]
 )
 @pytest.mark.parametrize("whole", [False, True])
-def test_a_column_of_numbers_refuses_what_is_none(tmp_path, odd, whole):
+def test_numeric_columns_refuse_other_cells(tmp_path, odd, whole):
     cells = [str(i) if whole else f"{i / 7:.2f}" for i in range(1, 40)]
     cells[7] = odd
     path = table(tmp_path / "c.csv", cells)
@@ -185,13 +185,13 @@ def test_a_column_of_numbers_refuses_what_is_none(tmp_path, odd, whole):
             read_records(X, y, kind="value")
 
 
-def test_every_odd_cell_is_counted(tmp_path):
+def test_invalid_cells_are_counted(tmp_path):
     cells = [f"{i}.5" for i in range(50)] + ["<1", ">50", "bad", "#N/A!", "#REF!", "x"]
     with pytest.raises(ValueError, match=r"line 52: got '<1' .*, also '>50' \(line 53\), 'bad' \(line 54\), .* 2 more"):
         read_records(table(tmp_path / "c.csv", cells), "y")
 
 
-def test_marks_of_missing_numbers_are_listed(tmp_path):
+def test_missing_value_markers_are_listed(tmp_path):
     cells = [f"{i / 10}" for i in range(31, 61)]
     for i, mark in {3: "n.d.", 8: "-", 9: "n.d.", 11: "NA", 12: "", 20: "nan"}.items():
         cells[i] = mark
@@ -205,7 +205,7 @@ def test_marks_of_missing_numbers_are_listed(tmp_path):
     assert target.kind == "value" and target.encode(read_records(path, "y").y)["keep"].sum() == 24
 
 
-def test_a_german_table(tmp_path):
+def test_decimal_commas(tmp_path):
     path = tmp_path / "g.csv"
     rows = list(zip(sequences(5, 12), ["1,5", "2,25", "n.d.", "3", "0,5"], strict=True))
     for separator in ";\t":
@@ -218,7 +218,7 @@ def test_a_german_table(tmp_path):
     assert read_records(sequences(3, 12), ["<18", "18-65", ">65"]).y.tolist() == ["<18", "18-65", ">65"]
 
 
-def test_masked_arrays_hide_what_is_behind_the_mask():
+def test_masked_arrays_are_missing_where_masked():
     y = np.ma.masked_array([0.5, 99.0, 1.5], mask=[False, True, False])
     assert repr(read_labels(y)[0].tolist()) == "[0.5, nan, 1.5]" and Target().fit(y).range_.max() == 1.5
     assert read_labels(np.ma.masked_array(["a", "b"], mask=[True, False]))[0].tolist() == [None, "b"]
@@ -243,7 +243,7 @@ def test_masked_arrays_hide_what_is_behind_the_mask():
         (np.zeros((4, 12, 2)), "y: signals, 4 of 4 known, 0 to 0"),
     ],
 )
-def test_a_line_says_what_y_is(capsys, y, line):
+def test_fit_prints_the_kind_of_y(capsys, y, line):
     tiny(verbose=1, alphabet="dna").fit(sequences(4, 12), y, validation=None)
     told = capsys.readouterr().err
     assert line in told and "\n\n" not in told
@@ -251,17 +251,17 @@ def test_a_line_says_what_y_is(capsys, y, line):
     assert line not in capsys.readouterr().err
 
 
-def test_a_line_for_classifiers(capsys):
+def test_classifiers_print_the_kind_of_y(capsys):
     SequenceClassifier(epochs=1, verbose=1).fit(sequences(8, 6), ["1", "2"] * 4)
     assert "y: 2 classes: 1 4, 2 4" in capsys.readouterr().err
 
 
-def test_names_in_the_line_are_short_and_printable():
+def test_printed_class_names_are_short_and_printable():
     notes = prepare(sequences(4, 6), ["x" * 500, "a\nb", "\x1b[31m", "'q'"] * 1, alphabet="dna").notes
     assert all(note.isprintable() and len(note) < 200 for note in notes)
 
 
-def test_classes_of_one_row_are_warned_of():
+def test_single_row_classes_give_a_warning():
     X, rng = sequences(200, 12), np.random.default_rng(0)
     with pytest.warns(UserWarning, match=r"y: .* classes of 200 labels, .* a single row; .*target=.value.") as caught:
         tiny().fit(X, rng.integers(0, 5000, 200), validation=None)
@@ -297,7 +297,7 @@ def test_target_overrides(tmp_path):
     assert SequenceRegressor(epochs=1).fit(path, "y").target_.kind == "value"
 
 
-def test_labels_to_score_are_read_by_what_was_learned(tmp_path):
+def test_scored_labels_use_the_fitted_kind(tmp_path):
     """A part of a table may look like something else than the whole."""
     names = table(tmp_path / "a.csv", ["1", "2", "none", "weak"] * 3)
     model = tiny().fit(names, "y")
@@ -327,7 +327,7 @@ def percent():
     return tiny().fit(X, np.linspace(0, 1, 40))
 
 
-def test_values_far_outside_are_warned_of(percent, tmp_path):
+def test_values_far_outside_training_give_a_warning(percent, tmp_path):
     percent.save(tmp_path / "m.safetensors")
     for model in (percent, seqdiff.load(tmp_path / "m.safetensors")):
         low, high = model.target_.range_[:, 0]
@@ -346,7 +346,7 @@ def test_values_far_outside_are_warned_of(percent, tmp_path):
     assert Target.from_dict(old).range_ is None and Target.from_dict(old).far_outside(90) == ""
 
 
-def test_far_outside_of_several_columns_and_of_signals():
+def test_warnings_of_far_values_in_columns_and_signals():
     y = {"label": ["a", "b"] * 5, "expr": np.linspace(0, 1, 10)}
     targets = learn_target(y)
     assert "column 'expr': y: got 3, but" in targets.far_outside({"label": "a", "expr": 3.0})
@@ -360,13 +360,13 @@ def test_far_outside_of_several_columns_and_of_signals():
 
 
 @pytest.mark.parametrize("y", ["1_1", "nan", "inf", "٣", "0x1", "", "1,5"])
-def test_a_value_asked_for_is_a_decimal_number(percent, y):
+def test_requested_values_are_decimal_numbers(percent, y):
     with pytest.raises(ValueError, match="expected numbers, as target='value' wants"):
         percent.generate(1, y=y)
     assert percent.generate(2, y=" 0.5 ", random_state=0) == percent.generate(2, y=0.5, random_state=0)
 
 
-def test_values_beyond_what_a_network_takes_are_refused(percent):
+def test_values_beyond_float32_are_refused(percent):
     with pytest.raises(ValueError, match=r"y: got 1e\+300, expected a value near those learned \(0"):
         percent.generate(1, y=1e300)
     constant = Target().fit([5.0, 5.0])
@@ -390,19 +390,19 @@ def test_values_beyond_what_a_network_takes_are_refused(percent):
         ([float("inf"), 0.5] * 4, "infinite"),
     ],
 )
-def test_numbers_that_no_label_can_be(y, message):
+def test_invalid_numbers_as_labels_are_refused(y, message):
     with pytest.raises(ValueError, match=message) as caught:
         tiny().fit(sequences(8, 6), y)
     assert str(caught.value).isprintable() and len(str(caught.value)) < 400
 
 
-def test_large_values_are_learned_as_they_are():
+def test_large_values_are_learned_exactly():
     for unit in (1e-100, 1e100, 1e-30):
         target = Target().fit([1.0 * unit, 2.0 * unit, 3.0 * unit])
         np.testing.assert_allclose(target.encode([3.0 * unit])["value"], [[np.sqrt(1.5)]], rtol=1e-6)
 
 
-def test_reading_cells_one_by_one():
+def test_cells_are_parsed_one_by_one():
     read = lambda *cells, **options: read_cells(cells, **options)[0].tolist()  # noqa: E731
     assert read("+5", "-0", "3") == [5, 0, 3] and read(".5", "5.", "1e-3") == [0.5, 5.0, 0.001]
     assert read("1.0", "2.0") == [1.0, 2.0] and read("1.0", "", "2.0") == [1, None, 2]

@@ -72,7 +72,7 @@ def share(exact: Exact, toy: Toy, guide: LatentClassifier, n: int = 600) -> floa
     return float((x[:, 0] == x[:, 2]).double().mean())
 
 
-def test_the_share_of_the_wanted_class_rises_with_the_strength(exact, toy):
+def test_share_of_the_wanted_class_rises_with_strength(exact, toy):
     law = float(toy.p[exact.same].sum())
     shares = [share(exact, toy, LatentClassifier(exact, "same", strength=s)) for s in (-1.0, 0.0, 0.5, 4.0)]
     assert shares == sorted(shares) and shares[1] == pytest.approx(law, abs=0.07)
@@ -80,7 +80,7 @@ def test_the_share_of_the_wanted_class_rises_with_the_strength(exact, toy):
     assert share(exact, toy, LatentClassifier(exact, "differ", strength=1.0)) < law - 0.1
 
 
-def test_the_strength_may_change_on_the_way(exact, toy):
+def test_latent_strength_may_depend_on_progress(exact, toy):
     """A pull that comes when all is decided does less than one from the start, more than none."""
     late = share(exact, toy, LatentClassifier(exact, "same", strength=lambda progress: 4.0 * (progress > 0.7)))
     always = share(exact, toy, LatentClassifier(exact, "same", strength=4.0))
@@ -94,7 +94,7 @@ def noised(exact: Exact, toy: Toy, n: int) -> State:
     return exact.process.corrupt(toy.x[:n], torch.arange(n) % 20, toy.mask(n), g)
 
 
-def test_each_sequence_goes_its_own_way(exact, toy):
+def test_guided_sequences_are_independent(exact, toy):
     """The same whether it is steered alone or among others, each towards a class of its own."""
     state = noised(exact, toy, 24)
     wanted = np.array(["same", "differ"] * 12)
@@ -124,7 +124,7 @@ class OneByOne(Guidance):
 
 
 @pytest.mark.parametrize("y", ["same", ["same", "differ"] * 32])
-def test_the_batch_size_does_not_matter_to_what_is_steered(exact, toy, y):
+def test_guided_samples_do_not_depend_on_batch_size(exact, toy, y):
     guide = bound_to(LatentClassifier(exact, y, strength=3.0), exact.process, 64)
     denoiser = toy.context_denoiser(raw_input(exact.process))
 
@@ -138,7 +138,7 @@ def test_the_batch_size_does_not_matter_to_what_is_steered(exact, toy, y):
     assert not torch.equal(together, sample(64, None))
 
 
-def test_steps_are_adagrads(exact, toy):
+def test_guide_steps_equal_adagrad(exact, toy):
     """Written out with torch's own Adagrad on u, in units of the noise's standard deviation."""
     state = noised(exact, toy, 9)
     scale = exact.process.noise[state.t].sqrt()[:, None, None]
@@ -154,7 +154,7 @@ def test_steps_are_adagrads(exact, toy):
     assert float((ours - state.x).abs().max()) > 0.01
 
 
-def test_padding_and_what_is_written_stay(exact, toy):
+def test_padding_and_fixed_letters_are_not_guided(exact, toy):
     state = noised(exact, toy, 9)
     mask = state.mask.clone()
     mask[:, 2] = False
@@ -178,7 +178,7 @@ def labelled():
     return X, y, model, SequenceClassifier(noise_like=model, width=16, depth=1, epochs=30).fit(X, y)
 
 
-def test_a_trained_classifier_knows_the_law_of_the_noised_vectors(labelled):
+def test_trained_classifier_approximates_the_exact_posterior(labelled):
     """Letters are independent given the class, so that p(y | x_t) is a product over positions."""
     X, y, model, classifier = labelled
     process = model.objective_.process
@@ -201,7 +201,7 @@ def test_a_trained_classifier_knows_the_law_of_the_noised_vectors(labelled):
 
 
 @pytest.mark.parametrize("cls", [LatentClassifier, ClassifierBased])
-def test_a_trained_classifier_steers(labelled, cls):
+def test_trained_classifier_guides_samples(labelled, cls):
     _, _, model, classifier = labelled
     shares = []
     for strength in (0.0, 0.5, 2.0):
@@ -228,7 +228,7 @@ def test_a_trained_classifier_does_not_change_the_generator(labelled):
     assert not model.objective_.training
 
 
-def test_what_stands_beyond_the_end_says_nothing_of_the_class():
+def test_classifier_ignores_padding():
     X = mixed_lengths()
     model = EmbeddingDiffusion(**SMALL | {"diffusion_steps": 20}).fit(X)
     classifier = SequenceClassifier(noise_like=model, width=8, depth=1, epochs=10, batch_size=8).fit(
@@ -242,7 +242,7 @@ def test_what_stands_beyond_the_end_says_nothing_of_the_class():
     assert log_p(classifier, process, wide, 0).std() > 1e-3
 
 
-def test_every_time_is_as_likely_and_validation_goes_through_them(labelled, monkeypatch):
+def test_classifier_times_are_uniform_and_stratified_in_validation(labelled, monkeypatch):
     *_, classifier = labelled
     reader, seen = classifier.reader_, []
     corrupt = reader.process.corrupt
@@ -289,7 +289,7 @@ def test_another_model_is_refused(labelled, cls, letters, message):
         (lambda m, c: m.trajectory(2, guidance=Chain([LatentClassifier(c, ["A"])])), "y: got 1 for LatentClassifier,"),
     ],
 )  # fmt: skip
-def test_errors_name_the_cure(labelled, make, message):
+def test_errors_state_a_cure(labelled, make, message):
     with pytest.raises(ValueError) as caught:
         make(*labelled[2:])
     assert message in str(caught.value) and "\n" not in str(caught.value)

@@ -31,7 +31,7 @@ KINDS = ["words", "words 2", "bpe 40", "dna overlapping 3-mers"]
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_any_row_of_letters_is_a_valid_text(name):
+def test_any_tokens_decode_to_valid_text(name):
     alphabet = learned(name)
     rng = np.random.default_rng(0)
     tokens, lengths = rng.integers(len(alphabet), size=(300, 12)), rng.integers(1, 13, 300)
@@ -47,7 +47,7 @@ def test_any_row_of_letters_is_a_valid_text(name):
 
 
 @pytest.mark.parametrize("name", KINDS)
-def test_copies_are_the_same_alphabet(name):
+def test_copied_alphabets_are_equal(name):
     alphabet = learned(name)
     text = ["ACGTT"] if "dna" in name else TEXT
     for same in (
@@ -62,7 +62,7 @@ def test_copies_are_the_same_alphabet(name):
 
 @pytest.mark.parametrize("cls", [MaskedDiffusion, EmbeddingDiffusion])
 @pytest.mark.parametrize("name", KINDS)
-def test_through_a_whole_model(name, cls, tmp_path):
+def test_learned_alphabets_fit_generate_and_reload(name, cls, tmp_path):
     alphabet = learned(name)
     X = sequences() if "dna" in name else PLAIN * 8
     model = cls(**SMALL | {"alphabet": name}).fit(X)
@@ -81,7 +81,7 @@ def test_through_a_whole_model(name, cls, tmp_path):
 # -- words ------------------------------------------------------------------------------------------------------------
 
 
-def test_frequent_words_are_letters_and_others_are_spelled():
+def test_frequent_words_are_letters_and_rare_ones_are_spelled():
     words = WordAlphabet.learn(TEXT, 3)
     assert words.letters[:3] == ("the", "cat", "ate") and words.name == "words"
     assert words.split("the hat") == ["the", "h", "##a", "##t"]
@@ -92,7 +92,7 @@ def test_frequent_words_are_letters_and_others_are_spelled():
     assert list(everything.letters[len(often) - 1 :]) == [*characters, *("##" + c for c in characters)]
 
 
-def test_hash_signs_are_characters_like_any_others():
+def test_hash_signs_are_ordinary_characters():
     words = WordAlphabet.learn(TEXT)
     assert words.split("##a a#") == ["#", "###", "##a", "a", "###"]
     assert words.decode(*words.encode(TEXT)) == TEXT
@@ -119,7 +119,7 @@ def test_templates_of_words():
     ).all()
 
 
-def test_what_spells_a_word_is_no_choice_for_one_position():
+def test_spelled_words_are_refused_as_template_choices():
     words, law = WordAlphabet.learn(TEXT), LengthDistribution.fit([2])
     assert words.split("mash") == ["m", "##a", "##s", "##h"]
     with pytest.raises(ValueError, match=r"position 1: got 'mash', expected .* words alphabet \(\d+ letters\)"):
@@ -146,7 +146,7 @@ def slow_pieces(alphabet: PieceAlphabet, text: str) -> list[str]:
     return found
 
 
-def test_pieces_are_what_the_merges_join():
+def test_pieces_equal_slow_merging():
     alphabet = learned("bpe 40")
     assert 25 < len(alphabet) <= 40 and alphabet == resolve_alphabet("BPE 40", TEXT)
     assert len(resolve_alphabet("bpe 20", TEXT)) == 20
@@ -158,7 +158,7 @@ def test_pieces_are_what_the_merges_join():
     assert "".join(alphabet.merges[0]) in {a + b for (a, b), n in pairs.items() if n == max(pairs.values())}
 
 
-def test_white_space_around_a_text_is_no_letter():
+def test_surrounding_white_space_is_stripped():
     """Lines as a file gives them."""
     learned("bpe 40")
     for texts in (PLAIN, sequences()):
@@ -167,7 +167,7 @@ def test_white_space_around_a_text_is_no_letter():
     assert prepare([" ACGT \n"], alphabet=data.alphabet).sequences == ["ACGT"]
 
 
-def test_a_piece_is_a_letter_of_a_template_though_it_may_be_read_otherwise():
+def test_template_pieces_are_letters():
     learned("bpe 40")
     pieces = PieceAlphabet(["a", "b", "c", "ab", "bc", "abc"], "bpe", [["a", "b"], ["b", "c"], ["a", "bc"]])
     assert pieces.split("abc") == ["ab", "c"]
@@ -177,14 +177,14 @@ def test_a_piece_is_a_letter_of_a_template_though_it_may_be_read_otherwise():
     ]
 
 
-def test_unknown_characters_are_not_swallowed():
+def test_unknown_characters_are_refused():
     alphabet = learned("bpe 40")
     assert "".join(alphabet.split("the !cat?")) == "the !cat?"
     with pytest.raises(ValueError, match=r"got '!' at position 5, expected .* as the bpe alphabet has"):
         alphabet.encode(["the !cat"])
 
 
-def test_without_the_library_the_error_names_the_cure(monkeypatch):
+def test_missing_tokenizers_library_is_explained(monkeypatch):
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     with pytest.raises(ValueError, match=r'pip install "seqdiff\[bpe\]"'):
         prepare(TEXT, alphabet="bpe")
@@ -196,7 +196,7 @@ def test_without_the_library_the_error_names_the_cure(monkeypatch):
 
 
 @pytest.mark.parametrize("k", [2, 3, 5])
-def test_windows_are_read_at_every_position(k):
+def test_overlapping_kmers_are_read_at_every_position(k):
     alphabet = resolve_alphabet(f"DNA overlapping {k}-mers")
     X = sequences(20, 11)
     tokens, lengths = alphabet.encode([x.lower() for x in X])
@@ -206,7 +206,7 @@ def test_windows_are_read_at_every_position(k):
     assert alphabet.decode(tokens) == X
 
 
-def test_neighbours_that_disagree_still_spell_a_sequence_of_the_same_length():
+def test_inconsistent_overlaps_decode_to_the_same_length():
     alphabet = OverlappingKmers.make("dna", 4)
     tokens = np.random.default_rng(0).integers(256, size=(50, 7))
     for text, row in zip(alphabet.decode(tokens), tokens, strict=True):
@@ -214,13 +214,13 @@ def test_neighbours_that_disagree_still_spell_a_sequence_of_the_same_length():
         assert text[:6] == "".join(alphabet.letters[t][0] for t in row[:6]) and text[6:] == alphabet.letters[row[6]]
 
 
-def test_templates_hold_whether_neighbours_agree_or_not():
+def test_templates_hold_for_inconsistent_overlaps():
     model = MaskedDiffusion(**SMALL | {"alphabet": "dna overlapping 3-mers"}).fit(sequences())
     for sample in model.generate(40, template="NNACGRNNTN", random_state=0):
         assert sample[2:5] == "ACG" and sample[5] in "AG" and sample[8] == "T" and len(sample) == 10
 
 
-def test_a_list_of_choices_names_its_windows_one_after_the_other():
+def test_lists_of_choices_are_read_per_window():
     alphabet = resolve_alphabet("dna overlapping 3-mers")
     allowed = parse_template(["TAATAGTGA", None, ["GGN"]], alphabet, LengthDistribution.fit([3]))
     assert [alphabet.letters[i] for i in np.flatnonzero(allowed[0])] == ["TAA", "TAG", "TGA"]
@@ -243,7 +243,7 @@ def test_a_list_of_choices_names_its_windows_one_after_the_other():
         (lambda: PieceAlphabet(["A", "C"], "bpe", [["A", "C"]]), "merges: got .*, expected pairs of letters that make"),
     ],
 )  # fmt: skip
-def test_errors(make, message):
+def test_invalid_settings_are_refused(make, message):
     with pytest.raises(ValueError, match=message) as caught:
         make()
     assert "\n" not in str(caught.value)
@@ -257,5 +257,5 @@ def test_too_few_pieces_for_the_characters():
         resolve_alphabet("bpe 5", PLAIN)
 
 
-def test_plain_alphabets_are_written_as_ever():
+def test_plain_alphabets_keep_their_file_format():
     assert DNA.to_dict() == {"letters": list("ACGT"), "name": "dna"}

@@ -76,7 +76,7 @@ def slow_bound(denoiser, x0: torch.Tensor, length: int, times: np.ndarray, weigh
 
 
 @pytest.mark.parametrize("steps", [None, 1, 6])
-def test_the_estimates_mean_the_integral_over_time(steps):
+def test_estimates_equal_the_integral_over_time(steps):
     """Also for a network that heeds the time: t is the time of the k-th mask, not k/L."""
     denoiser = any_denoiser(temper=lambda t: 0.5 * torch.sin(5 * t))
     g, copies = seeded(1), 20_000
@@ -104,7 +104,7 @@ def test_the_estimates_mean_the_integral_over_time(steps):
         assert ((estimate.mean(0) - torch.tensor(expected, dtype=torch.float64)).abs() < 4 * error + 1e-9).all()
 
 
-def test_with_the_exact_denoiser_the_bound_is_the_likelihood_of_every_order():
+def test_bound_of_the_exact_denoiser_is_the_likelihood_in_any_order():
     toy = Toy()
     denoiser = toy.context_denoiser(raw_input(Masked(3)))
     nodes, weights = np.polynomial.legendre.leggauss(10)
@@ -113,7 +113,7 @@ def test_with_the_exact_denoiser_the_bound_is_the_likelihood_of_every_order():
     assert np.allclose(bounds, -toy.p.log().numpy(), atol=1e-12)
 
 
-def test_a_uniform_prediction_costs_the_same_in_every_draw():
+def test_loss_of_uniform_predictions_has_zero_variance():
     """L/k times k masks: no noise from the number of masks is left, and padding neither counts nor is masked."""
     seen = []
 
@@ -131,7 +131,7 @@ def test_a_uniform_prediction_costs_the_same_in_every_draw():
     assert not any((x[~mask] == 4).any() for x in seen)
 
 
-def test_a_batch_has_every_number_of_masks_and_every_row_any():
+def test_mask_counts_are_stratified_and_shuffled():
     """Strata that stay with their rows would show the last rows of a sorted batch the most masks, always."""
     counts = []
 
@@ -162,7 +162,7 @@ def test_float32_losses_are_finite_next_to_the_data():
 
 @pytest.mark.parametrize("name", SAMPLERS)
 @pytest.mark.parametrize("steps", [None, 1, 2, 3, 7])
-def test_no_mask_is_left(name, steps):
+def test_samples_have_no_mask(name, steps):
     mask = torch.arange(4) < torch.arange(200)[:, None] % 4 + 1
     x, states = draw(SAMPLERS[name](3), any_denoiser(), mask, steps=steps)
     assert x.max() == 2 and (states[0].x == 3).sum() == mask.sum()
@@ -199,7 +199,7 @@ def counting(denoiser):
 
 @pytest.mark.parametrize("name", ["first-hitting", "confidence", "margin"])
 @pytest.mark.parametrize("steps", [None, 2])
-def test_a_sequence_costs_at_most_one_call_a_letter(name, steps):
+def test_first_hitting_calls_the_network_at_most_once_per_letter(name, steps):
     lengths = torch.arange(1, 5).repeat(50)
     denoiser, calls = counting(any_denoiser())
     _, states = draw(SAMPLERS[name](3), denoiser, torch.arange(4) < lengths[:, None], steps=steps)
@@ -216,7 +216,7 @@ def test_ancestral_sampling_stops_calling_for_finished_rows():
     assert all((masks > 0).all() for masks in calls) and sum(map(len, calls)) < 0.9 * 40 * 300
 
 
-def test_rows_left_out_are_as_if_they_had_been_asked():
+def test_skipping_finished_rows_changes_nothing():
     """Of a mixture of finished and unfinished rows, with their conditions."""
     denoiser = any_denoiser()
     process, mask = Masked(3), torch.ones(60, 4, dtype=torch.bool)
@@ -235,7 +235,7 @@ def test_rows_left_out_are_as_if_they_had_been_asked():
 
 
 @pytest.mark.parametrize("length", [1, 4])
-def test_the_time_told_is_that_of_the_next_letter(length):
+def test_network_time_is_that_of_the_next_letter(length):
     """With k masks left it is Beta(k, L - k + 1), in training (the calm form) and in sampling."""
     told = []
 
@@ -255,7 +255,7 @@ def test_the_time_told_is_that_of_the_next_letter(length):
         assert abs(float(t.var()) - variance) < 0.15 * variance
 
 
-def test_first_hitting_is_fine_ancestral_sampling_even_for_a_network_that_heeds_the_time():
+def test_first_hitting_equals_fine_ancestral_sampling():
     denoiser = any_denoiser(width=3, temper=lambda t: 4 * t * (t - 0.3))
     mask = torch.ones(20_000, 3, dtype=torch.bool)
     hit, _ = draw(told_time(FirstHitting(3)), denoiser, mask)
@@ -270,7 +270,7 @@ def written(process, logits: torch.Tensor) -> list[int]:
     return [int(((a.x == 4) & (b.x != 4))[0].nonzero()) for a, b in itertools.pairwise(states)]
 
 
-def test_orders():
+def test_unmasking_orders():
     logits = torch.tensor([[0.25, 0.25, 0.25, 0.25], [0.5, 0.45, 0.04, 0.01], [0.4, 0.2, 0.2, 0.2]]).log()
     assert written(ConfidentFirst(4), logits) == [1, 2, 0]
     assert written(MarginFirst(4), logits) == [2, 1, 0]
@@ -280,7 +280,7 @@ def test_orders():
     assert (first - 0.25).abs().max() < 5 * math.sqrt(3 / 16 / 6000)
 
 
-def test_remasking_keeps_the_law_of_every_time():
+def test_remasking_keeps_the_marginals():
     """sum over x_t of q(x_t | x0) p(x_s | x_t, x0) is q(x_s | x0), for any share of remasking."""
     x = torch.arange(4)[:, None]
     one_hot = torch.tensor([0.0, -math.inf, -math.inf], dtype=torch.float64).expand(4, 1, 3)
@@ -294,7 +294,7 @@ def test_remasking_keeps_the_law_of_every_time():
         assert torch.allclose(kernel[0, 3], torch.tensor(again, dtype=torch.float64))
 
 
-def test_remasked_samples_follow_the_law_at_the_end_and_on_the_way():
+def test_remasked_samples_follow_the_marginals():
     toy = Toy()
     process = Masked(3, remasking=0.1)
     x, states = draw(process, toy.context_denoiser(raw_input(process)), toy.mask(20_000), steps=100)
@@ -325,7 +325,7 @@ X = ["ACGTAC", "ACGTTC", "ACGAAC", "ACCTAC", "ACG", "TTACG"] * 3
         {"order": "margin", "time_conditioning": True},
     ],
 )
-def test_every_form_fits_scores_writes_and_comes_back_from_a_file(own, tmp_path):
+def test_every_variant_fits_scores_generates_and_reloads(own, tmp_path):
     model = MaskedDiffusion(**TINY, **own).fit(X)
     scores = model.score_samples(X)
     assert np.isfinite(scores).all() and (scores < 0).all()
@@ -350,7 +350,7 @@ def test_every_form_fits_scores_writes_and_comes_back_from_a_file(own, tmp_path)
         ({"diffusion_steps": 0}, ["diffusion_steps", "None"]),
     ],
 )
-def test_what_cannot_be_is_refused_in_one_sentence(own, names):
+def test_invalid_combinations_are_refused(own, names):
     with pytest.raises(ValueError) as error:
         MaskedDiffusion(**TINY, **own).fit(X)
     assert all(name in str(error.value) for name in names) and "\n" not in str(error.value)

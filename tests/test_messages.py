@@ -46,7 +46,7 @@ def test_quoted_values_are_short_printable_lines(value):
     assert isinstance(value, str) is text.startswith(("'", '"')) or isinstance(value, bytes)
 
 
-def test_printable_leaves_what_can_be_printed():
+def test_printable_text_is_unchanged():
     for text in ("plain", "µ-Größe ñ 日本", ""):
         assert printable(text) == text
     assert printable("a\tb\u200b\x85") == "a\\tb\\u200b\\x85"
@@ -59,7 +59,7 @@ def test_printable_leaves_what_can_be_printed():
         "dna 3-mer", "dnas", " dna", "RNAs", "codon", "smile", "word", "text", "nt", "prtein", "Auto ",
     ],
 )  # fmt: skip
-def test_near_misses_of_names_are_not_read_as_letters(alphabet):
+def test_misspelled_alphabet_names_are_not_read_as_letters(alphabet):
     with pytest.raises(ValueError, match="alphabet: got .*did you mean") as caught:
         prepare(X, alphabet=alphabet)
     assert str(caught.value).isprintable()
@@ -68,14 +68,14 @@ def test_near_misses_of_names_are_not_read_as_letters(alphabet):
 @pytest.mark.parametrize(
     "letters", ["ACGTN", "acgt", "abc", "01", "HP", "xyz", "αβγ", "ACDEFGHIKLMNPQRSTVWYX", "()CNO=1"]
 )
-def test_letters_are_still_letters(letters):
+def test_letters_are_read_as_alphabets(letters):
     assert resolve_alphabet(letters).letters == tuple(letters)
     assert resolve_alphabet(list("proteins")).letters == tuple("proteins")  # a list says that letters are meant
 
 
 @pytest.mark.parametrize("k", ["9", "1000000000000", "9" * 5000, "0", "1"])
 @pytest.mark.parametrize("name", ["dna", "protein", "rna overlapping"])
-def test_kmers_have_a_limit_that_is_told_at_once(name, k):
+def test_too_large_kmers_are_refused(name, k):
     with pytest.raises(
         ValueError,
         match="k: got .*, expected a whole number from 2 to .* at most 65,536 words, each a letter of its own",
@@ -85,7 +85,7 @@ def test_kmers_have_a_limit_that_is_told_at_once(name, k):
 
 
 @pytest.mark.slow
-def test_the_largest_kmers_are_made():
+def test_largest_kmers_are_allowed():
     assert len(words_of("dna", 8)[0]) == 65_536 == len(words_of("ab", np.int64(16))[0])
     assert len(Alphabet.kmers("dna", 4)) == 256
     for k in (17, 10**400, True, -1):

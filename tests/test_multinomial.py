@@ -21,7 +21,7 @@ def random_case(letters: int, steps: int, rows: int = 2000):
 
 
 @pytest.mark.parametrize(("letters", "steps"), [(2, 10), (4, 100), (20, 1000)])
-def test_fast_term_equals_the_posteriors_written_out(letters, steps):
+def test_fast_term_equals_explicit_posteriors(letters, steps):
     process, x0, t, state, logits = random_case(letters, steps)
     model = process.posterior(process.predict(lambda *a: logits, state, None), state, t - 1)
     one_hot = torch.eye(letters, dtype=torch.float64).log()[x0]
@@ -54,13 +54,13 @@ def test_prior_kl_is_the_sum_over_letters():
     assert np.allclose(sum(terms).numpy(), expected, rtol=1e-10)
 
 
-def test_a_step_to_the_data_is_the_prediction_itself():
+def test_last_step_is_the_prediction():
     process, _, _, state, logits = random_case(4, 100)
     log_p0 = process.predict(lambda *a: logits, state, None)
     assert torch.allclose(process.posterior(log_p0, state, 0), log_p0, atol=1e-10)
 
 
-def test_times_are_drawn_uniformly_until_each_was_seen_more_than_ten_times():
+def test_times_are_uniform_until_each_was_seen_more_than_ten_times():
     process = Multinomial(4, 5)
     process.term_square.copy_(torch.tensor([9.0, 1.0, 4.0, 0.0, 16.0]))
     process.term_count.copy_(torch.tensor([11.0, 11, 11, 10, 11]))
@@ -79,7 +79,7 @@ def test_history_is_a_running_mean_of_squared_terms():
     assert process.term_count.tolist() == [2.0, 0.0, 1.0]
 
 
-def test_scoring_does_not_touch_the_history():
+def test_scoring_does_not_change_the_loss_history():
     process = Multinomial(4, 3).eval()
     x0, mask = torch.zeros(8, 2).long(), torch.ones(8, 2, dtype=torch.bool)
     process.loss(lambda x, *a: torch.zeros(*x.shape, 4), Batch.of(x0, mask), torch.Generator().manual_seed(0))

@@ -64,7 +64,7 @@ def scud(name: str, gamma: float, p0: np.ndarray) -> MutualInformation:
 
 
 @pytest.mark.parametrize("name", FORWARDS)
-def test_classical_information_falls_evenly(name):
+def test_classical_information_decreases_linearly(name):
     forward = FORWARDS[name]
     p0, t = some_law(forward.letters), some_times()
     total, rates = classical(name, p0).total(t), forward.rates.numpy()
@@ -72,7 +72,7 @@ def test_classical_information_falls_evenly(name):
     assert np.abs(np.array(kept) - (1 - t.numpy())).max() < 1e-8
 
 
-def test_weak_links_take_the_time_they_need():
+def test_schedule_of_weakly_linked_letters():
     """Which pair a letter is of is half of what there is to know."""
     schedule = classical("weak", np.full(4, 0.25))
     assert float(schedule.total(torch.tensor(0.45))) < 10 < 1e5 < float(schedule.total(torch.tensor(0.6)))
@@ -90,7 +90,7 @@ def slow_scud(p0: np.ndarray, one: np.ndarray, totals: np.ndarray) -> np.ndarray
 
 @pytest.mark.parametrize("gamma", [0.0, 0.25, 0.97])
 @pytest.mark.parametrize("name", ["uniform", "blosum62", "gaussian", "round"])
-def test_scud_information_falls_evenly(name, gamma):
+def test_scud_information_decreases_linearly(name, gamma):
     p0, t = some_law(FORWARDS[name].letters), some_times()
     total = scud(name, gamma, p0).total(t).numpy()
     kept = slow_scud(p0, make_powers(FORWARDS[name], gamma).one.numpy(), total)
@@ -145,7 +145,7 @@ def test_masked_letters_keep_alpha(fit):
 
 
 @pytest.mark.parametrize("t", [1e-12, 1e-10, 1e-7])
-def test_the_earliest_times_keep_their_digits(t):
+def test_early_times_are_accurate(t):
     """At small Lambda the entropy of x0 given x, by terms that are small themselves: two letters that swap."""
     p0 = np.array([0.3, 0.7])
     schedule = MutualInformation()
@@ -160,7 +160,7 @@ def test_the_earliest_times_keep_their_digits(t):
 
 
 @pytest.mark.parametrize(("name", "gamma"), [("uniform", None), ("gaussian", 0.0), ("round", 0.5), ("weak", None)])
-def test_total_rises_and_the_rate_is_its_slope(name, gamma):
+def test_total_increases_and_rate_is_its_derivative(name, gamma):
     p0 = some_law(FORWARDS[name].letters)
     schedule = classical(name, p0) if gamma is None else scud(name, gamma, p0)
     odds = torch.linspace(-60, 36, 20_001, dtype=torch.float64)  # t from 1e-26, far before the table, to 1 - 2e-16
@@ -197,7 +197,7 @@ def test_matrices_that_never_mix_are_refused():
 
 
 @pytest.mark.parametrize("p0", [[0.5, 0.5], [0.5, 0.5, 0.0, 0.0], [0.5, 0.5, 0.5, 0.5], [np.nan, 0.2, 0.3, 0.5]])
-def test_a_law_must_be_one_of_all_letters(p0):
+def test_distribution_must_cover_all_letters(p0):
     schedule = make_schedule("mutual_information")
     with pytest.raises(ValueError, match="p0: got .*, expected 4 probabilities above 0"):
         schedule.fit_classical(FORWARDS["uniform"], torch.tensor(p0))
@@ -215,7 +215,7 @@ def process(p0: np.ndarray | None = None) -> Classical:
     return made
 
 
-def test_a_process_is_read_back_with_its_schedule_and_its_end():
+def test_process_reloads_with_its_schedule():
     fitted, fresh, t = process(some_law(10)), process(), some_times()
     assert fitted.schedule.table.shape != fresh.schedule.table.shape
     fresh.load_state_dict(fitted.state_dict())
@@ -229,7 +229,7 @@ def test_a_process_is_read_back_with_its_schedule_and_its_end():
     assert torch.equal(twin.letter_kl, expected)
 
 
-def test_the_moving_average_has_the_schedule_too():
+def test_moving_average_includes_the_schedule():
     fitted, t = process(some_law(10)), some_times()
     fitted.register_parameter("weight", torch.nn.Parameter(torch.zeros(3)))
     average = MovingAverage(fitted, 0.9)
@@ -239,14 +239,14 @@ def test_the_moving_average_has_the_schedule_too():
     assert torch.equal(average.module.schedule.total(t), fitted.schedule.total(t))
 
 
-def test_autocast_does_not_blur_it():
+def test_autocast_does_not_change_the_schedule():
     schedule, t = classical("uniform", some_law(4)), some_times()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         blurred = schedule.total(t)
     assert torch.equal(blurred, schedule.total(t))
 
 
-def test_the_law_of_the_letters_counts_real_positions_by_weight():
+def test_letter_distribution_weights_real_positions():
     data = prepare(["AAC", "G", "CC"], alphabet="ACGT")
     assert np.allclose(letter_frequencies(data), np.array([3, 4, 2, 1]) / 10)
     weighted = letter_frequencies(data, np.array([2.0, 0.0, 1.0]))
@@ -270,7 +270,7 @@ def test_estimator(forward, workdir):
     assert again.generate(4, steps=5, random_state=0) == model.generate(4, steps=5, random_state=0)
 
 
-def test_bound_is_that_of_any_schedule():
+def test_bound_does_not_depend_on_the_schedule():
     """The gap of an independent law is KL(p(x_T) || pi), here nothing: a schedule changes only the noise."""
     log_p = torch.log(torch.from_numpy(some_law(10)))
     made, p = process(some_law(10)), log_p.exp()

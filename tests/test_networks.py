@@ -31,7 +31,7 @@ def test_linear_transformer_has_the_size_that_gpro_publishes():
     assert sum(p.numel() for p in network.parameters()) == pytest.approx(51.5e6, rel=1e-3)
 
 
-def test_linear_transformer_starts_from_the_uniform_law():
+def test_linear_transformer_starts_at_the_uniform_distribution():
     network = build_network("linear-transformer", SMALL, **SIZES)
     assert network(torch.randint(4, (2, 50)), torch.rand(2)).abs().max() == 0
 
@@ -70,7 +70,7 @@ def test_time_and_condition_reach_the_output(name):
     assert torch.allclose(dropped, network(x, torch.tensor([0.1, 0.1]), None), atol=1e-5)
 
 
-def test_convolution_equals_the_plain_one():
+def test_sequence_convolution_equals_conv1d():
     conv = SequenceConvolution(8, kernel=5, dilation=3)
     x = torch.randn(2, 20, 8)
     plain = F.conv1d(x.transpose(1, 2), conv.conv.weight.squeeze(2), conv.conv.bias, padding=6, dilation=3)
@@ -84,7 +84,7 @@ def test_conv_starts_at_the_letter_frequencies_given():
     assert torch.allclose(network(torch.randint(4, (3, 6)), torch.rand(3)), frequencies.expand(3, 6, 4), atol=1e-6)
 
 
-def test_letters_and_their_one_hot_vectors_are_embedded_alike():
+def test_letters_and_one_hot_vectors_have_equal_embeddings():
     adapter, x = InputAdapter(5, 7), torch.randint(5, (2, 3))
     assert torch.allclose(adapter(x), adapter(F.one_hot(x, 5).float()), atol=1e-6)
 
@@ -101,7 +101,7 @@ def scaled(counts: torch.Tensor) -> torch.Tensor:
     return torch.log1p(counts.float()) / math.log1p(1e5)
 
 
-def test_event_counts_are_told_apart():
+def test_event_counts_have_distinct_embeddings():
     """Small ones each from its neighbours, large ones where their ratio is not 1, of any integer or float type."""
     torch.manual_seed(0)
     embed = TimeEmbedding(64)
@@ -156,7 +156,7 @@ def test_condition_shapes():
     assert embed(None, 2).shape == (2, 1, 8)
 
 
-def test_a_function_may_be_the_network_and_gets_what_it_takes():
+def test_functions_are_accepted_as_networks():
     def mine(states, letters, length, conditions, fixed_length, width=3):
         return nn.Identity() if width == 5 else None
 
@@ -164,7 +164,7 @@ def test_a_function_may_be_the_network_and_gets_what_it_takes():
     assert build_network(mine, {"width": None}, **SIZES) is None
 
 
-def test_wrong_settings_are_told():
+def test_invalid_network_settings_are_refused():
     with pytest.raises(ValueError, match="network: got 'convv', expected 'conv', "):
         build_network("convv", {}, **SIZES)
     with pytest.raises(ValueError, match="width: got 30, expected a multiple of heads=4"):
@@ -173,7 +173,7 @@ def test_wrong_settings_are_told():
         build_network("linear-transformer", {"width": 32, "heads": 4, "local_heads": 8}, **SIZES)
 
 
-def test_a_signal_is_read_like_channels_beside_the_letters():
+def test_signal_enters_as_extra_channels():
     """One linear layer over letters and signal, concatenated, is what the convolutional network computes."""
     network = randomised(build_network("conv", SMALL, **{**SIZES, "conditions": Conditions(channels=2)}))
     network.condition.signal = torch.nn.Linear(2, network.position.shape[1])

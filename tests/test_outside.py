@@ -144,7 +144,7 @@ class NoA(Guidance):
         return torch.log_softmax(log_p0, -1)
 
 
-def test_an_outside_process_is_as_exact_as_the_contract_asks():
+def test_external_process_satisfies_the_contract():
     """With the exact denoiser its bound is not below the entropy, and its samples follow the distribution."""
     toy, process = Toy(), Noisy(3, 200)
     denoiser, n = toy.context_denoiser(raw_input(process)), 40
@@ -180,7 +180,7 @@ def guides(model: Any) -> dict[str, tuple[Any, Any]]:
     }
 
 
-def test_every_guide_steers_an_outside_model(sharp):
+def test_every_guide_works_with_an_external_model(sharp):
     """With nothing registered; templates, forbidden motifs and edits go with all of them."""
     for name, (guide, y) in guides(sharp).items():
         made = sharp.generate(8, y=y, guidance=guide, template="CNNNNNNNNT", forbid="GGG", random_state=0)
@@ -196,14 +196,14 @@ def test_every_guide_steers_an_outside_model(sharp):
     assert rich > "".join(sharp.generate(20, random_state=0)).count("A")
 
 
-def test_guides_that_cannot_steer_it_say_so(sharp):
+def test_unsupported_guides_are_refused(sharp):
     classifier = SequenceClassifier(noise_like=sharp, width=8, depth=1, epochs=1).fit(X, LABELS)
     for guide in (FUDGE, LatentClassifier):
         with pytest.raises(ValueError, match=f"got {guide.__name__} for Sharp, expected a guide that can steer it"):
             sharp.generate(2, guidance=guide(classifier, "few"))
 
 
-def test_it_is_scored_saved_loaded_and_compared(sharp, tmp_path):
+def test_external_model_is_scored_saved_loaded_and_compared(sharp, tmp_path):
     scores = sharp.score_samples(X[:6], LABELS[:6])
     assert np.isfinite(scores).all() and sharp.bound_ == "elbo"
     sharp.save(tmp_path / "m.safetensors")
@@ -238,7 +238,7 @@ def test_every_parameter_is_documented_and_has_a_range(name):
         assert f"\n{parameter} : " in cls.__doc__
 
 
-def test_defaults_go_down_to_subclasses():
+def test_subclasses_inherit_defaults():
     class Sharper(Sharp):
         """Sharp, faster."""
 
@@ -250,7 +250,7 @@ def test_defaults_go_down_to_subclasses():
 
 
 @pytest.mark.parametrize("network", ["conv", Lookup])
-def test_options_of_a_network_are_reached_checked_and_saved(network, tmp_path):
+def test_network_options_are_passed_checked_and_saved(network, tmp_path):
     options = {"kernel": 3, "dilations": [1, 2]} if network == "conv" else {"scale": 0.5}
     model = seqdiff.MaskedDiffusion(network=network, network_options=options, **TINY).fit(X)
     if network == "conv":
@@ -265,7 +265,7 @@ def test_options_of_a_network_are_reached_checked_and_saved(network, tmp_path):
         seqdiff.MaskedDiffusion(network=network, network_options={"colour": 1}, **TINY).fit(X)
 
 
-def test_two_classes_of_one_name_are_told_apart(tmp_path):
+def test_classes_of_one_name_are_distinguished_by_module(tmp_path):
     """A file says the module too: an outside class called SCUD is not seqdiff's, nor the other way round."""
     mine = type("SCUD", (Sharp,), {"__module__": __name__, "__doc__": "Another SCUD."})
     mine(**TINY).fit(X).save(tmp_path / "mine.safetensors")
@@ -293,7 +293,7 @@ class FarDiffusion(MaskedDiffusion):
 '''
 
 
-def test_the_shell_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def test_shell_finds_external_estimators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """`--import MODULE` makes an estimator a model like any other: options, checks, files."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(tmp_path)
@@ -317,7 +317,7 @@ def test_the_shell_finds_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
         sys.modules.pop("far_away", None)
 
 
-def test_a_fit_that_fails_at_once_leaves_no_model():
+def test_failed_fit_leaves_no_model():
     """No untrained network passes for a fitted one, and a method that is missing is named."""
 
     class Broken(Noisy):

@@ -60,7 +60,7 @@ MODELS = {
 
 
 @pytest.mark.parametrize("kind", MODELS)
-def test_what_is_saved_is_what_is_loaded(kind, tmp_path):
+def test_saved_and_loaded_models_are_equal(kind, tmp_path):
     model, data, y = MODELS[kind]()
     path = tmp_path / "deep" / "model.safetensors"
     model.save(path)
@@ -90,7 +90,7 @@ def test_a_loaded_model_can_be_fitted_again(tmp_path):
     same(seqdiff.load(tmp_path / "m.safetensors").fit(X), model, X)
 
 
-def test_saving_replaces_a_file_as_a_whole_and_others_may_read_it(tmp_path):
+def test_save_replaces_files_atomically_with_default_permissions(tmp_path):
     path = tmp_path / "m.safetensors"
     path.write_text("old")
     tiny().fit(X).save(path)
@@ -157,12 +157,12 @@ def test_weights_that_do_not_fit_are_refused(good, tmp_path):
     refuses(lambda: seqdiff.load(changed(good, tmp_path, lambda t: dict(list(t.items())[1:]))), "fit")
 
 
-def test_files_that_are_not_there(tmp_path):
+def test_missing_files_are_refused(tmp_path):
     refuses(lambda: seqdiff.load(tmp_path / "no.safetensors"), "no.safetensors", "no file of that name")
     refuses(lambda: seqdiff.load(tmp_path), "check/model.safetensors")
 
 
-def test_load_of_a_class_takes_that_class_alone(good):
+def test_load_refuses_files_of_other_classes(good):
     class Other(MultinomialDiffusion):
         pass
 
@@ -183,7 +183,7 @@ class Table(nn.Module):
         return self.table[: x.shape[1]].expand(*x.shape, -1)
 
 
-def test_a_network_of_ones_own_is_given_again(tmp_path):
+def test_custom_networks_are_given_again_at_load(tmp_path):
     model = tiny(network=Table).fit(X)
     model.save(tmp_path / "m.safetensors")
     refuses(lambda: seqdiff.load(tmp_path / "m.safetensors"), "network=")
@@ -235,7 +235,7 @@ class OneShotGenerator(SequenceGenerator):
         return OneShot(len(vocabulary.alphabet), self.page)
 
 
-def test_a_generator_from_outside_the_package(workdir):
+def test_external_generator_is_saved_and_loaded(workdir):
     settings = {"width": 8, "depth": 1, "epochs": 10, "batch_size": 16, "lr": 2e-2, "verbose": 0}
     model = OneShotGenerator(page=2, **settings)
     assert {"page", "betas", "epochs", "device"} <= model.get_params().keys()

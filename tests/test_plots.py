@@ -42,7 +42,7 @@ LABELS = {
 
 
 @pytest.mark.parametrize("name", DRAW)
-def test_pictures_can_be_written(name, tmp_path):
+def test_plots_are_saved(name, tmp_path):
     from matplotlib import pyplot
 
     before = pyplot.get_fignums()
@@ -73,7 +73,7 @@ def test_information_by_hand():
     assert (few.to_numpy() >= 0).all() and few.to_numpy().max() < 2
 
 
-def test_noise_has_no_information():
+def test_random_sequences_have_no_information():
     """Without the correction, 30 sequences of pure chance would show 3/(60 ln 2) = 0.072 bits at every position."""
     rng = np.random.default_rng(0)
     noise = ["".join(row) for row in rng.choice(list("ACGT"), size=(30, 400))]
@@ -83,11 +83,11 @@ def test_noise_has_no_information():
 @pytest.mark.parametrize(
     "sequences", [["A"], ["ACGT"], ["ACGT", "AC", "A"], ["MKWVTF", "MKLV"] * 3, ["c1ccccc1O", "CCO"] * 4]
 )
-def test_logo_of_odd_sets(sequences, tmp_path):
+def test_logo_of_unusual_sets(sequences, tmp_path):
     plot_logo(sequences).figure.savefig(tmp_path / "logo.png")
 
 
-def test_gc_bars_are_shares():
+def test_gc_histogram_heights_are_shares():
     ax = plot_gc({"natural": SEQUENCES})
     heights = ax.patches[0].get_xy()[:, 1]
     assert ax.patches[0].get_xy()[:, 0].min() >= -5
@@ -98,7 +98,7 @@ def test_gc_bars_are_shares():
     assert heights[1:-1:2].max() == pytest.approx(heights.max()) and 10 < heights.max() < 60
 
 
-def test_curves_skip_epochs_without_a_figure():
+def test_curves_skip_epochs_without_a_value():
     ax = plot_curves(pd.DataFrame(HISTORY))
     train, valid = ax.get_lines()
     assert train.get_label() == "training" and valid.get_label() == "validation"
@@ -112,7 +112,7 @@ def test_curves_skip_epochs_without_a_figure():
     assert plot_curves({"my_figure": [1.0, 2.0]}).get_lines()[0].get_xdata().tolist() == [1, 2]
 
 
-def test_frequencies_are_drawn():
+def test_position_frequencies_are_plotted():
     ax = plot_position_frequencies(SEQUENCES)
     table = position_frequencies(SEQUENCES)
     for line, letter in zip(ax.get_lines(), "ACGT", strict=True):
@@ -150,7 +150,7 @@ def model(request):
     return request.param(**SMALL).fit(WORDS)
 
 
-def test_what_is_shown_ends_as_the_sample_and_says_what_is_missing(model):
+def test_shown_probabilities_end_at_the_sample(model):
     process = model.objective_.process
     states = list(model.trajectory(5, random_state=3))
     shown = [process.shown(state) for state in states]
@@ -163,7 +163,7 @@ def test_what_is_shown_ends_as_the_sample_and_says_what_is_missing(model):
         assert nothing == [5.0 * left for left in range(6, -1, -1)]
 
 
-def test_the_picture_has_the_colours_of_the_letters(model):
+def test_trajectory_plot_has_the_colours_of_the_letters(model):
     ax = plot_letters(model.trajectory(4, template="ACGTAC", random_state=0), model, sequence=2, title="two")
     image = np.asarray(ax.images[0].get_array())
     handles = ax.get_legend().legend_handles
@@ -172,14 +172,14 @@ def test_the_picture_has_the_colours_of_the_letters(model):
     assert ax.get_title() == "two"
 
 
-def test_the_mean_of_all_mixes_colours(model):
+def test_mean_trajectory_averages_colours(model):
     states = list(model.trajectory(4, steps=5, random_state=0))
     mean = np.asarray(plot_letters(states, model, sequence=None).images[0].get_array())
     each = [np.asarray(plot_letters(states, model, sequence=i).images[0].get_array()) for i in range(4)]
     assert np.allclose(mean, np.mean(each, 0), atol=1e-5)
 
 
-def test_the_film_shows_the_steps_and_ends_with_the_sample(model, tmp_path):
+def test_animation_shows_the_steps_and_ends_at_the_sample(model, tmp_path):
     path = tmp_path / "birth.gif"
     states = list(model.trajectory(3, steps=5, random_state=1))
     assert animate(states, model, path, sequences=2, seconds=1.4) == str(path)
@@ -195,7 +195,7 @@ def test_the_film_shows_the_steps_and_ends_with_the_sample(model, tmp_path):
         assert np.abs(np.asarray(film.convert("RGB")).astype(int) - last)[below:].mean() < 2
 
 
-def test_a_film_of_many_steps_shows_some_of_them(tmp_path, monkeypatch):
+def test_long_animations_are_thinned(tmp_path, monkeypatch):
     monkeypatch.setattr("seqdiff.evaluation.trajectories.FRAMES", 3)
     model = UniformDiffusion(**SMALL).fit(WORDS)
     animate(model.trajectory(1, steps=9), model, tmp_path / "short.gif")
@@ -203,7 +203,7 @@ def test_a_film_of_many_steps_shows_some_of_them(tmp_path, monkeypatch):
         assert film.n_frames == 3
 
 
-def test_points_are_drawn_where_their_letters_say():
+def test_simplex_points_are_plotted_at_barycentric_coordinates():
     x = torch.tensor([[[1.0, 0.0, 0.0], [0.0, 0.5, 0.5]]])
     states = [
         State(torch.full_like(x, 1 / 3), None, torch.ones(1, 2, dtype=torch.bool)),
@@ -216,7 +216,7 @@ def test_points_are_drawn_where_their_letters_say():
     assert len([line for line in plot_simplex(states, "ACG", positions=[1]).lines if len(line.get_xydata()) == 2]) == 1
 
 
-def test_mistakes_are_told():
+def test_invalid_trajectory_plots_are_refused():
     letters = State(torch.zeros(2, 3, dtype=torch.long), None, torch.ones(2, 3, dtype=torch.bool))
     with pytest.raises(ValueError, match="plot_letters"):
         plot_simplex([letters], "ACG")

@@ -100,7 +100,7 @@ def test_a_classifier_learns_a_rule_of_clean_sequences(fixed):
     assert classifier.classes_.tolist() == ["few", "many"]
 
 
-def test_a_regressor_learns_a_number_in_its_own_unit():
+def test_regressor_predicts_in_the_unit_of_y():
     X = mixed_lengths(300, 8)
     y = [1000.0 + 50.0 * (x.count("A") - x.count("G")) for x in X]
     regressor = SequenceRegressor(**SMALL_CLASSIFIER | {"epochs": 40}).fit(X, y)
@@ -110,7 +110,7 @@ def test_a_regressor_learns_a_number_in_its_own_unit():
     assert np.abs(regressor.predict(new) - wanted).mean() < 25
 
 
-def test_a_regressor_knows_how_far_off_it_is():
+def test_regressor_learns_the_spread_of_y():
     """Values that have nothing to do with the sequence: their own law, with its own width, is all there is to learn."""
     rng = np.random.default_rng(0)
     X, y = sequences(500, 6), 3.0 + 2.0 * rng.standard_normal(500)
@@ -127,7 +127,7 @@ def test_a_regressor_knows_how_far_off_it_is():
     assert regressor.encode(5.0).tolist() == pytest.approx([(5.0 - np.mean(y)) / np.std(y)], rel=1e-4)
 
 
-def test_scikit_learn_takes_it_for_its_own():
+def test_scikit_learn_cross_validation_and_grid_search():
     X, y = data(False)
     small = SequenceClassifier(**SMALL_CLASSIFIER | {"epochs": 12})
     assert cross_val_score(small, X, y, cv=2).mean() > 0.85
@@ -152,7 +152,7 @@ def test_rows_without_a_label_are_left_out():
     assert (one.predict(X[:9]) == two.predict(X[:9])).all()
 
 
-def test_the_best_weights_by_what_is_held_out_are_kept():
+def test_best_validation_weights_are_kept():
     """Labels without a rule: what is learned by heart makes the held-out cross-entropy worse."""
     X, y = sequences(60, 8), ["a", "b"] * 30
     classifier = SequenceClassifier(width=16, depth=1, epochs=30, batch_size=8, lr=2e-2).fit(X, y, validation=0.5)
@@ -174,7 +174,7 @@ def log_p(classifier, state: State, label: int = 1) -> torch.Tensor:
 
 @pytest.mark.parametrize("hidden", [False, True])
 @pytest.mark.parametrize("name", MAKERS)
-def test_what_learned_from_noise_knows_clean_sequences(models, classifiers, name, hidden):
+def test_classifiers_of_noised_states_predict_clean_sequences(models, classifiers, name, hidden):
     before = {k: v.clone() for k, v in models(name).objective_.state_dict().items()}
     trained = [k for k, v in models(name).objective_.named_parameters() if v.requires_grad]
     classifier = classifiers(name, hidden)
@@ -188,7 +188,7 @@ def test_what_learned_from_noise_knows_clean_sequences(models, classifiers, name
 
 
 @pytest.mark.parametrize("name", NOISED)
-def test_noise_makes_it_less_sure(classifiers, name):
+def test_predictions_are_less_certain_with_noise(classifiers, name):
     """By the noised states themselves, at the times they are of."""
     classifier, (X, y) = classifiers(name), data(name in FIXED)
     tokens, lengths = classifier.alphabet_.encode(X)
@@ -206,7 +206,7 @@ def test_noise_makes_it_less_sure(classifiers, name):
 
 
 @pytest.mark.parametrize("name", [name for name in NOISED if not name.startswith(("masked", "first"))])
-def test_it_is_told_the_time(classifiers, name):
+def test_predictions_depend_on_time_and_event_counts(classifiers, name):
     """The same states under another time, or other event counts, are another matter; masks tell it by themselves."""
     classifier = classifiers(name)
     x0, mask = torch.randint(4, (50, 8), generator=torch.Generator().manual_seed(0)), torch.ones(50, 8).bool()
@@ -217,7 +217,7 @@ def test_it_is_told_the_time(classifiers, name):
 
 
 @pytest.mark.parametrize("name", [name for name in MAKERS if name not in FIXED])
-def test_what_stands_beyond_the_end_does_not_matter(classifiers, name):
+def test_padding_does_not_matter(classifiers, name):
     classifier = classifiers(name)
     wide = mixed_lengths(20, 8, seed=3)
     assert max(map(len, wide)) == 8
@@ -235,7 +235,7 @@ def test_what_stands_beyond_the_end_does_not_matter(classifiers, name):
 
 
 @pytest.mark.parametrize(("name", "hidden"), [(None, False), ("scud", False), ("masked", True), (WRITERS[1], False)])
-def test_a_seed_repeats_and_two_differ(models, name, hidden):
+def test_same_seed_repeats_and_two_seeds_differ(models, name, hidden):
     X, y = data(False)
     model = None if name is None else models(name)
     make = lambda seed: SequenceClassifier(noise_like=model, hidden=hidden, random_state=seed, **QUICK)  # noqa: E731
@@ -250,7 +250,7 @@ def test_a_seed_repeats_and_two_differ(models, name, hidden):
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_prefix_is_all_that_is_read(classifiers, name):
+def test_prefix_likelihoods_do_not_depend_on_later_letters(classifiers, name):
     """The likelihoods of every prefix come out of one reading of the sequence; none knows the letters after it."""
     classifier = classifiers(name)
     reader, process = classifier.reader_, classifier.process_
@@ -267,7 +267,7 @@ def test_a_prefix_is_all_that_is_read(classifiers, name):
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_hidden_states_are_of_the_letters_before(models, classifiers, name):
+def test_hidden_states_depend_only_on_earlier_letters(models, classifiers, name):
     """Hidden state i predicts letter i, having read those before it: FUDGE's classifier would have read i, too."""
     reader = classifiers(name, True).reader_
     x = torch.randint(4, (30, 8), generator=torch.Generator().manual_seed(0))
@@ -280,7 +280,7 @@ def test_hidden_states_are_of_the_letters_before(models, classifiers, name):
     assert same[:6].all() and not same[6]
 
 
-def test_the_end_is_a_letter(classifiers):
+def test_end_token_informs_the_classifier(classifiers):
     """Lengths alone tell the classes: what has ended is known, what may go on is not."""
     X = ["ACGT"[: 2 + i % 2] * (1 + i % 2) for i in range(60)]
     y = [len(x) for x in X]
@@ -364,18 +364,18 @@ class NoHidden(torch.nn.Module):
         (lambda m: SequenceClassifier(noise_like=m, **QUICK).fit(X8, AB).encode("c"), "'c'"),
     ],
 )  # fmt: skip
-def test_errors_name_the_cure(models, make, message):
+def test_errors_state_a_cure(models, make, message):
     with pytest.raises(ValueError) as caught:
         make(models("first-hitting"))
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
-def test_values_that_become_classes_are_told():
+def test_values_read_as_classes_are_noted():
     with pytest.warns(UserWarning, match="2 different ones become classes; a SequenceRegressor takes them for values"):
         assert SequenceClassifier(**QUICK).fit(X8, [0.5, 1.5] * 10).classes_.tolist() == [0.5, 1.5]
 
 
-def test_what_is_not_fitted_says_so():
+def test_unfitted_predictors_raise():
     for predictor in (SequenceClassifier(), SequenceRegressor()):
         with pytest.raises(NotFittedError):
             predictor.predict(X8)

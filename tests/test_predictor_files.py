@@ -26,7 +26,7 @@ VALUES = [float(s.count("A")) for s in X]
 
 @pytest.mark.parametrize("name", NOISY)
 @pytest.mark.parametrize("hidden", [False, True])
-def test_what_is_saved_is_what_is_loaded(name, hidden, tmp_path):
+def test_saved_and_loaded_models_are_equal(name, hidden, tmp_path):
     model = fitted(name)
     one = SequenceClassifier(noise_like=model, hidden=hidden, **QUICK).fit(X, LABELS)
     one.save(tmp_path / "deep" / "one.safetensors")
@@ -61,7 +61,7 @@ def test_values_and_clean_sequences(tmp_path):
     other.fit(X, VALUES)  # it can be fitted again
 
 
-def test_a_network_of_ones_own_is_given_again(tmp_path):
+def test_custom_networks_are_given_again_at_load(tmp_path):
     def network(**sizes):
         return ConvNet(**sizes, width=8, depth=1)
 
@@ -101,7 +101,7 @@ def test_another_generator_is_refused(files):
     refuses(load(retrained, "hidden"), "other weights")
 
 
-def test_other_noise_of_the_same_kind_is_refused(tmp_path):
+def test_generators_with_other_noise_are_refused(tmp_path):
     path = tmp_path / "c.safetensors"
     for one, other in (
         (GENERATORS["multinomial"](), GENERATORS["multinomial"](diffusion_steps=100)),
@@ -155,7 +155,7 @@ def test_changed_headers_are_refused(files, change, words, tmp_path):
     refuses(lambda: SequenceClassifier.load(tmp_path / "c.safetensors", noise_like=fitted("masked")), *words)
 
 
-def test_saving_wants_a_fit(tmp_path):
+def test_save_requires_fit(tmp_path):
     with pytest.raises(Exception, match="not fitted"):
         SequenceClassifier().save(tmp_path / "c.safetensors")
     assert not list(tmp_path.iterdir())

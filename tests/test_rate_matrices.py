@@ -51,7 +51,7 @@ def test_transition_is_the_matrix_exponential(name):
 
 
 @pytest.mark.parametrize("name", ["uniform", "blosum62", "absorbing", "round"])
-def test_chances_of_a_change_are_right_however_small(name):
+def test_small_change_probabilities_are_accurate(name):
     forward, _ = FORWARDS[name]
     rates, total = forward.rates[: forward.letters], 1e-12
     q = forward.transition(torch.tensor([total], dtype=torch.float64))[0]
@@ -60,7 +60,7 @@ def test_chances_of_a_change_are_right_however_small(name):
 
 
 @pytest.mark.parametrize("name", FORWARDS)
-def test_stationary_law_is_what_remains(name):
+def test_stationary_distribution_is_the_limit(name):
     forward, _ = FORWARDS[name]
     pi = forward.stationary.numpy()
     assert np.isclose(pi.sum(), 1) and np.allclose(pi @ forward.rates.numpy(), 0, atol=1e-12)
@@ -68,7 +68,7 @@ def test_stationary_law_is_what_remains(name):
     assert np.allclose(after, pi, atol=1e-12)
 
 
-def test_absorbing_letters_stay_with_their_exact_chance_when_nearly_all_are_masked():
+def test_absorbing_survival_probability_is_accurate_at_late_times():
     q = make_forward("absorbing", "ACGT").transition(torch.tensor([45.0], dtype=torch.float64))[0]
     assert np.allclose(np.diag(q), np.exp(-45), rtol=1e-12, atol=0) and (q[:, -1] == 1).all()
 
@@ -82,7 +82,7 @@ def test_prior_kl_is_the_sum_over_letters(name, largest):
     assert np.allclose(forward.prior_kl(largest), slow, atol=1e-12)
 
 
-def test_gap_is_the_slowest_decay():
+def test_spectral_gap_is_the_slowest_decay():
     forward, _ = FORWARDS["chain"]
     far = [expm(t * CHAIN) - forward.stationary.numpy() for t in (10.0, 12.0)]
     assert np.isclose(np.log(np.abs(far[0]).max() / np.abs(far[1]).max()) / 2, forward.gap, rtol=1e-3)
@@ -96,7 +96,7 @@ def test_uniform_and_gaussian_rates_are_scaled_and_symmetric():
     assert np.isclose(near[10, 12] / near[10, 11], np.exp(-(4 - 1) / (2 * 2**2)))
 
 
-def test_blosum62_knows_its_letters_in_any_order():
+def test_blosum62_does_not_depend_on_letter_order():
     rates, shuffled = blosum62_rates(PROTEIN), "".join(np.random.default_rng(0).permutation(list(PROTEIN)))
     order = [shuffled.index(letter) for letter in PROTEIN]
     assert np.allclose(blosum62_rates(shuffled)[np.ix_(order, order)], rates, atol=1e-12)
@@ -112,7 +112,7 @@ def test_blosum62_knows_its_letters_in_any_order():
     )
 
 
-def test_blosum62_is_the_logarithm_of_its_chain():
+def test_blosum62_rates_are_the_matrix_logarithm():
     rates = {alpha: blosum62_rates(PROTEIN, alpha=alpha) for alpha in (1.0, 1e-6, 0.0)}
     assert np.allclose(rates[1e-6], rates[0.0], atol=1e-5)
     chain = _chain()
@@ -154,14 +154,14 @@ TWO_ISLANDS[np.ix_([1, 3, 4], [1, 3, 4])] = [[-6, 4, 2], [1, -4, 3], [4, 4, -8]]
         (TWO_ISLANDS, "ABCDEF", "out of reach"),
     ],
 )
-def test_what_is_not_a_rate_matrix_is_refused(spec, letters, words):
+def test_invalid_rate_matrices_are_refused(spec, letters, words):
     with pytest.raises(ValueError, match=words):
         make_forward(spec, letters)
 
 
 @pytest.mark.parametrize("scale", [1.0, 4.0])
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_rate_is_the_derivative_of_the_total(name, scale):
+def test_schedule_rate_is_the_derivative_of_total(name, scale):
     schedule = make_schedule(name, scale)
     t = torch.linspace(0.001, 0.999, 501, dtype=torch.float64)
     t = t.clamp_max(schedule.t_max - 1e-3)
@@ -171,7 +171,7 @@ def test_rate_is_the_derivative_of_the_total(name, scale):
     assert schedule.rate(torch.tensor(schedule.t_max, dtype=torch.float64)).isfinite()
 
 
-def test_schedules_are_the_published_ones():
+def test_schedules_equal_the_published_ones():
     t = torch.linspace(0, 0.99, 100, dtype=torch.float64)
     alpha = {name: (-make_schedule(name).total(t)).exp() for name in SCHEDULES}
     assert torch.allclose(alpha["linear"], 1 - t)
@@ -189,7 +189,7 @@ def test_schedules_are_the_published_ones():
 
 
 @pytest.mark.parametrize("relative", [1e-9, 1e-4, 0.4999, 0.5001, 1e6, -0.4999, -0.5001, -1 + 1e-9])
-def test_jump_kl_near_and_far(relative):
+def test_jump_kl_is_accurate_near_and_far_from_zero(relative):
     truth = torch.tensor([0.3, 2.0], dtype=torch.float64)
     log_ratio = np.log1p(relative) + 1e-12 * (abs(relative) < 0.5)  # inexact where it should not be used
     value = jump_kl(truth, truth * relative, torch.full((2,), log_ratio, dtype=torch.float64))
@@ -222,7 +222,7 @@ def slow_power(powers: Powers, n: int) -> np.ndarray:
 
 
 @pytest.mark.parametrize("name", POWER_CASES)
-def test_powers_are_products(name):
+def test_powers_equal_repeated_products(name):
     powers = POWER_CASES[name]
     n = torch.tensor([[0, 1, 2], [17, 100, 333]])
     fast = powers(n)
@@ -232,7 +232,7 @@ def test_powers_are_products(name):
 
 
 @pytest.mark.parametrize("name", POWER_CASES)
-def test_powers_are_laws_however_high(name):
+def test_rows_of_high_powers_are_distributions(name):
     powers = POWER_CASES[name]
     n = torch.tensor([1, 15, 16, 1023, 1024, 1025, 99_999, 10**6, 2**60])
     fast = powers(n)
@@ -242,7 +242,7 @@ def test_powers_are_laws_however_high(name):
 
 
 @pytest.mark.parametrize("name", POWER_CASES)
-def test_rows_columns_and_mixtures_are_those_of_the_powers(name):
+def test_rows_columns_and_mixtures_equal_the_powers(name):
     powers = POWER_CASES[name]
     g = torch.Generator().manual_seed(0)
     n = torch.randint(2500, (4, 6), generator=g)
@@ -258,7 +258,7 @@ def test_rows_columns_and_mixtures_are_those_of_the_powers(name):
 
 
 @pytest.mark.parametrize("name", ["uniform", "blosum62", "round"])
-def test_events_at_their_rate_are_the_rate_matrix(name):
+def test_poisson_mixture_of_powers_is_the_matrix_exponential(name):
     powers = POWER_CASES[name]
     rates = (powers.one.numpy() - np.eye(powers.states)) * powers.rate
     n = np.arange(80)
@@ -267,13 +267,13 @@ def test_events_at_their_rate_are_the_rate_matrix(name):
     assert np.allclose(mixed, expm(1.7 * rates), atol=1e-12)
 
 
-def test_the_rate_is_that_of_the_fastest_letter():
+def test_event_rate_is_the_largest_exit_rate():
     assert POWER_CASES["round"].rate == pytest.approx(2 / 0.7)
     assert float(POWER_CASES["round"].one.diagonal().min()) == pytest.approx(0.3)
     assert torch.equal(POWER_CASES["masking"].one, torch.full((4, 4), 0.25, dtype=torch.float64))
 
 
-def test_small_entries_keep_their_digits():
+def test_small_entries_are_accurate():
     """A letter far away, reached in steps: an eigendecomposition would know nothing below 1e-16."""
     far = 20
     chain = np.diag(np.full(far, 1e-3), 1) + np.diag(np.full(far, 1e-3), -1)
@@ -285,7 +285,7 @@ def test_small_entries_keep_their_digits():
     assert 0 < slow_power(powers, far)[0, far] < 1e-11
 
 
-def test_slow_mixing_is_followed_to_its_end():
+def test_slow_mixing_is_accurate():
     """Two letters that swap in all but a millionth of the events: K^n has 1 - 2e-6 to the n, with alternating sign."""
     powers = make_powers(make_forward("uniform", "AB"), 1e-6)
     for n in (10, 11, 10**4 + 1, 10**6, 10**9):
@@ -294,13 +294,13 @@ def test_slow_mixing_is_followed_to_its_end():
         assert float(powers.rows(torch.tensor(n), torch.tensor(0))[0]) == pytest.approx(expected, rel=1e-9)
 
 
-def test_negative_counts_are_none():
+def test_negative_counts_are_zero_events():
     powers, none = POWER_CASES["round"], torch.zeros(0, 2, dtype=torch.long)
     assert torch.equal(powers(torch.tensor(-3)), torch.eye(3, dtype=torch.float64))
     assert powers.rows(none, none).shape == (0, 2, 3)
 
 
-def test_nothing_is_saved():
+def test_powers_have_no_state_dict():
     assert not POWER_CASES["uniform"].state_dict()
 
 
@@ -311,7 +311,7 @@ CIRCLE = np.roll(np.eye(5), 1, 1) - np.eye(5)
 @pytest.mark.parametrize(
     ("forward", "letters", "multiple"), [("uniform", "AB", 2), (NEIGHBOURS, "ABCD", 2), (CIRCLE, "ABCDE", 5)]
 )
-def test_what_never_mixes_is_refused_at_gamma_zero_alone(forward, letters, multiple):
+def test_periodic_matrices_are_refused_only_at_gamma_zero(forward, letters, multiple):
     forward = make_forward(forward, letters)
     with pytest.raises(ValueError, match=rf"multiple of {multiple} events.*expected a number above 0"):
         make_powers(forward, 0.0)
@@ -319,7 +319,7 @@ def test_what_never_mixes_is_refused_at_gamma_zero_alone(forward, letters, multi
     assert torch.allclose(mixed, forward.stationary.expand_as(mixed), atol=1e-12)
 
 
-def test_period_is_the_common_divisor_of_all_ways_back():
+def test_period_is_the_gcd_of_cycle_lengths():
     two_ways = np.zeros((5, 5))  # 0 1 0 and 0 2 3 4 0
     for i, j in ((0, 1), (1, 0), (0, 2), (2, 3), (3, 4), (4, 0)):
         two_ways[i, j] = 1
@@ -343,7 +343,7 @@ def seeded(seed: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def test_counts_follow_their_laws():
+def test_counts_follow_their_distributions():
     rates = torch.tensor([0.0, 0.3, 20.0])
     drawn = poisson(rates, 40_000, seeded())
     for rate, row in zip(rates.tolist(), drawn, strict=True):

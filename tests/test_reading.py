@@ -88,7 +88,7 @@ def test_every_form_in_memory(tmp_path):
         assert found.sequences == SEQUENCES and found.y.tolist() == VALUES
 
 
-def test_places(tmp_path):
+def test_places_name_file_line_and_record(tmp_path):
     def places(X, n=3):
         return [read_records(X).place(i).replace(str(tmp_path) + os.sep, "") for i in range(n)]
 
@@ -149,7 +149,7 @@ def test_label_columns(tmp_path, cells, expected):
     assert repr(found) == repr(expected)  # types too; nan == nan
 
 
-def test_several_columns_keep_their_names_and_types(tmp_path):
+def test_label_columns_keep_names_and_types(tmp_path):
     path = write(tmp_path / "x.csv", "seq,a,b,c\nACGT,1,2.5,x\nACGA,3,,\n")
     for X in (path, pd.read_csv(path)):
         y = read_records(X, y=["b", "c", "a"]).y
@@ -388,7 +388,7 @@ needs_pipes = pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named 
 
 
 @needs_pipes
-def test_a_pipe_that_ends_is_read(tmp_path):
+def test_pipes_are_read_to_their_end(tmp_path):
     X = sequences(50, 12)
     text = "\n".join(X).encode()
     Pipe(tmp_path / "plain", [text[:7], text[7:100], text[100:]])
@@ -403,7 +403,7 @@ def test_a_pipe_that_ends_is_read(tmp_path):
 
 
 @needs_pipes
-def test_a_pipe_is_read_once(tmp_path):
+def test_pipes_are_read_once(tmp_path):
     from click.testing import CliRunner
 
     from seqdiff.cli import main
@@ -416,7 +416,7 @@ def test_a_pipe_is_read_once(tmp_path):
 
 
 @needs_pipes
-def test_what_has_no_end_stops_at_the_limit(tmp_path, monkeypatch):
+def test_endless_input_is_refused_at_the_limit(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "MOST_BYTES", 3_000_000)
     pipe = Pipe(tmp_path / "endless", forever=b"ACGT\n" * 1000)
     refused(tmp_path / "endless", match="endless: got more than 3 MB, expected less, as .* held in memory")
@@ -429,7 +429,7 @@ def test_what_has_no_end_stops_at_the_limit(tmp_path, monkeypatch):
 
 @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="needs devices")
 @pytest.mark.parametrize("device", ["/dev/zero", "/dev/urandom", "/dev/null"])
-def test_devices(device):
+def test_device_files_are_refused(device):
     refused(device, match="got an empty file|got a binary file")
 
 
@@ -438,7 +438,7 @@ def bomb(letters: bytes, times: int) -> bytes:
     return b"".join([*(packer.compress(letters) for _ in range(times)), packer.flush()])
 
 
-def test_gzip_bombs_are_not_unpacked(tmp_path, monkeypatch):
+def test_gzip_bombs_are_refused(tmp_path, monkeypatch):
     monkeypatch.setattr(files, "MOST_BYTES", 20_000_000)
     (tmp_path / "a.fasta.gz").write_bytes(b"".join([bomb(b">x\n" + b"A" * 1_000_000, 1), bomb(b"A" * 1_000_000, 60)]))
     unpacked = []
@@ -456,7 +456,7 @@ def test_gzip_bombs_are_not_unpacked(tmp_path, monkeypatch):
 check = files.check_size
 
 
-def test_large_files_show_how_far_they_are(tmp_path, monkeypatch):
+def test_large_files_show_progress(tmp_path, monkeypatch):
     bars = []
 
     class Bar(files.tqdm):
@@ -487,7 +487,7 @@ def test_members_of_gzip_are_read_one_after_the_other(tmp_path):
 
 
 @pytest.mark.parametrize("header", ["seq", "sequence", "Sequence", "peptide", "SEQUENCE", "Seq", "protein", "smiles"])
-def test_a_header_of_a_text_file_is_left_out_and_told(tmp_path, header):
+def test_headers_of_text_files_are_skipped_with_a_note(tmp_path, header):
     path = tmp_path / "n.txt"
     path.write_text("\n" + "\n".join([header, *PROTEINS]))
     data = prepare(path)
@@ -502,7 +502,7 @@ def test_a_header_of_a_text_file_is_left_out_and_told(tmp_path, header):
 @pytest.mark.parametrize(
     ("header", "rest"), [("SEQ", "MKSEQ\nAAC"), ("peptide", "mktidep\naac"), ("DNA", "MDNAK\nAAC")]
 )
-def test_a_header_that_may_be_a_sequence_is_refused(tmp_path, header, rest):
+def test_ambiguous_headers_are_refused(tmp_path, header, rest):
     path = tmp_path / "n.txt"
     path.write_text(f"{header}\n{rest}\n")
     refused(path, alphabet="protein", match=f"n.txt, line 1: got '{header}', expected a sequence; if this is a header")
@@ -529,7 +529,7 @@ def test_a_table_without_a_header_loses_no_row(tmp_path, content):
 
 
 @pytest.mark.parametrize("names", ["variant,y", "target,y", "my_seq,y", "Insert,y", "prot,1", "READ,y"])
-def test_names_of_columns_are_no_rows(tmp_path, names):
+def test_column_names_are_not_sequences(tmp_path, names):
     path = tmp_path / "o.csv"
     path.write_text(names + "\n" + "".join(f"{s},{i}\n" for i, s in enumerate(PROTEINS)))
     if names != "READ,y":
@@ -541,7 +541,7 @@ def test_names_of_columns_are_no_rows(tmp_path, names):
 # -- what proteins are written with -----------------------------------------------------------------------------------
 
 
-def test_a_stop_sign_at_the_end_is_left_out_and_told(tmp_path):
+def test_trailing_stop_codons_are_dropped_with_a_note(tmp_path):
     data = prepare([PROTEINS[0] + "*", PROTEINS[1], PROTEINS[2] + "*"])
     assert data.sequences == PROTEINS
     assert any("2 of 3 proteins end in a stop sign (X[0]), which is left out" in note for note in data.notes)
@@ -552,7 +552,7 @@ def test_a_stop_sign_at_the_end_is_left_out_and_told(tmp_path):
     assert prepare(["ab*"], alphabet="ab*").sequences == ["ab*"]
 
 
-def test_lower_case_among_capitals_of_proteins_is_told():
+def test_mixed_case_proteins_are_noted():
     data = prepare(["MKvlAAGPE", "MKILPPGAAC", "mkilppgllc"], alphabet="protein")
     assert data.sequences == ["MKVLAAGPE", "MKILPPGAAC", "MKILPPGLLC"]
     assert any(r"1 of 3 proteins mix capitals and lower case (X[0])" in n and "a3m" in n for n in data.notes)
@@ -563,7 +563,7 @@ def test_lower_case_among_capitals_of_proteins_is_told():
 # -- messages ---------------------------------------------------------------------------------------------------------
 
 
-def test_names_that_a_terminal_cannot_print(tmp_path):
+def test_unprintable_file_names_are_escaped(tmp_path):
     odd = tmp_path / "a\nb\x1b[31m.csv"
     try:
         odd.write_text("sequence,y\nACGT,1\nACNT,2\n")

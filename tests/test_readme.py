@@ -37,7 +37,7 @@ SMALL: Any = {"width": 8, "depth": 1, "epochs": 1, "savepath": None}
 # ------------------------------------------------------------------------------------------------------------- defaults
 
 
-def test_the_default_model_is_the_best_of_the_readme() -> None:
+def test_default_model_is_the_best_in_the_readme() -> None:
     """`seqdiff fit FILE` trains what the README's table recommends, with a small network."""
     rows = re.findall(r"^\| `(\w+)\(\)` \| ([\d.]+)", README, re.M)
     best = min(rows, key=lambda row: float(row[1]))[0]
@@ -47,7 +47,7 @@ def test_the_default_model_is_the_best_of_the_readme() -> None:
 
 
 @pytest.mark.parametrize(("n", "said"), [(1, True), (5, True), (8, False)])
-def test_so_few_can_only_be_memorised(n: int, said: bool, capsys: pytest.CaptureFixture[str]) -> None:
+def test_fit_warns_that_few_sequences_are_memorised(n: int, said: bool, capsys: pytest.CaptureFixture[str]) -> None:
     """A fit to a handful of sequences says what it is worth."""
     x = ["".join(row) for row in np.random.default_rng(0).choice(list("ACGT"), (n, 12))]
     Autoregressive(**SMALL).fit(x, validation=None)
@@ -100,7 +100,7 @@ def test_next_steps_can_be_typed() -> None:
         ({"bits": pd.DataFrame({"bits": {"every letter alike": 2.0, "the model": 1.9, "the truth": 1.8}})}, "good"),
     ],
 )
-def test_the_verdict_follows_from_the_figures(changes: dict[str, Any], part: str) -> None:
+def test_verdict_follows_from_the_metrics(changes: dict[str, Any], part: str) -> None:
     """One sentence."""
     said = click.unstyle(verdict(replace(GOOD, **changes), simulated=False))
     assert said.startswith("Verdict: ") and part in said and said.endswith(".") and "\n" not in said
@@ -109,7 +109,7 @@ def test_the_verdict_follows_from_the_figures(changes: dict[str, Any], part: str
 # -------------------------------------------------------------------------------------------------------------- figures
 
 
-def test_logos_to_compare_share_a_scale() -> None:
+def test_compared_logos_share_a_scale() -> None:
     """A mapping is one logo below the other."""
     lowest = plot_logo({"sure": ["ACGT"] * 50, "unsure": ["ACGT", "CAGT", "GTGT", "TGGT"] * 20}, title="both")
     upper, lower = lowest.figure.axes
@@ -123,7 +123,7 @@ def test_logos_to_compare_share_a_scale() -> None:
 # ----------------------------------------------------------------------------------------------------------- the README
 
 
-def test_what_the_readme_reads_it_has_made() -> None:
+def test_readme_examples_read_only_files_they_write() -> None:
     """Each file of the README's examples is written by the line that first names it; folders of runs by a fit."""
     code = "\n".join(re.findall(r"```(?:python|sh)\n(.*?)```", README, re.S))
     made: set[str] = set()
@@ -139,14 +139,14 @@ def test_what_the_readme_reads_it_has_made() -> None:
             assert name in made, f"{line!r} reads {name}, which no line before has made"
 
 
-def test_notebooks_can_be_found_and_opened() -> None:
+def test_readme_links_the_notebooks_and_their_extra() -> None:
     """The README names them, and the extra that it names brings Jupyter."""
     assert "notebooks/" in README and '".[notebook]"' in README
     extra = (REPOSITORY / "setup.cfg").read_text(encoding="utf-8").partition("\nnotebook =\n")[2].partition("\n#")[0]
     assert "jupyterlab" in extra
 
 
-def test_an_editable_install_is_found_from_the_folder_above(tmp_path: Path) -> None:
+def test_editable_install_is_importable_from_the_parent_folder(tmp_path: Path) -> None:
     """Where Python starts beside the clone, the package wins over the clone's folder of the same name."""
     pytest.importorskip("setuptools", minversion="77")
     clone = tmp_path / "seqdiff"
@@ -166,7 +166,7 @@ def test_an_editable_install_is_found_from_the_folder_above(tmp_path: Path) -> N
     assert found.stdout.strip() == str(clone / "seqdiff" / "__init__.py"), found.stderr
 
 
-def test_the_lines_of_the_readme_run_as_they_stand(workdir, monkeypatch):
+def test_readme_code_runs(workdir, monkeypatch):
     """Pasted one block after the other, Python and shell; a small network, a pass over few promoters, fewer samples."""
     monkeypatch.setitem(NETWORKS, "conv", partial(ConvNet, width=8, depth=1))
     monkeypatch.setattr("seqdiff.estimators.base.MOST_EPOCHS", 1)

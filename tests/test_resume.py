@@ -161,7 +161,7 @@ def test_ctrl_c_during_validation(case, monkeypatch):
     assert_same_runs(folder, whole)
 
 
-def test_what_was_learned_before_ctrl_c_can_be_used(workdir, capfd):
+def test_interrupted_model_can_be_used(workdir, capfd):
     model = tiny(savepath="runs", epochs=5, verbose=1)
     handler = signal.getsignal(signal.SIGINT)  # not Python's own where a script in the background runs the tests
     with before_step(7, press), pytest.raises(KeyboardInterrupt):
@@ -174,7 +174,7 @@ def test_what_was_learned_before_ctrl_c_can_be_used(workdir, capfd):
     assert len(model.generate(3)) == 3
 
 
-def test_ctrl_c_twice_stops_at_once(workdir):
+def test_second_ctrl_c_stops_at_once(workdir):
     def twice():
         press()
         press()
@@ -199,7 +199,7 @@ def crash():
 
 
 @pytest.mark.parametrize("every", [1, 2])
-def test_crash_between_checkpoints(case, every):
+def test_resume_after_a_crash_between_checkpoints(case, every):
     """Each sitting dies later than the one before; what lies behind the last checkpoint is done again."""
     make, arguments, whole = case
     folder = whole.parent / "crash"
@@ -214,7 +214,7 @@ def test_crash_between_checkpoints(case, every):
     assert_same_runs(folder, whole)
 
 
-def test_crash_after_a_checkpoint_in_the_middle_of_an_epoch(case, monkeypatch):
+def test_resume_after_a_crash_within_an_epoch(case, monkeypatch):
     """A checkpoint is due every ten minutes, wherever the run is then: here at every step."""
     make, arguments, whole = case
     folder = whole.parent / "clock"
@@ -256,7 +256,7 @@ def test_resuming_a_finished_run_changes_nothing(case):
     assert model.history_ == before[0]["history"]
 
 
-def test_patience_is_remembered(workdir):
+def test_patience_counts_across_resumed_runs(workdir):
     """The epochs since the best one count across sittings, and a run that stopped early does not go on."""
     settings = {"savepath": "runs", "epochs": 30, "patience": 5, "lr": 0.2, "check_every": 1, "ema": 0.0}
     whole = tiny(model_name="w", **settings).fit(X)
@@ -317,7 +317,7 @@ def assert_readable(folder) -> None:
             assert len({row.count("\t") for row in rows}) == 1
 
 
-def test_death_at_every_rename(workdir):
+def test_resume_after_a_kill_at_every_rename(workdir):
     """Each file of a run in turn is the one whose writing is cut short, its temporary left behind as kill -9 does."""
     settings = {"savepath": "runs", "check_every": 1, "dropout": 0.2}
     tiny(model_name="w", **settings).fit(X)
@@ -350,7 +350,7 @@ def test_death_at_every_rename(workdir):
     assert deaths == len(renamed) > 15
 
 
-def test_kill(workdir):
+def test_resume_after_kill_9(workdir):
     settings = SMALL | {"savepath": "runs", "model_name": "m", "epochs": 8, "check_every": 1, "dropout": 0.2}
     process = start(X, settings, delay=0.05)
     while not Path("runs/m/check/checkpoint.pt").exists():
@@ -367,7 +367,7 @@ def test_kill(workdir):
 
 
 @pytest.mark.slow
-def test_kill_at_20_random_moments(workdir):
+def test_resume_after_kill_9_at_20_random_steps(workdir):
     """Moments are counted in steps of the sitting, and the rest is chance: also before the first, and while writing."""
     data = sequences(2000, 30)
     settings = SMALL | {
@@ -484,7 +484,7 @@ def writes_of(act: Callable[[], object]) -> list[tuple[str, int]]:
 
 @needs_fork
 @pytest.mark.parametrize("every, parts", [(4, (0.5,)), pytest.param(1, WHEN, marks=pytest.mark.slow)])
-def test_killed_in_the_writes_of_a_run(workdir, one_thread, every, parts):
+def test_run_resumes_after_a_kill_in_any_write(workdir, one_thread, every, parts):
     """In every fourth write at its half; in the slow test in each of them, twice: at least 40 in all."""
     whole = tiny(**FIT, model_name="w")
     writes = writes_of(lambda: whole.fit(X))
@@ -509,7 +509,7 @@ def test_killed_in_the_writes_of_a_run(workdir, one_thread, every, parts):
 
 
 @needs_fork
-def test_killed_in_a_point_of_tensorboard(workdir, one_thread):
+def test_tensorboard_file_survives_a_kill_in_a_write(workdir, one_thread):
     """Half a point is no point: the reader goes on with the file of the next sitting, which has it whole."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
@@ -539,7 +539,7 @@ def test_killed_in_a_point_of_tensorboard(workdir, one_thread):
 
 @needs_fork
 @pytest.mark.parametrize("earlier", [False, True])
-def test_killed_while_a_person_s_file_is_written(workdir, one_thread, earlier):
+def test_output_file_is_whole_after_a_kill_in_a_write(workdir, one_thread, earlier):
     """What was there stays, whole; the half file is swept away by the next write."""
     model = tiny(epochs=1).fit(X)
     for name, act in {

@@ -73,7 +73,7 @@ def interrupted(step=4, **parameters) -> MultinomialDiffusion:
 # -- what lies in it --------------------------------------------------------------------------------------------------
 
 
-def test_files_of_a_run(workdir):
+def test_run_folder_holds_its_files(workdir):
     model = saved().fit(X)
     assert model.run_dir_ == os.path.join("runs", "MultinomialDiffusion")
     found = set(tree(model.run_dir_))
@@ -101,7 +101,7 @@ def test_metrics_are_plain_tables(workdir):
         assert (np.diff(frame["seconds"]) > 0).all()
 
 
-def test_arguments_are_readable_and_complete(workdir):
+def test_args_json_is_complete(workdir):
     model = saved(network="conv", alphabet="dna", lr=0.02).fit(X)
     args = json.loads(Path("runs/MultinomialDiffusion/args.json").read_text())
     assert args["estimator"] == "MultinomialDiffusion" and args["status"] == "finished"
@@ -111,7 +111,7 @@ def test_arguments_are_readable_and_complete(workdir):
     assert MultinomialDiffusion(**args["parameters"]).get_params() == model.get_params()
 
 
-def test_tensorboard_reads_what_was_logged(workdir):
+def test_tensorboard_events_equal_the_metrics(workdir):
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     model = saved(epochs=4, eval_every=2).fit(X)
@@ -142,7 +142,7 @@ def test_the_saved_model_is_the_fitted_one(workdir):
 
 
 @pytest.mark.parametrize("form", ["txt", "csv", "fasta"])
-def test_nothing_is_written_beside_the_data(form, tmp_path, monkeypatch):
+def test_no_files_are_written_beside_the_data(form, tmp_path, monkeypatch):
     data, work = tmp_path / "data", tmp_path / "work"
     data.mkdir(), work.mkdir()
     text = {
@@ -162,7 +162,7 @@ def test_nothing_is_written_beside_the_data(form, tmp_path, monkeypatch):
     assert sorted(p.name for p in work.iterdir()) == ["new.fasta", "runs"]
 
 
-def test_no_savepath_no_files(workdir):
+def test_savepath_none_writes_no_files(workdir):
     model = tiny().fit(X)
     model.generate(3)
     assert model.run_dir_ is None and list(workdir.iterdir()) == []
@@ -172,7 +172,7 @@ def test_no_savepath_no_files(workdir):
 # -- names ------------------------------------------------------------------------------------------------------------
 
 
-def test_runs_are_numbered_and_none_is_overwritten(workdir):
+def test_runs_are_numbered_and_never_overwritten(workdir):
     names = [Path(saved(random_state=i).fit(X).run_dir_).name for i in range(3)]
     assert names == ["MultinomialDiffusion", "MultinomialDiffusion-2", "MultinomialDiffusion-3"]
     Path("runs/MultinomialDiffusion-4").write_text("a file of that name")
@@ -183,7 +183,7 @@ def test_runs_are_numbered_and_none_is_overwritten(workdir):
     assert tree("runs/MultinomialDiffusion") == first
 
 
-def test_a_finished_run_is_not_touched(workdir):
+def test_finished_runs_are_not_changed(workdir):
     model = saved(model_name="mine").fit(X)
     model.generate(2, out="runs/mine/samples/a.txt")
     Path("runs/mine/notes.txt").write_text("my own")
@@ -225,7 +225,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_again(name, resume, wor
 
 
 @pytest.mark.parametrize("left", [[], ["check", "samples", "tb"], ["check"]])
-def test_a_run_killed_while_its_folder_was_laid_out_starts_again(left, workdir):
+def test_run_killed_while_creating_its_folder_starts_again(left, workdir):
     folder = Path("runs/mine")
     folder.mkdir(parents=True)
     (folder / ".lock").touch()
@@ -249,7 +249,7 @@ def test_a_run_killed_while_its_folder_was_laid_out_starts_again(left, workdir):
     ],
 )
 @pytest.mark.parametrize("resume", [False, True])
-def test_a_folder_of_someone_else_is_refused_untouched(files, resume, workdir):
+def test_folders_that_are_not_runs_are_refused_unchanged(files, resume, workdir):
     for name, text in files.items():
         path = Path("runs/mine") / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -260,7 +260,7 @@ def test_a_folder_of_someone_else_is_refused_untouched(files, resume, workdir):
     assert all((Path("runs/mine") / name).read_text() == text for name, text in files.items())
 
 
-def test_places_where_no_folder_can_be(workdir):
+def test_invalid_savepaths_are_refused(workdir):
     Path("file").write_text("x")
     refuses(lambda: tiny(savepath="file").fit(X), "file", "savepath")
     refuses(lambda: tiny(savepath="file/deeper").fit(X), "savepath", "file")
@@ -307,7 +307,7 @@ def holder(workdir):
     process.wait()
 
 
-def test_a_running_fit_holds_its_folder(holder):
+def test_running_fit_locks_its_folder(holder):
     before = tree("runs")
     for resume in (False, True):
         refuses(lambda r=resume: saved(model_name="mine").fit(X, resume=r), "mine", "still runs")
@@ -318,7 +318,7 @@ def test_a_running_fit_holds_its_folder(holder):
     assert saved(model_name="mine").fit(X).history_["epoch"] == [1, 2]
 
 
-def test_the_lock_is_given_back(workdir, monkeypatch):
+def test_lock_is_released(workdir, monkeypatch):
     model = saved(model_name="mine").fit(X)
     Run(model.run_dir_).acquire()
     with pytest.raises(RuntimeError), monkeypatch.context() as patch:
@@ -374,7 +374,7 @@ def test_resume_with_other_data_is_refused(arguments, workdir):
     assert tree("runs") == before
 
 
-def test_labels_and_weights_belong_to_the_data(workdir):
+def test_resume_checks_labels_and_weights(workdir):
     model = saved(model_name="mine", epochs=4, check_every=1)
     y, weight = ["a", "b"] * 24, np.arange(48.0)
     with pytest.MonkeyPatch.context() as patch, pytest.raises(KeyboardInterrupt):
@@ -385,7 +385,7 @@ def test_labels_and_weights_belong_to_the_data(workdir):
     assert model.fit(X, y, sample_weight=weight, resume=True).history_["epoch"] == [1, 2, 3, 4]
 
 
-def test_the_same_data_from_a_file_and_what_does_not_matter_may_differ(workdir):
+def test_resume_accepts_equal_data_and_irrelevant_parameters(workdir):
     interrupted(model_name="mine")
     Path("x.fasta").write_text("".join(f">{i}\n{s.lower()}\n" for i, s in enumerate(X)))
     Path("runs").rename("moved")
@@ -393,7 +393,7 @@ def test_the_same_data_from_a_file_and_what_does_not_matter_may_differ(workdir):
     assert model.fit("x.fasta", resume=True).history_["epoch"] == [1, 2, 3, 4]
 
 
-def test_resume_finds_the_newest_unfinished_run_that_is_the_same(workdir):
+def test_resume_finds_the_newest_matching_unfinished_run(workdir):
     saved(epochs=4, check_every=1).fit(X)  # finished
     interrupted()  # -2
     interrupted(step=8)  # -3
@@ -418,14 +418,14 @@ def test_resume_of_another_kind_of_estimator(workdir):
     assert Path(model.run_dir_).name == "Renamed"
 
 
-def test_an_estimator_remembers_its_run(workdir):
+def test_fitted_estimators_keep_their_run_folder(workdir):
     model = interrupted()
     interrupted(step=8)  # a newer one of the same kind
     assert Path(model.fit(X, resume=True).run_dir_).name == "MultinomialDiffusion"
 
 
 @pytest.mark.parametrize("damage", [lambda b: b[: len(b) // 2], lambda b: b"", lambda b: b"junk" * 100])
-def test_a_damaged_checkpoint_is_told(damage, workdir):
+def test_damaged_checkpoints_are_refused(damage, workdir):
     interrupted(model_name="mine")
     file = Path("runs/mine/check/checkpoint.pt")
     file.write_bytes(damage(file.read_bytes()))
@@ -433,7 +433,7 @@ def test_a_damaged_checkpoint_is_told(damage, workdir):
     Run("runs/mine").acquire()
 
 
-def test_checkpoints_hold_no_code(workdir):
+def test_checkpoints_load_with_weights_only(workdir):
     """They are read with weights_only=True; conditions and mixed lengths bring nothing else in."""
     saved(model_name="mine").fit(mixed_lengths(), np.linspace(0, 1, 48))
     state = torch.load("runs/mine/check/checkpoint.pt", weights_only=True)

@@ -45,7 +45,7 @@ def test_scores_repeat_and_another_seed_differs(model):
 
 @pytest.mark.parametrize("times", [None, 4])
 @pytest.mark.parametrize("kind", ["model", "mixed"])
-def test_the_error_is_what_seeds_scatter_by(kind, times, request):
+def test_stated_error_equals_the_spread_over_seeds(kind, times, request):
     model = request.getfixturevalue(kind)
     data = X[:40] if kind == "model" else mixed_lengths(40, seed=3)
     _, scatter = spread(model, data, times=times)
@@ -65,7 +65,7 @@ def test_fewer_times_agree_within_the_error(model):
     assert (model.score_samples(X, times=10) == model.score_samples(X, times=99)).all()
 
 
-def test_one_time_alone_knows_no_error(model):
+def test_single_time_has_no_error(model):
     scores, error = model.score_samples(X[:3], times=1, return_error=True)
     assert np.isfinite(scores).all() and np.isnan(error).all()
 
@@ -83,7 +83,7 @@ def test_scores_are_bounds_of_a_distribution():
     assert np.abs(drawn - np.exp(bound)).max() < 0.03
 
 
-def test_training_data_score_above_what_is_not_like_them():
+def test_training_data_score_above_random_sequences():
     rich = sequences(64, p=[0.85, 0.05, 0.05, 0.05])
     model = tiny(epochs=6).fit(rich)
     assert model.score(sequences(64, p=[0.85, 0.05, 0.05, 0.05], seed=5)) > model.score(X) + 5
@@ -163,7 +163,7 @@ class Terms(torch.nn.Module):
 
 
 @pytest.mark.parametrize("spread", [[2, 1], [2, 1, 1], [1, 1, 2], [3, 1, 1, 1], [4, 1, 2, 1, 1], [1, 3, 1, 1, 2, 1, 1]])
-def test_the_stated_variance_is_that_of_the_sum(spread):
+def test_stated_variance_is_the_variance_of_the_sum(spread):
     rows = Batch(torch.zeros(ROWS, 1, dtype=torch.long), torch.ones(ROWS, dtype=torch.long))
     objective = Objective(Terms(spread), torch.nn.Identity())
     total, variance = objective.bound(rows, len(spread), torch.Generator().manual_seed(0))
@@ -172,7 +172,7 @@ def test_the_stated_variance_is_that_of_the_sum(spread):
     assert variance.mean() == pytest.approx(true, rel=0.03)
 
 
-def test_what_terms_differ_by_in_the_mean_makes_the_error_larger_not_smaller():
+def test_unequal_means_never_shrink_the_stated_error():
     steps = torch.arange(5.0)[:, None].expand(5, 3)
     assert (error_variance(steps) > 0).all()
     assert (error_variance(torch.ones(5, 3)) == 0).all()
@@ -206,7 +206,7 @@ def streams(*names: int) -> list[torch.Generator]:
 
 
 @pytest.mark.parametrize("size", [0.02, 0.5, 3.0])
-def test_repeated_rows_keep_their_mean_and_state_their_error(size):
+def test_repeated_rows_are_unbiased_with_the_stated_error(size):
     process = Lottery(torch.full((LOTTERY_ROWS,), size, dtype=torch.float64))
     batch = Batch(torch.zeros(LOTTERY_ROWS, 1, dtype=torch.uint8), torch.ones(LOTTERY_ROWS, dtype=torch.long))
     bound, variance = Objective(process, torch.nn.Identity()).refined_bound(batch, streams)
@@ -217,13 +217,13 @@ def test_repeated_rows_keep_their_mean_and_state_their_error(size):
     assert process.asked == once if size < 0.05 else once < process.asked <= MOST * once
 
 
-def test_how_often_is_what_the_error_asks():
+def test_repeats_follow_from_the_error():
     variance = torch.tensor([0.0, 2 * 0.25**2, 2 * 0.25**2 * 3, 1e9, 2 * 5.0**2])
     bound = torch.tensor([1.0, 1.0, -1.0, 1.0, 100.0])
     assert repeats(bound, variance).tolist() == [1, 1, 3, MOST, 1]
 
 
-def test_chosen_rows_see_the_noise_they_see_among_all():
+def test_selected_rows_have_the_noise_of_the_full_batch():
     everything = uniform((2 * CHUNK, 3), chunk_generators(2 * CHUNK, "cpu", 5), "cpu")
     rows = torch.tensor([3, 17, CHUNK + 4])
     some = uniform((3, 3), ChosenRows(chunk_generators(2 * CHUNK, "cpu", 5), rows), "cpu")
@@ -237,7 +237,7 @@ def uniform_model():
     return UniformDiffusion(**settings | {"width": 16, "epochs": 10}).fit(["A" * 10, "C" * 10] * 100)
 
 
-def test_scores_do_not_depend_on_what_is_scored_beside(uniform_model, monkeypatch):
+def test_scores_do_not_depend_on_other_sequences(uniform_model, monkeypatch):
     few, X = ["A" * 10, "C" * 10] * 5, (["A" * 10, "C" * 10] + sequences(8)) * 27
     asked, plain = [], ChosenRows.__init__
     monkeypatch.setattr(ChosenRows, "__init__", lambda self, g, rows: (asked.append(rows), plain(self, g, rows))[1])
@@ -251,7 +251,7 @@ def test_scores_do_not_depend_on_what_is_scored_beside(uniform_model, monkeypatc
     np.testing.assert_allclose(uniform_model.score_samples(X), scores, rtol=1e-5)
 
 
-def test_the_error_falls_where_it_was_large(uniform_model):
+def test_refinement_reduces_large_errors(uniform_model):
     X = ["A" * 10] * 256
     _, usual = uniform_model.score_samples(X, times=20, return_error=True)
     scores, error = uniform_model.score_samples(X, return_error=True)
@@ -260,7 +260,7 @@ def test_the_error_falls_where_it_was_large(uniform_model):
     assert np.sqrt((error**2).mean()) == pytest.approx(scores.std(), rel=0.35)
 
 
-def test_two_errors_cover_where_rare_draws_make_them():
+def test_two_standard_errors_cover_rare_draws():
     """One draw in fifty costs a lot, so that most rows of twenty draws have seen none and know of no error."""
     process = Lottery(torch.full((2000,), 0.05, dtype=torch.float64), chance=0.02)
     batch = Batch(torch.zeros(2000, 1, dtype=torch.uint8), torch.ones(2000, dtype=torch.long))
@@ -272,7 +272,7 @@ def test_two_errors_cover_where_rare_draws_make_them():
     assert (together >= alone).all() and np.median(together[alone > 0] / alone[alone > 0]) == pytest.approx(1)
 
 
-def test_scores_state_no_error_below_what_the_others_show(uniform_model):
+def test_stated_errors_are_at_least_the_pooled_error(uniform_model):
     scores, error = uniform_model.score_samples(["A" * 10] * 60 + sequences(4), return_error=True)
     assert error.min() ** 2 >= (error**2).mean() / 2 / 1.5
     assert np.isnan(uniform_model.score_samples(["A" * 10] * 3, times=1, return_error=True)[1]).all()

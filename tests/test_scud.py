@@ -69,7 +69,7 @@ def integral(process, toy: Toy, largest: float, most: int, denoiser=None) -> flo
 
 
 @pytest.mark.parametrize("gamma", [0.0, 1 / 3, 0.6])
-def test_bound_is_the_entropy_plus_what_the_noise_remembers(gamma):
+def test_bound_is_the_entropy_plus_the_expected_kl_to_stationary(gamma):
     """Integral + KL term = H(x0) + E_S KL(p(x_T | S) || pi), whatever gamma is."""
     toy, largest, most = two_letter_toy(), 2.0, 25
     process = raw_input(SCUD(make_forward(ROUND, "ABC"), gamma, Until(largest)))
@@ -90,7 +90,7 @@ def test_bound_is_the_entropy_plus_what_the_noise_remembers(gamma):
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.6])
-def test_training_estimates_the_integral_up_to_the_end_and_no_further(gamma):
+def test_training_loss_estimates_the_integral_up_to_the_end(gamma):
     toy, largest, copies = two_letter_toy(), 1.0, 12_000
     process = raw_input(SCUD(make_forward(ROUND, "ABC"), gamma, Until(largest)))
     w = torch.tensor([0.1, 0.2, 0.7], dtype=torch.float64).log()  # a wrong prediction, so that much is lost
@@ -105,7 +105,7 @@ def test_training_estimates_the_integral_up_to_the_end_and_no_further(gamma):
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.6])
-def test_what_independent_letters_lose_is_known(gamma):
+def test_loss_of_independent_letters_is_known_exactly(gamma):
     toy, largest = two_letter_toy(), 0.7
     process = raw_input(SCUD(make_forward(ROUND, "ABC"), gamma, Until(largest)))
     law = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
@@ -114,14 +114,14 @@ def test_what_independent_letters_lose_is_known(gamma):
     assert abs(float((process.known(Batch.of(toy.x, toy.mask(9))) * toy.p).sum()) - expected) < 1e-8
 
 
-def test_the_prior_has_as_many_events_as_the_schedule_says():
+def test_prior_event_counts_follow_the_schedule():
     process = SCUD(make_forward("uniform", "ACGT"), 0.5, Until(7.0))
     state = process.prior(torch.ones(4000, 5, dtype=torch.bool), seeded())
     assert abs(float(state.t.double().mean()) - 7) < 5 * (7 / 20_000) ** 0.5
     assert abs(float(state.t.double().var()) - 7) < 0.5
 
 
-def test_uniform_events_with_gamma_one_in_k_are_masks():
+def test_uniform_events_with_gamma_1_over_k_equal_mdlm():
     """The bound is MDLM's with alpha = e^-Lambda, a mask wherever S > 0, plus L e^-Lambda_max log K."""
     toy, largest = two_letter_toy(), 3.0
     process = raw_input(SCUD(make_forward("uniform", "ABC"), 1 / 3, Until(largest)))
@@ -175,7 +175,7 @@ def test_bound_tends_to_the_classical_one():
     assert abs(gaps[2] / gaps[1] - 0.1) < 0.01
 
 
-def test_event_kl_is_the_divergence_of_the_two_posteriors():
+def test_event_kl_equals_the_kl_of_the_posteriors():
     process = SCUD(make_forward(ROUND, "ABC"), 0.2)
     k = process.powers.one.numpy()
     g = seeded(1)
@@ -196,7 +196,7 @@ def test_event_kl_is_the_divergence_of_the_two_posteriors():
         assert abs(float(found[i, j]) - expected) < 1e-12
 
 
-def test_knowing_the_letter_costs_nothing_and_time_is_not_asked():
+def test_event_kl_of_known_letters_is_zero_and_time_independent():
     process = SCUD(make_forward("uniform", "ACGT"), 0.1)
     x0 = torch.randint(4, (50, 6), generator=seeded())
     mask = torch.ones(50, 6, dtype=torch.bool)
@@ -242,7 +242,7 @@ def distance(x: torch.Tensor, toy: Toy) -> float:
     return 0.5 * float((frequencies - toy.p).abs().sum())
 
 
-def test_correctors_mend_what_large_steps_spoil():
+def test_correctors_reduce_the_error_of_large_steps():
     toy = Toy()
     forward = make_forward("uniform", "ABC")
     plain, mended = (raw_input(SCUD(forward, 0.0, correctors=c)) for c in (0, 8))
@@ -252,7 +252,7 @@ def test_correctors_mend_what_large_steps_spoil():
     assert distance(finals(mended, toy, 20_000, 15).x, toy) < 0.02
 
 
-def test_a_corrector_leaves_the_counts_alone():
+def test_corrector_keeps_event_counts():
     toy = Toy()
     process = raw_input(SCUD(make_forward("uniform", "ABC"), 0.0))
     state = process.corrupt(toy.x, torch.full((27,), 0.5), toy.mask(27), seeded())
@@ -264,7 +264,7 @@ def test_a_corrector_leaves_the_counts_alone():
     assert target.counts.sum() < state.t.sum()
 
 
-def test_letters_that_no_event_touches_obey_the_template_too():
+def test_letters_without_events_satisfy_the_template():
     """With Lambda_max = 0.7 half of the positions keep their letter of the stationary law to the end."""
     toy = Toy()
     process = raw_input(SCUD(make_forward(ROUND, "ABC"), 0.0, Until(0.7)))
@@ -274,7 +274,7 @@ def test_letters_that_no_event_touches_obey_the_template_too():
     assert finals(process, toy, 10, 10).t.sum() == 0
 
 
-def test_untouched_letters_follow_the_stationary_law():
+def test_letters_without_events_follow_the_stationary_distribution():
     toy = Toy()
     process = raw_input(SCUD(make_forward(ROUND, "ABC"), 0.0, LogLinear(1e-9)))  # no event ever happens
     x = finals(process, toy, 20_000, 3).x
@@ -282,7 +282,7 @@ def test_untouched_letters_follow_the_stationary_law():
     assert torch.allclose(frequencies, process.powers.stationary, atol=0.01)
 
 
-def test_untouched_letters_follow_the_stationary_law_within_a_template():
+def test_letters_without_events_follow_the_stationary_distribution_within_a_template():
     toy = Toy()
     process = raw_input(SCUD(make_forward(ROUND, "ABC"), 0.0, LogLinear(1e-9)))
     x = finals(process, toy, 20_000, 3, Template(torch.tensor([[True, False, True]] * 3))).x
@@ -291,7 +291,7 @@ def test_untouched_letters_follow_the_stationary_law_within_a_template():
     assert torch.allclose(frequencies, expected / expected.sum(), atol=0.01)
 
 
-def test_untouched_letters_are_settled_once():
+def test_letters_without_events_are_drawn_once():
     process = raw_input(SCUD(make_forward(ROUND, "ABC"), 0.0, Until(0.5)))
     toy, mask = Toy(), torch.ones(500, 3, dtype=torch.bool)
     _, settled, *later = trajectory(process, toy.context_denoiser(process), mask, seeded(), steps=3)
@@ -299,7 +299,7 @@ def test_untouched_letters_are_settled_once():
     assert never.any() and all(torch.equal(state.x[never], settled.x[never]) for state in later)
 
 
-def test_a_template_holds_where_so_few_events_cannot_have_led_to_what_is_seen():
+def test_template_holds_where_event_counts_are_impossible():
     """One event without self-transitions, and the letter is the very one that the template asks for."""
     process = SCUD(make_forward("uniform", "ABC"), 0.0)
     state = State(torch.tensor([[2, 2]]), torch.tensor([[1, 1]]), torch.ones(1, 2, dtype=torch.bool))
@@ -309,7 +309,7 @@ def test_a_template_holds_where_so_few_events_cannot_have_led_to_what_is_seen():
 
 
 @pytest.mark.parametrize("gamma", [0.002, 0.005, 0.05])
-def test_one_jump_leads_to_every_other_letter(gamma):
+def test_single_jump_probabilities_are_not_negative(gamma):
     """1 - gamma times the rate of events is not the largest rate to the last digit: no entry may fall below 0."""
     process = SCUD(make_forward("uniform", "ACGT"), gamma)
     assert (process.jumps.one >= 0).all() and (process.jumps.first >= 0).all()
@@ -332,7 +332,7 @@ def test_end_kl_skips_counts_without_loss(largest):
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("make", [lambda f, s: SCUD(f, 0.2, s), Classical])
-def test_times_in_float32_reach_the_end(monkeypatch, schedule, make):
+def test_float32_times_reach_the_end(monkeypatch, schedule, make):
     """Some devices have no float64, in which t_max is 1 - 1e-9."""
     forward = make_forward("uniform", "ABC")
     process = raw_input(make(forward, make_schedule(schedule, 1.25))).float()
@@ -362,7 +362,7 @@ def test_times_in_float32_reach_the_end(monkeypatch, schedule, make):
         ({"forward": "kimura", "alphabet": "ABC"}, "DNA"),
     ],
 )
-def test_errors_name_the_cure(parameters, words):
+def test_errors_state_a_cure(parameters, words):
     model = Estimator(**{"alphabet": "ACGT", "savepath": None, "verbose": 0, **parameters})
     sequences = ["ABCA", "ABCC"] if "ABC" in str(parameters) else ["ACGT", "ACCT"]
     with pytest.raises(ValueError, match=words):
@@ -396,7 +396,7 @@ def test_logistic_scud_learns_an_ordered_alphabet():
     assert np.mean(steps) < 2.5  # neighbours at random lie 3 apart
 
 
-def test_two_letters_need_no_setting():
+def test_two_letters_have_an_aperiodic_default():
     """Jumps alone would swap two letters for ever; asked for, that is refused, and not chosen by itself."""
     words = ["ABAB", "AABB", "ABBA", "BABA"] * 20
     small = {"alphabet": "AB", "width": 8, "depth": 1, "epochs": 1, "savepath": None, "verbose": 0}
@@ -410,21 +410,21 @@ def test_two_letters_need_no_setting():
 
 
 @pytest.mark.parametrize("location, scale", [(0.3, 1.0), (-4.0, 2.5), (11.0, 0.4), (5.0, 20.0)])
-def test_letters_are_differences_of_the_distribution_function(location, scale):
+def test_logistic_letters_are_differences_of_the_distribution_function(location, scale):
     edges = torch.tensor([-torch.inf, *(i + 0.5 for i in range(9)), torch.inf], dtype=torch.float64)
     below = torch.sigmoid((edges - location) / scale)
     found = logistic_log_probs(*torch.tensor([location, scale], dtype=torch.float64), 10).exp()
     assert torch.allclose(found, below.diff(), atol=1e-12)
 
 
-def test_nothing_is_lost_far_from_the_location():
+def test_logistic_log_probs_are_finite_far_from_the_location():
     far = logistic_log_probs(torch.tensor(1000.0), torch.tensor(0.05), 256)
     assert torch.isfinite(far).all()
     assert abs(float(far.exp().sum()) - 1) < 1e-6
     assert far[0] < -1e4
 
 
-def test_start_has_the_mean_of_the_frequencies():
+def test_logistic_start_has_the_mean_of_the_frequencies():
     p = torch.tensor([[0.05, 0.1, 0.4, 0.3, 0.15], [0.6, 0.2, 0.1, 0.05, 0.05]])
     location, scale = logistic_start(p.log()).unbind(-1)
     law = logistic_log_probs(2 + 5 * location, 0.01 + 5 * torch.nn.functional.softplus(scale), 5).exp()

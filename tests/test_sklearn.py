@@ -119,7 +119,7 @@ def test_unfitted_methods_say_so(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_tags_say_that_the_input_is_text():
+def test_tags_declare_string_input():
     tags = get_tags(MultinomialDiffusion())
     assert tags.input_tags.string and tags.input_tags.one_d_array and not tags.input_tags.two_d_array
     assert not tags.target_tags.required and tags.requires_fit
@@ -140,7 +140,7 @@ def test_clone_of_a_fitted_estimator_is_not_fitted():
     assert other.fit(sequences()).generate(5, random_state=0) == model.generate(5, random_state=0)
 
 
-def test_representation_shows_what_differs_from_the_defaults():
+def test_repr_shows_non_default_parameters():
     assert "width=8" in repr(tiny()) and "label_dropout" not in repr(tiny())
 
 
@@ -155,14 +155,14 @@ def test_grid_search_and_cross_validation(labels, workdir):
     assert list(workdir.iterdir()) == []  # a search leaves nothing behind
 
 
-def test_grid_search_prefers_what_learns():
+def test_grid_search_selects_the_better_learning_rate():
     X = sequences(60, p=[0.97, 0.01, 0.01, 0.01])
     search = GridSearchCV(tiny(epochs=6, random_state=1, ema=0.0), {"lr": [1e3, 1e-2]}, cv=2, error_score=-1e9)
     assert search.fit(X).best_params_ == {"lr": 1e-2}
     assert search.best_score_ == pytest.approx(search.cv_results_["mean_test_score"].max())
 
 
-def test_two_jobs_give_what_one_gives():
+def test_results_do_not_depend_on_n_jobs():
     X, y = sequences(24), ["a", "b", "b"] * 8
     assert (cross_val_score(tiny(), X, y, cv=2, n_jobs=2) == cross_val_score(tiny(), X, y, cv=2)).all()
 
@@ -176,7 +176,7 @@ def through_joblib(model):
 
 @pytest.mark.parametrize("copied", [lambda m: pickle.loads(pickle.dumps(m)), copy.deepcopy, through_joblib])
 @pytest.mark.parametrize("labels", [None, ["a", "b"] * 24])
-def test_a_copy_of_a_fitted_estimator_is_the_same_model(copied, labels):
+def test_copied_fitted_estimators_are_equal(copied, labels):
     X = sequences()
     model = tiny().fit(X, labels)
     other = copied(model)
@@ -200,7 +200,7 @@ def test_checks_of_a_constructor_without_a_bound(check):
     getattr(estimator_checks, check)("DirichletFM", DirichletFM())
 
 
-def test_a_grid_search_over_what_has_no_bound_takes_a_score_of_ones_own(workdir):
+def test_grid_search_without_a_bound_uses_custom_scoring(workdir):
     """A share of letters that should be as in the data, say: samples are all that such a model shows."""
     X = sequences(36, p=[0.5, 0.5, 0.0, 0.0])
     small = {"width": 8, "depth": 1, "epochs": 6, "batch_size": 16, "ema": 0.0, "savepath": None, "verbose": 0}

@@ -62,7 +62,7 @@ def test_help_loads_no_torch(arguments: list[str], tmp_path: Path) -> None:
     assert modules & (HEAVY | {"tqdm"}) == {"seqdiff.cli"}
 
 
-def test_help_says_of_each_command_what_the_command_says() -> None:
+def test_command_list_shows_the_first_sentence_of_each_help() -> None:
     """The listed sentence is the first one of the command's own help."""
     context = click.Context(main)
     for name in main.list_commands(context):
@@ -72,7 +72,7 @@ def test_help_says_of_each_command_what_the_command_says() -> None:
     assert main.get_command(context, "nothing") is None
 
 
-def test_every_export_is_there(tmp_path: Path) -> None:
+def test_all_exports_are_available(tmp_path: Path) -> None:
     """`dir`, star imports, folders as attributes and type checkers know the same names."""
     assert set(seqdiff.__all__) <= set(dir(seqdiff))
     stars: dict[str, object] = {}

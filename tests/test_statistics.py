@@ -45,7 +45,7 @@ def test_kmers_against_counting_one_by_one(letters, k):
     assert kmer_js(a, b, k) == pytest.approx(jensenshannon(p, q, base=2) ** 2, abs=1e-12)
 
 
-def test_js_laws():
+def test_js_divergence_properties():
     a, b = random_sequences(3), random_sequences(4)
     assert kmer_js(a, a, 3) == 0
     assert kmer_js(a, b, 3) == pytest.approx(kmer_js(b, a, 3)) and 0 < kmer_js(a, b, 3) < 1
@@ -90,7 +90,7 @@ def test_errors_are_clear(call, message):
         call()
 
 
-def test_copied_and_gc():
+def test_copied_share_and_gc_content():
     assert copied_fraction(["A", "C", "C", "a"], ["C", "T"]) == 0.5
     content = gc_content(["gGcC", "ATTG", "AU", ""])
     assert content[:3].tolist() == [1, 0.25, 0] and np.isnan(content[3])
@@ -124,7 +124,7 @@ def slow_levenshtein(a, b):
     return row[-1]
 
 
-def test_distances_against_the_textbook():
+def test_distances_equal_textbook_levenshtein():
     a, b = random_sequences(8, n=300, lengths=(1, 8)), random_sequences(9, n=15, lengths=(1, 8))
     assert nearest_distance(a, b).tolist() == [min(slow_levenshtein(x, y) for y in b) for x in a]
     pairs = [(x, y) for i, x in enumerate(b) for j, y in enumerate(b) if i != j]
@@ -150,7 +150,7 @@ def test_summary_compares_sets_of_the_same_size():
     assert summary(other, natural, k=2) == summary(other, natural, k=2) != summary(other, natural, k=2, random_state=1)
 
 
-def test_nature_against_itself_has_ratio_one():
+def test_kmer_js_ratio_of_natural_sequences_is_one():
     natural = random_sequences(1, n=3000, lengths=(20, 21))
     samples = random_sequences(1, n=6000, lengths=(20, 21))[3000:]  # the same letter law, other draws
     assert summary(samples, natural, k=5)["kmer_js_ratio"] == pytest.approx(1, abs=0.1)
@@ -199,6 +199,6 @@ def test_compare_table_pairs_the_sequences():
         ),
     ],
 )
-def test_likelihood_errors(call, message):
+def test_invalid_likelihoods_are_refused(call, message):
     with pytest.raises(ValueError, match=message):
         call()

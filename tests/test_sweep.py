@@ -25,7 +25,7 @@ def count_a(sequences: list[str]) -> list[int]:
     return [s.count("A") for s in sequences]
 
 
-def test_figures_are_those_of_the_samples():
+def test_metrics_equal_those_of_the_samples():
     model = fitted("masked")
     guides = {"free": ClassifierFree, "many": lambda gamma: (ClassifierFree(gamma), {"y": "many"})}
     table = seqdiff.sweep(
@@ -51,7 +51,7 @@ def test_figures_are_those_of_the_samples():
     assert model.verbose == 0 and table["seed"].dtype == int
 
 
-def test_calls_are_counted():
+def test_network_calls_are_counted():
     """For each sequence one call a step; two where two conditions are asked about; eight where eight rows go on."""
     model = fitted("multinomial")
     guides = {
@@ -94,7 +94,7 @@ def test_the_table_is_written_after_each_row(workdir, monkeypatch):
     assert own.attrs["path"] == "own.csv" and sorted(p.name for p in workdir.iterdir()) == ["own.csv", "runs"]
 
 
-def test_what_fails_loses_its_own_row(tmp_path):
+def test_one_failing_setting_leaves_the_others(tmp_path):
     guides = {"good": lambda gamma: None, "bad": lambda gamma: ClassifierFree(gamma)}  # which wants a y
     with pytest.warns(UserWarning, match="bad at gamma 2 failed: y: got None, expected a condition"):
         table = seqdiff.sweep(fitted("masked"), guides, [2], n=4, out=tmp_path / "s.csv", **QUIET)
@@ -160,7 +160,7 @@ def table_of(**columns):
     return pd.DataFrame({"guide": ["a", "a", "a", "b"], "gamma": [2.0, 0.0, 0.0, 1.0], "seed": [0, 0, 1, 0]} | columns)
 
 
-def test_the_picture_is_of_the_means():
+def test_plot_shows_means():
     table = table_of(condition=[0.9, 0.1, 0.3, 0.5], kmer_js_ratio=[3, 1, 2, np.nan], diversity=[0.1, 0.5, 0.6, 0.4])
     figure = plot_sweep(table, "How far")
     assert isinstance(figure, Figure) and [ax.get_ylabel()[-9:] for ax in figure.axes] == ["uences: 1", "diversity"]
@@ -171,7 +171,7 @@ def test_the_picture_is_of_the_means():
     assert without.get_xlabel() == "gamma" and np.allclose(without.get_lines()[0].get_xdata(), [0, 2])
 
 
-def test_a_table_without_figures_is_refused():
+def test_tables_without_metrics_are_refused():
     refuses(lambda: plot_sweep(table_of()), "seqdiff.sweep")
     refuses(lambda: plot_sweep(pd.DataFrame({"gamma": [1]})), "column guide")
 
@@ -195,7 +195,7 @@ def here(tmp_path_factory):
         yield folder
 
 
-def test_the_command_is_the_function(here):
+def test_sweep_command_equals_the_function(here):
     result = run(
         "sweep runs/mine --y few --gammas 0,2.5 --n 8 --seeds 2 --steps 3 --natural p.csv --judge judge.safetensors"
         " --guide cfg --guide cbg:guide.safetensors:few"
@@ -237,7 +237,7 @@ def test_the_command_is_the_function(here):
         ("sweep runs/mine --y few --out table.txt", ".csv"),
     ],
 )
-def test_a_users_mistake(here, line, part):
+def test_user_mistakes_are_one_sentence(here, line, part):
     before = set(here.rglob("*"))
     assert part in fails(line)
     assert set(here.rglob("*")) <= before

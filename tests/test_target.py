@@ -160,7 +160,7 @@ def test_classes_match_by_value():
         ([1.0, 2.0], [np.inf], None, "infinite"),
     ],
 )
-def test_encode_refuses(fitted, y, n, message):
+def test_encode_refuses_invalid_labels(fitted, y, n, message):
     with pytest.raises(ValueError, match=message):
         Target().fit(fitted).encode(y, n=n)
 
@@ -185,7 +185,7 @@ def test_encode_refuses(fitted, y, n, message):
         ({"a": [1.0], "b": [2.0]}, "auto", "y: got the columns \\[.a., .b.\\]"),
     ],
 )
-def test_fit_refuses(y, kind, message):
+def test_fit_refuses_invalid_labels(y, kind, message):
     with pytest.raises(ValueError, match=message):
         Target().fit(y, kind=kind)
 
@@ -215,7 +215,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_each_column_is_what_it_would_be_alone(form):
+def test_each_column_is_encoded_as_if_alone(form):
     targets = learn_target(FORMS[form])
     assert isinstance(targets, Targets) and targets.names == ("label", "expr", "day")
     assert [t.kind for t in targets.columns] == ["class", "value", "class"]
@@ -268,7 +268,7 @@ def test_forms_of_one_condition(y):
     assert encoded["known"].all() and encoded["keep"].all()
 
 
-def test_what_is_left_out_is_unknown():
+def test_omitted_columns_are_unknown():
     targets = learn_target(FRAME)
     for y in ({"expr": 3.0}, (None, 3.0, None), [{"expr": 3.0}] * 2, pd.DataFrame({"expr": [3.0, 3.0]})):
         encoded = targets.encode(y, n=2)
@@ -293,7 +293,7 @@ def test_what_is_left_out_is_unknown():
         ([("amp", 1.0, 7)] * 3, "got 3 rows, expected 2"),
     ],
 )
-def test_encode_refuses_columns(y, message):
+def test_encode_refuses_invalid_columns(y, message):
     with pytest.raises(ValueError, match=message) as caught:
         learn_target(FRAME).encode(y, n=2)
     assert "\n" not in str(caught.value)
@@ -313,12 +313,12 @@ def test_encode_refuses_columns(y, message):
         (pd.DataFrame([[1, 2.0]], columns=["a", "a"]), "auto", "expected columns with different names"),
     ],
 )
-def test_fit_refuses_columns(y, kind, message):
+def test_fit_refuses_invalid_columns(y, kind, message):
     with pytest.raises(ValueError, match=message):
         learn_target(y, kind)
 
 
-def test_data_sets_carry_columns():
+def test_datasets_keep_label_columns():
     X = ["ACGT", "ACNT", "GGGG", "TTTT"]
     data = prepare(X, FRAME, ambiguous="drop")
     assert data.y["label"].tolist() == ["amp", None, "amp"] and data.take([1]).y["day"].tolist() == [8]
@@ -340,7 +340,7 @@ def test_classes_are_drawn_by_their_frequency():
     assert target.draw(7, np.random.default_rng(0)).tolist() == drawn[:7].tolist()  # whatever n is
 
 
-def test_values_are_drawn_from_training():
+def test_values_are_drawn_from_the_training_set():
     y = np.random.default_rng(0).gamma(2.0, 3.0, 5000)
     y[::7] = NAN
     target = target_from_dict(json.loads(json.dumps(Target().fit(y).to_dict())))
@@ -352,7 +352,7 @@ def test_values_are_drawn_from_training():
     assert sorted(map(tuple, few.draw(50, np.random.default_rng(0)).tolist()))[::49] == [(1.0, 2.0), (3.0, 4.0)]
 
 
-def test_columns_are_drawn_together():
+def test_label_columns_are_drawn_jointly():
     label = np.random.default_rng(0).choice(["a", "b"], 3000, p=[0.8, 0.2])
     targets = learn_target({"label": label, "expr": np.where(label == "a", 1.0, 5.0), "all": [None] * 2999 + ["x"]})
     targets = target_from_dict(json.loads(json.dumps(targets.to_dict())))
@@ -362,7 +362,7 @@ def test_columns_are_drawn_together():
     assert targets.encode(drawn, n=5000)["known"][:, [0, 2]].all()
 
 
-def test_what_cannot_be_drawn():
+def test_labels_that_cannot_be_drawn_are_refused():
     with pytest.raises(ValueError, match="'empirical', expected a signal.*none can be drawn"):
         Target().fit(np.zeros((2, 5, 1))).draw(2, np.random.default_rng(0))
     old = Target().fit([1.0, 2.0]).to_dict()
@@ -374,7 +374,7 @@ def test_what_cannot_be_drawn():
 # -- the network and its training -------------------------------------------------------------------------------------
 
 
-def test_a_missing_column_gives_way_to_its_own_vector():
+def test_missing_columns_use_their_own_embedding():
     torch.manual_seed(0)
     embed = ConditionEmbedding(Conditions(classes=5, values=2, columns=4), 8).double()  # classes 2 + 3
     with torch.no_grad():
@@ -396,7 +396,7 @@ def test_a_missing_column_gives_way_to_its_own_vector():
     assert torch.allclose(embed(changed, 3)[:2], embed(cond, 3)[:2])  # what stands where nothing is known is not seen
 
 
-def test_columns_are_hidden_one_by_one_and_all_together():
+def test_label_dropout_hides_single_columns_and_whole_rows():
     n, rate = 60_000, 0.2
     known = torch.ones(n, 3, dtype=torch.bool)
     known[: n // 3, 0] = False
@@ -446,7 +446,7 @@ def loaded(model, tmp_path_factory):
 
 
 @pytest.mark.parametrize("saved", [False, True])
-def test_a_model_obeys_every_column(model, loaded, saved):
+def test_samples_follow_every_label_column(model, loaded, saved):
     writer = loaded if saved else model
     both = writer.generate(200, y={"label": "c", "expr": 8.0}, random_state=0)
     assert share(both, "C", 0) > 0.7 and share(both, "T", 1) > 0.7
@@ -471,7 +471,7 @@ def test_scores_of_several_columns(model):
         model.score_samples(X, y.assign(colour="red"))
 
 
-def test_labels_drawn_as_in_training(model, loaded):
+def test_empirical_labels_are_drawn_as_in_training(model, loaded):
     drawn = model.generate(400, y="empirical", random_state=0)
     assert drawn == loaded.generate(400, y="empirical", random_state=0)
     assert drawn != model.generate(400, y="empirical", random_state=1)
@@ -487,7 +487,7 @@ def test_labels_drawn_as_in_training(model, loaded):
         tiny().fit(X, ["empirical", "b"] * 30).generate(3, y="empirical")
 
 
-def test_columns_of_a_file(workdir):
+def test_label_columns_are_read_from_a_file(workdir):
     X, y = paired(60)
     pd.DataFrame({"seq": X}).join(y).to_csv("x.csv", index=False)
     assert [t.kind for t in tiny(alphabet="dna").fit("x.csv", ["label", "expr"]).target_.columns] == ["class", "class"]

@@ -61,14 +61,14 @@ def allowed_by(name: str) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
-def test_looking_forward_is_the_law_given_the_template(toy, name):
+def test_lookahead_samples_follow_the_conditional_distribution(toy, name):
     allowed = allowed_by(name)
     x = written(toy, ahead(32, allowed), 3000)
     assert allowed[torch.arange(3), x].all()
     assert distance(toy, x, given(toy, allowed)) < 0.05
 
 
-def test_without_looking_it_is_another_law(toy):
+def test_masking_alone_is_far_from_the_conditional_distribution(toy):
     """What the one above would miss: the mask alone is far from the law, and few rows are in between."""
     allowed = allowed_by("last")
     law = given(toy, allowed)
@@ -79,12 +79,12 @@ def test_without_looking_it_is_another_law(toy):
     assert plain > 0.1 and many < 0.04 and many + 0.02 < two < plain - 0.02
 
 
-def test_looking_forward_to_nothing_is_the_model(toy):
+def test_lookahead_without_a_template_changes_nothing(toy):
     everything = torch.ones(3, 3, dtype=torch.bool)
     assert distance(toy, written(toy, ahead(8, everything), 3000), toy.p) < 0.04
 
 
-def test_each_sample_looks_forward_to_its_own_template(toy):
+def test_lookahead_with_one_template_per_sample(toy):
     both = torch.stack([allowed_by("last"), allowed_by("ends")])[torch.arange(2000) % 2]
     x = written(toy, ahead(32, both), 2000)
     for i, name in enumerate(("last", "ends")):
@@ -98,7 +98,7 @@ def repeats() -> Autoregressive:
     return Autoregressive(width=24, depth=2, epochs=25, lr=1e-2, batch_size=32, savepath=None, verbose=0).fit(X)
 
 
-def test_a_trained_model_looks_forward(repeats):
+def test_lookahead_with_a_trained_model(repeats):
     """An end that is fixed makes the beginning what it should be, which a mask does not."""
     begins = lambda samples: sum(x.startswith("GT") for x in samples) / len(samples)  # noqa: E731
     masked = repeats.generate(100, template="NNNNGT", random_state=0)
@@ -122,7 +122,7 @@ def rewarded(toy: Labelled, x: torch.Tensor) -> float:
 
 
 @pytest.mark.parametrize("method", ["svdd", "feynman-kac"])
-def test_more_rows_find_more_reward(toy, method):
+def test_more_particles_find_more_reward(toy, method):
     value = by_word(toy)
     found = [
         rewarded(toy, written(toy, Reward(lambda s: [value[w] for w in s], 2.0, particles=k, method=method), 1500))
@@ -132,7 +132,7 @@ def test_more_rows_find_more_reward(toy, method):
     assert without + 0.05 < found[0] and found[0] + 0.02 < found[1] and found[1] - 0.02 < found[2]
 
 
-def test_several_functions_add_up_by_their_weights(toy):
+def test_several_rewards_are_a_weighted_sum(toy):
     value, zero = by_word(toy), lambda s: [0.0 for _ in s]
     one = Reward(lambda s: [value[w] for w in s], 3.0, particles=8)
     two = Reward([lambda s: [value[w] for w in s], zero], 1.5, weights=[2.0, -7.0], particles=8)
@@ -141,7 +141,7 @@ def test_several_functions_add_up_by_their_weights(toy):
 
 
 @pytest.mark.parametrize("method", ["svdd", "feynman-kac"])
-def test_what_must_not_be_is_not_while_anything_else_is(toy, method):
+def test_reward_of_minus_infinity_is_avoided_where_possible(toy, method):
     """-inf at the end rules out, on the way only makes unlikely; where all rows are impossible one is given anyway."""
     guide = Reward(lambda s: [-float("inf") if w[0] == "A" else 0.0 for w in s], 1.0, particles=32, method=method)
     assert (written(toy, guide, 300)[:, 0] != 0).all()
@@ -149,7 +149,7 @@ def test_what_must_not_be_is_not_while_anything_else_is(toy, method):
     assert distance(toy, written(toy, nothing, 2000), toy.p) < 0.06
 
 
-def test_svdd_goes_on_from_one_row():
+def test_svdd_resamples_from_one_row():
     """All rows of a group from the same one, which is drawn by exp(reward)."""
     reward = torch.tensor([[0.0, 1.0, 2.0, -float("inf")]], dtype=torch.float64).expand(4000, 4)
     chosen = svdd({}, reward, False, torch.Generator().manual_seed(0))
@@ -158,7 +158,7 @@ def test_svdd_goes_on_from_one_row():
     assert torch.allclose(found, torch.softmax(reward[0], -1), atol=0.03) and found[3] == 0
 
 
-def test_what_seems_impossible_on_the_way_still_counts_a_little():
+def test_interim_reward_of_minus_infinity_keeps_a_small_weight():
     """exp(-5) of the least of the others; in the end nothing."""
     reward = torch.tensor([[0.0, 3.0, -float("inf"), 3.0]], dtype=torch.float64).expand(20_000, 4)
     for last, share in ((False, torch.tensor([0.0, 3.0, -5.0, 3.0])), (True, torch.tensor([0.0, 3.0, -1e9, 3.0]))):
@@ -172,21 +172,21 @@ def test_what_seems_impossible_on_the_way_still_counts_a_little():
             assert torch.allclose(memory.log_weight, share.double())
 
 
-def test_weights_last_until_rows_are_chosen_anew():
+def test_weights_accumulate_until_resampling():
     log_weight = torch.tensor([[9.0, 0.0, 0.0, 0.0], [0.1, 0.0, 0.2, 0.0]], dtype=torch.float64)
     chosen, left = resampled(log_weight, False, torch.Generator().manual_seed(0))
     assert (left[0] == 0).all() and (chosen[0] == 0).all()
     assert torch.equal(left[1], log_weight[1]) and torch.equal(chosen[1], torch.arange(4))
 
 
-def test_checks_says_how_often_it_is_asked(repeats):
+def test_checks_sets_the_number_of_reward_calls(repeats):
     for checks, calls in ((1, 1), (3, 3), (None, 5)):
         reward = Reward(lambda s: [x.count("A") for x in s], particles=2, checks=checks)
         repeats.generate(4, guidance=reward, random_state=0)
         assert reward.calls_ == calls and reward.sequences_ <= 8 * calls
 
 
-def test_a_function_is_asked_about_finished_sequences_each_once(repeats):
+def test_reward_is_called_once_per_distinct_sequence(repeats):
     seen = []
     reward = Reward(lambda s: seen.append(s) or [float(len(x)) for x in s], 0.0, particles=8, checks=2)
     final = repeats.generate(6, guidance=reward, random_state=0)

@@ -68,7 +68,7 @@ def allowed_by(template, alphabet=DNA, length=2) -> list[list[str]]:
     return [[alphabet.letters[i] for i in np.flatnonzero(row)] for row in rows]
 
 
-def test_brackets_that_are_letters_stay_letters():
+def test_brackets_in_the_alphabet_are_letters():
     assert allowed_by("[a", Alphabet("[]ab")) == [["["], ["a"]]
     smiles = Alphabet(["[nH]", "C", "N"], "smiles")
     assert allowed_by("C[nH]", smiles) == [["C"], ["[nH]"]]
@@ -78,7 +78,7 @@ def test_brackets_that_are_letters_stay_letters():
 
 
 @pytest.mark.parametrize("template", ["[ACGT]N", "[RY]N", "[Nn][a]", ["[", "N"]])
-def test_sets_may_hold_codes(template):
+def test_sets_may_hold_iupac_codes(template):
     if isinstance(template, list):
         with pytest.raises(ValueError, match="position 1"):
             allowed_by(template)
@@ -121,7 +121,7 @@ KINDS = ["too long", "too short", "another length", "unknown letter", "unclosed"
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_impossible_templates_are_told(kind):
+def test_impossible_templates_are_refused(kind):
     rng = np.random.default_rng(KINDS.index(kind))
     for i in range(10):
         arguments = impossible(kind, rng)
@@ -137,7 +137,7 @@ def test_impossible_templates_are_told(kind):
         ), message
 
 
-def test_a_bracket_is_named_by_its_position():
+def test_bracket_errors_name_the_position():
     for template, part in (
         ("AC[GT", r"position 3: got \[ without \]"),
         ("A[CG]TA]", r"position 5: got \] without \["),

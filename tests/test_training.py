@@ -77,7 +77,7 @@ def train(objective=None, data=None, valid=None, **settings):
 
 @pytest.mark.parametrize("n", [32, 22, 17, 5, 3])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_update_freq_is_a_larger_batch(n, weighted):
+def test_update_freq_equals_a_larger_batch(n, weighted):
     """Four batches of 4 make the update of one of 16, also where the last group, or its last batch, is not full."""
     weight = torch.rand(n, generator=torch.Generator().manual_seed(1)) if weighted else None
     one = train(data=batch(n, weight=weight), batch_size=16, update_freq=1)
@@ -88,7 +88,7 @@ def test_update_freq_is_a_larger_batch(n, weighted):
     assert one.history["loss"] == pytest.approx(four.history["loss"], rel=1e-5) or n > 16  # else between updates
 
 
-def test_an_update_is_adamw_on_the_mean_gradient():
+def test_update_is_adamw_on_the_mean_gradient():
     data = batch(8)
     ours = train(data=data, epochs=1, batch_size=8, weight_decay=0.1).objective.w.detach()
     w = torch.linspace(1, 2, 4, dtype=torch.float64)
@@ -98,7 +98,7 @@ def test_an_update_is_adamw_on_the_mean_gradient():
     assert torch.allclose(ours.double(), expected, atol=1e-6)
 
 
-def test_a_weight_of_two_is_a_copy():
+def test_weight_of_two_equals_a_copy():
     data = batch(6)
     twice = Batch(torch.cat([data.x0, data.x0[:2]]), torch.full((8,), 3))
     weight = torch.tensor([2.0, 2, 1, 1, 1, 1]) * 6 / 8
@@ -135,7 +135,7 @@ def test_every_sequence_is_seen_once_an_epoch_in_a_new_order():
     assert sorted(epochs[0]) == sorted(epochs[1]) == sorted(data.x0[:, 0].tolist()) and epochs[0] != epochs[1]
 
 
-def test_steps_are_in_training_mode_and_validation_is_not():
+def test_training_and_evaluation_modes():
     modes = []
 
     class Moody(Toy):
@@ -164,7 +164,7 @@ def slow_average(values, decay):
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.3, 0.9, 0.999])
-def test_moving_average_is_the_slow_one(decay):
+def test_moving_average_equals_the_slow_version(decay):
     module, values = nn.Linear(3, 2), []
     average = MovingAverage(module, decay)
     rng = np.random.default_rng(0)
@@ -231,14 +231,14 @@ def test_constant_rate():
 
 
 @pytest.mark.parametrize("schedule", ["exponential", "constant", "cosine"])
-def test_warm_up_rises_in_a_line(schedule):
+def test_warm_up_is_linear(schedule):
     used = rates(epochs=2, lr_schedule=schedule, warmup=4)
     assert used[:4] == pytest.approx([0.125, 0.25, 0.375, 0.5])
     assert used[4] == pytest.approx(0.5) and max(used) == pytest.approx(0.5)
 
 
 @pytest.mark.parametrize(("freq", "warmup"), [(1, 0), (1, 3), (2, 0), (3, 2)])
-def test_cosine_rate_ends_where_training_does(freq, warmup):
+def test_cosine_rate_ends_with_training(freq, warmup):
     used = rates(epochs=4, lr_schedule="cosine", warmup=warmup, update_freq=freq)
     n = 4 * math.ceil(5 / freq)
     assert len(used) == n
@@ -250,7 +250,7 @@ def test_cosine_rate_ends_where_training_does(freq, warmup):
 # -- labels -----------------------------------------------------------------------------------------------------------
 
 
-def test_labels_are_hidden_at_their_rate():
+def test_labels_are_dropped_at_their_rate():
     keep = torch.arange(20_000) % 4 > 0
     cond = {"label": torch.arange(20_000), "keep": keep}
     data = Batch(torch.zeros(20_000, 1).long(), torch.ones(20_000).long(), cond)
@@ -265,7 +265,7 @@ def test_labels_are_hidden_at_their_rate():
     assert drop_labels(Batch(data.x0, data.lengths), 0.5, torch.Generator()).cond is None
 
 
-def test_training_hides_other_labels_at_every_step():
+def test_label_dropout_differs_at_every_step():
     n = 400
     data = batch(n, cond={"label": torch.arange(n), "keep": torch.ones(n, dtype=torch.bool)})
     toy = Toy()
@@ -279,14 +279,14 @@ def test_training_hides_other_labels_at_every_step():
 # -- validation -------------------------------------------------------------------------------------------------------
 
 
-def test_validation_meets_the_same_noise_every_time():
+def test_validation_noise_is_fixed():
     still = tiny(lr=1e-12, epochs=5, dropout=0.5, warmup=0).fit(sequences(60), validation=0.5)
     assert len(set(still.evaluations_["bound"])) == 1
     moving = tiny(epochs=5).fit(sequences(60), validation=0.5)
     assert len(set(moving.evaluations_["bound"])) == 5
 
 
-def test_validation_changes_nothing_of_what_is_learned():
+def test_validation_does_not_change_training():
     held = sequences(12, seed=4)
     runs = [
         tiny(dropout=0.3, epochs=3, eval_every=e, ema=0.0).fit(sequences(), validation=v)
@@ -295,7 +295,7 @@ def test_validation_changes_nothing_of_what_is_learned():
     assert len({m.history_["loss"][-1] for m in runs}) == 1
 
 
-def test_the_bound_on_many_sequences_takes_a_fixed_part_of_them():
+def test_large_validation_sets_are_subsampled_by_seed():
     t = train(valid=batch(1000, cond=None), epochs=1)
     assert len(t.valid) == 512
     again = train(valid=batch(1000), epochs=1)
@@ -305,14 +305,14 @@ def test_the_bound_on_many_sequences_takes_a_fixed_part_of_them():
 
 
 @pytest.mark.parametrize("every", [1, 2, 3])
-def test_validation_comes_every_so_many_epochs_and_at_the_end(every):
+def test_eval_every_and_the_last_epoch_validate(every):
     t = train(valid=batch(9), epochs=7, eval_every=every)
     assert t.evaluations["epoch"] == sorted({*range(every, 8, every), 7})
     assert t.history["epoch"] == list(range(1, 8))
     assert t.history["step"] == list(range(6, 48, 6))
 
 
-def test_the_best_epoch_is_the_model():
+def test_best_epoch_is_kept():
     weights = []
 
     class Watching(Trainer):
@@ -349,7 +349,7 @@ def test_patience_counts_epochs_not_validations():
 
 
 @pytest.mark.parametrize(("network", "epochs"), [("conv", 25), ("linear-transformer", 50)])
-def test_the_loss_falls_on_what_can_be_learned(network, epochs):
+def test_loss_falls_below_that_of_independent_letters(network, epochs):
     """The second half repeats the first: letters alone are worth 2 bits each, together half of that."""
     data = [s + s for s in sequences(128, 4)]
     model = tiny(network=network, width=32, heads=2, local_heads=2, epochs=epochs, batch_size=32, dropout=0.0, ema=0.9)
@@ -359,7 +359,7 @@ def test_the_loss_falls_on_what_can_be_learned(network, epochs):
     assert held[-1] < 1.5 and np.mean(history[-5:]) < np.mean(history[:5]) - 0.4
 
 
-def test_the_training_loss_is_the_full_bound_in_the_mean():
+def test_training_loss_estimates_the_validation_bound():
     """At a fixed network the losses of training and the bound of validation estimate one number."""
     data = sequences(300)
     model = tiny(lr=1e-12, epochs=12, dropout=0.0, batch_size=100).fit(data, validation=data)
@@ -399,25 +399,25 @@ def announced(monkeypatch):
     return announce
 
 
-def test_fit_says_how_long_it_will_take(announced):
+def test_fit_logs_the_expected_duration(announced):
     said, warned = announced(0.1)
     assert len(said) == 1 and "training will take about" in said[0] and "cpu" in said[0] and warned == []
     # 60 steps, at three looks at the clock each: 40 are left after the first 20
     assert 4 < float(said[0].split("about ")[1].split(" seconds")[0]) < 20
 
 
-def test_fit_warns_of_hours_on_a_cpu_and_names_what_is_shorter(announced):
+def test_fit_warns_of_hours_on_a_cpu_and_names_faster_settings(announced):
     said, warned = announced(100.0)
     assert "hours" in said[0] and len(warned) == 1
     for word in ("hours", "network='conv'", "epochs=", "GPU"):
         assert word in warned[0]
 
 
-def test_fit_says_nothing_of_a_training_that_is_over(announced):
+def test_short_fits_log_no_duration(announced):
     assert announced(100.0, epochs=3) == ([], [])
 
 
-def test_a_loss_that_is_no_number_is_told_and_what_was_saved_stays(workdir, monkeypatch):
+def test_nan_loss_is_an_error_and_keeps_the_checkpoint(workdir, monkeypatch):
     forward, calls = Objective.forward, []
 
     def diverging(self, batch, generator):
@@ -439,7 +439,7 @@ def test_a_loss_that_is_no_number_is_told_and_what_was_saved_stays(workdir, monk
     assert np.isfinite(model.score(sequences()))  # the best epoch before
 
 
-def test_every_nat_counts_alike_whatever_the_length():
+def test_loss_is_total_nats_over_total_letters():
     """What is minimised, and shown, is all nats over all letters; here of a model that cannot learn."""
     mixed = ["ACGTACGTACGTACGTACGTACGTACGT", "AC", "GG", "T", "TTTTTT", "ACA"] * 4
     model = seqdiff.Autoregressive(
@@ -479,7 +479,7 @@ def weights(model) -> torch.Tensor:
     return torch.cat([p.flatten() for p in model.objective_.parameters()])
 
 
-def test_fits_in_threads_are_those_of_each_alone():
+def test_fits_in_threads_equal_sequential_fits():
     settings = {"epochs": 15, "dropout": 0.3}
     alone = [weights(tiny(**settings, random_state=s).fit(X)) for s in range(3)]
     before, found = torch.random.get_rng_state(), {}
@@ -520,7 +520,7 @@ def spoil(monkeypatch, update, then=lambda: None):
 
 @pytest.mark.parametrize("validation", [0.1, None])
 @pytest.mark.parametrize("soon", [False, True])
-def test_a_diverged_state_replaces_no_checkpoint(validation, soon, workdir, monkeypatch):
+def test_diverged_states_are_not_checkpointed(validation, soon, workdir, monkeypatch):
     """Also where a checkpoint is due at once, in the middle of an epoch."""
     settings = {"savepath": "runs", "model_name": "m", "epochs": 4, "check_every": 1}
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 600.0)
@@ -539,7 +539,7 @@ def test_a_diverged_state_replaces_no_checkpoint(validation, soon, workdir, monk
 
 @pytest.mark.parametrize("savepath", ["runs", None])
 @pytest.mark.parametrize("validation", [0.1, None])
-def test_a_last_update_that_diverges_finishes_nothing(savepath, validation, workdir, monkeypatch):
+def test_divergence_in_the_last_update_leaves_the_run_unfinished(savepath, validation, workdir, monkeypatch):
     updates = 2 * (3 if validation is None else 3)
     spoil(monkeypatch, updates)
     model = tiny(savepath=savepath, model_name="m")

@@ -29,7 +29,7 @@ def make(length: int = 12, fixed: bool = False, conditions: Conditions | None = 
     return randomised(Transformer(4, 4, length, conditions or Conditions(), fixed, **options))
 
 
-def test_rotary_keeps_norms_and_sees_only_distances():
+def test_rotary_keeps_norms_and_depends_on_distances():
     rotary = Rotary(8, 50)
     q, k = torch.randn(2, 8, generator=seeded())
     turned_q, turned_k = rotary(q.expand(50, 8)), rotary(k.expand(50, 8))
@@ -47,7 +47,7 @@ def test_rotary_keeps_norms_and_sees_only_distances():
 
 
 @pytest.mark.parametrize("causal", [False, True])
-def test_block_equals_attention_written_out(causal):
+def test_block_equals_explicit_attention(causal):
     block = randomised(TransformerBlock(8, heads=2, length=6, dropout=0.5, causal=causal))
     h, context = torch.randn(3, 6, 8, generator=seeded()), torch.randn(3, 1, 8, generator=seeded(1))
     real = torch.arange(6) < torch.tensor([[6], [4], [1]])
@@ -77,7 +77,7 @@ def test_padding_is_never_attended():
     assert out.isfinite().all()
 
 
-def test_every_letter_is_told_of_every_other():
+def test_every_letter_attends_to_every_other():
     net = make(fixed=True)
     x = torch.randint(4, (3, 12), generator=seeded())
     for i in (0, 5, 11):
@@ -86,7 +86,7 @@ def test_every_letter_is_told_of_every_other():
         assert ((net(changed, torch.zeros(3)) - net(x, torch.zeros(3))).abs().amax(-1) > 1e-6).all()
 
 
-def test_it_starts_at_the_letter_frequencies_given():
+def test_initial_logits_are_the_given_letter_frequencies():
     frequencies = torch.log_softmax(torch.randn(6, 4, generator=seeded()), -1)
     net = Transformer(4, 4, 6, Conditions(), True, width=8, depth=2, heads=2)
     net.start_at(frequencies)
@@ -120,7 +120,7 @@ def test_time_and_condition_reach_the_output():
     assert torch.allclose(net(x, t, dropped), net(x, t, None), atol=1e-5)
 
 
-def test_event_counts_of_every_position():
+def test_event_counts_condition_each_position():
     net = make(fixed=True)
     x, counts = torch.randint(4, (2, 12), generator=seeded()), torch.full((2, 12), 3.0)
     assert torch.allclose(net(x, counts), net(x, counts[:, 0]), atol=1e-5)
@@ -129,7 +129,7 @@ def test_event_counts_of_every_position():
 
 
 @pytest.mark.parametrize("fixed", [True, False])
-def test_it_learns_in_multinomial_diffusion(fixed):
+def test_transformer_learns_in_multinomial_diffusion(fixed):
     process = Multinomial(4, 10)
     net = build_network(
         "transformer",
@@ -156,7 +156,7 @@ def test_it_learns_in_multinomial_diffusion(fixed):
     assert sum(losses[-5:]) < 0.75 * sum(losses[:5])
 
 
-def test_a_width_that_cannot_be_turned_is_told():
+def test_odd_head_widths_are_refused():
     with pytest.raises(ValueError, match="width: got 18, expected a multiple of 4, twice heads=2"):
         build_network(
             "transformer",

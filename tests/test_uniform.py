@@ -45,7 +45,7 @@ def slow_density(w: np.ndarray, x0: int, x: int, t: float) -> float:
 
 @pytest.mark.parametrize("letters", [4, 20, 40])
 @pytest.mark.parametrize("t", [1e-4, 0.01, 0.3, 0.9, 0.9999])
-def test_loss_is_the_general_loss_of_a_rate_matrix(letters, t):
+def test_loss_equals_the_general_rate_matrix_loss(letters, t):
     w, x0, x = random_case(letters)
     fast = Uniform(letters).density(w, x0, x, torch.full((len(x),), t, dtype=torch.float64))
     slow = [[slow_density(w[i, j].numpy(), x0[i, j], x[i, j], t) for j in range(5)] for i in range(6)]
@@ -63,7 +63,7 @@ def published_loss(w: np.ndarray, x0: int, x: int, t: float) -> float:
 
 
 @pytest.mark.parametrize("t", [1e-4, 0.3, 0.99])
-def test_loss_is_the_published_one(t):
+def test_loss_equals_the_published_one(t):
     w, x0, x = random_case(4)
     fast = Uniform(4).density(w, x0, x, torch.full((len(x),), t, dtype=torch.float64))
     slow = [[published_loss(w[i, j].numpy(), x0[i, j], x[i, j], t) for j in range(5)] for i in range(6)]
@@ -71,7 +71,7 @@ def test_loss_is_the_published_one(t):
 
 
 @pytest.mark.parametrize("t", [1e-12, 1e-6, 1e-3, 0.5, 0.9999, 1 - 1e-9])
-def test_float32_stays_right_from_end_to_end(t):
+def test_float32_loss_is_accurate_at_all_times(t):
     process = Uniform(4)
     w, x0, x = random_case(4, rows=200)
     times = torch.full((len(x),), t, dtype=torch.float64)
@@ -83,7 +83,7 @@ def test_float32_stays_right_from_end_to_end(t):
     assert logits.grad is not None and logits.grad.isfinite().all()
 
 
-def test_step_is_the_published_one():
+def test_step_equals_the_published_one():
     letters, s, t = 4, 0.3, 0.55
     g = seeded(1)
     w = torch.randn(7, 1, letters, generator=g, dtype=torch.float64).softmax(-1)
@@ -99,7 +99,7 @@ def test_step_is_the_published_one():
     assert torch.allclose(kernel, above / below, atol=1e-12)
 
 
-def test_a_wrong_letter_just_before_the_end_is_still_mended():
+def test_wrong_letters_are_corrected_at_the_last_step():
     process, x = Uniform(4), torch.zeros(1, 1).long()
     state = State(x, torch.full((1,), 1e-9, dtype=torch.float64), torch.ones(1, 1, dtype=torch.bool))
     context = torch.tensor([[[0.0, 40.0, 0.0, 0.0]]], dtype=torch.float64)  # the context has no doubt
@@ -127,7 +127,7 @@ def test_one_network_call_for_each_loss_and_term():
 
 
 @pytest.mark.parametrize("letters", [2, 20])
-def test_the_bound_of_an_independent_law_is_its_entropy(letters):
+def test_bound_of_independent_letters_is_their_entropy(letters):
     """With the letters' own law as context nothing is lost, and the estimate has the error that is stated."""
     log_p = torch.randn(letters, generator=seeded(2), dtype=torch.float64).log_softmax(-1)
     copies = 20_000 // letters
@@ -142,7 +142,7 @@ def test_the_bound_of_an_independent_law_is_its_entropy(letters):
     assert (p * error).norm() < 0.02
 
 
-def test_in_steps_it_is_multinomial_with_the_linear_table():
+def test_discrete_steps_equal_multinomial_with_a_linear_schedule():
     """For one letter any number of steps is exact: a step draws from the mixture, and there is no other letter."""
     log_p = torch.tensor([0.7, 0.2, 0.1], dtype=torch.float64).log()
     x0, mask = torch.arange(3).repeat(3000)[:, None], torch.ones(9000, 1, dtype=torch.bool)
