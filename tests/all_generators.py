@@ -1,4 +1,4 @@
-"""Every generator, fitted in a blink to labelled sequences of ten letters."""
+"""Every generator, fitted for one epoch to labelled sequences of ten letters."""
 
 from __future__ import annotations
 
@@ -41,6 +41,6 @@ STEPS = {"steps": 8}
 
 @cache
 def fitted(name: str) -> Any:
-    """Return a generator that knows the labels "few" and "many"; tests must not change it."""
+    """Return a generator fitted with the labels "few" and "many"; tests must not change it."""
     model = GENERATORS[name]().fit(X, LABELS)
     return model.distill(64, steps=4, **BLINK) if name == "distilled" else model

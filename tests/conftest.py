@@ -1,4 +1,4 @@
-"""What the tests share: real data where it is at hand, a few hundred small promoters, a folder to work in."""
+"""Shared fixtures: real data where available, 300 short promoters, an empty working directory."""
 
 from __future__ import annotations
 

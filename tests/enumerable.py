@@ -1,4 +1,4 @@
-"""A law over three letters and three positions, small enough to enumerate, and the exact denoiser of a process."""
+"""A distribution over 27 sequences of three letters, and the exact denoiser of any process over it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ LETTERS, LENGTH = 3, 3
 class Toy:
     """Sequences x (N, L) and their probabilities p (N,), all in float64.
 
-    Neighbours depend on each other and every letter on its place, so that nothing factorises by accident.
+    Letters depend on their neighbours and positions, so that nothing factorises by accident.
     """
 
     def __init__(self, letters: int = LETTERS, length: int = LENGTH) -> None:
@@ -35,7 +35,7 @@ class Toy:
         return torch.ones(n, self.length, dtype=torch.bool)
 
     def context_denoiser(self, process):
-        """Return the exact cavity prediction log p(x0_l | x_t without l), for processes that add evidence.
+        """Return the exact context logits log p(x0_l | x_t without l), for processes that add evidence.
 
         The process must show the network its own state (`raw_input`).
         """

@@ -1,4 +1,4 @@
-"""The toy with a label, and classifiers of it that are exact: Bayes' rule over its 27 sequences."""
+"""Sequences with a label, and exact classifiers of them by Bayes' rule over all 27 sequences."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ class Labelled(Toy):
         return torch.softmax(self.p.log() + gamma * self.log_label[:, label], 0)
 
     def given(self, label: int) -> Toy:
-        """Return the toy whose law is p(x | label)."""
+        """Return the toy whose distribution is p(x | label)."""
         other = Toy()
         other.p = self.tilted(1.0, label)
         return other
 
     def conditional_denoiser(self, process):
-        """Return the exact denoiser of a process that is told labels; without a condition, or keep, of none."""
+        """Return the exact denoiser of a process with labels; unconditional without a condition or `keep`."""
         make = next_letter if isinstance(process, Autoregressive) else Toy.context_denoiser
-        laws = [make(toy, process) for toy in (self.given(0), self.given(1), self)]
+        distributions = [make(toy, process) for toy in (self.given(0), self.given(1), self)]
 
         def denoiser(x, t, cond=None, mask=None):
-            each = torch.stack([law(x, t, None, mask) for law in laws])
+            each = torch.stack([distribution(x, t, None, mask) for distribution in distributions])
             if cond is None:
                 return each[2]
             which = torch.where(cond["keep"], cond["label"], 2)
@@ -130,7 +130,7 @@ def samples(toy: Labelled, process, guide=None, n: int = 20_000, label: int | No
     return process.decode(last)[:: rows // n]
 
 
-def distance(toy: Toy, x: torch.Tensor, law: torch.Tensor) -> float:
-    """Return the total variation between samples and a law (N,)."""
-    found = torch.bincount(toy.index(x), minlength=len(law)).double() / len(x)
-    return float(0.5 * (found - law).abs().sum())
+def distance(toy: Toy, x: torch.Tensor, distribution: torch.Tensor) -> float:
+    """Return the total variation between samples and a distribution (N,)."""
+    found = torch.bincount(toy.index(x), minlength=len(distribution)).double() / len(x)
+    return float(0.5 * (found - distribution).abs().sum())

@@ -1,4 +1,4 @@
-"""A device that is not there: tensors that lie on the CPU, say that they do not, and are as strict as if it were so.
+"""A fake device: tensors on the CPU that report another device and refuse what that device refuses.
 
 Inside `Pretended("cuda")` a model is fitted, sampled and scored by ordinary arithmetic on the CPU. What a real device
 would refuse is refused: two devices in one operation, a generator of another device, numpy, and on "mps" float64. What
@@ -26,7 +26,7 @@ MOVES = {"to", "cpu", "cuda"}
 
 
 class Pretending(Tensor):
-    """A tensor that says it lies on another device."""
+    """A CPU tensor that reports another device."""
 
     claimed = torch.device("cuda")
 
@@ -63,7 +63,7 @@ REAL = torch.Generator
 
 
 class Generator(REAL):  # type: ignore[misc,valid-type]
-    """A generator that says which device it was made for."""
+    """A random generator that records its device."""
 
     claimed: torch.device
 
@@ -74,7 +74,7 @@ class Generator(REAL):  # type: ignore[misc,valid-type]
 
 
 class Pretended(TorchFunctionMode):
-    """Run what is inside as if on a device.
+    """Context manager in which the CPU behaves as another device.
 
     Attributes
     ----------
@@ -137,7 +137,7 @@ class Pretended(TorchFunctionMode):
     def _note(self, what: str) -> None:
         frame: Any = sys._getframe(2)
         if what == "cpu" and "torch/nn/utils" in frame.f_back.f_code.co_filename.replace("\\", "/"):
-            return  # it was told by C++ that all is on the CPU
+            return  # C++ reports that all is on the CPU
         while frame is not None and "seqdiff/" not in frame.f_code.co_filename.replace("\\", "/"):
             frame = frame.f_back
         if frame is not None:

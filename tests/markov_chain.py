@@ -1,4 +1,4 @@
-"""A Markov chain of letters, and the exact denoiser of any process over it: templates have a known distribution."""
+"""A Markov chain with the exact denoiser of any process, so that conditional distributions are known."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class MarkovChain:
         return x, torch.softmax(self.log_prob(x), 0)
 
     def contexts(self, evidence: torch.Tensor) -> torch.Tensor:
-        """Return log p(x_l | evidence at the other positions), (B, L, K) up to constants, of evidence (B, L, K)."""
+        """Return log p(x_l | evidence at the other positions), (B, L, K) up to constants, for evidence (B, L, K)."""
         evidence = (evidence - evidence.amax(-1, keepdim=True)).exp()
         forward, backward = [self.first.expand(len(evidence), -1)], [torch.ones_like(evidence[:, 0])]
         for i, move in enumerate(self.moves):
@@ -50,7 +50,7 @@ class MarkovChain:
         return (torch.stack(forward, 1) * torch.stack(backward, 1)).log()
 
     def denoiser(self, process):
-        """Return the exact network of a process: the next letter, or each letter given what the others' states say."""
+        """Return the exact network of a process: logits of the next letter, or context logits."""
         if isinstance(process, Autoregressive):
             table = torch.cat([self.first[None, None].expand(1, self.letters + 1, -1), self._rows()])
             return lambda x, t, cond=None, mask=None: table[torch.arange(x.shape[1]), x].log()

@@ -1,4 +1,4 @@
-"""A generator that is fitted in a twentieth of a second, sequences for it, and what a refusal must be."""
+"""A generator that fits in 0.05 s, random sequences for it, and the required form of an error."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def mixed_lengths(n: int = 48, longest: int = 10, letters: str = "ACGT", seed: i
 
 
 def refuses(call: Callable[[], object], *words: str, longest: int = 400) -> str:
-    """Check that the call raises an error in the one form, a sentence that holds the words, and return it."""
+    """Check that the call raises an `InputError` whose sentence holds the given words, and return it."""
     with pytest.raises(InputError) as caught:
         call()
     message = str(caught.value)

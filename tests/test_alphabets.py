@@ -1,4 +1,4 @@
-"""Alphabets that have names: k-mers and codons, SMILES; and every kind of alphabet through a whole model."""
+"""Alphabets: letters, k-mers, codons and SMILES, alone and in a fitted model."""
 
 from __future__ import annotations
 
@@ -98,19 +98,19 @@ def test_sequences_with_ambiguous_words_are_dropped():
 
 
 def test_templates_of_words():
-    law = LengthDistribution.fit([3])
-    allowed = parse_template("ATGNNKtaa", CODONS, law)
+    distribution = LengthDistribution.fit([3])
+    allowed = parse_template("ATGNNKtaa", CODONS, distribution)
     names = [[CODONS.letters[i] for i in np.flatnonzero(row)] for row in allowed]
     assert (
         names[0] == ["ATG"] and names[2] == ["TAA"] and len(names[1]) == 32 and {w[2] for w in names[1]} == {"G", "T"}
     )
-    listed = parse_template(["ATG", None, ["TAA", "TAG", "TGA"]], CODONS, law)
+    listed = parse_template(["ATG", None, ["TAA", "TAG", "TGA"]], CODONS, distribution)
     assert listed.sum(1).tolist() == [1, 64, 3]
-    assert (parse_template(["ATG", "NNN", "TAATAGTGA"], CODONS, law) == listed).all()
+    assert (parse_template(["ATG", "NNN", "TAATAGTGA"], CODONS, distribution) == listed).all()
     assert kmers("ab", 2).allowed("ab") == (1,)
     for wrong in ("ATGNNTA", "ATG?NNTAA"):
         with pytest.raises(ValueError, match="template"):
-            parse_template(wrong, CODONS, law)
+            parse_template(wrong, CODONS, distribution)
     with pytest.raises(ValueError):
         kmers("ab", 2).allowed("aN")
 
@@ -234,7 +234,7 @@ def test_token_dtypes_are_supported_by_torch(letters):
 
 
 def test_bits_are_per_letter_of_the_alphabet():
-    """A model that knows nothing pays log2 of the number of words for each word."""
+    """A uniform model pays log2 of the number of words for each word."""
     X = random_rows(CODONS.letters, (5,), 40)
     model = MaskedDiffusion(alphabet="codons", width=8, depth=1, epochs=1, lr=1e-9, savepath=None, verbose=0).fit(X)
     assert abs(model.evaluations_["bits_per_letter"][-1] - 6.0) < 0.6

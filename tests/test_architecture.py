@@ -1,4 +1,4 @@
-"""The rooms of the package stay apart, and what belongs in one place stays there. Read from the source, never run.
+"""Import rules between the folders of the package, and rules of single places, checked on the source.
 
 Ground floor (alphabets, data, processes, networks, runtime, parameters, errors): nothing of seqdiff outside the own
 folder, save runtime, parameters, errors and for data the alphabets.

@@ -1,4 +1,4 @@
-"""The autoregressive model: an exact likelihood with and without an end token, and sampling that reads letters once."""
+"""The autoregressive model: exact likelihood with and without an end token, and cached sampling."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def seeded(seed: int = 0) -> torch.Generator:
 
 
 class Words:
-    """A law over all sequences of 1 to 3 letters of three: tokens (39, 3), lengths, probabilities."""
+    """A distribution over all sequences of 1 to 3 letters of three: tokens (39, 3), lengths, probabilities."""
 
     def __init__(self) -> None:
         words = [w for n in range(1, L + 1) for w in itertools.product(range(K), repeat=n)]
@@ -44,7 +44,7 @@ class Words:
 
 
 def exact(x: torch.Tensor, lengths: torch.Tensor, p: torch.Tensor, outputs: int):
-    """Return the exact denoiser of a law over sequences: log p(next letter or end | prefix), by enumeration."""
+    """Return the exact denoiser of a distribution: log p(next letter or end | prefix), by enumeration."""
     letters = torch.where(torch.arange(x.shape[1]) < lengths[:, None], x, K)  # the end where nothing stands
 
     def denoiser(inputs, t, cond=None, mask=None):
@@ -163,7 +163,7 @@ def test_input_is_shifted_behind_a_start_symbol():
     assert process.states == K + 1
 
 
-# -- sampling with the exact law --------------------------------------------------------------------------------------
+# -- sampling with the exact distribution ---------------------------------------------------------------------------
 
 
 def test_samples_follow_the_distribution(toy):
@@ -181,7 +181,7 @@ def test_samples_with_an_end_token_follow_the_distribution(words):
 
 
 def test_requested_lengths_are_kept(words):
-    """Letters are then drawn as if the sequence had to go on, the end forbidden and not drawn."""
+    """The end token has probability 0 before the requested length."""
     process, denoiser = of_words(words)
     lengths = 1 + torch.arange(30_000) % 3
     final = last(process, denoiser, torch.arange(L) < lengths[:, None], seeded())
@@ -255,7 +255,7 @@ def causal(name: str, length: int, fixed: bool, conditions: Conditions | None = 
 
 
 def whole(network):
-    """Hide that a network can read letter by letter."""
+    """Hide the `advance` method of a causal network."""
     return lambda *args: network(*args)
 
 
@@ -313,7 +313,7 @@ def test_cached_samples_are_those_of_full_evaluation(name):
 
 
 class Counting(nn.Module):
-    """A network that notes how it is asked."""
+    """A network that records its calls."""
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
@@ -329,7 +329,7 @@ class Counting(nn.Module):
 
 
 class Contrast(Guidance):
-    """Ask twice with the condition, once without: what classifier-free guidance does."""
+    """Call the network twice with the condition and once without, as classifier-free guidance does."""
 
     def clean(self, predict, context):
         null = context.given({**context.cond, "keep": torch.zeros_like(context.cond["keep"])})
@@ -357,7 +357,7 @@ def test_no_network_call_after_all_sequences_ended():
 
 
 class Meddling(Guidance):
-    """Choose rows again, keep copies that go on by themselves, change letters: what guides may do to a state."""
+    """Resample rows, keep independent copies and change letters, as guides may do to a state."""
 
     def __init__(self, process, denoiser, cond) -> None:
         self.process, self.denoiser, self.cond = process, denoiser, cond

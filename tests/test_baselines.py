@@ -1,4 +1,4 @@
-"""The baselines are exact laws: they sum to 1, write what they score, and reach the known figures on real promoters."""
+"""Baselines: probabilities sum to 1, samples follow the scores, and real promoters have the known bits per base."""
 
 import pickle
 from itertools import product
@@ -201,7 +201,7 @@ def test_foreign_letters_and_bad_n_are_refused():
     ids=str,
 )
 def test_bits_per_base_of_natural_promoters_are_as_published(model, known, data_dir):
-    """Held-out bits per base on the clustered test split: the known figure, or at most 0.002 below it."""
+    """Bits per base on the clustered test split: the known value, or at most 0.002 below it."""
     table = pd.read_csv(data_dir / "ecoli50_expr.csv")
     train, test = (table.seq[table.split == name].tolist() for name in ("train", "test"))
     model = clone(model).fit(train)

@@ -1,4 +1,4 @@
-"""Batches of like lengths: who is in them, how wide they are, and that cutting them changes no loss."""
+"""Batches of similar lengths: their rows and widths, and that cutting them changes no loss."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_a_narrower_batch_has_the_same_losses(name, network, monkeypatch):
     try:
         model.fit(X, y, validation=None)
     except ValueError as error:
-        pytest.skip(str(error))  # a network that cannot be causal, or cannot be told event counts
+        pytest.skip(str(error))  # a network that cannot be causal, or takes no event counts
     for p in model.objective_.parameters():
         with torch.no_grad():
             p.add_(0.2 * torch.randn(p.shape, generator=torch.Generator().manual_seed(0)))
@@ -132,15 +132,15 @@ def test_a_narrower_batch_has_the_same_losses(name, network, monkeypatch):
 
     monkeypatch.setattr(runtime, "_draw", at_full_width)
     for take in ("loss", "bound"):
-        figures = []
+        losses = []
         for width in (longest, 24, 20):
             part, generator = everything.take(slice(None), width), torch.Generator().manual_seed(3)
             with torch.no_grad():
                 loss = sum(model.objective_(part, generator).values()) if take == "loss" else None
-            figures.append(model.objective_.bound(part, 3, generator)[0] if loss is None else loss)
-        assert part.x0.shape[1] == 20 and torch.isfinite(figures[0]).all() and figures[0].std() > 0
-        assert torch.allclose(figures[0], figures[1], rtol=1e-4, atol=1e-4)
-        assert torch.allclose(figures[0], figures[2], rtol=1e-4, atol=1e-4)
+            losses.append(model.objective_.bound(part, 3, generator)[0] if loss is None else loss)
+        assert part.x0.shape[1] == 20 and torch.isfinite(losses[0]).all() and losses[0].std() > 0
+        assert torch.allclose(losses[0], losses[1], rtol=1e-4, atol=1e-4)
+        assert torch.allclose(losses[0], losses[2], rtol=1e-4, atol=1e-4)
 
 
 def test_exact_scores_do_not_depend_on_the_batch():
@@ -152,7 +152,7 @@ def test_exact_scores_do_not_depend_on_the_batch():
 
 
 def test_monte_carlo_scores_do_not_depend_on_the_batch():
-    """A sequence's noise is that of its row, whatever the others' lengths."""
+    """The noise of a sequence belongs to its row and does not depend on other lengths."""
     X = mixed_lengths(100, 30)
     model = tiny(epochs=1).fit(X)
     assert np.allclose(model.score_samples(X)[:5], model.score_samples(X[:5]), atol=1e-5)
@@ -162,7 +162,7 @@ def test_monte_carlo_scores_do_not_depend_on_the_batch():
 
 
 class Widths(nn.Module):
-    """Remembers the batches that it was shown."""
+    """Record the batches that the objective receives."""
 
     def __init__(self, seen: list[Batch]) -> None:
         super().__init__()
@@ -205,7 +205,7 @@ def test_training_accumulates_gradients_of_cut_batches(monkeypatch):
 
 
 def test_cut_batches_reach_the_same_bits_per_letter(monkeypatch):
-    """Bits per letter on held-out sequences do not tell whether batches were cut."""
+    """Validation bits per letter are the same with and without cutting."""
     X = [s + s for s in mixed_lengths(160, 12, "AC")]
     settings = {"epochs": 4, "batch_size": 8, "alphabet": "dna"}
     monkeypatch.setattr("seqdiff.runtime.call_cost", lambda device: 8)

@@ -1,4 +1,4 @@
-"""ByteNet: its blocks written out slowly, what it sees and must not see, event counts, and the sizes of the papers."""
+"""ByteNet: blocks against a slow version, receptive field, causality, event counts, published sizes."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def letters(rows: int = 3, length: int = LENGTH, seed: int = 0) -> torch.Tensor:
 
 
 def counts(rows: int = 3, length: int = LENGTH) -> torch.Tensor:
-    """Event counts as a network is told them."""
+    """Event counts in the form of a network's input."""
     drawn = torch.randint(0, 30, (rows, length), generator=seeded(7)).double()
     return torch.log1p(drawn) / math.log1p(1e5)
 
@@ -136,7 +136,7 @@ def test_incremental_decoding_equals_full_forward_pass(fixed):
 
 @pytest.mark.parametrize("training", [False, True])
 def test_padding_does_not_leak(training):
-    """Neither its letters nor its counts nor its presence, in any convolution."""
+    """Neither its letters nor its counts nor its width change any logit."""
     net, x, t = make(dropout=0.3 if training else 0.0).train(training), letters(4), counts(4)
     mask = torch.arange(LENGTH) < torch.tensor([[40], [23], [7], [1]])
 
@@ -254,10 +254,10 @@ def test_carp_has_its_published_size():
         network = build_network(
             "bytenet-carp", {}, states=31, letters=31, length=1024, conditions=Conditions(), fixed_length=False
         )
-    told = [p for name, p in network.named_parameters() if name.split(".")[0] in ("time", "condition", "film")]
-    told += [p for name, p in network.named_parameters() if name.startswith("blocks") and ".film." in name]
+    conditioning = [p for name, p in network.named_parameters() if name.split(".")[0] in ("time", "condition", "film")]
+    conditioning += [p for name, p in network.named_parameters() if name.startswith("blocks") and ".film." in name]
     # the same embeddings, blocks and head as CARP's, but for the bias of the letters
-    assert size("bytenet-carp", 31, length=1024) - sum(p.numel() for p in told) - 31 == carp
+    assert size("bytenet-carp", 31, length=1024) - sum(p.numel() for p in conditioning) - 31 == carp
     assert [block.conv.dilation for block in network.blocks] == [2**i for i in range(8)] * 2
 
 
@@ -274,7 +274,7 @@ def test_sizes_given_beside_a_preset_override_it():
 @pytest.mark.parametrize("name", ["transformer-tiny", "transformer-small", "transformer-medium"])
 @pytest.mark.parametrize("estimator", [Autoregressive, MaskedDiffusion, MultinomialDiffusion])
 def test_estimators_keep_the_heads_of_a_preset(estimator, name):
-    """But what a person asks for counts."""
+    """A value given by the user overrides it."""
     heads = PRESETS[name][1]["heads"]
     build = {"states": 4, "letters": 4, "length": 8, "conditions": Conditions(), "fixed_length": True}
     with torch.device("meta"):

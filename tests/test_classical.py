@@ -1,4 +1,4 @@
-"""Classical diffusion: with uniform rates it is UDLM, with absorbing ones MDLM, and its bound is one for any rates."""
+"""Classical diffusion: UDLM with uniform rates, MDLM with absorbing rates, and a bound for any rates."""
 
 from __future__ import annotations
 
@@ -178,13 +178,13 @@ class Until(Schedule):
 @pytest.mark.parametrize("rates", ["uniform", [[-1.0, 0.8, 0.2], [0.3, -0.9, 0.6], [1.0, 0.1, -1.1]]])
 def test_loss_of_independent_letters_is_known_exactly(rates):
     """Where noise does not forget everything, too: the schedule ends at Lambda = 0.1, and at 7."""
-    law = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    distribution = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
     nodes, weights = (torch.tensor(a) for a in np.polynomial.legendre.leggauss(100))
     u, weights = (nodes + 1) / 2, weights / 2
     t = u**5  # the integrand has a logarithmic singularity at 0
     for scale in (0.1, 7.0):
         process = Classical(make_forward(rates, "ABC"), Until(scale))
-        process.fit_schedule(law)
+        process.fit_schedule(distribution)
         for a in range(3):
             x0 = torch.full((100, 1), a)
             chance = process.noise.transition(process.schedule.total(t))[:, a]
@@ -195,7 +195,7 @@ def test_loss_of_independent_letters_is_known_exactly(rates):
                         * 5
                         * u**4
                         * chance[:, b]
-                        * process.density(law.expand(100, 1, 3), x0, x0 * 0 + b, t)[:, 0]
+                        * process.density(distribution.expand(100, 1, 3), x0, x0 * 0 + b, t)[:, 0]
                     ).sum()
                 )
                 for b in range(3)

@@ -1,4 +1,4 @@
-"""The command line from end to end: files in, files out, one sentence where something is wrong, never a traceback."""
+"""The command line from end to end: files in and out, and errors of one sentence without a traceback."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ TINY += " --diffusion-steps 10"
 
 
 def run(line: str) -> Result:
-    """Run `seqdiff <line>` in this process; whatever happens, a person sees no traceback."""
+    """Run `seqdiff <line>` in this process; no traceback may be shown."""
     result = CliRunner().invoke(main, shlex.split(line), prog_name="seqdiff")
     assert result.exception is None or isinstance(result.exception, SystemExit), result.exc_info
     assert "Traceback" not in result.output
@@ -48,7 +48,7 @@ def run(line: str) -> Result:
 
 
 def fails(line: str, status: int = 1) -> str:
-    """Run a command that cannot work and return the one sentence it says."""
+    """Run a command that fails and return its one sentence."""
     result = run(line)
     assert result.exit_code == status, result.output
     assert result.stdout == ""
@@ -104,7 +104,7 @@ def here(folder: Path) -> Iterator[Path]:
 
 
 def test_fit_reports_its_result_and_a_next_command(here: Path) -> None:
-    """The folder, the best validation figure, and a command that works as it stands."""
+    """The folder, the best validation value, and a command that works as it stands."""
     result = run(f"fit p.txt {TINY} --model-name road")
     assert result.exit_code == 0
     where, best, command = result.stdout.splitlines()
@@ -211,12 +211,12 @@ def test_info_reads_a_pipe_once(here: Path) -> None:
     os.mkfifo("pipe")
     writer = threading.Thread(target=Path("pipe").write_text, args=("ACGT\nACNT\nAAAA\n",), daemon=True)
     writer.start()
-    told = run("info pipe").stdout
-    assert "sequences:  3" in told and "--ambiguous drop" in told
+    shown = run("info pipe").stdout
+    assert "sequences:  3" in shown and "--ambiguous drop" in shown
 
 
 def test_resume_ends_at_the_same_model(workdir: Path, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ctrl-C: status 130, a line how to go on; --resume ends where an uninterrupted run does."""
+    """Ctrl-C: status 130 and a line on resuming; --resume ends where an uninterrupted run does."""
     line = f"fit {shlex.quote(str(folder / 'p.txt'))} {TINY} --epochs 4"
     assert run(f"{line} --model-name whole").exit_code == 0
 
@@ -272,7 +272,7 @@ def test_ctrl_c_in_a_real_process(workdir: Path, folder: Path) -> None:
 
 
 def test_a_broken_pipe_is_quiet(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """`| head` closes the pipe: no word about it."""
+    """`| head` closes the pipe without a message."""
     echo = click.echo
 
     def broken(message: Any = None, *args: Any, err: bool = False, **kwargs: Any) -> None:
@@ -479,7 +479,7 @@ def test_scores_of_other_kinds_of_model(here: Path, monkeypatch: pytest.MonkeyPa
 
 
 def test_a_model_of_signals_is_refused(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What no option can say is said."""
+    """Labels that no option can express are refused."""
     writer = seqdiff.load("runs/plain")
     writer.model_.vocabulary = replace(writer.model_.vocabulary, target=SimpleNamespace(kind="signal"))
     monkeypatch.setattr("seqdiff.cli.commands.load", lambda *args, **kwargs: writer)
@@ -487,7 +487,7 @@ def test_a_model_of_signals_is_refused(here: Path, monkeypatch: pytest.MonkeyPat
 
 
 def test_models_without_likelihood_are_not_scored(here: Path) -> None:
-    """It is fitted and writes like any other; its figure is not called what it is not, and scoring is refused."""
+    """It is fitted and generates like any other; its loss is not called a bound, and scoring is refused."""
     sizes = "--width 8 --depth 1 --epochs 1 --batch-size 64"
     fitted = run(f"fit p.txt --model dirichlet-fm --path linear {sizes} --model-name flow")
     assert fitted.exit_code == 0 and "no likelihood" in fitted.stdout

@@ -1,4 +1,4 @@
-"""Steering from the command line: `generate --guidance --forbid`, and `classify`, which makes what guides follow."""
+"""Guidance from the command line: `generate --guidance --forbid`, and `classify`, which fits classifiers."""
 
 from __future__ import annotations
 

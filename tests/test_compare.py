@@ -1,4 +1,4 @@
-"""`seqdiff.compare` and `seqdiff compare`: one split, figures that can be had by hand, no failure that loses all."""
+"""`seqdiff.compare` and `seqdiff compare`: one split, metrics recomputed by hand, isolated failures."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def done(X: list[str], tmp_path_factory: pytest.TempPathFactory) -> tuple[pd.Dat
 
 
 def test_one_row_per_model_baseline_and_reference(done: tuple[pd.DataFrame, Path]) -> None:
-    """Models, then baselines, then nature; what is exact is told from what is a bound."""
+    """Models, then baselines, then natural sequences; exact likelihoods are marked apart from bounds."""
     table, _ = done
     assert table.index.tolist() == ["MaskedDiffusion", "Autoregressive", *BASELINES, "natural sequences"]
     assert table["bound"].tolist() == ["elbo", "exact", *["exact"] * 4, "none"]
@@ -54,7 +54,7 @@ def test_one_row_per_model_baseline_and_reference(done: tuple[pd.DataFrame, Path
 
 
 def test_models_without_likelihood_are_compared_by_samples(X: list[str], workdir: Path) -> None:
-    """No bits, no place as the reference; all else is there, in the table, in Markdown and in the picture."""
+    """They have no bits and are not the reference; all other columns stand in the table, Markdown and plot."""
     table = seqdiff.compare(["dirichlet-fm", Autoregressive(**SMALL)], X, **SMALL, **QUICK)
     row = table.loc["DirichletFM"]
     assert row["status"] == "done" and row["bound"] == "none" and np.isnan(row[["bits", "above"]].astype(float)).all()
@@ -95,7 +95,7 @@ def test_metrics_equal_those_of_the_saved_models(done: tuple[pd.DataFrame, Path]
 
 
 def test_sample_divergence_is_relative_to_natural_sequences(done: tuple[pd.DataFrame, Path], X: list[str]) -> None:
-    """The divergence is `summary`'s, of the sequences in the run folder; the ceiling is nature against nature."""
+    """The divergence is that of `summary` for the sequences of the run folder; natural sequences have ratio 1."""
     table, folder = done
     split = cluster_split(X)
     train = [s for s, side in zip(X, split, strict=True) if side == "train"]
@@ -105,13 +105,13 @@ def test_sample_divergence_is_relative_to_natural_sequences(done: tuple[pd.DataF
         written = folder / f"MaskedDiffusion-seed{seed}" / "samples" / "compare.fasta"
         found.append(summary(seqdiff.data.read_records(written).sequences, natural, train))
     for column in ("kmer_js", "kmer_js_ratio", "copied", "unique"):
-        assert table.loc["MaskedDiffusion", column] == pytest.approx(np.mean([figures[column] for figures in found]))
+        assert table.loc["MaskedDiffusion", column] == pytest.approx(np.mean([metrics[column] for metrics in found]))
     assert table.loc["natural sequences", "kmer_js"] == pytest.approx(found[0]["kmer_js_natural"])
     assert table.loc["natural sequences", "kmer_js_ratio"] == 1
 
 
 def test_copies_are_counted_against_the_training_set(X: list[str]) -> None:
-    """Writing a held-out sequence is no copying."""
+    """Generating a test sequence is not copying."""
     judge = Judge(make_parts(X), samples=20)
     for part, share in ((judge.parts.test, 0.0), (judge.parts.train, 1.0)):
         trial = Trial()
@@ -130,7 +130,7 @@ def test_baselines_are_fitted_to_the_training_set_only(done: tuple[pd.DataFrame,
 
 
 def test_folder_holds_table_plot_and_runs(done: tuple[pd.DataFrame, Path]) -> None:
-    """CSV as returned, Markdown for people, a picture, a run folder for each training."""
+    """CSV as returned, Markdown, a plot, a run folder for each training."""
     table, folder = done
     assert table.attrs["folder"] == str(folder)
     read = pd.read_csv(folder / "table.csv", index_col="model")
@@ -149,11 +149,11 @@ def test_each_comparison_has_its_own_folder(X: list[str], tmp_path: Path) -> Non
         table = seqdiff.compare(["autoregressive"], X[:60], savepath=tmp_path, **SMALL, **QUICK | {"samples": 0})
         assert table.attrs["folder"] == str(tmp_path / wanted)
         assert table.loc["Autoregressive", "run_dir"] == str(tmp_path / wanted / "Autoregressive")
-    assert "natural sequences" not in table.index  # no samples, nothing to set beside nature
+    assert "natural sequences" not in table.index  # no samples, no reference
 
 
 def test_no_files_without_savepath(X: list[str], workdir: Path) -> None:
-    """Not even by a model that would by itself; and the person's estimator is left as it was."""
+    """Also for an estimator with a savepath of its own; the user's estimator is unchanged."""
     model = Autoregressive(**SMALL, random_state=5)
     table = seqdiff.compare(model, X[:60], savepath=None, **QUICK)
     assert not list(workdir.iterdir())
@@ -353,7 +353,7 @@ def test_the_table_is_written_after_each_model(X: list[str], tmp_path: Path) -> 
 
 
 def test_ctrl_c_keeps_finished_models(X: list[str], tmp_path: Path) -> None:
-    """The table on disk has the first model's figures, and says that the others were stopped."""
+    """The table on disk has the first model's metrics, and notes that the others were stopped."""
     models = [
         Autoregressive(**SMALL),
         _Breaks(**SMALL, model_name="breaks", error=KeyboardInterrupt),
@@ -367,7 +367,7 @@ def test_ctrl_c_keeps_finished_models(X: list[str], tmp_path: Path) -> None:
     assert "stopped" in (tmp_path / "compare" / "table.md").read_text(encoding="utf-8")
 
 
-# ------------------------------------------------------------------------------------------------- picture and terminal
+# ---------------------------------------------------------------------------------------------------- plot and terminal
 
 
 def test_plot_shows_best_models_first(done: tuple[pd.DataFrame, Path]) -> None:

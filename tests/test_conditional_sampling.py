@@ -1,4 +1,4 @@
-"""Known letters: with a chain's exact network, templates and infilling sample p(x | what is known), up to noise."""
+"""Conditional sampling: with the exact network of a Markov chain, templates and infilling sample p(x | known)."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def test_markov_chain_contexts_equal_enumeration():
 
 @pytest.mark.parametrize("name", [*SHOWN, *FLOWS])
 def test_samples_are_conditioned_on_letters_the_network_sees(name):
-    """1.15 to 1.6 of what as many true draws have would be 4 were the letters only forced."""
+    """Ratios are 1.15 to 1.6 here, and about 4 where letters are only overwritten."""
     assert ratio(name, "?G??A?", 1, 2000) < 1.5
 
 
@@ -90,7 +90,7 @@ def test_samples_are_conditioned_on_sets_of_letters(name):
 @pytest.mark.parametrize("template", ["?G??A?", "R?Y?WS", "AC????TGACCA", "A?G?YCR?TW?G"])
 @pytest.mark.parametrize("name", EVERY)
 def test_templates_are_conditioned_on_by_every_generator(name, template):
-    """Letters, sets, a block in the middle; 64 particles: 1.5 times true draws where letters are shown, else twice."""
+    """Letters, sets, an infilled block; 64 particles: ratio below 1.5 where the network sees the letters, else 2."""
     fixed = not set(template) & set("RYWS")
     assert ratio(name, template, 64, 1000) < (1.5 if name in SHOWN and fixed else 2.0)
 
@@ -112,7 +112,7 @@ def test_first_hitting_calls_the_network_for_free_letters_only():
 
 
 def test_fixed_letters_are_never_remasked():
-    """With remasking it could be, and would be missed for a while."""
+    """Remasking could hide it, and the network would not see it for some steps."""
     process, guide = processes.Masked(4, remasking=1.0), Template(allowed_by("A????C"))
     from seqdiff.runtime import chunk_generators
     from seqdiff.sampling import trajectory
@@ -162,7 +162,7 @@ def test_infill_uses_particles_by_default():
 
 @pytest.fixture(scope="module")
 def two_lengths() -> Autoregressive:
-    """The first letter tells the length."""
+    """A model in which the first letter determines the length."""
     X = ["AA", "CCCC"] * 200
     settings = BLINK | {"width": 16, "depth": 2, "epochs": 40, "lr": 1e-2, "alphabet": "dna"}
     return Autoregressive(**settings).fit(X)

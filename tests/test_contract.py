@@ -1,4 +1,4 @@
-"""The contract of design: every process, with the exact denoiser of an enumerable toy, does what it says.
+"""Contract of every process, tested with the exact denoiser of an enumerable distribution.
 
 A new process adds a `Case`, or where it has no bound a `Flow`, and has its tests.
 """
@@ -42,7 +42,7 @@ from seqdiff.sampling import Denoiser, trajectory
 
 @dataclass
 class Case:
-    """What the tests need to know about a process.
+    """A process with a bound, and the expected values of its tests.
 
     `marginal(t)` is q(x_t | x_0) where the posterior's levels are no times but event counts, with `times` to look at.
     make(steps) builds it for three letters, steps None for continuous time; `transition(s, t)` is the matrix
@@ -69,7 +69,7 @@ class Case:
 
 @dataclass
 class Flow:
-    """The same of a process without a bound."""
+    """A process without a bound, and the expected values of its tests."""
 
     make: Callable[[int | None], Process]
     steps: int | None
@@ -303,13 +303,13 @@ def test_posterior_is_the_mixture_over_clean_letters(letters_case):
 
 
 def expected_bound(process, toy: Toy, copies: int, seed: int = 0, times: int | None = None) -> tuple[float, float]:
-    """Return E[bound] over the toy's law and its standard error; every sequence `copies` times."""
+    """Return E[bound] over the distribution and its standard error; every sequence `copies` times."""
     x0 = toy.x.repeat(copies, 1)
     denoiser = toy.context_denoiser(raw_input(process))
     with torch.no_grad():
         total = sum(process.bound_terms(denoiser, Batch.of(x0, toy.mask(len(x0))), times, seeded(seed)))
     per_sequence = total.double().reshape(copies, -1)
-    # whatever the law of the model is, e^-bound is at most that, and so adds up to at most 1
+    # whatever the distribution of the model is, e^-bound is at most that, and so adds up to at most 1
     mass, spread = (-per_sequence.mean(0)).exp(), per_sequence.var(0) / copies
     assert float(mass.sum()) < 1 + 4 * float((mass.square() * spread).sum().sqrt())
     return (
@@ -392,7 +392,7 @@ def test_a_seed_repeats_and_the_batch_size_does_not_matter(any_case, toy):
 
 
 class Numbers(Guidance):
-    """See that every kernel is a law: of nan, sampling would make the first letter without a word."""
+    """Check that every kernel is a distribution: nan would silently sample the first letter."""
 
     def kernel(self, kernel, context):
         log_p = kernel(context)

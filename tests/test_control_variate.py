@@ -1,4 +1,4 @@
-"""The control variate of scores in continuous time: unbiased whatever is guessed, calm where the guess is good."""
+"""Variance reduction of scores in continuous time: the control variate and strata are unbiased and reduce variance."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def fitted(name: str):
 
 
 def wrong(x, t, cond=None, mask=None):
-    """Predict something that depends on the neighbours, and is right about nothing."""
+    """Predict an arbitrary function of the neighbours."""
     return 2.0 * torch.sin(torch.arange(3) + x.roll(1, -1)[..., None] + 2 * x.roll(-1, -1)[..., None]).double()
 
 
@@ -60,9 +60,9 @@ def test_expected_loss_of_the_guess_is_the_same_in_both_forms(name):
     process, toy = fitted(name), Toy()
     mask = torch.ones(27, 3, dtype=torch.bool)
     mask[:9, 2] = False
-    law = process.law.expand(27, 3, 3)
+    distribution = process.law.expand(27, 3, 3)
     known = process.known(Batch.of(toy.x, mask))
-    assert torch.allclose(process.known(Batch.of(toy.x, mask), law), known, atol=1e-9)
+    assert torch.allclose(process.known(Batch.of(toy.x, mask), distribution), known, atol=1e-9)
     if "short" in name:  # else the end is as good as noise, and says nothing of how well it is measured
         assert (known < (-process.law.log())[toy.x].where(mask, 0.0).sum(-1) - 1e-3).all()
 
@@ -77,12 +77,16 @@ def test_estimates_are_unbiased_for_any_guess(name):
     found = {
         key: mean_and_error(process.term(wrong, Batch.of(x0, mask), u, seeded(seed), guess))
         for seed, (key, guess) in enumerate(
-            {"law": None, "strange": strange, "own": process.guess(wrong, Batch.of(x0, mask), seeded(5))}.items()
+            {
+                "distribution": None,
+                "strange": strange,
+                "own": process.guess(wrong, Batch.of(x0, mask), seeded(5)),
+            }.items()
         )
     }
-    (law, error), *others = found.values()
+    (distribution, error), *others = found.values()
     for mean, other in others:
-        assert abs(mean - law) < 4.5 * math.hypot(error, other), found
+        assert abs(mean - distribution) < 4.5 * math.hypot(error, other), found
     assert error < 0.2
 
 
@@ -101,7 +105,7 @@ def test_variance_is_zero_where_the_guess_is_the_prediction(name):
 
 
 def confident(x, t, cond=None, mask=None):
-    """Predict one sequence nearly for certain, a little less so where neighbours differ from it."""
+    """Predict one sequence nearly with certainty, slightly less where neighbours differ from it."""
     length = x.shape[1]
     wanted = torch.arange(length) % 4
     off = (x != wanted).double()
@@ -176,7 +180,7 @@ def test_touched_letters_are_uniform_over_real_positions():
 
 
 def test_late_times_have_no_cancellation():
-    """What grows like 1/(1 - a) along with a rare event has a finite variance only if 1 - a keeps its digits."""
+    """A rare event with weight like 1/(1 - a) has finite variance only if 1 - a keeps its digits."""
     stratum, mask = draws()
     far = late(stratum, mask, 40.0)
     every = far.where[:, :3].all(-1)
@@ -192,7 +196,7 @@ def test_late_times_have_no_cancellation():
 
 
 def test_zero_uniform_draws_have_finite_weight(monkeypatch):
-    """A uniform number in float32 is 0 now and then."""
+    """A uniform float32 draw can be exactly 0."""
     monkeypatch.setattr("seqdiff.processes.noise.importance_sampling.uniform", lambda shape, *_: torch.zeros(shape))
     mask = torch.ones(3, 4, dtype=torch.bool)
     for untouched in (False, True):

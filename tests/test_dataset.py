@@ -1,4 +1,4 @@
-"""`prepare` from input to tokens, the splits against a slow union-find, the law of lengths."""
+"""`prepare` from input to tokens, splits against a slow union-find, the distribution of lengths."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def test_errors_name_the_line_of_the_file(tmp_path):
     with pytest.raises(ValueError, match=r"promoters.txt, line 4: got a sequence of 4 letters .*, expected length=12"):
         prepare(path, length=12, ambiguous="drop")
     with pytest.raises(ValueError, match=r"did you mean .words."):
-        prepare(tmp_path / "missing.txt", alphabet="text")  # wrong arguments are told before a file is opened
+        prepare(tmp_path / "missing.txt", alphabet="text")  # invalid arguments are refused before a file is opened
 
 
 def test_many_bad_rows_make_a_short_message():
@@ -247,31 +247,34 @@ def test_random_split():
 
 @pytest.mark.parametrize("lengths", [[1], [50, 50, 50], [1, 2], [3, 7, 7, 12, 1, 3]], ids=str)
 def test_length_distribution(lengths):
-    law = LengthDistribution.fit(np.array(lengths))
+    distribution = LengthDistribution.fit(np.array(lengths))
     top, n = max(lengths), len(lengths)
     expected = [0.99 * lengths.count(x) / n + 0.01 / top for x in range(1, top + 1)]
     if len(set(lengths)) == 1:
         expected = [float(x == top) for x in range(1, top + 1)]
     support = np.arange(1, top + 1)
-    np.testing.assert_allclose(np.exp(law.log_prob(support)), expected, rtol=1e-12)
-    assert np.exp(law.log_prob(support)).sum() == pytest.approx(1)
-    assert law.log_prob([0, top + 1, 10 * top, -1]).tolist() == [-np.inf] * 4
-    assert law.max_length == top and law.fixed == (len(set(lengths)) == 1)
-    assert law.log_prob(top).shape == () and law.log_prob([[top, top]]).shape == (1, 2)
-    again = LengthDistribution.from_dict(json.loads(json.dumps(law.to_dict())))
-    assert (again.log_prob(support) == law.log_prob(support)).all() and again.fixed == law.fixed
+    np.testing.assert_allclose(np.exp(distribution.log_prob(support)), expected, rtol=1e-12)
+    assert np.exp(distribution.log_prob(support)).sum() == pytest.approx(1)
+    assert distribution.log_prob([0, top + 1, 10 * top, -1]).tolist() == [-np.inf] * 4
+    assert distribution.max_length == top and distribution.fixed == (len(set(lengths)) == 1)
+    assert distribution.log_prob(top).shape == () and distribution.log_prob([[top, top]]).shape == (1, 2)
+    again = LengthDistribution.from_dict(json.loads(json.dumps(distribution.to_dict())))
+    assert (again.log_prob(support) == distribution.log_prob(support)).all() and again.fixed == distribution.fixed
 
 
 def test_length_distribution_samples_follow_it():
-    law = LengthDistribution.fit([2, 2, 2, 2, 5, 5, 6])
-    drawn = law.sample(20_000, torch.Generator().manual_seed(0))
+    distribution = LengthDistribution.fit([2, 2, 2, 2, 5, 5, 6])
+    drawn = distribution.sample(20_000, torch.Generator().manual_seed(0))
     assert drawn.dtype == torch.int64 and drawn.shape == (20_000,)
     counts = np.bincount(drawn.numpy(), minlength=8)
     assert counts[0] == 0 and counts[7:].sum() == 0
     p = np.array([0, 4, 0, 0, 2, 1]) / 7  # as often as in training, and no others
     assert (counts[1:7][p == 0] == 0).all()
     assert (np.abs(counts[1:7] / 20_000 - p) <= 5 * np.sqrt(p * (1 - p) / 20_000)).all()
-    assert (law.sample(50, torch.Generator().manual_seed(1)) == law.sample(50, torch.Generator().manual_seed(1))).all()
+    assert (
+        distribution.sample(50, torch.Generator().manual_seed(1))
+        == distribution.sample(50, torch.Generator().manual_seed(1))
+    ).all()
     fixed, generator = LengthDistribution.fit([9, 9]), torch.Generator().manual_seed(0)
     state = generator.get_state()
     assert fixed.sample(4, generator).tolist() == [9] * 4 and (generator.get_state() == state).all()

@@ -1,4 +1,4 @@
-"""The simulated promoters: the exact law sums to 1, and the samples follow it."""
+"""Simulated promoters (exact distribution, samples) and natural promoters (download, parsing)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from seqdiff.datasets.sigma70 import BASES, PromoterModel, sigma70_model
 
 
 def rows(rng, width, ones=0.6):
-    """Random letter laws, far from uniform."""
+    """Random letter distributions, far from uniform."""
     return rng.dirichlet(np.full(4, ones), size=width)
 
 
@@ -38,7 +38,7 @@ def tiny_model(**changes):
 
 
 def slow_probability(model, letters):
-    """The law written out letter by letter, one hidden state after the other."""
+    """Return the probability letter by letter, one hidden state after the other."""
     total = 0.0
     stationary = model.stationary()
     for (spacer, p_spacer), (distance, p_distance) in product(model.spacers.items(), model.distances.items()):
@@ -48,19 +48,19 @@ def slow_probability(model, letters):
             p *= model.up_share if up else 1 - model.up_share
             at10 = model.length - distance - len(model.minus10)
             at35 = at10 - spacer - len(model.minus35)
-            law = {}
+            distribution = {}
             for k, row in enumerate(model.minus10):
-                law[at10 + k] = row
+                distribution[at10 + k] = row
             for k, row in enumerate(model.minus35):
-                law[at35 + k] = row
+                distribution[at35 + k] = row
             for k, row in enumerate(model.start):
-                law[model.length - len(model.start) + k] = row
+                distribution[model.length - len(model.start) + k] = row
             for k, row in enumerate(model.extended if extended else []):
-                law[at10 - len(model.extended) + k] = row
+                distribution[at10 - len(model.extended) + k] = row
             for k, row in enumerate(model.up if up else []):
-                law[at35 - model.up_gap - len(model.up) + k] = row
+                distribution[at35 - model.up_gap - len(model.up) + k] = row
             for i, letter in enumerate(letters):
-                row = law.get(i, model.background[letters[i - 1]] if i else stationary)
+                row = distribution.get(i, model.background[letters[i - 1]] if i else stationary)
                 p *= row[letter]
             total += p
     return total
@@ -139,7 +139,7 @@ def test_seeds():
     assert load_sigma70(50) == load_sigma70(50, random_state=0)
     assert load_sigma70(50, 1) != load_sigma70(50, 2)
     assert load_sigma70(0) == []
-    state = np.random.get_state()[1].copy()  # noqa: NPY002  (that nobody touches it)
+    state = np.random.get_state()[1].copy()  # noqa: NPY002  (it must not change)
     load_sigma70(5, None)
     assert (np.random.get_state()[1] == state).all()  # noqa: NPY002
 

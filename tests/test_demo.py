@@ -1,4 +1,4 @@
-"""The demo: the figures on the screen are those of the library, its folder is its own, and any data will do."""
+"""The demo: its metrics equal those of the library, it overwrites no other folder, and takes any data."""
 
 from __future__ import annotations
 
@@ -53,8 +53,8 @@ def test_demo_of_simulated_promoters(workdir: Path) -> None:
     assert report.monte_carlo == pytest.approx(np.sqrt((error**2).sum()) / 5000 / np.log(2), rel=1e-3)
     assert report.samples == summary(written, promoters, prepare(known).sequences, k=6)
 
-    for name, figure in bits.items():
-        assert f"{name:<24}{figure:8.4f}" in shown
+    for name, value in bits.items():
+        assert f"{name:<24}{value:8.4f}" in shown
     assert f"{report.samples['kmer_js']:.4f} bits" in shown and "6-mer" in shown
     assert f"copied from the training data               {100 * report.samples['copied']:.1f}%" in shown
     assert consensus(promoters) in shown and consensus(written) in shown
@@ -62,7 +62,7 @@ def test_demo_of_simulated_promoters(workdir: Path) -> None:
 
 
 def test_second_demo_replaces_only_files_of_the_first(workdir: Path) -> None:
-    """New files in the same folder; what a person put there stays."""
+    """New files in the same folder; files of the user stay."""
     first, _ = quick()
     old = first.sequences.read_text()
     (first.run_dir / "notes.txt").write_text("mine")
@@ -77,7 +77,7 @@ def test_second_demo_replaces_only_files_of_the_first(workdir: Path) -> None:
 
 
 def test_demo_of_proteins_of_several_lengths(workdir: Path) -> None:
-    """Other letters, other lengths: no weight matrix, no GC, no truth, and a word on so few held-out ones."""
+    """Other letters and lengths: no weight matrix, no GC, no truth, and a note on few test sequences."""
     rng = np.random.default_rng(0)
     letters = list("ACDEFGHIKLMNPQRSTVWY")
     proteins = ["".join(rng.choice(letters, rng.integers(5, 40))) for _ in range(60)]
@@ -91,7 +91,7 @@ def test_demo_of_proteins_of_several_lengths(workdir: Path) -> None:
 
 
 def test_demo_of_rna_with_ambiguity_codes(workdir: Path) -> None:
-    """Ten sequences of RNA will do, those with an N are left out and reported, a list works too."""
+    """Ten sequences of RNA suffice, those with an N are dropped and reported, a list works too."""
     rna = ["".join(x) for x in np.random.default_rng(1).choice(list("ACGU"), (30, 12))] + ["ACGUACGUNNNN"]
     report, shown = quick(rna, n=5)
     assert "1 of 31 sequence was left out" in shown and "GC content" in shown
@@ -124,7 +124,7 @@ def test_demo_command_prints_the_table(workdir: Path) -> None:
 
 
 def test_folders_of_others_are_not_overwritten(tmp_path: Path) -> None:
-    """Someone else's `demo`, a run of that name, a demo that still runs: the next number is taken."""
+    """A foreign folder `demo`, a run of that name or a running demo: the next number is taken."""
     (tmp_path / "demo").mkdir()
     (tmp_path / "demo" / "thesis.txt").write_text("mine")
     run = Run(tmp_path / "demo-2")
@@ -150,7 +150,7 @@ def test_folders_of_others_are_not_overwritten(tmp_path: Path) -> None:
 
 
 def test_demo_plan_bounds_the_work() -> None:
-    """Whatever the data: letters trained on, scored and sampled are bounded, and there is always something to do."""
+    """For any data the letters trained on, scored and sampled are bounded and positive."""
     for count in (10, 19, 100, 499, 3000, 10_000, 70_000, 10**6):
         for length in (1, 8, 50, 170, 500, 3000, 30_000):
             plan = Plan.make(count, length, None)
@@ -166,7 +166,7 @@ def test_demo_plan_bounds_the_work() -> None:
 
 
 def test_test_sequences_share_no_20_mer_with_training() -> None:
-    """No 20-mer on two sides; where all sequences share some, they are drawn at random and that is said."""
+    """No 20-mer on two sides; where all sequences share one, the split is random, with a note."""
     promoters = load_sigma70(300, 5)
     overlapping = [promoters[i][10:] + promoters[i + 1][:10] for i in range(0, 200, 2)]
     data = prepare(promoters + overlapping)

@@ -1,4 +1,4 @@
-"""On a GPU, as far as that can be known without one: nothing mixes devices, and no training step waits for the CPU.
+"""GPU behaviour tested without a GPU: no operation mixes devices and no training step waits for the CPU.
 
 See pretended.py; on "mps" nothing is in float64 either, which Apple's devices do not have.
 """

@@ -1,4 +1,4 @@
-"""Dirichlet flow matching: the closed-form field against its definition, the flow against its laws, the estimator."""
+"""Dirichlet flow matching: the closed-form field against its definition, the flow, the estimator."""
 
 from __future__ import annotations
 
@@ -100,7 +100,7 @@ def test_tables_are_finite_and_close_in_float32(letters):
 
 
 def quantile_map(x: np.ndarray, t: float, letters: int) -> np.ndarray:
-    """Return where the flow to one letter takes its coordinate: the distribution functions stay equal."""
+    """Return the coordinate that the flow to one letter maps x to: the distribution functions stay equal."""
     before, after = stats.beta(1, letters - 1), stats.beta(1 + t, letters - 1)
     # towards 1 the rest is what is known well
     return np.where(before.cdf(x) < 0.5, after.ppf(before.cdf(x)), after.isf(before.sf(x)))
@@ -230,7 +230,7 @@ def test_validation_times_are_stratified(monkeypatch):
 
 
 def test_times_of_a_batch_are_stratified_and_shuffled(monkeypatch):
-    """And every batch sees all of them: two rows are never much closer than 1/32."""
+    """Each batch is stratified as well: its times are about 1/32 apart."""
     process, seen = LinearFlow(3), []
     monkeypatch.setattr(process, "quantile", lambda u: seen.append(u) or u)
     x0, mask = torch.zeros(32, 1, dtype=torch.int64), torch.ones(32, 1, dtype=torch.bool)
@@ -375,7 +375,7 @@ def test_states_are_zero_at_padding(path):
 
 @pytest.mark.parametrize("t_max", [1.0, 7.0, 50.0])
 def test_training_times_cover_sampling_times(t_max):
-    """The law of the paper, 2 Exp(1) for t_max = 7, as wide as is sampled."""
+    """The distribution of the paper, 2 Exp(1) for t_max = 7, scaled to the sampled range."""
     times = DirichletFlow(4, t_max=t_max).quantile((torch.arange(10_000) + 0.5) / 10_000).double()
     assert abs(float(times.mean()) * 7 / t_max - 2) < 1e-3
     assert abs(float((times > t_max).double().mean()) - math.exp(-3.5)) < 1e-3

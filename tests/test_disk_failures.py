@@ -1,4 +1,4 @@
-"""Disks that are full, folders that are gone, names that no system takes, and runs that are given more epochs."""
+"""File failures: full disks, missing folders, invalid names, damaged files."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ NAMED = {"savepath": "r", "model_name": "m", "check_every": 1}
 
 
 def readable(folder: Path) -> None:
-    """Check that whatever stands in a run folder can be read."""
+    """Check that every file of a run folder can be read."""
     if (folder / "check" / "model.safetensors").exists():
         seqdiff.load(folder).generate(1, random_state=0)
     if (folder / "check" / "checkpoint.pt").exists():
@@ -42,7 +42,7 @@ def readable(folder: Path) -> None:
 
 
 class Disk:
-    """A disk with so much room: opened files take no more than that in all."""
+    """A disk of limited size: opened files take no more than `room` bytes in all."""
 
     def __init__(self, room: int, monkeypatch: pytest.MonkeyPatch) -> None:
         self.room = room
@@ -75,7 +75,7 @@ class Disk:
 
 @pytest.mark.parametrize("room", range(100, 200_000, 18_000))
 def test_full_disk_is_reported_and_the_run_resumes(workdir, room):
-    """At eleven sizes, forty in the slow test: the message names the file, what is there is whole, resuming works."""
+    """At eleven sizes, forty in the slow test: the message names the file, existing files are whole, resuming works."""
     full_disk(workdir, room)
 
 
@@ -197,7 +197,7 @@ def test_home_is_expanded_in_savepath(workdir, monkeypatch):
 
 
 def test_run_is_extended_by_more_epochs(workdir):
-    """Also one that is finished; what it learned stays, and the learning rate is that of the longer run."""
+    """Also a finished one; its weights are kept and the learning rate follows the longer run."""
     first = tiny(epochs=2, lr_schedule="constant", **NAMED).fit(X)
     model = tiny(epochs=5, lr_schedule="constant", **NAMED)
     model.fit(X, resume=True)
@@ -221,7 +221,7 @@ SETTINGS = {"savepath": "runs", "model_name": "m", "epochs": 4, "check_every": 1
 
 
 def sentence(call) -> str:
-    """Return what a call is refused with."""
+    """Return the error message of a call."""
     with pytest.raises(ValueError) as caught:
         call()
     assert "\n" not in str(caught.value)
@@ -295,7 +295,7 @@ BAD = [None, -5, "a", [], {}, [1], 1.5, float("nan"), True, 10**30]
 
 @pytest.mark.slow
 def test_changed_checkpoints_are_refused_or_read(interrupted):
-    """Each entry in turn is something else, or gone."""
+    """Each entry in turn is changed or missing."""
     run, device = Run("runs/m"), torch.device("cpu")
     run.previous.unlink()
     good = torch.load(run.checkpoint, weights_only=True)
@@ -318,7 +318,7 @@ def test_changed_checkpoints_are_refused_or_read(interrupted):
 
 
 def changed(good, chance: np.random.Generator):
-    """Return a copy in which an entry at any depth is something else, or gone."""
+    """Return a copy in which an entry at any depth is changed or missing."""
     whole = at = copy.deepcopy(good)
     while True:
         keys = list(at) if isinstance(at, dict) else list(range(len(at)))
@@ -335,7 +335,7 @@ def changed(good, chance: np.random.Generator):
 
 @pytest.mark.parametrize("n, seed", [(300, 0), pytest.param(4000, 1, marks=pytest.mark.slow)])
 def test_changed_headers_are_refused_or_read(workdir, n, seed):
-    """What is read can be used, or says that it cannot."""
+    """A file that loads can be used, or its use is refused."""
     tiny().fit(SEQUENCES, ["a", "b"] * 24).save("m.safetensors")
     tensors = load_file("m.safetensors")
     with safe_open("m.safetensors", "pt") as file:

@@ -1,4 +1,4 @@
-"""Distillation: a student that makes in one call the letters that its teacher makes of the same noise in many."""
+"""Distillation: a student maps noise to its teacher's letters in one network call."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ SMALL["precision"] = "float32"  # which is faster where the network is so small
 
 @pytest.fixture(scope="module")
 def plain() -> DirichletFM:
-    """Return a teacher of letters that differ from place to place."""
+    """Return a teacher whose letter frequencies differ by position."""
     x = [
         "".join(s) for s in zip(*(sequences(200, 200, "ACGT", seed=i, p=p)[0] for i, p in enumerate(LAW)), strict=True)
     ]
@@ -111,7 +111,7 @@ def test_classes_are_drawn_by_frequency_and_condition_the_student(labelled):
 
 
 def test_training_pairs_are_generated_by_the_teacher(labelled):
-    """Their letters follow from their noise and labels; as many go without a label as in the teacher's training."""
+    """Letters follow from noise and labels; the share without a label is that of the teacher's training."""
     pairs = DistilledFM(pairs=600, teacher_steps=7, verbose=0)._draw_pairs(labelled.fitted(), None)
     cond, process = pairs.cond, labelled.objective_.process
     assert abs(float((~cond["keep"]).double().mean()) - 0.2) < 0.06

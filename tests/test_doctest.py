@@ -1,4 +1,4 @@
-"""Every example in a docstring runs and shows what it says, in an empty folder, so that it may write files."""
+"""Docstring examples run in an empty folder and show their stated output."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`infill` and `mutate`: over every generator only what may change changes, and whatever is wrong is one sentence."""
+"""`infill` and `mutate`: every generator changes only allowed positions; invalid arguments are refused."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Diffusion of embedded letters: its bound and its samples with the exact network, and what may not matter to it."""
+"""Diffusion of embedded letters: bound and samples with the exact network, and invariances."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def pair() -> Toy:
 
 
 def exact_denoiser(process: Embedding, toy: Toy):
-    """Return the exact cavity prediction; of a self-conditioned input it looks at the vectors alone."""
+    """Return the exact context logits; of a self-conditioned input only the vectors are used."""
     inner = toy.context_denoiser(raw_input(process))
     return lambda x, t, cond=None, mask=None: inner(x[..., : process.dim], t, cond, mask)
 
@@ -157,7 +157,7 @@ def test_denoising_weights_equal_gaussian_kl():
 
 
 def test_level_proposal_follows_the_loss_of_independent_letters():
-    """The root of the mean square of what 50 of them lose: levels drawn badly would be no bias, but much noise."""
+    """The root mean square loss of 50 letters; a poor proposal would add variance, not bias."""
     process, n, p = make(30), 100_000, torch.tensor([0.85, 0.1, 0.05], dtype=torch.float64)
     process.fit_schedule(p)
     x0 = torch.searchsorted(p.cumsum(0), (torch.arange(n) + 0.5) / n)[:, None]
@@ -172,7 +172,7 @@ def test_level_proposal_follows_the_loss_of_independent_letters():
 
 
 def test_prior_term_equals_gaussian_kl():
-    """Where much of the letters is left at the end."""
+    """With a schedule that keeps much of the letters at the end."""
     process = Embedding(TABLE, np.array([1.0, 0.9, 0.5]), learned=False)
     x0, mask = torch.tensor([[0, 1, 2], [2, 1, 1]]), torch.tensor([[True, True, True], [True, False, False]])
     noised = torch.distributions.Normal(0.5**0.5 * process.embeddings[x0], (1 - 0.5 * 0.9) ** 0.5)
@@ -198,8 +198,8 @@ def bounds(process, toy: Toy, copies: int, times=None, seed: int = 0) -> tuple[t
 
 @pytest.mark.parametrize("schedule", GAUSSIAN_SCHEDULES)
 def test_bound_stays_above_the_entropy_and_closes_with_steps(pair, schedule):
-    """On average. A single rare sequence may be likelier in a model of few steps than in the law it was made from, but
-    whatever the model's law is, e^-bound is at most that, and so adds up to at most 1."""
+    """On average. A single rare sequence may be likelier in a model of few steps than in the data distribution, but
+    e^-bound is at most the model's probability, and so sums to at most 1."""
     gaps = []
     for steps, copies, times in ((8, 1500, None), (40, 800, None), (1000, 800, 50)):
         bound, error = bounds(make(steps, schedule), pair, copies, times)
@@ -347,7 +347,7 @@ def test_templates_are_always_satisfied(toy, options, steps):
 
 
 def test_clamping_moves_to_an_allowed_embedding():
-    """The mean of two letters can be next to a third one, which a template has ruled out."""
+    """The mean of two letters can be closest to a third one that the template excludes."""
     process = make(10, table=torch.tensor([[-1.0, 0.0], [1.0, 0.0], [0.0, 0.1]]), clamp=True)
     e = process.embeddings
     halves = torch.tensor([[[0.5, 0.5, 0.0]], [[0.45, 0.45, 0.1]]], dtype=torch.float64).log()
@@ -398,7 +398,7 @@ def test_every_part_of_the_loss_has_embedding_gradients(toy):
 @pytest.mark.parametrize("cls", [Embedding, DiffusionLM])
 @pytest.mark.parametrize("self_conditioning", [False, True])
 def test_padding_does_not_matter(cls, self_conditioning):
-    """Neither to the loss, the bound and the gradients, nor to a network that takes no notice of the mask."""
+    """Neither to loss, bound and gradients, nor to a network that ignores the mask."""
     process = make(20, cls=cls, self_conditioning=self_conditioning)
     net = network(process, length=11, fixed=False)
     careless = lambda x, t, cond=None, mask=None: net(x, t, cond, torch.ones_like(mask))  # noqa: E731
@@ -421,7 +421,7 @@ def test_padding_does_not_matter(cls, self_conditioning):
 
 
 def test_padding_gives_no_embedding_gradient():
-    """Padding is letter 0: where no sequence has it, only the centring may move its vector, as it moves any other's."""
+    """Padding is letter 0: where no sequence has it, only the centring changes its vector."""
     process = make(20)
     net = network(process, length=6, fixed=False)
     x0 = torch.tensor([[1, 2, 1, 0, 0, 0], [2, 2, 1, 1, 0, 0]])

@@ -1,4 +1,4 @@
-"""`fit`: parameters, data in all its forms, validation, weights, labels, and what it must leave alone."""
+"""`fit`: parameters, forms of data, validation, weights, labels, and absence of side effects."""
 
 from __future__ import annotations
 
@@ -270,7 +270,7 @@ def test_validation_sequences_extend_the_length_distribution():
 
 
 def test_validation_share_is_not_trained_on():
-    """The network starts at the letter frequencies of what is trained on, with one pseudocount."""
+    """The network starts at the letter frequencies of the training set, with one pseudocount."""
     data = sequences(20, letters="AC") + sequences(20, letters="GT")  # no copies: those stay together
     a, b = (tiny(alphabet="dna", epochs=1, lr=1e-12, random_state=s).fit(data, validation=0.5) for s in (0, 1))
     start = [float(m.objective_.network.bias.softmax(-1)[:, 2:].sum(-1).mean()) for m in (a, b)]
@@ -315,7 +315,7 @@ def test_samples_follow_the_weights():
 
 
 def test_weights_stay_aligned_with_kept_rows():
-    """A sequence that is dropped takes its weight with it."""
+    """A dropped sequence drops its weight."""
     data, weight = [*X[:24], "ACGTNACGTA", *X[24:]], np.arange(49.0)
     a = tiny(ambiguous="drop").fit(data, sample_weight=weight, validation=None)
     b = tiny().fit(X, sample_weight=np.delete(weight, 24), validation=None)
@@ -424,7 +424,7 @@ def test_signal_labels_condition_samples():
 
 
 def test_signals_of_sequences_of_several_lengths():
-    """Held-out sequences, scored ones and samples may be shorter than the longest of training."""
+    """Validation sequences, scored ones and samples may be shorter than the longest of training."""
     lengths = np.random.default_rng(3).integers(4, 11, 120)
     lengths[0] = 10
     data, y = signal_data(lengths)

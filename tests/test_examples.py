@@ -1,4 +1,4 @@
-"""Every script in examples/ runs, on a small setting."""
+"""Scripts in examples/ and notebooks run on a small setting."""
 
 from __future__ import annotations
 
@@ -20,13 +20,13 @@ SMALL = {"n": 200, "epochs": 1, "n_test": 10}
 
 
 def test_examples_are_found() -> None:
-    """The test below has something to test."""
+    """At least one is found."""
     assert "multinomial_diffusion.py" in [path.name for path in EXAMPLES]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_runs(path: Path, workdir: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The script learns and says how well; importing it does nothing."""
+    """The script prints bits per letter; importing it has no effect."""
     main = runpy.run_path(str(path), run_name="example")["main"]
     assert not list(workdir.iterdir()) and not capsys.readouterr().out
     small = {name: value for name, value in SMALL.items() if name in inspect.signature(main).parameters}
@@ -39,7 +39,7 @@ def test_example_runs(path: Path, workdir: Path, capsys: pytest.CaptureFixture[s
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
 def test_example_is_short(path: Path) -> None:
-    """A reader finishes it in a minute."""
+    """At most 60 lines."""
     assert len(path.read_text(encoding="utf-8").splitlines()) <= 60
 
 
@@ -71,7 +71,7 @@ def shrink(notebook: Any) -> None:
 
 
 def test_notebooks_are_found() -> None:
-    """The tests below have something to test."""
+    """At least one is found."""
     assert "first_promoters.ipynb" in [path.name for path in NOTEBOOKS]
 
 
@@ -87,7 +87,7 @@ def test_notebook_is_stored_without_outputs(path: Path) -> None:
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every cell runs, and every picture is seen."""
+    """Every cell runs, and every plot is an output."""
     from nbclient import NotebookClient
 
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(REPOSITORY), os.environ.get("PYTHONPATH", "")]))

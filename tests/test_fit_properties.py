@@ -1,4 +1,4 @@
-"""What `fit` makes of data before it learns: splits, lengths, weights, seeds; laws over random data sets."""
+"""Data handling of `fit`: splits, lengths, weights and seeds, over random data sets."""
 
 from __future__ import annotations
 
@@ -177,10 +177,10 @@ def test_length_probabilities_sum_to_one_for_any_label():
         y = {"class": classes, "value": values, "columns": {"c": classes, "v": values}, "weighted": classes}[kind]
         weight = rng.uniform(0.1, 2, 200) if kind == "weighted" else None
         target = learn_target(y)
-        law = LengthDistribution.fit(lengths, weight, target.encode(y))
-        again = LengthDistribution.from_dict(law.to_dict())
+        distribution = LengthDistribution.fit(lengths, weight, target.encode(y))
+        again = LengthDistribution.from_dict(distribution.to_dict())
         asked = {"class": "long", "value": 10.0, "columns": {"c": "long"}, "weighted": "long"}[kind]
-        for one in (law, again):
+        for one in (distribution, again):
             p = np.exp(one.log_prob(np.arange(0, 25), target.encode(asked, n=25)))
             assert p.sum() == pytest.approx(1) and p[[3, 7, 8, 20]].sum() >= 0.99 and p[0] == p[21:].sum() == 0
             assert p[[8, 20]].sum() > 0.9
@@ -195,8 +195,8 @@ def test_lengths_given_values_are_those_of_the_nearest_rows():
     lengths = np.repeat([5, 9], 300)
     values = np.concatenate([np.linspace(0, 1, 300), np.linspace(5, 6, 300)])
     target = Target().fit(values)
-    law = LengthDistribution.fit(lengths, None, target.encode(values))
-    drawn = law.sample(4, torch.Generator().manual_seed(0), target.encode([0.2, 5.5, 0.9, 40.0]))
+    distribution = LengthDistribution.fit(lengths, None, target.encode(values))
+    drawn = distribution.sample(4, torch.Generator().manual_seed(0), target.encode([0.2, 5.5, 0.9, 40.0]))
     assert drawn.tolist() == [5, 9, 5, 9]
 
 

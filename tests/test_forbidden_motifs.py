@@ -1,4 +1,4 @@
-"""Words that no sequence may hold: how they are read, how they are kept out, and what is said where they cannot be."""
+"""Forbidden motifs: parsing, exclusion from samples, and warnings where exclusion is impossible."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_invalid_motifs_are_refused(words, alphabet, message):
 
 
 def test_completing_letters_equal_brute_force():
-    """Against trying every letter at every place of random half-written sequences; N is held by what is not written."""
+    """Against trying every letter at every position of random partial sequences."""
     words = {"ACG": "ACG|CGT", "RAT": "[AG]AT|AT[CT]", "TNC": "T[ACGT?]C|G[ACGT?]A", "AAA": "AAA|TTT"}
     guide, letters = Avoid(Forbidden(list(words), DNA).patterns), "ACGT"
     holds = re.compile("|".join(words.values())).search
@@ -137,7 +137,7 @@ def test_completing_letters_equal_brute_force():
 
 @pytest.fixture(scope="module")
 def models():
-    """Return a function name -> generator, fitted when first asked for."""
+    """Return a function name -> generator, fitted at first use."""
     made = {}
 
     def get(name: str):
@@ -154,7 +154,7 @@ def models():
 @pytest.mark.parametrize("template", [None, "NNAANNNN"])
 @pytest.mark.parametrize("word", ["AC", "CANA", "ACN"])
 def test_fixed_letters_never_complete_a_motif(models, monkeypatch, name, template, word):
-    """With nothing made anew: were words written, these would be missing."""
+    """Without resampling: samples with motifs would be missing."""
     monkeypatch.setattr(requests, "TRIES", 0)
     model, forbidden = models(name), Forbidden(word, DNA)
     with warnings.catch_warnings():
@@ -179,7 +179,7 @@ def test_samples_hold_no_forbidden_motif(models, name):
 
 
 def test_samples_without_the_motif_are_unchanged(models):
-    """Where nothing is kept out while sampling, samples without the word are those of the call without forbid."""
+    """Where sampling is not constrained, samples without the motif equal those of a call without `forbid`."""
     model = models("uniform")
     plain = model.generate(60, steps=10, random_state=3)
     made = model.generate(60, steps=10, random_state=3, forbid="TGCA")
@@ -189,7 +189,7 @@ def test_samples_without_the_motif_are_unchanged(models):
 
 
 def test_open_lengths_may_end_before_a_motif():
-    """An end completes no word; and where every letter would, the sequence may still end."""
+    """The end token completes no motif; where every letter would, the sequence ends."""
     X = mixed_lengths(60, 8)
     model = Autoregressive(width=8, depth=1, epochs=2, savepath=None, verbose=0).fit(X)
     samples = model.generate(60, forbid=["AA", "CC", "AC", "CA"], random_state=0)
@@ -223,7 +223,7 @@ def test_unattainable_samples_are_dropped_with_a_warning(models, monkeypatch, tm
 
 
 def test_resampling_keeps_labels_with_samples(models, monkeypatch):
-    """Sample i is made for y[i], also when only some are made anew: the reward sees to it that letters say which."""
+    """Sample i has label y[i], also when only some are resampled; the reward makes letters depend on labels."""
     monkeypatch.setattr(requests, "TRIES", 3)
     X = ["A" * 4 + x for x in sequences(60, 4, "AC")] + ["T" * 4 + x for x in sequences(60, 4, "TG")]
     y = np.array(["a"] * 60 + ["t"] * 60)
@@ -233,8 +233,8 @@ def test_resampling_keeps_labels_with_samples(models, monkeypatch):
         warnings.simplefilter("ignore")
         samples = model.generate(60, y=wanted, forbid=["AAAAA", "CAC"], guidance=ClassifierFree(2.0), random_state=0)
     assert 20 < len(samples) < 60
-    told = ["a" if x.count("A") + x.count("C") > 4 else "t" for x in samples]
-    assert np.mean(np.array(told) == wanted[model.made_]) > 0.9
+    inferred = ["a" if x.count("A") + x.count("C") > 4 else "t" for x in samples]
+    assert np.mean(np.array(inferred) == wanted[model.made_]) > 0.9
 
 
 class FirstLetters(Guidance):
@@ -254,7 +254,7 @@ class FirstLetters(Guidance):
 
 @pytest.mark.parametrize("name", ["uniform", "autoregressive"])
 def test_resampling_keeps_guides_with_samples(models, name):
-    """Also of what is made anew, and where each sample has several rows."""
+    """Also for resampled rows, and where each sample has several rows."""
     model = models(name)
     for guides in ([FirstLetters()], [FirstLetters(), Reward(lambda s: [0.0] * len(s), particles=2)]):
         with warnings.catch_warnings():
@@ -289,6 +289,6 @@ def test_templates_with_a_forbidden_motif_are_refused(models):
             match="template: got one that holds .* forbid rules out; change one of",
         ):
             model.generate(2, template=template, forbid=forbid)
-    law = model.length_distribution_
-    assert Forbidden("GANTC", DNA).unavoidable(parse_template("NNGANTCN", DNA, law)) == "GANTC"
-    assert Forbidden("GAATC", DNA).unavoidable(parse_template("NNGANTCN", DNA, law)) is None
+    distribution = model.length_distribution_
+    assert Forbidden("GANTC", DNA).unavoidable(parse_template("NNGANTCN", DNA, distribution)) == "GANTC"
+    assert Forbidden("GAATC", DNA).unavoidable(parse_template("NNGANTCN", DNA, distribution)) is None

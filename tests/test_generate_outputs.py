@@ -1,4 +1,4 @@
-"""What `generate` is given and what it writes: limits, labels, files that read back, guides that were never trained."""
+"""Arguments and output files of `generate`: limits, labels, files that read back."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def one_sentence(caught) -> str:
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_nan_weights_stop_sampling_and_scoring(name):
-    """What is no number used to be drawn as the first letter of the alphabet."""
+    """nan weights used to sample the first letter of the alphabet."""
     model = fitted(name) if name == "distilled" else GENERATORS[name]().fit(X, LABELS)
     kept = {k: v.clone() for k, v in model.objective_.state_dict().items()}
     try:
@@ -74,7 +74,7 @@ def test_guide_strengths_and_sample_numbers_have_limits():
 
 
 def test_far_targets_are_clipped_to_the_range_of_values():
-    """Beyond, the predicted width grows instead of the mean: asked for 1,000 a guide gave less than for 9."""
+    """Beyond the training range the predicted spread grows instead of the mean."""
     x = sequences(400, 8)
     y = [float(s.count("G")) for s in x]
     regressor = SequenceRegressor(epochs=2, width=8, depth=1).fit(x, y)

@@ -1,4 +1,4 @@
-"""What earlier commits saved is read, and samples and scores as it did then; see golden/make.py."""
+"""Models of earlier commits load, sample and score identically; see golden/make.py."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""benchmarks/gpu.py, small and on the CPU: every row is there, with a number in each column."""
+"""benchmarks/gpu.py on small settings on the CPU: every row has a number in each column."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Guides against the law that they aim at, p(x) p(y | x)^gamma, by brute force on a toy; everything exact but them."""
+"""Guides against their target p(x) p(y | x)^gamma by enumeration, with exact denoisers and classifiers."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def toy() -> Labelled:
 
 
 def test_tilted_distributions_differ(toy):
-    """What would pass for steered if nothing were: the laws are far apart."""
+    """The distributions are far apart, so that unguided samples fail the tests below."""
     assert 0.5 * (toy.tilted(0.0) - toy.p).abs().sum() < 1e-12
     assert 0.5 * (toy.tilted(1.0) - toy.p).abs().sum() > 0.3
     assert 0.5 * (toy.tilted(2.0) - toy.tilted(1.0)).abs().sum() > 0.05
@@ -52,7 +52,7 @@ def test_tilted_distributions_differ(toy):
 
 @pytest.mark.parametrize("name", PROCESSES)
 def test_classifier_free_samples_are_close_to_the_tilted_distribution(toy, name):
-    """At 0 it is what is unguided, at 1 it is exact; there is no law of single steps that would be at gamma 2."""
+    """Gamma 0 is unguided and gamma 1 exact; at gamma 2 no step kernel is exact."""
     process, steps = PROCESSES[name](), STEPS.get(name)
     blind, plain = (
         samples(toy, process, g, label=1, n=200, steps=5) for g in (ClassifierFree(0.0), ClassifierFree(1.0))
@@ -108,7 +108,7 @@ def test_feynman_kac_follows_the_reward(toy, name):
 
 @pytest.mark.parametrize("strength", [1.5, 0.0, -1.5])
 def test_samples_of_reward_minus_infinity_never_occur(toy, strength):
-    """Whatever its strength and weight, and beside another one."""
+    """For any strength and weight, and beside another reward."""
     words = ["".join("ABC"[i] for i in row) for row in toy.x.tolist()]
     no_a = {word: -float("inf") if word[0] == "A" else float(toy.log_label[i, 1]) for i, word in enumerate(words)}
     reward = Reward(
@@ -116,5 +116,7 @@ def test_samples_of_reward_minus_infinity_never_occur(toy, strength):
     )
     x = samples(toy, PROCESSES["masked"](), reward, n=300, steps=20)
     assert not (x[:, 0] == 0).any()
-    law = torch.softmax(toy.p.log() + 0.5 * strength * toy.log_label[:, 1] + (toy.x[:, 0] == 0).double().mul(-60), 0)
-    assert distance(toy, x, law) < 0.15
+    distribution = torch.softmax(
+        toy.p.log() + 0.5 * strength * toy.log_label[:, 1] + (toy.x[:, 0] == 0).double().mul(-60), 0
+    )
+    assert distance(toy, x, distribution) < 0.15

@@ -1,4 +1,4 @@
-"""Every guide on every generator that it suits, small and trained: what is wanted comes more often, and no more."""
+"""Every guide on every generator that it supports: the wanted class is sampled more often, invariances hold."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def share(samples: list[str]) -> float:
 
 
 def both_ways(models: Models, name: str, kind: str) -> tuple[list[str], list[str]]:
-    """Return samples of which A was wanted, and such of which T was, made together where they can be."""
+    """Return samples with target A and with target T, generated together where possible."""
     much = STRENGTHS.get(kind, 2.0)
     if kind in BY_REWARD:
         a, t = (models.generate(kind, name, MANY, y, much) for y in "AT")
@@ -70,7 +70,7 @@ def test_guides_raise_the_share_of_the_wanted_class(models, name, kind):
 
 @pytest.mark.parametrize(("name", "kind"), PULLED)
 def test_strength_0_is_unguided(models, name, kind):
-    """To the letter, also where it is 0 of a function."""
+    """Exactly, also where a function returns 0."""
     plain = unguided(models, name)[:10]
     assert models.generate(kind, name, 10, "A", 0.0) == plain
     assert models.generate(kind, name, 10, "A", lambda progress: 0.0) == plain
@@ -96,7 +96,7 @@ for _name, _kind in PAIRS:
     [pytest.param(name, kind, marks=[] if name in QUICK[kind] else pytest.mark.slow) for name, kind in PAIRS],
 )
 def test_samples_do_not_depend_on_the_batch(models, monkeypatch, name, kind):
-    """Nor on how many others there are, nor on what is wanted of these."""
+    """Nor on the number or the labels of the other samples."""
     much = STRENGTHS.get(kind, 2.0)
     wanted = "A" if kind in BY_REWARD else ["A", "T"] * 5
     ten, among = models.generate(kind, name, 10, wanted, much), both_ways(models, name, kind)
@@ -114,7 +114,7 @@ def test_samples_do_not_depend_on_the_batch(models, monkeypatch, name, kind):
 
 @pytest.mark.parametrize(("name", "kind"), [("masked", "feynman-kac"), ("autoregressive", "svdd"), ("scud", "nos")])
 def test_samples_do_not_depend_on_rows_at_once(models, monkeypatch, name, kind):
-    """Of more rows than one generator of noise serves."""
+    """For more rows than one random generator serves."""
     n = 80 if kind in BY_REWARD else 300
     settings = {"guidance": models.guide(kind, name, "A", 1.0), "steps": STEPS, "random_state": 0}
     one_by_one = models.generator(name).generate(n, **settings)
@@ -128,14 +128,14 @@ def test_samples_do_not_depend_on_rows_at_once(models, monkeypatch, name, kind):
      ("multinomial", "nos"), ("embedding", "latent")],
 )  # fmt: skip
 def test_a_regressor_steers_to_values(models, name, kind):
-    """Each sample to its own."""
+    """Each sample has a target of its own."""
     each = models.generate(kind, name, 2 * MANY, [0.0, 0.7] * MANY, STRENGTHS.get(kind, 2.0), values=True)
     assert share(each[::2]) + LEAST < share(each[1::2])
 
 
 @pytest.mark.parametrize(("name", "kind"), SOME)
 def test_strength_may_be_a_function_of_progress(models, name, kind):
-    """A constant function is the number; the last half of the way alone pulls less than all of it, but pulls."""
+    """A constant function equals the number; guidance in the second half alone has a smaller effect."""
     much, moments = STRENGTHS.get(kind, 2.0), []
     always = models.generate(kind, name, 10, ["A", "T"] * 5, much)
     assert models.generate(kind, name, 10, ["A", "T"] * 5, lambda progress: moments.append(progress) or much) == always
@@ -147,7 +147,7 @@ def test_strength_may_be_a_function_of_progress(models, name, kind):
 
 @pytest.mark.parametrize("name", MAKERS)
 def test_guides_combine_under_a_template(models, name):
-    """A classifier and a reward that want different things both get more of them, and the template is satisfied."""
+    """A classifier and a reward with different targets both have an effect, and the template is satisfied."""
     model, kind = models.generator(name), next(k for k in ("fudge", "exact", "first-order") if (name, k) in PAIRS)
     many_g = Reward(lambda s: [x.count("G") for x in s], 2.0, particles=4)
     both = [models.guide(kind, name, "A", 2.0), many_g]
@@ -166,7 +166,7 @@ def test_guides_combine_under_a_template(models, name):
 
 @pytest.mark.parametrize(("name", "kind"), [pair for pair in SHIFTED if pair in SOME])
 def test_kl_weight_keeps_the_unguided_letters(models, name, kind):
-    """With much weight on staying less changes; with no steps nothing does."""
+    """A large KL weight changes less; zero steps change nothing."""
     cls, classifier = {"nos": NOS, "pplm": PPLM}[kind], models.classifier(name, True)
     model, settings = models.generator(name), {"random_state": 0, "steps": STEPS}
     plain = "".join(unguided(models, name)[:MANY])
@@ -181,7 +181,7 @@ def test_kl_weight_keeps_the_unguided_letters(models, name, kind):
 
 
 def test_fudge_may_be_limited_to_top_letters(models):
-    """With one letter nothing is left to choose; with all of them nothing is left out."""
+    """top_k=1 is deterministic; top_k of all letters changes nothing."""
     model, classifier = models.generator("autoregressive"), models.classifier("autoregressive")
     one = model.generate(10, guidance=FUDGE(classifier, "A", 2.0, top_k=1), random_state=0)
     assert set(one) == set(model.generate(3, temperature=1e-4, random_state=1))
@@ -192,7 +192,7 @@ def test_fudge_may_be_limited_to_top_letters(models):
 
 
 def test_exact_guide_evaluates_only_free_positions(models, monkeypatch):
-    """With every position but one fixed by a template, no more questions than letters once it is written."""
+    """With one free position, at most one evaluation per letter."""
     classifier, asked = models.classifier("first-hitting"), []
     inner = classifier.log_likelihood
     monkeypatch.setattr(classifier, "log_likelihood", lambda x, *rest: asked.append(len(x)) or inner(x, *rest))
@@ -220,11 +220,11 @@ def test_classifier_free_calls_the_network_twice_only_when_needed(models, monkey
      ("autoregressive", "pplm", (0.1, 0.5, 0.9))],
 )  # fmt: skip
 def test_hidden_states_move_by_adagrad(models, name, kind, wanted, gamma):
-    """Written out sequence by sequence, towards what the letters that come of it would be to the network."""
+    """Against explicit gradient steps, one sequence at a time."""
     model, wanted, values = models.generator(name), list(wanted), not isinstance(wanted, str)
     process, network = model.objective_.process, model.objective_.network
     guide = models.guide(kind, name, wanted, gamma, values).bind(model.fitted(), 3, None).take(torch.arange(3))
-    head, law, labels = guide.head, guide.classifier.reader_.law, guide.classifier.encode(wanted)
+    head, distribution, labels = guide.head, guide.classifier.reader_.law, guide.classifier.encode(wanted)
     x, mask = torch.randint(4, (3, LENGTH), generator=torch.Generator().manual_seed(0)), torch.ones(3, LENGTH) == 1
     if kind == "nos":
         state = process.corrupt(x, torch.full((3,), 0.5, dtype=torch.float64), mask, torch.Generator().manual_seed(1))
@@ -254,7 +254,7 @@ def test_hidden_states_move_by_adagrad(models, name, kind, wanted, gamma):
                 start = torch.nn.functional.one_hot(torch.tensor([[process.letters]]), 5)
                 read = torch.cat([start, torch.nn.functional.pad(after.exp(), (0, 1))[:, :3]], 1)
             total = head.head(network.hidden(read.float(), t, None, None)).sum(1)
-            log_p = law.log_prob(total, torch.tensor([read.shape[1]]), labels[row : row + 1])[0]
+            log_p = distribution.log_prob(total, torch.tensor([read.shape[1]]), labels[row : row + 1])[0]
             kl = (sure[there] * (plain[row : row + 1][there] - after[there])).sum()
             (-np.sign(gamma) * log_p + guide.kl * kl).backward()
             adagrad.step()
@@ -272,7 +272,7 @@ def test_hidden_states_of_fixed_positions_have_no_effect(models, name, kind):
 
 
 def test_two_nos_or_pplm_guides_combine(models):
-    """Each with a classifier of its own; what two of them want comes of both."""
+    """Each has its own classifier, and both have an effect."""
     for name, kind in SHIFTED:
         if name in ("first-hitting", "autoregressive"):
             model, settings = models.generator(name), {"random_state": 0, "steps": STEPS}

@@ -1,4 +1,4 @@
-"""Whatever an argument is, the answer is a result or one sentence: random junk for every argument of every call."""
+"""Random values for every argument of every call: the result is a value or an error of one sentence."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HUGE = 10**400
 
 
 def junk(rng: np.random.Generator) -> object:
-    """Return a value that somebody's program may come up with."""
+    """Return a random value of a random type."""
     values = [
         None, True, False, 0, 1, -1, 2, 7, 10**9, 10**30, HUGE, -HUGE, 0.5, -0.5, 1e300, -1e300, float("nan"),
         float("inf"), 1j, "", " ", "A", "ACGTACGTAC", "NNNNNNNNNN", "few", "empirical", "[", "]", "N" * 10_000, "\n",

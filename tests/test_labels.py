@@ -1,4 +1,4 @@
-"""What y means on the way in: the same by every road, said when `fit` begins, never silently something else."""
+"""Reading labels: the same from files, frames, arrays and lists, and reported when `fit` begins."""
 
 from __future__ import annotations
 
@@ -245,8 +245,8 @@ def test_masked_arrays_are_missing_where_masked():
 )
 def test_fit_prints_the_kind_of_y(capsys, y, line):
     tiny(verbose=1, alphabet="dna").fit(sequences(4, 12), y, validation=None)
-    told = capsys.readouterr().err
-    assert line in told and "\n\n" not in told
+    shown = capsys.readouterr().err
+    assert line in shown and "\n\n" not in shown
     tiny(verbose=0).fit(sequences(4, 12), y, validation=None)
     assert line not in capsys.readouterr().err
 
@@ -298,7 +298,7 @@ def test_target_overrides(tmp_path):
 
 
 def test_scored_labels_use_the_fitted_kind(tmp_path):
-    """A part of a table may look like something else than the whole."""
+    """A part of a table could be read as another kind than the whole."""
     names = table(tmp_path / "a.csv", ["1", "2", "none", "weak"] * 3)
     model = tiny().fit(names, "y")
     assert model.target_.classes_ == ["1", "2", "none", "weak"]

@@ -1,4 +1,4 @@
-"""Steering embedding diffusion by a classifier: with exact ones of a toy, and with one that is trained."""
+"""Classifier guidance of embedding diffusion, with exact and with trained classifiers."""
 
 from __future__ import annotations
 
@@ -45,12 +45,12 @@ def log_p(classifier, process: Embedding, state: State, label: int) -> torch.Ten
 
 
 def bound_to(guide: LatentClassifier, process: Embedding, n: int) -> LatentClassifier:
-    """Return the guide for n samples of a process, as `generate` makes it."""
+    """Return the guide for n samples of a process, as `generate` binds it."""
     return guide.bind(bare_model(process, Alphabet("ABC")), n, None).take(torch.arange(n))
 
 
 def after(guide: Guidance, process: Embedding, state: State) -> State:
-    """Return what a guide makes of a state that a step has reached."""
+    """Return the state after a guide's `after`."""
     return guide.after(ReachedContext(process, state, None, None, 0.0, None, predict=None, finish=None))
 
 
@@ -73,15 +73,15 @@ def share(exact: Exact, toy: Toy, guide: LatentClassifier, n: int = 600) -> floa
 
 
 def test_share_of_the_wanted_class_rises_with_strength(exact, toy):
-    law = float(toy.p[exact.same].sum())
+    distribution = float(toy.p[exact.same].sum())
     shares = [share(exact, toy, LatentClassifier(exact, "same", strength=s)) for s in (-1.0, 0.0, 0.5, 4.0)]
-    assert shares == sorted(shares) and shares[1] == pytest.approx(law, abs=0.07)
-    assert shares[0] < law - 0.1 and shares[2] > law + 0.03 and shares[3] > law + 0.2
-    assert share(exact, toy, LatentClassifier(exact, "differ", strength=1.0)) < law - 0.1
+    assert shares == sorted(shares) and shares[1] == pytest.approx(distribution, abs=0.07)
+    assert shares[0] < distribution - 0.1 and shares[2] > distribution + 0.03 and shares[3] > distribution + 0.2
+    assert share(exact, toy, LatentClassifier(exact, "differ", strength=1.0)) < distribution - 0.1
 
 
 def test_latent_strength_may_depend_on_progress(exact, toy):
-    """A pull that comes when all is decided does less than one from the start, more than none."""
+    """Late guidance has a smaller effect than guidance from the start, and a larger one than none."""
     late = share(exact, toy, LatentClassifier(exact, "same", strength=lambda progress: 4.0 * (progress > 0.7)))
     always = share(exact, toy, LatentClassifier(exact, "same", strength=4.0))
     never = share(exact, toy, LatentClassifier(exact, "same", strength=lambda progress: 0.0))
@@ -95,7 +95,7 @@ def noised(exact: Exact, toy: Toy, n: int) -> State:
 
 
 def test_guided_sequences_are_independent(exact, toy):
-    """The same whether it is steered alone or among others, each towards a class of its own."""
+    """A sequence is the same guided alone or among others with classes of their own."""
     state = noised(exact, toy, 24)
     wanted = np.array(["same", "differ"] * 12)
     guide = bound_to(LatentClassifier(exact, wanted, strength=2.0), exact.process, 24)
@@ -111,7 +111,7 @@ def test_guided_sequences_are_independent(exact, toy):
 
 
 class OneByOne(Guidance):
-    """Steer every sequence by itself."""
+    """Guide every sequence by itself."""
 
     def __init__(self, guide: LatentClassifier) -> None:
         self.guide = guide
@@ -171,7 +171,7 @@ def test_padding_and_fixed_letters_are_not_guided(exact, toy):
 
 @pytest.fixture(scope="module")
 def labelled():
-    """Sequences of two classes, and a generator and a classifier fitted to them, the generator without labels."""
+    """Return sequences of two classes, an unconditional generator and a classifier fitted to them."""
     X = sequences(200, 8, p=[0.55, 0.15, 0.15, 0.15]) + sequences(200, 8, p=[0.15, 0.15, 0.15, 0.55], seed=1)
     y = ["A"] * 200 + ["T"] * 200
     model = EmbeddingDiffusion(**SMALL | {"width": 16, "epochs": 10, "batch_size": 32, "diffusion_steps": 20}).fit(X)
@@ -187,17 +187,19 @@ def test_trained_classifier_approximates_the_exact_posterior(labelled):
     for t in (0, 6, 12):
         state = process.corrupt(x0, torch.full((400,), t), torch.ones(400, 8, dtype=torch.bool), torch.Generator())
         evidence = process.log_evidence(state, torch.float64)
-        by_class = torch.stack([torch.logsumexp(evidence + law.log(), -1).sum(-1) for law in p], -1)
-        law = torch.log_softmax(by_class, -1)
+        by_class = torch.stack([torch.logsumexp(evidence + distribution.log(), -1).sum(-1) for distribution in p], -1)
+        distribution = torch.log_softmax(by_class, -1)
         found = torch.stack([log_p(classifier, process, state, i) for i in (0, 1)], -1)
         assert torch.allclose(found.exp().sum(-1), torch.ones(400), atol=1e-5)
-        divergence = float((law.exp() * (law - found)).sum(-1).mean())
+        divergence = float((distribution.exp() * (distribution - found)).sum(-1).mean())
         assert divergence < 0.08, t
-        told = float((law.exp() * (law + np.log(2))).sum(-1).mean())  # what not to know the classes would cost
-        assert divergence < 0.3 * told, t
+        informed = float(
+            (distribution.exp() * (distribution + np.log(2))).sum(-1).mean()
+        )  # what not to know the classes would cost
+        assert divergence < 0.3 * informed, t
         shown, time = process.reading(state)
         later = classifier.log_likelihood(shown, time + 0.15, state.mask, torch.zeros(400, dtype=torch.int64))
-        assert not torch.allclose(later, found[:, 0])  # it is told the time
+        assert not torch.allclose(later, found[:, 0])  # it depends on the time
 
 
 @pytest.mark.parametrize("cls", [LatentClassifier, ClassifierBased])

@@ -1,4 +1,4 @@
-"""Alphabets that are learned from text, and overlapping k-mers: what is written is always valid, what is read exact."""
+"""Alphabets learned from text, and overlapping k-mers: tokens decode to valid text that encodes exactly."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ def test_learned_alphabets_fit_generate_and_reload(name, cls, tmp_path):
     assert type(model.alphabet_) is type(alphabet)
     samples = model.generate(20, random_state=1)
     assert set("".join(samples)) <= set("".join(X))
-    # what is written in pieces may be read as fewer, what spells a word as more than the model knows
+    # pieces may be read as fewer ones, a spelled word as more letters than the model has
     short = model.alphabet_.encode(samples)[1] <= model.length_distribution_.max_length
     assert short.any() and (np.isfinite(model.score_samples(samples)) == short).all()
     model.save(tmp_path / "m.safetensors")
@@ -120,11 +120,11 @@ def test_templates_of_words():
 
 
 def test_spelled_words_are_refused_as_template_choices():
-    words, law = WordAlphabet.learn(TEXT), LengthDistribution.fit([2])
+    words, distribution = WordAlphabet.learn(TEXT), LengthDistribution.fit([2])
     assert words.split("mash") == ["m", "##a", "##s", "##h"]
     with pytest.raises(ValueError, match=r"position 1: got 'mash', expected .* words alphabet \(\d+ letters\)"):
-        parse_template(["mash", None], words, law)
-    allowed = parse_template(["cat m", "##a"], words, law)
+        parse_template(["mash", None], words, distribution)
+    allowed = parse_template(["cat m", "##a"], words, distribution)
     assert [[words.letters[i] for i in np.flatnonzero(row)] for row in allowed] == [["cat", "m"], ["##a"]]
 
 

@@ -1,4 +1,4 @@
-"""What is particular to masked diffusion: the calm form of its bound, its samplers and what they cost."""
+"""Masked diffusion: the low-variance form of its bound, its samplers and their network calls."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def any_denoiser(letters: int = 3, width: int = 4, temper=torch.ones_like):
     return denoiser
 
 
-def told_time(process):
+def timed(process):
     process.time_conditioning = True
     return process
 
@@ -171,7 +171,7 @@ def test_samples_have_no_mask(name, steps):
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_samples_do_not_depend_on_the_batch_size_or_on_other_rows(name):
-    process, denoiser = told_time(SAMPLERS[name](3)), any_denoiser(temper=lambda t: 1 + t)
+    process, denoiser = timed(SAMPLERS[name](3)), any_denoiser(temper=lambda t: 1 + t)
     mask = torch.arange(4) < (torch.arange(300)[:, None] + 3) % 4 + 1
     for steps in (None, 2):
         x, _ = draw(process, denoiser, mask, steps=steps)
@@ -230,24 +230,26 @@ def test_skipping_finished_rows_changes_nothing():
     state = State(x, torch.rand(60, generator=seeded()), mask)
     whole = conditional(x, state.t, cond, mask) + process.log_evidence(state, torch.float64)
     assert torch.equal(process.predict(conditional, state, cond), whole.log_softmax(-1))
-    finished = process.predict(None, state.take(slice(None, None, 3)), cond)  # nobody to ask
+    finished = process.predict(None, state.take(slice(None, None, 3)), cond)  # no network call
     assert torch.equal(finished, whole.log_softmax(-1)[::3].float())
 
 
 @pytest.mark.parametrize("length", [1, 4])
 def test_network_time_is_that_of_the_next_letter(length):
     """With k masks left it is Beta(k, L - k + 1), in training (the calm form) and in sampling."""
-    told = []
+    calls = []
 
     def listen(x, t, cond=None, mask=None):
-        told.append(((x == 3).sum(-1), t))
+        calls.append(((x == 3).sum(-1), t))
         return torch.zeros(*x.shape, 3, dtype=torch.float64)
 
     n = 4000
     mask = (torch.arange(4) < length).expand(n, 4)
     draw(FirstHitting(3, None, True), listen, mask)
     Masked(3, None, True).loss(listen, Batch.of(torch.zeros(n, 4).long(), mask), seeded())
-    for masks, t in told[:-1] + [(told[-1][0][told[-1][0] == k], told[-1][1][told[-1][0] == k]) for k in (1, length)]:
+    for masks, t in calls[:-1] + [
+        (calls[-1][0][calls[-1][0] == k], calls[-1][1][calls[-1][0] == k]) for k in (1, length)
+    ]:
         k = int(masks.max())
         assert (masks == k).all()
         mean, variance = k / (length + 1), k * (length - k + 1) / (length + 1) ** 2 / (length + 2)
@@ -258,8 +260,8 @@ def test_network_time_is_that_of_the_next_letter(length):
 def test_first_hitting_equals_fine_ancestral_sampling():
     denoiser = any_denoiser(width=3, temper=lambda t: 4 * t * (t - 0.3))
     mask = torch.ones(20_000, 3, dtype=torch.bool)
-    hit, _ = draw(told_time(FirstHitting(3)), denoiser, mask)
-    fine, _ = draw(told_time(Masked(3)), denoiser, mask, steps=200, seed=1)
+    hit, _ = draw(timed(FirstHitting(3)), denoiser, mask)
+    fine, _ = draw(timed(Masked(3)), denoiser, mask, steps=200, seed=1)
     assert 0.5 * float((frequencies(hit) - frequencies(fine)).abs().sum()) < 0.03
 
 
@@ -299,13 +301,13 @@ def test_remasked_samples_follow_the_marginals():
     process = Masked(3, remasking=0.1)
     x, states = draw(process, toy.context_denoiser(raw_input(process)), toy.mask(20_000), steps=100)
     assert any(((a.x != 3) & (b.x == 3)).any() for a, b in itertools.pairwise(states))
-    assert 0.5 * float((frequencies(x) - law(toy)).abs().sum()) < 0.025
+    assert 0.5 * float((frequencies(x) - distribution(toy)).abs().sum()) < 0.025
     middle = states[50]
     masks = (middle.x == 3).double().mean()
     assert abs(float(masks) - 0.5) < 0.01
 
 
-def law(toy: Toy) -> torch.Tensor:
+def distribution(toy: Toy) -> torch.Tensor:
     index = (toy.x * 3 ** torch.arange(3)).sum(-1)
     return torch.zeros(27, dtype=torch.float64).index_put((index,), toy.p)
 

@@ -1,4 +1,4 @@
-"""What messages quote fits on a line, and names and numbers that nobody can mean are refused at once."""
+"""Values quoted in messages are short and printable; absurd names and sizes are refused at once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is particular to multinomial diffusion: its fast term, its prior, and the draw of times in training."""
+"""Multinomial diffusion: its fast term, prior and training times."""
 
 from __future__ import annotations
 

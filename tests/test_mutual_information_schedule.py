@@ -1,4 +1,4 @@
-"""The mutual-information schedule: M(Lambda(t)) = 1 - t against M as it is written, one matrix after the other."""
+"""The mutual-information schedule: M(Lambda(t)) = 1 - t against a slow M, one matrix after the other."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ FORWARDS = {
 }
 
 
-def some_law(letters: int, seed: int = 0) -> np.ndarray:
+def some_distribution(letters: int, seed: int = 0) -> np.ndarray:
     p0 = np.random.default_rng(seed).dirichlet(np.ones(letters)) + 1e-3
     return p0 / p0.sum()
 
@@ -45,7 +45,7 @@ def some_times(n: int = 100, seed: int = 1) -> torch.Tensor:
 
 
 def information(p0: np.ndarray, transition: np.ndarray) -> float:
-    """I(x0; x) over H(x0) from the joint law, as in a textbook."""
+    """Return I(x0; x) / H(x0) from the joint distribution."""
     joint = p0[:, None] * transition
     apart = p0[:, None] * joint.sum(0)
     return float((xlogy(joint, joint) - xlogy(joint, apart)).sum() / -xlogy(p0, p0).sum())
@@ -66,14 +66,14 @@ def scud(name: str, gamma: float, p0: np.ndarray) -> MutualInformation:
 @pytest.mark.parametrize("name", FORWARDS)
 def test_classical_information_decreases_linearly(name):
     forward = FORWARDS[name]
-    p0, t = some_law(forward.letters), some_times()
+    p0, t = some_distribution(forward.letters), some_times()
     total, rates = classical(name, p0).total(t), forward.rates.numpy()
     kept = [information(p0, expm(x * rates)[: forward.letters]) for x in total.tolist()]
     assert np.abs(np.array(kept) - (1 - t.numpy())).max() < 1e-8
 
 
 def test_schedule_of_weakly_linked_letters():
-    """Which pair a letter is of is half of what there is to know."""
+    """The pair of a letter is half of its information."""
     schedule = classical("weak", np.full(4, 0.25))
     assert float(schedule.total(torch.tensor(0.45))) < 10 < 1e5 < float(schedule.total(torch.tensor(0.6)))
 
@@ -91,7 +91,7 @@ def slow_scud(p0: np.ndarray, one: np.ndarray, totals: np.ndarray) -> np.ndarray
 @pytest.mark.parametrize("gamma", [0.0, 0.25, 0.97])
 @pytest.mark.parametrize("name", ["uniform", "blosum62", "gaussian", "round"])
 def test_scud_information_decreases_linearly(name, gamma):
-    p0, t = some_law(FORWARDS[name].letters), some_times()
+    p0, t = some_distribution(FORWARDS[name].letters), some_times()
     total = scud(name, gamma, p0).total(t).numpy()
     kept = slow_scud(p0, make_powers(FORWARDS[name], gamma).one.numpy(), total)
     assert np.abs(kept - (1 - t.numpy())).max() < 1e-8
@@ -120,7 +120,7 @@ def test_log_poisson(mean):
 
 
 def test_256_ordered_letters():
-    rates, p0, t = gaussian_rates(256), some_law(256), some_times(8)
+    rates, p0, t = gaussian_rates(256), some_distribution(256), some_times(8)
     forward = make_forward(rates, [chr(1000 + i) for i in range(256)])
     schedule = MutualInformation()
     schedule.fit_classical(forward, torch.from_numpy(p0))
@@ -138,7 +138,11 @@ def test_masked_letters_keep_alpha(fit):
     if fit == "nothing":
         schedule = MutualInformation()
     else:
-        schedule = classical("absorbing", some_law(4)) if fit == "absorbing" else scud("uniform", 0.25, some_law(4))
+        schedule = (
+            classical("absorbing", some_distribution(4))
+            if fit == "absorbing"
+            else scud("uniform", 0.25, some_distribution(4))
+        )
     t = torch.cat([some_times(), torch.tensor([1e-12, 1e-9, 1 - 1e-6, 1 - 1e-9], dtype=torch.float64)])
     assert torch.allclose(schedule.total(t), -torch.log1p(-t), rtol=1e-7, atol=0)
     assert torch.allclose(schedule.rate(t), 1 / (1 - t), rtol=1e-4, atol=0)
@@ -161,7 +165,7 @@ def test_early_times_are_accurate(t):
 
 @pytest.mark.parametrize(("name", "gamma"), [("uniform", None), ("gaussian", 0.0), ("round", 0.5), ("weak", None)])
 def test_total_increases_and_rate_is_its_derivative(name, gamma):
-    p0 = some_law(FORWARDS[name].letters)
+    p0 = some_distribution(FORWARDS[name].letters)
     schedule = classical(name, p0) if gamma is None else scud(name, gamma, p0)
     odds = torch.linspace(-60, 36, 20_001, dtype=torch.float64)  # t from 1e-26, far before the table, to 1 - 2e-16
     t = torch.sigmoid(odds)
@@ -177,7 +181,7 @@ def test_total_increases_and_rate_is_its_derivative(name, gamma):
 @pytest.mark.parametrize("shape", [(), (5,), (2, 3)])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_any_shape_and_type_of_times(shape, dtype):
-    schedule = classical("uniform", some_law(4))
+    schedule = classical("uniform", some_distribution(4))
     for function in (schedule.total, schedule.rate):
         values = function(torch.full(shape, 0.25, dtype=dtype))
         assert values.shape == shape and values.dtype == dtype
@@ -216,7 +220,7 @@ def process(p0: np.ndarray | None = None) -> Classical:
 
 
 def test_process_reloads_with_its_schedule():
-    fitted, fresh, t = process(some_law(10)), process(), some_times()
+    fitted, fresh, t = process(some_distribution(10)), process(), some_times()
     assert fitted.schedule.table.shape != fresh.schedule.table.shape
     fresh.load_state_dict(fitted.state_dict())
     assert torch.equal(fresh.schedule.total(t), fitted.schedule.total(t))
@@ -230,7 +234,7 @@ def test_process_reloads_with_its_schedule():
 
 
 def test_moving_average_includes_the_schedule():
-    fitted, t = process(some_law(10)), some_times()
+    fitted, t = process(some_distribution(10)), some_times()
     fitted.register_parameter("weight", torch.nn.Parameter(torch.zeros(3)))
     average = MovingAverage(fitted, 0.9)
     average.update(1)
@@ -240,7 +244,7 @@ def test_moving_average_includes_the_schedule():
 
 
 def test_autocast_does_not_change_the_schedule():
-    schedule, t = classical("uniform", some_law(4)), some_times()
+    schedule, t = classical("uniform", some_distribution(4)), some_times()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         blurred = schedule.total(t)
     assert torch.equal(blurred, schedule.total(t))
@@ -271,10 +275,10 @@ def test_estimator(forward, workdir):
 
 
 def test_bound_does_not_depend_on_the_schedule():
-    """The gap of an independent law is KL(p(x_T) || pi), here nothing: a schedule changes only the noise."""
-    log_p = torch.log(torch.from_numpy(some_law(10)))
-    made, p = process(some_law(10)), log_p.exp()
-    made.law.fill_(0.1)  # with the true law as control variate there would be no noise at all
+    """The gap of independent letters is KL(p(x_T) || pi), here 0: a schedule changes only the variance."""
+    log_p = torch.log(torch.from_numpy(some_distribution(10)))
+    made, p = process(some_distribution(10)), log_p.exp()
+    made.law.fill_(0.1)  # with the true distribution as control variate there would be no noise at all
     copies = 1200
     x0 = torch.arange(10).repeat(copies)[:, None]
     mask = torch.ones(len(x0), 1, dtype=torch.bool)

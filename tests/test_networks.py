@@ -1,4 +1,4 @@
-"""The networks: sizes of the papers, equivalences, and what they must not see."""
+"""Networks: published sizes, equivalences, and independence of padding."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_linear_transformer_takes_any_length(length, window):
     x, t = torch.randint(4, (3, length)), torch.rand(3)
     out = network(x, t)
     assert out.shape == (3, length, 4) and out.isfinite().all()
-    # every letter is told of every other, at the ends as in the middle
+    # every letter depends on every other, at the ends as in the middle
     for i in (0, length // 2, length - 1):
         changed = x.clone()
         changed[:, i] = (changed[:, i] + 1) % 4
@@ -97,12 +97,12 @@ def test_times_of_sequences_and_of_letters():
 
 
 def scaled(counts: torch.Tensor) -> torch.Tensor:
-    """Event counts as a network is told them; see `TimeEmbedding`."""
+    """Event counts in the form of a network input; see `TimeEmbedding`."""
     return torch.log1p(counts.float()) / math.log1p(1e5)
 
 
 def test_event_counts_have_distinct_embeddings():
-    """Small ones each from its neighbours, large ones where their ratio is not 1, of any integer or float type."""
+    """Small counts differ from their neighbours, large ones by ratio, in any integer or float type."""
     torch.manual_seed(0)
     embed = TimeEmbedding(64)
     with torch.no_grad():
@@ -124,7 +124,7 @@ def test_event_counts_have_distinct_embeddings():
 @pytest.mark.parametrize("fixed", [True, False])
 @pytest.mark.parametrize("name", ["conv", "transformer", "bytenet", "linear-transformer"])
 def test_every_network_takes_event_counts_of_positions(name, fixed):
-    """What they are beyond the end does not matter, and where all are alike they are one time."""
+    """Values at padding have no effect, and equal counts are one time."""
     length = 11
     options = {"width": 32, "depth": 2, "heads": 4, "local_heads": 2, "local_size": 4}
     network = randomised(build_network(name, options, **{**SIZES, "length": length, "fixed_length": fixed}))

@@ -1,4 +1,4 @@
-"""What is written outside the package is as good as what is in it: found, checked, documented, saved, guided."""
+"""Processes, networks and guides from outside the package: found, checked, documented, saved, guided."""
 
 from __future__ import annotations
 
@@ -136,7 +136,7 @@ class Sharp(seqdiff.SequenceGenerator):
 
 
 class NoA(Guidance):
-    """Never write an A where something else is possible."""
+    """Never sample A where another letter is possible."""
 
     def clean(self, predict, context):
         log_p0 = predict(context).clone()
@@ -266,7 +266,7 @@ def test_network_options_are_passed_checked_and_saved(network, tmp_path):
 
 
 def test_classes_of_one_name_are_distinguished_by_module(tmp_path):
-    """A file says the module too: an outside class called SCUD is not seqdiff's, nor the other way round."""
+    """A file records the module: an external class called SCUD is not seqdiff's, nor the other way round."""
     mine = type("SCUD", (Sharp,), {"__module__": __name__, "__doc__": "Another SCUD."})
     mine(**TINY).fit(X).save(tmp_path / "mine.safetensors")
     seqdiff.SCUD(**TINY).fit(X).save(tmp_path / "own.safetensors")
@@ -318,7 +318,7 @@ def test_shell_finds_external_estimators(tmp_path: Path, monkeypatch: pytest.Mon
 
 
 def test_failed_fit_leaves_no_model():
-    """No untrained network passes for a fitted one, and a method that is missing is named."""
+    """An untrained network is not taken for a fitted one, and a missing method is named."""
 
     class Broken(Noisy):
         def loss(self, denoiser, batch, generator):

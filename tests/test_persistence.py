@@ -1,4 +1,4 @@
-"""Model files: what is saved is what is loaded, whatever is wrong with a file is one sentence, and nothing is run."""
+"""Model files: saved and loaded models are equal; invalid files are refused and never executed."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_saved_and_loaded_models_are_equal(kind, tmp_path):
     assert [p.name for p in path.parent.iterdir()] == ["model.safetensors"]
     loaded = seqdiff.load(path)
     if kind == "letters in a tuple":
-        model.alphabet = list(model.alphabet)  # JSON knows lists alone
+        model.alphabet = list(model.alphabet)  # JSON has lists only
     same(model, loaded, data, y)
     same(model, MultinomialDiffusion.load(str(path), device="cpu"), data, y)
     loaded.save(tmp_path / "again.safetensors")
@@ -173,7 +173,7 @@ def test_load_refuses_files_of_other_classes(good):
 
 
 class Table(nn.Module):
-    """A network of one's own, and no subclass of seqdiff's."""
+    """A user's network that is no subclass of seqdiff's."""
 
     def __init__(self, letters, length, **sizes):
         super().__init__()

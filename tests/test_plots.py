@@ -1,4 +1,4 @@
-"""Pictures: the right quantities are drawn, labelled with units, and pyplot is left alone."""
+"""Plots: values, labels with units, colours of trajectories, and no global pyplot state."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_plots_are_saved(name, tmp_path):
     ax = DRAW[name](None)
     assert isinstance(ax.figure, Figure) and ax.get_title() == "a title"
     assert (ax.get_xlabel(), ax.get_ylabel()) == LABELS[name]
-    path = tmp_path / "picture.png"
+    path = tmp_path / "plot.png"
     ax.figure.savefig(path)
     assert path.stat().st_size > 5000
     assert pyplot.get_fignums() == before  # nothing is registered globally
@@ -140,14 +140,14 @@ def test_errors_are_clear(call, message):
 
 
 SMALL = {"width": 8, "depth": 1, "epochs": 1, "savepath": None, "verbose": 0}
-WORDS = ["ACGTAC", "ACGTTC", "ACGAAC", "ACCTAC"] * 3
+SEQUENCES_OF_SIX = ["ACGTAC", "ACGTTC", "ACGAAC", "ACCTAC"] * 3
 
 
 @pytest.fixture(
     scope="module", params=[Autoregressive, MaskedDiffusion, UniformDiffusion, DirichletFM, EmbeddingDiffusion]
 )
 def model(request):
-    return request.param(**SMALL).fit(WORDS)
+    return request.param(**SMALL).fit(SEQUENCES_OF_SIX)
 
 
 def test_shown_probabilities_end_at_the_sample(model):
@@ -183,24 +183,24 @@ def test_animation_shows_the_steps_and_ends_at_the_sample(model, tmp_path):
     path = tmp_path / "birth.gif"
     states = list(model.trajectory(3, steps=5, random_state=1))
     assert animate(states, model, path, sequences=2, seconds=1.4) == str(path)
-    with Image.open(path) as film:
-        assert film.n_frames == len(states) <= 60
-        film.seek(film.n_frames - 1)
-        assert film.info["duration"] == 1500
-        last = np.asarray(film.convert("RGB"))
+    with Image.open(path) as animation:
+        assert animation.n_frames == len(states) <= 60
+        animation.seek(animation.n_frames - 1)
+        assert animation.info["duration"] == 1500
+        last = np.asarray(animation.convert("RGB"))
     again = tmp_path / "again.gif"
     animate(states[-1:], model, again, sequences=2)
-    with Image.open(again) as film:  # the sample alone, but for the number of the step above it
+    with Image.open(again) as animation:  # the sample alone, but for the number of the step above it
         below = last.shape[0] // 3
-        assert np.abs(np.asarray(film.convert("RGB")).astype(int) - last)[below:].mean() < 2
+        assert np.abs(np.asarray(animation.convert("RGB")).astype(int) - last)[below:].mean() < 2
 
 
 def test_long_animations_are_thinned(tmp_path, monkeypatch):
     monkeypatch.setattr("seqdiff.evaluation.trajectories.FRAMES", 3)
-    model = UniformDiffusion(**SMALL).fit(WORDS)
+    model = UniformDiffusion(**SMALL).fit(SEQUENCES_OF_SIX)
     animate(model.trajectory(1, steps=9), model, tmp_path / "short.gif")
-    with Image.open(tmp_path / "short.gif") as film:
-        assert film.n_frames == 3
+    with Image.open(tmp_path / "short.gif") as animation:
+        assert animation.n_frames == 3
 
 
 def test_simplex_points_are_plotted_at_barycentric_coordinates():
@@ -210,9 +210,9 @@ def test_simplex_points_are_plotted_at_barycentric_coordinates():
         State(x, None, torch.ones(1, 2, dtype=torch.bool)),
     ]
     ax = plot_simplex(states, "ACG")
-    ways = [line.get_xydata() for line in ax.lines if len(line.get_xydata()) == 2]
-    assert np.allclose(ways[0], [[0, 0], corners(3)[0]], atol=1e-6)
-    assert np.allclose(ways[1], [[0, 0], corners(3)[1:].mean(0)], atol=1e-6)
+    paths = [line.get_xydata() for line in ax.lines if len(line.get_xydata()) == 2]
+    assert np.allclose(paths[0], [[0, 0], corners(3)[0]], atol=1e-6)
+    assert np.allclose(paths[1], [[0, 0], corners(3)[1:].mean(0)], atol=1e-6)
     assert len([line for line in plot_simplex(states, "ACG", positions=[1]).lines if len(line.get_xydata()) == 2]) == 1
 
 

@@ -1,4 +1,4 @@
-"""Classifiers and regressors of sequences, clean ones and those that a generator's noise has been at."""
+"""Classifiers and regressors of clean sequences and of noised states of a generator."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from seqdiff.processes import Batch, State
 MAKERS = {
     "multinomial": (MultinomialDiffusion, {"diffusion_steps": 10}),
     "masked": (MaskedDiffusion, {"sampler": "ancestral"}),
-    "masked-told-the-time": (MaskedDiffusion, {"sampler": "ancestral", "time_conditioning": True}),
+    "masked-time-conditioning": (MaskedDiffusion, {"sampler": "ancestral", "time_conditioning": True}),
     "first-hitting": (MaskedDiffusion, {}),
     "uniform": (UniformDiffusion, {}),
     "classical": (ClassicalDiffusion, {}),
@@ -58,7 +58,7 @@ def data(fixed: bool) -> tuple[list[str], list[str]]:
 
 @pytest.fixture(scope="module")
 def models():
-    """Return a function name -> fitted generator, each fitted when first asked for."""
+    """Return a function name -> generator, fitted at first use."""
     made = {}
 
     def get(name: str):
@@ -73,7 +73,7 @@ def models():
 
 @pytest.fixture(scope="module")
 def classifiers(models):
-    """Return a function name, hidden -> classifier that has learned from a generator's noise."""
+    """Return a function name, hidden -> classifier of a generator's noised states."""
     made = {}
 
     def get(name: str, hidden: bool = False):
@@ -111,7 +111,7 @@ def test_regressor_predicts_in_the_unit_of_y():
 
 
 def test_regressor_learns_the_spread_of_y():
-    """Values that have nothing to do with the sequence: their own law, with its own width, is all there is to learn."""
+    """Values independent of the sequence: only their own distribution can be learned."""
     rng = np.random.default_rng(0)
     X, y = sequences(500, 6), 3.0 + 2.0 * rng.standard_normal(500)
     regressor = SequenceRegressor(**SMALL_CLASSIFIER | {"epochs": 8, "lr": 3e-3}).fit(X, y)
@@ -153,7 +153,7 @@ def test_rows_without_a_label_are_left_out():
 
 
 def test_best_validation_weights_are_kept():
-    """Labels without a rule: what is learned by heart makes the held-out cross-entropy worse."""
+    """Random labels: overfitting raises the validation cross-entropy."""
     X, y = sequences(60, 8), ["a", "b"] * 30
     classifier = SequenceClassifier(width=16, depth=1, epochs=30, batch_size=8, lr=2e-2).fit(X, y, validation=0.5)
     bound = classifier.evaluations_["bound"]
@@ -189,7 +189,7 @@ def test_classifiers_of_noised_states_predict_clean_sequences(models, classifier
 
 @pytest.mark.parametrize("name", NOISED)
 def test_predictions_are_less_certain_with_noise(classifiers, name):
-    """By the noised states themselves, at the times they are of."""
+    """Measured on noised states at their own times."""
     classifier, (X, y) = classifiers(name), data(name in FIXED)
     tokens, lengths = classifier.alphabet_.encode(X)
     x0 = torch.as_tensor(tokens.astype(int))
@@ -207,7 +207,7 @@ def test_predictions_are_less_certain_with_noise(classifiers, name):
 
 @pytest.mark.parametrize("name", [name for name in NOISED if not name.startswith(("masked", "first"))])
 def test_predictions_depend_on_time_and_event_counts(classifiers, name):
-    """The same states under another time, or other event counts, are another matter; masks tell it by themselves."""
+    """Equal states at another time or with other event counts have other predictions; masks imply the time."""
     classifier = classifiers(name)
     x0, mask = torch.randint(4, (50, 8), generator=torch.Generator().manual_seed(0)), torch.ones(50, 8).bool()
     state = classifier.process_.noised(x0, torch.full((50,), 0.3), mask, torch.Generator().manual_seed(0))
@@ -251,19 +251,19 @@ def test_same_seed_repeats_and_two_seeds_differ(models, name, hidden):
 
 @pytest.mark.parametrize("name", WRITERS)
 def test_prefix_likelihoods_do_not_depend_on_later_letters(classifiers, name):
-    """The likelihoods of every prefix come out of one reading of the sequence; none knows the letters after it."""
+    """One forward pass gives the likelihood of every prefix."""
     classifier = classifiers(name)
     reader, process = classifier.reader_, classifier.process_
     x = torch.randint(4, (30, 8), generator=torch.Generator().manual_seed(0))
     mask = torch.ones(30, 8, dtype=torch.bool)
     wanted, t = torch.ones(30, dtype=torch.int64), torch.zeros(30)
     running = reader.outputs(x, t, mask).cumsum(1)
-    told = []
+    spread = []
     for i in range(1, 9):
         alone = classifier.log_likelihood(x[:, :i], t, mask[:, :i], wanted)
         assert torch.allclose(alone, torch.log_softmax(running[:, i - 1], -1)[:, 1], atol=1e-5)
-        told.append(float(alone.exp().std()))
-    assert told[0] < told[-1] and process.ends == (name == WRITERS[1])
+        spread.append(float(alone.exp().std()))
+    assert spread[0] < spread[-1] and process.ends == (name == WRITERS[1])
 
 
 @pytest.mark.parametrize("name", WRITERS)
@@ -281,7 +281,7 @@ def test_hidden_states_depend_only_on_earlier_letters(models, classifiers, name)
 
 
 def test_end_token_informs_the_classifier(classifiers):
-    """Lengths alone tell the classes: what has ended is known, what may go on is not."""
+    """Classes differ in length only: an ended sequence is certain, a prefix is not."""
     X = ["ACGT"[: 2 + i % 2] * (1 + i % 2) for i in range(60)]
     y = [len(x) for x in X]
     model = Autoregressive(width=8, depth=1, epochs=1, savepath=None, verbose=0).fit(X)
@@ -318,7 +318,7 @@ AB = ["a", "b"] * 10
 
 
 class NoHidden(torch.nn.Module):
-    """A network of a person's own, which has no hidden states to show."""
+    """A user's network without hidden states."""
 
     def __init__(self, **options):
         super().__init__()

@@ -1,4 +1,4 @@
-"""Files of predictors: what is saved is what is loaded, with its own generator, and any other is told in a sentence."""
+"""Files of predictors: saved and loaded predictors are equal; another generator is refused."""
 
 from __future__ import annotations
 

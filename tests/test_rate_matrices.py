@@ -1,4 +1,4 @@
-"""Rate matrices and schedules: against scipy's matrix exponential, detailed balance, and numerical derivatives."""
+"""Rate matrices, their powers, schedules and event counts, against scipy and numerical derivatives."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def _chain() -> np.ndarray:
     return chain / chain.sum(1, keepdims=True)
 
 
-# Two sets of letters without a way between them, shuffled so that the solver's stationary law is positive everywhere.
+# Two disconnected sets of letters, shuffled so that the solver's stationary distribution is positive everywhere.
 TWO_ISLANDS = np.zeros((6, 6))
 TWO_ISLANDS[np.ix_([0, 2, 5], [0, 2, 5])] = [[-6, 3, 3], [2, -4, 2], [3, 1, -4]]
 TWO_ISLANDS[np.ix_([1, 3, 4], [1, 3, 4])] = [[-6, 4, 2], [1, -4, 3], [4, 4, -8]]
@@ -274,7 +274,7 @@ def test_event_rate_is_the_largest_exit_rate():
 
 
 def test_small_entries_are_accurate():
-    """A letter far away, reached in steps: an eigendecomposition would know nothing below 1e-16."""
+    """A letter reached in several steps: an eigendecomposition has no digits below 1e-16."""
     far = 20
     chain = np.diag(np.full(far, 1e-3), 1) + np.diag(np.full(far, 1e-3), -1)
     powers = make_powers(make_forward(chain - np.diag(chain.sum(1)), [chr(65 + i) for i in range(far + 1)]), 0.5)
@@ -361,7 +361,7 @@ def test_counts_follow_their_distributions():
 
 
 def test_many_events_take_little_memory():
-    """Counts are drawn among those near their mean, however large that is."""
+    """Counts are drawn near their mean, for any mean."""
     rates = torch.tensor([3e8, 2.0, 0.0])
     drawn = poisson(rates, 20_000, seeded()).double()
     assert torch.allclose(drawn[0].mean() / 3e8, torch.ones((), dtype=torch.float64), atol=2e-6)

@@ -1,4 +1,4 @@
-"""Reading: every form gives the same sequences and labels; every bad input gives one sentence, before any work."""
+"""Reading: all forms give the same sequences and labels; invalid input is refused in one sentence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a new user meets first: defaults that serve, commands that can be typed, a verdict, a README that works."""
+"""First use: default model, notes and verdicts, next commands, and the code of the README."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ def test_default_model_is_the_best_in_the_readme() -> None:
 
 @pytest.mark.parametrize(("n", "said"), [(1, True), (5, True), (8, False)])
 def test_fit_warns_that_few_sequences_are_memorised(n: int, said: bool, capsys: pytest.CaptureFixture[str]) -> None:
-    """A fit to a handful of sequences says what it is worth."""
+    """A fit to few sequences has a warning."""
     x = ["".join(row) for row in np.random.default_rng(0).choice(list("ACGT"), (n, 12))]
     Autoregressive(**SMALL).fit(x, validation=None)
     assert ("memorised" in capsys.readouterr().err) == said
 
 
 def test_scoring_shows_progress(workdir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Many sequences are scored under a bar, few without one."""
+    """A progress bar is shown for many sequences and not for few."""
     x = ["".join(row) for row in np.random.default_rng(0).choice(list("ACGT"), (40, 12))]
     Path("x.txt").write_text("\n".join(x))
     Autoregressive(**SMALL | {"verbose": 0}).fit(x).save("m.safetensors")
@@ -80,7 +80,7 @@ GOOD = Report(
 
 
 def test_next_steps_can_be_typed() -> None:
-    """Paths with spaces are quoted; `fit` gets what the demo was given, and nothing that spoils small data."""
+    """Paths with spaces are quoted; `fit` gets the options of the demo and no others."""
     lines = next_steps(GOOD, "my data.fasta", 60.0, {"--alphabet": "dna", "--ambiguous": None})
     (fit,) = (line for line in lines if "seqdiff fit" in line)
     assert shlex.split(fit)[:5] == ["seqdiff", "fit", "my data.fasta", "--alphabet", "dna"] and "--epochs" not in fit
@@ -106,7 +106,7 @@ def test_verdict_follows_from_the_metrics(changes: dict[str, Any], part: str) ->
     assert said.startswith("Verdict: ") and part in said and said.endswith(".") and "\n" not in said
 
 
-# -------------------------------------------------------------------------------------------------------------- figures
+# -------------------------------------------------------------------------------------------------------------- plots
 
 
 def test_compared_logos_share_a_scale() -> None:
@@ -124,7 +124,7 @@ def test_compared_logos_share_a_scale() -> None:
 
 
 def test_readme_examples_read_only_files_they_write() -> None:
-    """Each file of the README's examples is written by the line that first names it; folders of runs by a fit."""
+    """Each file of the README's examples is written by the line that first names it, each run folder by a fit."""
     code = "\n".join(re.findall(r"```(?:python|sh)\n(.*?)```", README, re.S))
     made: set[str] = set()
     for line in code.splitlines():
@@ -147,7 +147,7 @@ def test_readme_links_the_notebooks_and_their_extra() -> None:
 
 
 def test_editable_install_is_importable_from_the_parent_folder(tmp_path: Path) -> None:
-    """Where Python starts beside the clone, the package wins over the clone's folder of the same name."""
+    """Python started beside the clone imports the package, not the clone's folder of the same name."""
     pytest.importorskip("setuptools", minversion="77")
     clone = tmp_path / "seqdiff"
     (clone / "seqdiff").mkdir(parents=True)

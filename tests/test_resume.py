@@ -1,4 +1,4 @@
-"""A run that was stopped, at any moment and in any way, and resumed ends bit for bit where an uninterrupted one does.
+"""Interrupted and resumed runs end bit for bit where an uninterrupted one does.
 
 `pytest -m slow tests/test_resume.py` kills one training at 20 random moments.
 """
@@ -191,7 +191,7 @@ def test_second_ctrl_c_stops_at_once(workdir):
 
 
 class Crash(Exception):
-    """What stands for a machine that went down."""
+    """Stands for a machine failure."""
 
 
 def crash():
@@ -200,7 +200,7 @@ def crash():
 
 @pytest.mark.parametrize("every", [1, 2])
 def test_resume_after_a_crash_between_checkpoints(case, every):
-    """Each sitting dies later than the one before; what lies behind the last checkpoint is done again."""
+    """Each run crashes later than the one before; steps after the last checkpoint are repeated."""
     make, arguments, whole = case
     folder = whole.parent / "crash"
     shutil.rmtree(folder, ignore_errors=True)
@@ -280,12 +280,12 @@ SCRIPT = """
     torch.set_num_threads({threads})
     step = Trainer._step
 
-    def told(self, *args):
+    def reporting(self, *args):
         print(self.step, flush=True)
         time.sleep({delay})
         return step(self, *args)
 
-    Trainer._step = told
+    Trainer._step = reporting
     print("ready", flush=True)
     MultinomialDiffusion(**{settings!r}).fit({X!r}, resume=True)
 """
@@ -368,7 +368,7 @@ def test_resume_after_kill_9(workdir):
 
 @pytest.mark.slow
 def test_resume_after_kill_9_at_20_random_steps(workdir):
-    """Moments are counted in steps of the sitting, and the rest is chance: also before the first, and while writing."""
+    """Moments are random steps of a run, also before the first one and during a write."""
     data = sequences(2000, 30)
     settings = SMALL | {
         "width": 32, "depth": 3, "diffusion_steps": 50, "epochs": 50, "batch_size": 64, "check_every": 1, "lr": 3e-3,
@@ -380,13 +380,13 @@ def test_resume_after_kill_9_at_20_random_steps(workdir):
     while len(killed) < 20 or len(set(kept)) <= 10:
         kill = len(killed)
         process = start(data, settings)
-        told = [process.stdout.readline() for _ in range(moments.randrange(-5, 90))]
+        steps = [process.stdout.readline() for _ in range(moments.randrange(-5, 90))]
         time.sleep(moments.uniform(0.0, 0.1))
         process.kill()
-        told += process.stdout.readlines()
+        steps += process.stdout.readlines()
         assert process.wait() != 0, f"it ended by itself before kill {kill + 1}; seed {seed}"
         assert_readable("runs/m")
-        killed.append(int(told[-1]) if told else kept[-1])
+        killed.append(int(steps[-1]) if steps else kept[-1])
         kept.append(checkpoint("runs/m")["step"] if Path("runs/m/check/checkpoint.pt").exists() else 0)
         half += len(list(Path("runs/m").rglob("*.tmp")))
         # what is lost is less than an epoch of 29 steps, all of it since the last checkpoint
@@ -402,7 +402,7 @@ def test_resume_after_kill_9_at_20_random_steps(workdir):
         f"seed {seed}; killed in steps {killed} of {checkpoint('runs/w')['step']}; checkpoints then {kept[1:]};",
         end=" ",
     )
-    print(f"{half} half-written temporary files left, and swept away by the next sitting")
+    print(f"{half} half-written temporary files left, and removed by the next run")
 
 
 # -- killed while a file is written (fork, limited file size) ---------------------------------------------------------
@@ -416,7 +416,7 @@ WHEN = 0.1, 0.9  # of a file's bytes
 
 @pytest.fixture
 def one_thread():
-    """A process that was forked has the threads of its parent no more, and would wait for them."""
+    """Use one thread: a forked process would wait for threads of its parent that it does not have."""
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     yield
@@ -432,7 +432,7 @@ def limit_files(size: int) -> None:
 
 
 def in_a_process(act: Callable[[], object]) -> int:
-    """Return how a process ended that did nothing but `act`: 0 or minus the signal."""
+    """Run `act` in a child process; return its exit status, 0 or minus the signal."""
     sys.stdout.flush()
     child = os.fork()
     if not child:
@@ -447,7 +447,7 @@ def in_a_process(act: Callable[[], object]) -> int:
 
 
 def die_in_write(number: int, size: int, act: Callable[[], object]) -> Path:
-    """Do `act` until so many bytes of the file with that number are written; return the half-written file."""
+    """Run `act` until `size` bytes of file `number` are written; return the half-written file."""
 
     def dying():
         begun = []
@@ -510,7 +510,7 @@ def test_run_resumes_after_a_kill_in_any_write(workdir, one_thread, every, parts
 
 @needs_fork
 def test_tensorboard_file_survives_a_kill_in_a_write(workdir, one_thread):
-    """Half a point is no point: the reader goes on with the file of the next sitting, which has it whole."""
+    """The reader ignores a half-written point and continues with the file of the resumed run."""
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     whole = tiny(**FIT, model_name="w").fit(X)
@@ -540,7 +540,7 @@ def test_tensorboard_file_survives_a_kill_in_a_write(workdir, one_thread):
 @needs_fork
 @pytest.mark.parametrize("earlier", [False, True])
 def test_output_file_is_whole_after_a_kill_in_a_write(workdir, one_thread, earlier):
-    """What was there stays, whole; the half file is swept away by the next write."""
+    """The earlier file stays whole; the half-written one is removed by the next write."""
     model = tiny(epochs=1).fit(X)
     for name, act in {
         "m.safetensors": lambda path: model.save(path),

@@ -1,4 +1,4 @@
-"""The run folder: what lies in it, whom it belongs to, and what is never touched."""
+"""The run folder: its files, its lock, resuming, and folders that are never changed."""
 
 from __future__ import annotations
 

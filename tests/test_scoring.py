@@ -1,4 +1,4 @@
-"""`score_samples` and `score`: repeatable, with an honest error, a bound of the likelihood."""
+"""`score_samples` and `score`: repeatable bounds of the likelihood with a calibrated error."""
 
 from __future__ import annotations
 
@@ -185,7 +185,7 @@ LOTTERY_ROWS = 20_000
 
 
 class Lottery(Uniform):
-    """Terms that are 0 but for a rare large one, of a size of its own in each row."""
+    """Terms that are 0 except for a rare large one, whose size differs by row."""
 
     def __init__(self, size: torch.Tensor, chance: float = 0.05) -> None:
         super().__init__(4)
@@ -261,7 +261,7 @@ def test_refinement_reduces_large_errors(uniform_model):
 
 
 def test_two_standard_errors_cover_rare_draws():
-    """One draw in fifty costs a lot, so that most rows of twenty draws have seen none and know of no error."""
+    """One draw in fifty is large, so that most rows of twenty draws underestimate their error."""
     process = Lottery(torch.full((2000,), 0.05, dtype=torch.float64), chance=0.02)
     batch = Batch(torch.zeros(2000, 1, dtype=torch.uint8), torch.ones(2000, dtype=torch.long))
     bound, variance = Objective(process, torch.nn.Identity()).bound(batch, 20, torch.Generator().manual_seed(0))

@@ -1,4 +1,4 @@
-"""SCUD: the identities that its bound must satisfy, enumerated in float64, and what its sampler may not do."""
+"""SCUD: identities of its bound, enumerated in float64, and properties of its sampler."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 import torch
 from enumerable import Toy, raw_input
 from scipy.special import gammainc, gammaln
-from scipy.stats import poisson as poisson_law
+from scipy.stats import poisson as poisson_distribution
 
 from seqdiff import SCUD as Estimator
 from seqdiff.guidance import Template
@@ -59,7 +59,7 @@ def mean_event_kl(process, toy: Toy, counts: torch.Tensor, denoiser=None) -> tor
 
 
 def integral(process, toy: Toy, largest: float, most: int, denoiser=None) -> float:
-    """Return the integral over [0, Lambda_max] of E[S KL]/Lambda: over Lambda, each count's weight is a gamma law."""
+    """Return the integral over [0, Lambda_max] of E[S KL]/Lambda, where counts have gamma-distributed weights."""
     counts = torch.cartesian_prod(torch.arange(most), torch.arange(most))[1:]
     n = counts.sum(-1).numpy()
     log_weight = gammaln(n) - n * math.log(2) - gammaln(counts.numpy() + 1).sum(-1)
@@ -79,13 +79,13 @@ def test_bound_is_the_entropy_plus_the_expected_kl_to_stationary(gamma):
     pi = process.powers.stationary[toy.x].prod(-1)
     remembered = 0.0
     for s in counts:
-        chance = poisson_law.pmf(s.numpy(), largest).prod()
-        law = torch.zeros(len(toy.x), dtype=torch.float64)
+        chance = poisson_distribution.pmf(s.numpy(), largest).prod()
+        distribution = torch.zeros(len(toy.x), dtype=torch.float64)
         for x0, p in zip(toy.x, toy.p, strict=True):
-            law += p * process.powers.rows(s.expand(len(toy.x), -1), x0.expand(len(toy.x), -1)).gather(
+            distribution += p * process.powers.rows(s.expand(len(toy.x), -1), x0.expand(len(toy.x), -1)).gather(
                 -1, toy.x[..., None]
             )[..., 0].prod(-1)
-        remembered += chance * float((torch.xlogy(law, law) - torch.xlogy(law, pi)).sum())
+        remembered += chance * float((torch.xlogy(distribution, distribution) - torch.xlogy(distribution, pi)).sum())
     assert abs(bound - toy.entropy - remembered) < 1e-8
 
 
@@ -108,9 +108,11 @@ def test_training_loss_estimates_the_integral_up_to_the_end(gamma):
 def test_loss_of_independent_letters_is_known_exactly(gamma):
     toy, largest = two_letter_toy(), 0.7
     process = raw_input(SCUD(make_forward(ROUND, "ABC"), gamma, Until(largest)))
-    law = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
-    process.fit_schedule(law)
-    expected = integral(process, toy, largest, 15, lambda x, t, cond=None, mask=None: law.log().expand(*x.shape, 3))
+    distribution = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
+    process.fit_schedule(distribution)
+    expected = integral(
+        process, toy, largest, 15, lambda x, t, cond=None, mask=None: distribution.log().expand(*x.shape, 3)
+    )
     assert abs(float((process.known(Batch.of(toy.x, toy.mask(9))) * toy.p).sum()) - expected) < 1e-8
 
 
@@ -127,8 +129,8 @@ def test_uniform_events_with_gamma_1_over_k_equal_mdlm():
     process = raw_input(SCUD(make_forward("uniform", "ABC"), 1 / 3, Until(largest)))
     pair = toy.p.reshape(3, 3)
 
-    def entropy(law):
-        return float(-torch.xlogy(law, law).sum())
+    def entropy(distribution):
+        return float(-torch.xlogy(distribution, distribution).sum())
 
     # Cross-entropies of the exact prediction, for every set of masks, and their weights: the integral over alpha of
     # (1 - alpha)^(masks - 1) alpha^(letters)
@@ -162,7 +164,7 @@ def test_bound_tends_to_the_classical_one():
         process = SCUD(forward, gamma, Until(events))
         n = torch.arange(1, int(events + 12 * events**0.5) + 20)[:, None]
         # E of S/Lambda f(S) over Lambda in [0, Lambda_max]: f(S) P(Poisson(Lambda_max) >= S)
-        reach = torch.tensor(poisson_law.sf(n[:, 0].numpy() - 1, events)) / n[:, 0]
+        reach = torch.tensor(poisson_distribution.sf(n[:, 0].numpy() - 1, events)) / n[:, 0]
         total = 0.0
         for x in range(3):
             state = State(torch.full_like(n, x), n, torch.ones_like(n, dtype=torch.bool))
@@ -223,7 +225,7 @@ def test_prior_kl_is_a_poisson_mixture():
     pi = process.powers.stationary.numpy()
     for n in range(60):
         q = np.linalg.matrix_power(process.powers.one.numpy(), n)
-        expected += poisson_law.pmf(n, 1.5) * np.where(q > 0, q * np.log(np.where(q > 0, q, 1) / pi), 0).sum(1)
+        expected += poisson_distribution.pmf(n, 1.5) * np.where(q > 0, q * np.log(np.where(q > 0, q, 1) / pi), 0).sum(1)
     assert np.allclose(process.letter_kl.numpy(), expected, atol=1e-12)
 
 
@@ -265,7 +267,7 @@ def test_corrector_keeps_event_counts():
 
 
 def test_letters_without_events_satisfy_the_template():
-    """With Lambda_max = 0.7 half of the positions keep their letter of the stationary law to the end."""
+    """With Lambda_max = 0.7 half of the positions keep their letter of the stationary distribution to the end."""
     toy = Toy()
     process = raw_input(SCUD(make_forward(ROUND, "ABC"), 0.0, Until(0.7)))
     allowed = torch.tensor([[True, False, True], [False, True, False], [True, True, True]])
@@ -300,7 +302,7 @@ def test_letters_without_events_are_drawn_once():
 
 
 def test_template_holds_where_event_counts_are_impossible():
-    """One event without self-transitions, and the letter is the very one that the template asks for."""
+    """One event without self-transitions, where the noised letter equals the template's."""
     process = SCUD(make_forward("uniform", "ABC"), 0.0)
     state = State(torch.tensor([[2, 2]]), torch.tensor([[1, 1]]), torch.ones(1, 2, dtype=torch.bool))
     demanded = torch.tensor([0.0, 0.0, 1.0]).log().expand(1, 2, 3)
@@ -310,7 +312,7 @@ def test_template_holds_where_event_counts_are_impossible():
 
 @pytest.mark.parametrize("gamma", [0.002, 0.005, 0.05])
 def test_single_jump_probabilities_are_not_negative(gamma):
-    """1 - gamma times the rate of events is not the largest rate to the last digit: no entry may fall below 0."""
+    """Rounding of 1 - gamma times the event rate must not make an entry negative."""
     process = SCUD(make_forward("uniform", "ACGT"), gamma)
     assert (process.jumps.one >= 0).all() and (process.jumps.first >= 0).all()
     once = process.jumps.rows(torch.tensor([1]), torch.tensor([2]))
@@ -325,7 +327,7 @@ def test_end_kl_skips_counts_without_loss(largest):
     powers, n = Powers(one, stationary, 1.0), torch.arange(int(2 * largest + 200))
     q = powers(n)
     kl = (torch.xlogy(q, q) - torch.xlogy(q, torch.from_numpy(stationary))).sum(-1)
-    expected = torch.from_numpy(poisson_law.pmf(n.numpy(), largest)) @ kl
+    expected = torch.from_numpy(poisson_distribution.pmf(n.numpy(), largest)) @ kl
     found = end_kl(powers, largest, torch.from_numpy(stationary))
     assert torch.allclose(found, expected, rtol=1e-6, atol=0)
 
@@ -333,21 +335,21 @@ def test_end_kl_skips_counts_without_loss(largest):
 @pytest.mark.parametrize("schedule", SCHEDULES)
 @pytest.mark.parametrize("make", [lambda f, s: SCUD(f, 0.2, s), Classical])
 def test_float32_times_reach_the_end(monkeypatch, schedule, make):
-    """Some devices have no float64, in which t_max is 1 - 1e-9."""
+    """Some devices lack float64, in which t_max is 1 - 1e-9."""
     forward = make_forward("uniform", "ABC")
     process = raw_input(make(forward, make_schedule(schedule, 1.25))).float()
     monkeypatch.setattr(type(process), "last_times", lambda self, mask: torch.full(mask.shape[:1], self.t_max))
     seen = []
-    law = torch.tensor([0.6, 0.3, 0.1])
+    distribution = torch.tensor([0.6, 0.3, 0.1])
 
     def denoiser(x, t, cond=None, mask=None):
         seen.append(x)
-        return law.log().expand(*x.shape, 3)
+        return distribution.log().expand(*x.shape, 3)
 
     *_, final = trajectory(process, denoiser, torch.ones(3000, 2, dtype=torch.bool), seeded(), steps=8)
     early = torch.bincount(seen[1].flatten(), minlength=3) / 6000
     assert early.max() < 0.5  # far from the data all letters are still about as likely
-    assert torch.allclose(torch.bincount(final.x.flatten(), minlength=3) / 6000, law, atol=0.03)
+    assert torch.allclose(torch.bincount(final.x.flatten(), minlength=3) / 6000, distribution, atol=0.03)
 
 
 @pytest.mark.parametrize(
@@ -397,7 +399,7 @@ def test_logistic_scud_learns_an_ordered_alphabet():
 
 
 def test_two_letters_have_an_aperiodic_default():
-    """Jumps alone would swap two letters for ever; asked for, that is refused, and not chosen by itself."""
+    """gamma = 0 would swap two letters forever: refused when given, and never the default."""
     words = ["ABAB", "AABB", "ABBA", "BABA"] * 20
     small = {"alphabet": "AB", "width": 8, "depth": 1, "epochs": 1, "savepath": None, "verbose": 0}
     model = Estimator(**small).fit(words)
@@ -427,6 +429,6 @@ def test_logistic_log_probs_are_finite_far_from_the_location():
 def test_logistic_start_has_the_mean_of_the_frequencies():
     p = torch.tensor([[0.05, 0.1, 0.4, 0.3, 0.15], [0.6, 0.2, 0.1, 0.05, 0.05]])
     location, scale = logistic_start(p.log()).unbind(-1)
-    law = logistic_log_probs(2 + 5 * location, 0.01 + 5 * torch.nn.functional.softplus(scale), 5).exp()
+    distribution = logistic_log_probs(2 + 5 * location, 0.01 + 5 * torch.nn.functional.softplus(scale), 5).exp()
     i = torch.arange(5.0)
-    assert torch.allclose((law * i).sum(-1), (p * i).sum(-1), atol=0.25)
+    assert torch.allclose((distribution * i).sum(-1), (p * i).sum(-1), atol=0.25)

@@ -29,7 +29,7 @@ from seqdiff import DirichletFM, EmbeddingDiffusion, MultinomialDiffusion, Seque
 
 
 class Translated:
-    """Before an estimator: scikit-learn's checks come with matrices, it gets strings."""
+    """Translate the matrices of scikit-learn's checks to strings for an estimator."""
 
     def __sklearn_tags__(self):
         tags = super().__sklearn_tags__()
@@ -201,7 +201,7 @@ def test_checks_of_a_constructor_without_a_bound(check):
 
 
 def test_grid_search_without_a_bound_uses_custom_scoring(workdir):
-    """A share of letters that should be as in the data, say: samples are all that such a model shows."""
+    """For example a statistic of samples, which are all that such a model offers."""
     X = sequences(36, p=[0.5, 0.5, 0.0, 0.0])
     small = {"width": 8, "depth": 1, "epochs": 6, "batch_size": 16, "ema": 0.0, "savepath": None, "verbose": 0}
 

@@ -1,4 +1,4 @@
-"""What is loaded with the package and its command line: no library before it is needed, every name all the same."""
+"""Imports of the package and its command line: libraries are loaded when needed, all names are available."""
 
 from __future__ import annotations
 

@@ -136,15 +136,15 @@ def test_distances_equal_textbook_levenshtein():
 
 def test_summary_compares_sets_of_the_same_size():
     natural = random_sequences(1, n=400, lengths=(20, 21))
-    figures = summary(natural[:300], natural, k=4)
-    assert figures["n"] == 200 and figures["copied"] == 1 and 0.3 < figures["kmer_js_ratio"] < 1
+    metrics = summary(natural[:300], natural, k=4)
+    assert metrics["n"] == 200 and metrics["copied"] == 1 and 0.3 < metrics["kmer_js_ratio"] < 1
     rng = np.random.default_rng(2)
     other = ["".join(rng.choice(list("ACGT"), size=20)) for _ in range(100)] * 2
-    figures = summary(other, natural, natural[:5], k=2)
-    assert figures["n"] == 200 and figures["unique"] == 0.5 and figures["copied"] == 0
-    assert figures["kmer_js_ratio"] > 3
-    assert figures["kmer_js_ratio"] == pytest.approx(figures["kmer_js"] / figures["kmer_js_natural"])
-    assert figures["gc"] == pytest.approx(gc_content(other).mean())
+    metrics = summary(other, natural, natural[:5], k=2)
+    assert metrics["n"] == 200 and metrics["unique"] == 0.5 and metrics["copied"] == 0
+    assert metrics["kmer_js_ratio"] > 3
+    assert metrics["kmer_js_ratio"] == pytest.approx(metrics["kmer_js"] / metrics["kmer_js_natural"])
+    assert metrics["gc"] == pytest.approx(gc_content(other).mean())
     assert summary(other[:50], natural, k=2)["n"] == 50
     assert summary(natural[:100], natural, natural[50:70], k=2)["copied"] == pytest.approx(0.2)
     assert summary(other, natural, k=2) == summary(other, natural, k=2) != summary(other, natural, k=2, random_state=1)
@@ -152,7 +152,7 @@ def test_summary_compares_sets_of_the_same_size():
 
 def test_kmer_js_ratio_of_natural_sequences_is_one():
     natural = random_sequences(1, n=3000, lengths=(20, 21))
-    samples = random_sequences(1, n=6000, lengths=(20, 21))[3000:]  # the same letter law, other draws
+    samples = random_sequences(1, n=6000, lengths=(20, 21))[3000:]  # same letter distribution, other draws
     assert summary(samples, natural, k=5)["kmer_js_ratio"] == pytest.approx(1, abs=0.1)
 
 
@@ -165,14 +165,14 @@ def test_bits_per_letter_is_a_ratio_of_sums():
 
 def test_error_is_the_spread_over_repeated_samples():
     rng = np.random.default_rng(0)
-    figures, errors = [], []
+    metrics, errors = [], []
     for _ in range(2000):
         lengths = rng.integers(5, 40, size=60)
         nats = -lengths * 1.3 + rng.normal(size=60) * np.sqrt(lengths)
         sequences = ["A" * length for length in lengths]
-        figures.append(bits_per_letter(nats, sequences))
+        metrics.append(bits_per_letter(nats, sequences))
         errors.append(bits_per_letter_error(nats, sequences))
-    assert np.mean(errors) == pytest.approx(np.std(figures), rel=0.06)
+    assert np.mean(errors) == pytest.approx(np.std(metrics), rel=0.06)
 
 
 def test_compare_table_pairs_the_sequences():

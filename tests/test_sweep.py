@@ -1,4 +1,4 @@
-"""`sweep`: its figures are those that the library gives for the same samples, and what goes wrong loses its own row."""
+"""`sweep`: metrics equal those of the library for the same samples; failures are isolated."""
 
 from __future__ import annotations
 
@@ -99,13 +99,13 @@ def test_one_failing_setting_leaves_the_others(tmp_path):
     with pytest.warns(UserWarning, match="bad at gamma 2 failed: y: got None, expected a condition"):
         table = seqdiff.sweep(fitted("masked"), guides, [2], n=4, out=tmp_path / "s.csv", **QUIET)
     assert table["status"][0] == "done" and table["status"][1].startswith("failed: ") and table["made"][1] == 0
-    with pytest.warns(UserWarning) as told:
+    with pytest.warns(UserWarning) as caught:
         refuses(
             lambda: seqdiff.sweep(fitted("masked"), {"bad": guides["bad"]}, [2, 3, 4], n=4, **QUIET),
             "a failure in every row",
             "condition",
         )
-    assert len(told) == 1
+    assert len(caught) == 1
     with pytest.warns(UserWarning):
         refuses(
             lambda: seqdiff.sweep(fitted("masked"), {"g": guides["good"]}, [2], n=4, judge=lambda s: 1, **QUIET),
@@ -153,7 +153,7 @@ def test_wrong_arguments_are_refused(arguments, words, workdir, monkeypatch):
     assert not list(workdir.iterdir())
 
 
-# -- the picture ------------------------------------------------------------------------------------------------------
+# -- the plot ---------------------------------------------------------------------------------------------------------
 
 
 def table_of(**columns):

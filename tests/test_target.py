@@ -1,4 +1,4 @@
-"""What y is: kinds, missing labels, standardisation, and what is refused."""
+"""Kinds of labels: inference, missing values, standardisation, several columns, refusals."""
 
 from __future__ import annotations
 

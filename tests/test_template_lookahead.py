@@ -1,4 +1,4 @@
-"""Looking forward to a template, and choosing among rows by a reward: laws of a toy, and of small trained models."""
+"""Look-ahead to a template and selection by a reward, on an enumerable distribution and small trained models."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def written(toy: Labelled, guide, n: int) -> torch.Tensor:
 
 
 def given(toy: Labelled, allowed: torch.Tensor) -> torch.Tensor:
-    """Return the law (27,) given that every letter is allowed."""
+    """Return the distribution (27,) given that every letter is allowed."""
     fits = allowed[torch.arange(3), toy.x].all(-1)
     return toy.p * fits / (toy.p * fits).sum()
 
@@ -69,11 +69,11 @@ def test_lookahead_samples_follow_the_conditional_distribution(toy, name):
 
 
 def test_masking_alone_is_far_from_the_conditional_distribution(toy):
-    """What the one above would miss: the mask alone is far from the law, and few rows are in between."""
+    """The test above could detect it: the mask alone is far from the distribution, few particles are in between."""
     allowed = allowed_by("last")
-    law = given(toy, allowed)
+    distribution = given(toy, allowed)
     plain, two, many = (
-        distance(toy, written(toy, guide, 3000), law)
+        distance(toy, written(toy, guide, 3000), distribution)
         for guide in (Template(allowed), ahead(2, allowed), ahead(64, allowed))
     )
     assert plain > 0.1 and many < 0.04 and many + 0.02 < two < plain - 0.02
@@ -99,7 +99,7 @@ def repeats() -> Autoregressive:
 
 
 def test_lookahead_with_a_trained_model(repeats):
-    """An end that is fixed makes the beginning what it should be, which a mask does not."""
+    """A fixed end conditions the beginning, which a mask does not."""
     begins = lambda samples: sum(x.startswith("GT") for x in samples) / len(samples)  # noqa: E731
     masked = repeats.generate(100, template="NNNNGT", random_state=0)
     ahead = repeats.generate(100, template="NNNNGT", guidance=LookAhead(64), random_state=0)
@@ -142,7 +142,7 @@ def test_several_rewards_are_a_weighted_sum(toy):
 
 @pytest.mark.parametrize("method", ["svdd", "feynman-kac"])
 def test_reward_of_minus_infinity_is_avoided_where_possible(toy, method):
-    """-inf at the end rules out, on the way only makes unlikely; where all rows are impossible one is given anyway."""
+    """-inf excludes at the end and only makes unlikely before; where all rows are impossible one is returned."""
     guide = Reward(lambda s: [-float("inf") if w[0] == "A" else 0.0 for w in s], 1.0, particles=32, method=method)
     assert (written(toy, guide, 300)[:, 0] != 0).all()
     nothing = Reward(lambda s: [-float("inf")] * len(s), 1.0, particles=4, method=method)
@@ -150,7 +150,7 @@ def test_reward_of_minus_infinity_is_avoided_where_possible(toy, method):
 
 
 def test_svdd_resamples_from_one_row():
-    """All rows of a group from the same one, which is drawn by exp(reward)."""
+    """All particles of a sample continue from one, drawn by exp(reward)."""
     reward = torch.tensor([[0.0, 1.0, 2.0, -float("inf")]], dtype=torch.float64).expand(4000, 4)
     chosen = svdd({}, reward, False, torch.Generator().manual_seed(0))
     assert (chosen == chosen[:, :1]).all()
@@ -159,7 +159,7 @@ def test_svdd_resamples_from_one_row():
 
 
 def test_interim_reward_of_minus_infinity_keeps_a_small_weight():
-    """exp(-5) of the least of the others; in the end nothing."""
+    """exp(-5) of the smallest other weight before the end, 0 at the end."""
     reward = torch.tensor([[0.0, 3.0, -float("inf"), 3.0]], dtype=torch.float64).expand(20_000, 4)
     for last, share in ((False, torch.tensor([0.0, 3.0, -5.0, 3.0])), (True, torch.tensor([0.0, 3.0, -1e9, 3.0]))):
         memory = SimpleNamespace(reward=0.0, log_weight=0.0)

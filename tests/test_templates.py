@@ -1,4 +1,4 @@
-"""Templates: every sample of every generator satisfies any that can be satisfied, any other is told in one sentence."""
+"""Templates: samples of every generator satisfy them; impossible templates are refused."""
 
 from __future__ import annotations
 

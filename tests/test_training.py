@@ -1,4 +1,4 @@
-"""The training loop, on an objective whose every figure can be worked out by hand."""
+"""The training loop on an objective whose values are known by hand."""
 
 from __future__ import annotations
 
@@ -360,7 +360,7 @@ def test_loss_falls_below_that_of_independent_letters(network, epochs):
 
 
 def test_training_loss_estimates_the_validation_bound():
-    """At a fixed network the losses of training and the bound of validation estimate one number."""
+    """For a fixed network the training loss and the validation bound estimate one number."""
     data = sequences(300)
     model = tiny(lr=1e-12, epochs=12, dropout=0.0, batch_size=100).fit(data, validation=data)
     losses, bound = np.array(model.history_["loss"]), model.evaluations_["bound"][0]
@@ -371,7 +371,7 @@ def test_training_loss_estimates_the_validation_bound():
 
 
 class SlowClock(types.SimpleNamespace):
-    """A clock that says so many seconds went by between two looks at it."""
+    """A clock that advances by a fixed number of seconds at each reading."""
 
     def __init__(self, seconds):
         super().__init__(now=0.0, seconds=seconds)
@@ -440,7 +440,7 @@ def test_nan_loss_is_an_error_and_keeps_the_checkpoint(workdir, monkeypatch):
 
 
 def test_loss_is_total_nats_over_total_letters():
-    """What is minimised, and shown, is all nats over all letters; here of a model that cannot learn."""
+    """The minimised and logged loss is total nats over total letters, here of a constant model."""
     mixed = ["ACGTACGTACGTACGTACGTACGTACGT", "AC", "GG", "T", "TTTTTT", "ACA"] * 4
     model = seqdiff.Autoregressive(
         width=8,
@@ -521,7 +521,7 @@ def spoil(monkeypatch, update, then=lambda: None):
 @pytest.mark.parametrize("validation", [0.1, None])
 @pytest.mark.parametrize("soon", [False, True])
 def test_diverged_states_are_not_checkpointed(validation, soon, workdir, monkeypatch):
-    """Also where a checkpoint is due at once, in the middle of an epoch."""
+    """Also where a checkpoint is due within an epoch."""
     settings = {"savepath": "runs", "model_name": "m", "epochs": 4, "check_every": 1}
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 600.0)
     now = lambda: monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", -1.0)  # noqa: E731

@@ -1,4 +1,4 @@
-"""The transformer: attention against a slow version, what it must see and must not, with masks, counts, conditions."""
+"""The transformer: attention against a slow version, masks, event counts, conditions."""
 
 from __future__ import annotations
 

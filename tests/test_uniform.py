@@ -1,4 +1,4 @@
-"""What is particular to uniform diffusion: its loss is that of a rate matrix, and stays right at both ends."""
+"""Uniform diffusion: its loss is that of a rate matrix and accurate at both ends."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_one_network_call_for_each_loss_and_term():
 
 @pytest.mark.parametrize("letters", [2, 20])
 def test_bound_of_independent_letters_is_their_entropy(letters):
-    """With the letters' own law as context nothing is lost, and the estimate has the error that is stated."""
+    """With the letter distribution as context the bound is the entropy, and its error is the stated one."""
     log_p = torch.randn(letters, generator=seeded(2), dtype=torch.float64).log_softmax(-1)
     copies = 20_000 // letters
     x0 = torch.arange(letters).repeat(copies)[:, None]

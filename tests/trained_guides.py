@@ -1,4 +1,4 @@
-"""Small trained generators, classifiers of their noise, and every guide that suits each of them."""
+"""Small trained generators, classifiers of their noised states, and the guides of each generator."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def labelled() -> tuple[list[str], list[str]]:
 
 
 class Models:
-    """Generators that know the labels and classifiers of their noise, by name, each fitted when first asked for."""
+    """Labelled generators and classifiers of their noised states by name, each fitted at first use."""
 
     def __init__(self) -> None:
         self.made: dict[Any, Any] = {}
@@ -83,7 +83,7 @@ class Models:
         return self._once((name, hidden, "values"), make)
 
     def guide(self, kind: str, name: str, y: Any, strength: Any, values: bool = False) -> Any:
-        """Return a guide of a kind for a generator; where `values`, y is the share of A that is wanted."""
+        """Return a guide of a kind for a generator; with `values`, y is the desired share of A."""
         judge = self.regressor if values else self.classifier
         if kind == "free":
             return ClassifierFree(strength)
@@ -97,7 +97,7 @@ class Models:
         return {"fudge": FUDGE, "latent": LatentClassifier}[kind](judge(name), y, strength)
 
     def generate(self, kind: str, name: str, n: int, y: Any, strength: Any, values: bool = False, **rest: Any) -> Any:
-        """Return samples of a generator under a guide, or none where `kind` is empty; the same ones are made once."""
+        """Return cached samples of a generator under a guide, unguided where `kind` is empty."""
         settings = {"random_state": 0, "steps": STEPS, "y": y if kind == "free" else None} | rest
 
         def make() -> Any:
@@ -111,7 +111,7 @@ SETTINGS: dict[str, Any] = {"width": 16, "depth": 1, "epochs": 10, "batch_size":
 
 
 def kinds_for(name: str) -> list[str]:
-    """Return the guides that suit a generator."""
+    """Return the kinds of guides that a generator supports."""
     kinds = ["free", "svdd", "feynman-kac"]
     if name == "autoregressive":
         return [*kinds, "fudge", "pplm"]
