@@ -33,14 +33,14 @@ class Labelled(Toy):
     def conditional_denoiser(self, process):
         """Return the exact denoiser of a process with labels; unconditional without a condition or `keep`."""
         make = next_letter if isinstance(process, Autoregressive) else Toy.context_denoiser
-        distributions = [make(toy, process) for toy in (self.given(0), self.given(1), self)]
+        exact = [make(toy, process) for toy in (self.given(0), self.given(1), self)]
 
         def denoiser(x, t, cond=None, mask=None):
-            each = torch.stack([distribution(x, t, None, mask) for distribution in distributions])
             if cond is None:
-                return each[2]
+                return exact[2](x, t, None, mask)
             which = torch.where(cond["keep"], cond["label"], 2)
-            return each[which, torch.arange(len(x))]
+            each = {int(label): exact[label](x, t, None, mask) for label in which.unique()}
+            return sum(torch.where((which == label)[:, None, None], logits, 0.0) for label, logits in each.items())
 
         return denoiser
 
@@ -64,22 +64,24 @@ class Bayes:
 
     def __init__(self, toy: Labelled, process) -> None:
         self.toy, self.process = toy, process
-        self.asked = 0
 
     def encode(self, y) -> torch.Tensor:
         return torch.atleast_1d(torch.as_tensor(y))
 
     def log_likelihood(self, x, t, mask, wanted):
-        self.asked += len(x)
         toy = self.toy
         if x.is_floating_point() and not isinstance(self.process, (SimplexFlow, Embedding)):
             return self.between(x, t, mask, wanted)
         if isinstance(self.process, Autoregressive):
-            joint = (toy.x[None, :, : x.shape[1]] == x[:, None]).all(-1).double().log() + toy.p.log()
+            share = (toy.x[None, :, : x.shape[1]] == x[:, None]).all(-1).double()
         else:
-            joint = toy.p.log() + sum(self.evidence(x, t, mask)[:, i][:, toy.x[:, i]] for i in range(toy.length))
-        log_p = torch.logsumexp(joint[..., None] + toy.log_label, 1)
-        return torch.log_softmax(log_p, -1).gather(-1, wanted[:, None])[:, 0]
+            evidence = self.evidence(x, t, mask)
+            evidence = (evidence - evidence.detach().amax(-1, keepdim=True)).exp()
+            share = torch.ones(len(x), 1, dtype=torch.float64)  # of each sequence, (B, 27)
+            for i in range(toy.length):
+                share = (share[:, :, None] * evidence[:, i, None]).flatten(1)
+        p = share @ (toy.p[:, None] * toy.log_label.exp())  # (B, 2)
+        return (p / p.sum(-1, keepdim=True)).log().gather(-1, wanted[:, None])[:, 0]
 
     def between(self, x, t, mask, wanted):
         """Return the likelihood of letters as vectors: a mean over all words, linear in the vector of each position.

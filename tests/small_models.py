@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 
 from seqdiff import MultinomialDiffusion
 from seqdiff.errors import InputError
@@ -27,6 +28,10 @@ SMALL: dict[str, Any] = {
 
 def tiny(**parameters: Any) -> MultinomialDiffusion:
     return MultinomialDiffusion(**SMALL | parameters)
+
+
+def seeded(seed: int = 0) -> torch.Generator:
+    return torch.Generator().manual_seed(seed)
 
 
 def sequences(n: int = 48, length: int = 10, letters: str = "ACGT", seed: int = 0, p: Any = None) -> list[str]:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 from enumerable import Toy
-from small_models import mixed_lengths, sequences
+from small_models import mixed_lengths, seeded, sequences
 from torch import nn
 
 from seqdiff import Autoregressive as Estimator
@@ -21,10 +21,6 @@ from seqdiff.runtime import chunk_generators
 from seqdiff.sampling import Denoiser, trajectory
 
 K, L = 3, 3
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 class Words:

@@ -6,6 +6,7 @@ import math
 
 import pytest
 import torch
+from small_models import seeded
 from torch import nn
 from torch.nn import functional as F
 
@@ -15,10 +16,6 @@ from seqdiff.networks.bytenet import ByteNetBlock, doubling_dilations
 from seqdiff.processes import Batch, Multinomial
 
 LENGTH = 40
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def randomised(network: nn.Module) -> nn.Module:

@@ -7,15 +7,12 @@ import math
 import numpy as np
 import pytest
 import torch
+from small_models import seeded
 
 from seqdiff import ClassicalDiffusion
 from seqdiff.processes import Batch, Classical, Masked, Uniform
 from seqdiff.processes.noise.rate_matrices import make_forward
 from seqdiff.processes.noise.schedules import Schedule, make_schedule
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def random_case(letters: int, rows: int = 6, length: int = 5):

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from enumerable import Toy, raw_input
+from small_models import seeded
 
 from seqdiff.processes import SCUD, Classical, Uniform
 from seqdiff.processes.noise.importance_sampling import at_rank, late, smallest, touched
@@ -25,10 +26,6 @@ PROCESSES = {
     "scud, short": lambda: SCUD(make_forward(ROUND, "ABC"), gamma=0.3, schedule=make_schedule("log-linear", 0.3)),
     "scud, gamma 0": lambda: SCUD(make_forward("uniform", "ABC")),
 }
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def fitted(name: str):

@@ -11,7 +11,7 @@ from scipy import stats
 from scipy.integrate import dblquad
 from scipy.special import digamma
 from sklearn.base import clone
-from small_models import mixed_lengths, sequences
+from small_models import mixed_lengths, seeded, sequences
 
 from seqdiff import DirichletFM, load
 from seqdiff.guidance import Template
@@ -26,10 +26,6 @@ PATHS = {
     "dirichlet": lambda letters, solver=euler: DirichletFlow(letters, 20, solver),
     "linear": lambda letters, solver=euler: LinearFlow(letters, 20, solver),
 }
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def double(values) -> torch.Tensor:

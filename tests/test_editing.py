@@ -15,7 +15,7 @@ from seqdiff import Autoregressive, MaskedDiffusion, runtime
 from seqdiff.guidance import ClassifierFree, LookAhead, Reward
 
 THREE = X[:3]
-PICTURE = "--NN---N--"
+MASK = "--NN---N--"
 
 
 def differing(a: str, b: str) -> list[int]:
@@ -28,7 +28,7 @@ def differing(a: str, b: str) -> list[int]:
 
 @pytest.mark.parametrize("name", GENERATORS)
 def test_infill_changes_only_masked_positions(name):
-    variants = fitted(name).infill(THREE, PICTURE, n=20, random_state=0, **STEPS)
+    variants = fitted(name).infill(THREE, MASK, n=20, random_state=0, **STEPS)
     assert len(variants) == 60
     for i, variant in enumerate(variants):
         assert set(differing(THREE[i // 20], variant)) <= {2, 3, 7}
@@ -50,10 +50,8 @@ def test_a_seed_repeats_and_the_batch_size_does_not_matter(name, monkeypatch):
     model = fitted(name)
 
     def edits(seed, n=90):  # several chunks of noise
-        return [
-            model.infill(THREE, PICTURE, n=n, random_state=seed, steps=2),
-            model.mutate(THREE, 2, n=n, random_state=seed, steps=2),
-        ]
+        settings = {"n": n, "random_state": seed, "steps": 2, "guidance": LookAhead(2)}
+        return [model.infill(THREE, MASK, **settings), model.mutate(THREE, 2, **settings)]
 
     found = edits(3)
     monkeypatch.setattr(runtime, "rows_at_once", lambda device: 1024)
@@ -68,15 +66,15 @@ def test_a_seed_repeats_and_the_batch_size_does_not_matter(name, monkeypatch):
 
 def test_all_forms_of_masks_are_equivalent():
     model = fitted("autoregressive")
-    wanted = model.infill(THREE, PICTURE, n=4, random_state=0)
-    booleans = np.array([c != "-" for c in PICTURE])
+    wanted = model.infill(THREE, MASK, n=4, random_state=0)
+    booleans = np.array([c != "-" for c in MASK])
     for mask in (
         [2, 3, 7],
         np.array([7, 2, 3]),
         booleans,
         booleans.tolist(),
         np.stack([booleans] * 3),
-        [PICTURE] * 3,
+        [MASK] * 3,
         "--xy---?--",
     ):
         assert model.infill(THREE, mask, n=4, random_state=0) == wanted
@@ -88,13 +86,11 @@ def test_all_forms_of_masks_are_equivalent():
 
 def test_all_forms_of_sequences_are_accepted(workdir):
     model = fitted("autoregressive")
-    wanted = model.infill(THREE, PICTURE, n=2, random_state=0)
+    wanted = model.infill(THREE, MASK, n=2, random_state=0)
     Path("three.fasta").write_text("".join(f">{i}\n{s.lower()}\n" for i, s in enumerate(THREE)))
     for given in ("three.fasta", Path("three.fasta"), np.array(THREE), pd.Series(THREE)):
-        assert model.infill(given, PICTURE, n=2, random_state=0) == wanted
-    assert model.infill(THREE[0], PICTURE, n=2, random_state=0) == model.infill(
-        [THREE[0]], PICTURE, n=2, random_state=0
-    )
+        assert model.infill(given, MASK, n=2, random_state=0) == wanted
+    assert model.infill(THREE[0], MASK, n=2, random_state=0) == model.infill([THREE[0]], MASK, n=2, random_state=0)
 
 
 def test_files_hold_what_is_returned(workdir):
@@ -226,7 +222,7 @@ WRONG = [
 @pytest.mark.parametrize(("arguments", "words"), WRONG, ids=str)
 @pytest.mark.parametrize("call", ["infill", "mutate"])
 def test_wrong_arguments_are_refused(call, arguments, words, workdir):
-    more = {"mask": PICTURE} if call == "infill" else {}
+    more = {"mask": MASK} if call == "infill" else {}
     refuses(lambda: getattr(fitted("distilled"), call)(**{"sequences": THREE} | more | arguments), *words)
     assert not list(workdir.iterdir())
 

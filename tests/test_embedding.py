@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 from enumerable import Toy, raw_input
-from small_models import mixed_lengths, sequences
+from small_models import mixed_lengths, seeded, sequences
 
 from seqdiff import EmbeddingDiffusion
 from seqdiff.data import PROTEIN
@@ -23,10 +23,6 @@ from seqdiff.training.objective import Batch, Objective
 from seqdiff.training.trainer import MovingAverage
 
 SMALL = {"width": 8, "depth": 1, "epochs": 2, "batch_size": 16, "savepath": None, "verbose": 0, "diffusion_steps": 20}
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 # Not regular: the letters differ in length and in how far they are from one another.

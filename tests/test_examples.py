@@ -19,9 +19,9 @@ EXAMPLES = sorted((REPOSITORY / "examples").glob("*.py"))
 SMALL = {"n": 200, "epochs": 1, "n_test": 10}
 
 
-def test_examples_are_found() -> None:
-    """At least one is found."""
+def test_examples_and_notebooks_are_found() -> None:
     assert "multinomial_diffusion.py" in [path.name for path in EXAMPLES]
+    assert "first_promoters.ipynb" in [path.name for path in NOTEBOOKS]
 
 
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
@@ -66,13 +66,8 @@ def shrink(notebook: Any) -> None:
         assert isinstance(statement, ast.Assign)
         (target,) = statement.targets
         assert isinstance(target, ast.Name)
-        assert target.id in SMALL_CELLS, f"tests/test_notebooks.py has no small value for {target.id}"
+        assert target.id in SMALL_CELLS, f"tests/test_examples.py has no small value for {target.id}"
     cell.source = "\n".join(f"{name} = {value}" for name, value in SMALL_CELLS.items())
-
-
-def test_notebooks_are_found() -> None:
-    """At least one is found."""
-    assert "first_promoters.ipynb" in [path.name for path in NOTEBOOKS]
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from enumerable import Toy, raw_input
+from small_models import seeded
 
 from seqdiff import MaskedDiffusion
 from seqdiff.guidance import Template
@@ -24,10 +25,6 @@ SAMPLERS = {
     "confidence": ConfidentFirst,
     "margin": MarginFirst,
 }
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def any_denoiser(letters: int = 3, width: int = 4, temper=torch.ones_like):

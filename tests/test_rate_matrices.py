@@ -9,6 +9,7 @@ import pytest
 import torch
 from scipy.linalg import expm
 from scipy.stats import poisson as poisson_distribution
+from small_models import seeded
 
 from seqdiff.processes.noise.events import Powers, make_powers, period, poisson, thinned
 from seqdiff.processes.noise.rate_matrices import (
@@ -337,10 +338,6 @@ def test_absorbing_and_impossible_gammas_are_refused():
 
 
 # -- event counts -----------------------------------------------------------------------------------------------------
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def test_counts_follow_their_distributions():

@@ -198,6 +198,13 @@ def crash():
     raise Crash
 
 
+# Crashes are those of the trainer, whatever is trained: all cases go through every step of `test_ctrl_c_at_every_step`.
+CRASHES = [
+    name if name in ("labels", "together", "vectors") else pytest.param(name, marks=pytest.mark.slow) for name in CASES
+]
+
+
+@pytest.mark.parametrize("case", CRASHES, indirect=True)
 @pytest.mark.parametrize("every", [1, 2])
 def test_resume_after_a_crash_between_checkpoints(case, every):
     """Each run crashes later than the one before; steps after the last checkpoint are repeated."""
@@ -214,6 +221,7 @@ def test_resume_after_a_crash_between_checkpoints(case, every):
     assert_same_runs(folder, whole)
 
 
+@pytest.mark.parametrize("case", CRASHES, indirect=True)
 def test_resume_after_a_crash_within_an_epoch(case, monkeypatch):
     """A checkpoint is due every ten minutes, wherever the run is then: here at every step."""
     make, arguments, whole = case

@@ -10,6 +10,7 @@ import torch
 from enumerable import Toy, raw_input
 from scipy.special import gammainc, gammaln
 from scipy.stats import poisson as poisson_distribution
+from small_models import seeded
 
 from seqdiff import SCUD as Estimator
 from seqdiff.guidance import Template
@@ -33,10 +34,6 @@ class Until(Schedule):
 
     def rate(self, t):
         return torch.full_like(t, self.scale)
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def two_letter_toy() -> Toy:

@@ -94,7 +94,7 @@ FITTED = [
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
 @pytest.mark.parametrize("check", PLAIN)
-@pytest.mark.parametrize("estimator", [MultinomialDiffusion, EmbeddingDiffusion])
+@pytest.mark.parametrize("estimator", [MultinomialDiffusion, EmbeddingDiffusion, DirichletFM])
 def test_checks_of_the_constructor(check, estimator):
     getattr(estimator_checks, check)(estimator.__name__, estimator())
 
@@ -192,12 +192,6 @@ class Uncertain(SequenceGenerator):
 def test_score_is_absent_without_a_bound():
     assert hasattr(MultinomialDiffusion(), "score_samples")
     assert not hasattr(Uncertain(), "score_samples") and not hasattr(Uncertain(), "score")
-
-
-@pytest.mark.parametrize("check", PLAIN)
-@pytest.mark.filterwarnings("ignore::sklearn.exceptions.SkipTestWarning")
-def test_checks_of_a_constructor_without_a_bound(check):
-    getattr(estimator_checks, check)("DirichletFM", DirichletFM())
 
 
 def test_grid_search_without_a_bound_uses_custom_scoring(workdir):

@@ -220,14 +220,9 @@ def rates(**settings) -> list[float]:
     return used
 
 
-def test_exponential_rate_falls_from_epoch_to_epoch():
-    assert rates(epochs=3, lr_schedule="exponential", lr_decay=0.7) == pytest.approx(
-        [0.5] * 5 + [0.5 * 0.7] * 5 + [0.5 * 0.49] * 5
-    )
-
-
-def test_constant_rate():
-    assert rates(epochs=2, lr_schedule="constant", lr_decay=0.7) == [0.5] * 10
+@pytest.mark.parametrize(("schedule", "by_epoch"), [("exponential", [0.5, 0.35, 0.245]), ("constant", [0.5] * 3)])
+def test_rate_of_every_epoch(schedule, by_epoch):
+    assert rates(epochs=3, lr_schedule=schedule, lr_decay=0.7) == pytest.approx(list(np.repeat(by_epoch, 5)))
 
 
 @pytest.mark.parametrize("schedule", ["exponential", "constant", "cosine"])

@@ -6,15 +6,12 @@ import math
 
 import pytest
 import torch
+from small_models import seeded
 from torch import nn
 
 from seqdiff.networks import Conditions, Transformer, build_network
 from seqdiff.networks.transformer import Rotary, TransformerBlock
 from seqdiff.processes import Batch, Multinomial
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def randomised(network: nn.Module) -> nn.Module:

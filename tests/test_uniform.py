@@ -8,15 +8,12 @@ import numpy as np
 import pytest
 import torch
 from scipy.linalg import expm
+from small_models import seeded
 
 from seqdiff import UniformDiffusion
 from seqdiff.processes import Batch, Multinomial, State, Uniform
 from seqdiff.processes.uniform import linear_keep
 from seqdiff.sampling import trajectory
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
 
 
 def random_case(letters: int, rows: int = 6, length: int = 5):
