@@ -1,7 +1,6 @@
-"""Alphabets: an ordered set of letters, and the way from strings to integer arrays and back.
+"""Alphabets: an ordered set of letters, and the conversion of strings to integer arrays and back.
 
-Letter i of the alphabet is token i; a letter may be of several characters (k-mers, codons, chemical symbols). Those
-that have names are in alphabets.py.
+Letter i of the alphabet is token i; a letter may be of several characters (k-mers, codons, chemical symbols).
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from string import whitespace
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from seqdiff.alphabets.letters import (
     LETTERS,
@@ -73,20 +73,6 @@ class Alphabet:
     [[0, 1, 2]]
     """
 
-    letters: tuple[str, ...]
-    name: str
-    dtype: np.dtype
-    complement: tuple[int, ...] | None
-    ambiguity_codes: frozenset[str]  # letters of the wider IUPAC alphabet that ambiguous="drop" leaves out
-    ignores_case: bool
-    _index: dict[str, int]
-    _codes: dict[str, str]
-    _single: bool  # every letter is one character: table look-ups instead of a pattern
-    _width: int  # of k-mers, else 0
-    _table: np.ndarray
-    _points: np.ndarray
-    _pattern: re.Pattern[str]
-
     def __init__(self, letters: str | Sequence[str], name: str = "custom"):
         letters = tuple(letters)
         for letter in letters:
@@ -104,49 +90,37 @@ class Alphabet:
         width = len(letters[0]) if len({len(letter) for letter in letters}) == 1 and len(letters[0]) > 1 else 0
         base = base_of(name)
         check_name(name, base, letters, width)
-        codes: dict[str, str] = {}
+        self.letters, self.name = letters, name
+        self.dtype = np.min_scalar_type(len(letters) - 1)
+        self.ignores_case = bool(base)
+        self._index = {letter: i for i, letter in enumerate(letters)}
+        self._width = width  # of k-mers, else 0
+        self._codes = PROTEIN_CODES if base == "protein" else {}
         if base in ("dna", "rna"):
-            codes = {code: bases.replace("T", LETTERS[base][3]) for code, bases in NUCLEOTIDE_CODES.items()}
-        elif base == "protein":
-            codes = PROTEIN_CODES
-        pairs = LETTERS[name] if name in ("dna", "rna") else ""
-        index = {letter: i for i, letter in enumerate(letters)}
-        fields: dict[str, Any] = {
-            "letters": letters,
-            "name": name,
-            "dtype": np.min_scalar_type(len(letters) - 1),
-            "complement": tuple(index[pairs[3 - pairs.index(letter)]] for letter in letters) if pairs else None,
-            "ambiguity_codes": frozenset(codes) | (frozenset(RARE_AMINO_ACIDS) if base == "protein" else frozenset()),
-            "ignores_case": bool(base),
-            "_index": index,
-            "_codes": codes,
-            "_single": all(len(letter) == 1 for letter in letters) and name != "smiles",
-            "_width": width,
-        }
-        if fields["_single"]:
-            fields["_points"] = np.array([ord(letter) for letter in letters], dtype=np.uint32)
-            fields["_table"] = code_table(fields["_points"], bool(base))
+            self._codes = {code: bases.replace("T", LETTERS[base][3]) for code, bases in NUCLEOTIDE_CODES.items()}
+        # letters of the wider IUPAC alphabet that ambiguous="drop" leaves out
+        self.ambiguity_codes = frozenset(self._codes) | frozenset(RARE_AMINO_ACIDS if base == "protein" else "")
+        self.complement: tuple[int, ...] | None = None
+        if name in ("dna", "rna"):
+            pairs = LETTERS[name]
+            self.complement = tuple(self._index[pairs[3 - pairs.index(letter)]] for letter in letters)
+        # every letter is one character: table look-ups instead of a pattern
+        self._single = all(len(letter) == 1 for letter in letters) and name != "smiles"
+        if self._single:
+            self._points = np.array([ord(letter) for letter in letters], dtype=np.uint32)
+            self._table = code_table(self._points, bool(base))
         else:
             longest_first = "|".join(map(re.escape, sorted(letters, key=len, reverse=True)))
-            pattern = SMILES_LETTERS if name == "smiles" else longest_first
-            fields["_pattern"] = re.compile(f"{pattern}|.", re.DOTALL)
-        self.__dict__.update(fields)
+            self._pattern = re.compile(f"{SMILES_LETTERS if name == 'smiles' else longest_first}|.", re.DOTALL)
+        self._complete = True
 
     @classmethod
     def kmers(cls, letters: str | Sequence[str] | Alphabet, k: int) -> Alphabet:
-        """All words of k letters, each a letter of its own: sequences are read k characters at a time, none twice.
+        """Return all words of k >= 2 letters, each a letter of its own: sequences are read k characters at a time.
 
-        Nats per sequence stay comparable with those of other alphabets; bits per letter are bits per word.
+        `letters` are ``"dna"``, ``"rna"``, ``"protein"``, or letters of one character; there may be 65,536 words. Nats
+        per sequence stay comparable with those of other alphabets; bits per letter are bits per word.
 
-        Parameters
-        ----------
-        letters : str, sequence of str or Alphabet
-            ``"dna"``, ``"rna"``, ``"protein"``, or letters of one character.
-        k : int
-            At least 2; there may be no more than 65,536 words.
-
-        Examples
-        --------
         >>> words = Alphabet.kmers("dna", 3)
         >>> len(words), words.name, words.split("ACGTTT")
         (64, 'dna 3-mers', ['ACG', 'TTT'])
@@ -155,8 +129,10 @@ class Alphabet:
         """
         return cls(*words_of(letters.letters if isinstance(letters, Alphabet) else letters, k))
 
-    def __setattr__(self, key: str, value: Any) -> None:
-        raise AttributeError(f"an Alphabet cannot be changed (tried to set {key!r}); make a new one")
+    def __setattr__(self, key: str, value: object) -> None:
+        if "_complete" in self.__dict__:
+            raise AttributeError(f"an Alphabet cannot be changed (tried to set {key!r}); make a new one")
+        super().__setattr__(key, value)
 
     def __len__(self) -> int:
         return len(self.letters)
@@ -175,36 +151,25 @@ class Alphabet:
         return Alphabet.from_dict, (self.to_dict(),)
 
     def to_dict(self) -> dict[str, Any]:
-        """A dict that JSON can hold; `from_dict` reads it back."""
+        """Return a dict that JSON can hold; `from_dict` reads it back."""
         own = {} if type(self) is Alphabet else {"kind": type(self).__name__}
         return {"letters": list(self.letters), "name": self.name, **own}
 
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> Alphabet:
-        """The alphabet that `to_dict` wrote, of the class that it was.
-
-        Raises
-        ------
-        InputError
-            If that is not one of seqdiff's, nor a subclass that is already imported.
-
-        >>> from seqdiff.data import DNA
-        >>> Alphabet.from_dict(DNA.to_dict()) == DNA
-        True
-        """
-        known: list[Any] = [Alphabet, *Alphabet.__subclasses__()]
+        """Return the alphabet that `to_dict` wrote, of its class, which must be seqdiff's or already imported."""
+        known: list[type[Alphabet]] = [Alphabet, *Alphabet.__subclasses__()]
         kinds = {kind.__name__: kind for kind in known}
         kind = d.get("kind", "Alphabet")
         if kind not in kinds:
-            raise InputError(
-                argument("alphabet"), f"the kind {shown(kind)}", f"one of {listed(kinds)}", "upgrade seqdiff"
-            )
+            found = f"the kind {shown(kind)}"
+            raise InputError(argument("alphabet"), found, f"one of {listed(kinds)}", "upgrade seqdiff")
         return kinds[kind](**{name: value for name, value in d.items() if name != "kind"})
 
     def normalize(self, sequences: Sequence[str]) -> list[str]:
-        """The sequences as this alphabet writes them: upper case for dna, rna, protein and words of their letters.
+        """Return the sequences in upper case for dna, rna, protein and words of their letters.
 
-        White space around a sequence goes too, unless it is among the letters: a line break, say, though spaces are.
+        White space around a sequence is removed, unless it is among the letters.
 
         >>> from seqdiff.data import DNA
         >>> DNA.normalize([" acgt", "TTga"])
@@ -216,7 +181,7 @@ class Alphabet:
         return [upper(s) for s in sequences] if self.ignores_case else list(sequences)
 
     def scan(self, sequences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """All tokens in one row, shape (sum of lengths,), ``len(self)`` for what is no letter; and the lengths (N,)."""
+        """Return all tokens in one row, (sum of lengths,), ``len(self)`` for what is no letter; and lengths (N,)."""
         if self._single:
             lengths = np.fromiter(map(len, sequences), dtype=np.int64, count=len(sequences))
             text = "".join(sequences)
@@ -231,7 +196,7 @@ class Alphabet:
         return np.array(flat, dtype=np.min_scalar_type(len(self))), lengths
 
     def split(self, sequence: str) -> list[str]:
-        """The letters of one sequence; a character that belongs to none stands alone (of k-mers, k characters do).
+        """Return the letters of one sequence; a character that belongs to none stands alone (of k-mers, k characters).
 
         >>> Alphabet(["C", "Cl", "N"]).split("CCl?N")
         ['C', 'Cl', '?', 'N']
@@ -241,15 +206,15 @@ class Alphabet:
         return list(sequence) if self._single else self._pattern.findall(sequence)
 
     def choices(self, entry: str) -> list[str]:
-        """The symbols that an entry of a template's list names, any of which may stand at its position."""
+        """Return the symbols of an entry of a template's list, any of which may stand at its position."""
         return [entry] if entry in self._index else self.split(entry)
 
     def join(self, letters: Sequence[str]) -> str:
-        """The sequence that letters make, one after the other."""
+        """Return the sequence of letters."""
         return "".join(letters)
 
     def pad(self, flat: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-        """Flat tokens of `scan` as a matrix of shape (N, L_max), zeros after each sequence's end."""
+        """Return flat tokens of `scan` as a matrix of shape (N, L_max), zeros after each sequence's end."""
         width = int(lengths.max(initial=0))
         if flat.size == len(lengths) * width:
             return flat.reshape(len(lengths), width).astype(self.dtype)
@@ -258,19 +223,9 @@ class Alphabet:
         return tokens
 
     def encode(self, sequences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-        """Strings to tokens.
+        """Return tokens, (N, L_max) of `dtype` with zeros after a sequence's end, and lengths in letters, (N,) int64.
 
-        Parameters
-        ----------
-        sequences : sequence of str
-            Of any lengths. Lower case is read as upper case by dna, rna, protein and words of their letters alone.
-
-        Returns
-        -------
-        tokens : ndarray of shape (N, L_max), dtype `self.dtype`
-            Zeros stand after a sequence's end: `lengths` tells what is real.
-        lengths : ndarray of int64, shape (N,)
-            In letters.
+        Lower case is read as upper case by dna, rna, protein and words of their letters alone.
 
         Raises
         ------
@@ -282,9 +237,6 @@ class Alphabet:
         Examples
         --------
         >>> from seqdiff.data import DNA
-        >>> tokens, lengths = DNA.encode(["ACGT", "GG"])
-        >>> tokens.tolist(), lengths.tolist()
-        ([[0, 1, 2, 3], [2, 2, 0, 0]], [4, 2])
         >>> DNA.encode(["ACNT"])
         Traceback (most recent call last):
             ...
@@ -303,29 +255,24 @@ class Alphabet:
         return self.pad(flat, lengths), lengths
 
     def locate(self, sequence: str, column: int) -> tuple[int, str]:
-        """Where the letter with number `column` (from 0) stands in a sequence, in characters, and that letter."""
+        """Return the position in characters of the letter with number `column` (both from 0), and that letter."""
         pieces = self.split(sequence)
         return sum(map(len, pieces[:column])), pieces[column]
 
     def wrong(self, letter: str, position: int) -> tuple[str, str]:
-        """What was found (position from 0) and what was wanted, for an error."""
+        """Return what was found (position from 0) and what was expected, for an error."""
         if len(letter) < self._width:
             many = f"{self._width} characters at a time, as the {self.name} alphabet reads them"
             no_multiple = f"the {position + len(letter)} of this sequence are no multiple of {self._width}"
             return f"{shown(letter)} at the end, as {no_multiple}", many
         letters = [shown(x, 20)[1:-1] if x.strip() == x else shown(x, 20) for x in self.letters[:30]]
-        known = ", ".join(letters) + f" ... ({len(self)} letters)"
-        known = known if len(self) > 30 else f"{', '.join(letters[:-1])} or {letters[-1]}"
+        known = f"{', '.join(letters[:-1])} or {letters[-1]}"
+        if len(self) > 30:
+            known = f"{', '.join(letters)} ... ({len(self)} letters)"
         return f"{shown(letter)} at position {position + 1}", f"{known}, as the {self.name} alphabet has"
 
-    def decode(self, tokens: Any, lengths: Any = None) -> list[str]:
-        """Tokens to strings.
-
-        Parameters
-        ----------
-        tokens : array of int, shape (N, L)
-        lengths : array of int, shape (N,), optional
-            Real letters of each row; all L by default.
+    def decode(self, tokens: ArrayLike, lengths: ArrayLike | None = None) -> list[str]:
+        """Return the strings of tokens (N, L), of the first `lengths` (N,) of each row, by default all.
 
         Raises
         ------
@@ -340,9 +287,8 @@ class Alphabet:
         """
         tokens = np.asarray(tokens)
         if tokens.ndim != 2:
-            raise InputError(
-                argument("tokens"), f"shape {tokens.shape}", "shape (N, L)", "give a row for each sequence"
-            )
+            cure = "give a row for each sequence"
+            raise InputError(argument("tokens"), f"shape {tokens.shape}", "shape (N, L)", cure)
         count, width = tokens.shape
         lengths = np.full(count, width) if lengths is None else np.asarray(lengths)
         if lengths.shape != (count,) or (count and (lengths.min() < 0 or lengths.max() > width)):
@@ -362,31 +308,15 @@ class Alphabet:
         return points.view(f"<U{width}" if points.dtype.isnative else f">U{width}").ravel().tolist()
 
     def is_ambiguous(self, letter: str) -> bool:
-        """Return whether it is no letter, but a code that may stand for one (N, R, ...; B, J, O, U, X, Z in proteins).
-
-        >>> Alphabet.kmers("dna", 2).is_ambiguous("AN"), Alphabet.kmers("dna", 2).is_ambiguous("A-")
-        (True, False)
-        """
+        """Return whether it is no letter, but a code that may stand for one (N, R; B, J, O, U, X, Z in proteins)."""
         if not self._width:
             return letter in self.ambiguity_codes
         plain = set("".join(self.letters)) if self._codes else set()
         return len(letter) == self._width and letter not in self._index and set(letter) <= plain | self.ambiguity_codes
 
     def allowed(self, symbol: str) -> tuple[int, ...]:
-        """The tokens that a template's symbol stands for.
+        """Return the tokens of a template's symbol: a letter, or an IUPAC code (N R Y ...; X B Z J; NNK of k-mers).
 
-        Parameters
-        ----------
-        symbol : str
-            A letter, or for dna, rna, protein and their k-mers of IUPAC codes (N R Y ...; X B Z J; NNK).
-
-        Raises
-        ------
-        InputError
-            If the symbol is neither.
-
-        Examples
-        --------
         >>> from seqdiff.data import DNA
         >>> DNA.allowed("R"), DNA.allowed("n"), DNA.allowed("T")
         ((0, 2), (0, 1, 2, 3), (3,))
@@ -405,18 +335,15 @@ class Alphabet:
         raise InputError(argument("symbol"), shown(symbol), wanted, "give one of these")
 
     def reverse_complement(self, sequences: Sequence[str]) -> list[str]:
-        """The other strand, read in its own direction; a ValueError for alphabets without one and unknown letters.
+        """Return the other strand, read in its own direction; dna and rna only.
 
-        Examples
-        --------
         >>> from seqdiff.data import DNA, RNA
         >>> DNA.reverse_complement(["AACG", "T"]), RNA.reverse_complement(["AUG"])
         (['CGTT', 'A'], ['CAU'])
         """
         if self.complement is None:
-            raise InputError(
-                "alphabet", f"the {self.name} alphabet", "dna or rna, which have complements", "give one of these"
-            )
+            wanted = "dna or rna, which have complements"
+            raise InputError("alphabet", f"the {self.name} alphabet", wanted, "give one of these")
         self.encode(sequences)  # a letter without a complement is an error, never passed through
         pairs = {self.letters[i]: self.letters[j] for i, j in enumerate(self.complement)}
         table = str.maketrans({**pairs, **{a.lower(): b.lower() for a, b in pairs.items()}})

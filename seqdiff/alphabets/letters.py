@@ -1,4 +1,4 @@
-"""Facts about letters: biological ones, their ambiguity codes, words of them, and what a set of strings looks like.
+"""Letters: biological ones, their ambiguity codes, words of them, and a guess of the alphabet of strings.
 
 Codes: IUPAC-IUB 1984 (nucleotides), IUPAC-IUBMB 1983 (amino acids; J = I or L is the later mass-spectrometry code).
 """
@@ -49,12 +49,12 @@ NUMBER = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+
 
 
 def upper(sequence: str) -> str:
-    """Upper case of ASCII letters only: "ß".upper() is "SS", two serines out of nothing."""
+    """Return the upper case of ASCII letters only: "ß".upper() is "SS", two serines."""
     return sequence.upper() if sequence.isascii() else sequence.translate(ASCII_UPPER)
 
 
 def unknown(flat: np.ndarray, lengths: np.ndarray, missing: int) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and columns (in letters) of the flat tokens that equal `missing`, in reading order."""
+    """Return rows and columns (in letters) of the flat tokens that equal `missing`, in reading order."""
     where = np.flatnonzero(flat == missing)
     ends = np.cumsum(lengths)
     rows = np.searchsorted(ends, where, side="right")
@@ -62,22 +62,21 @@ def unknown(flat: np.ndarray, lengths: np.ndarray, missing: int) -> tuple[np.nda
 
 
 def guess_alphabet(sequences: Sequence[str]) -> str:
-    """``"dna"``, ``"rna"`` or ``"protein"``: counts of letters decide, whatever their case (see `resolve_alphabet`).
-
-    Raises
-    ------
-    InputError
-        If it is none of them.
-    """
-    counts = count_letters(sequences)
+    """Return ``"dna"``, ``"rna"`` or ``"protein"`` by counts of letters in any case (see `resolve_alphabet`)."""
+    text = "".join([sequence.strip() for sequence in sequences])
+    if text.isascii():
+        codes = np.bincount(np.frombuffer(text.upper().encode("ascii"), dtype=np.uint8), minlength=128)
+        counts = Counter({chr(i): int(n) for i, n in enumerate(codes) if n})
+    else:
+        counts = Counter(text.translate(ASCII_UPPER))
     for gap in GAPS:
         counts.pop(gap, None)
     total = sum(counts.values())
     t, u = counts["T"], counts["U"]
     bases = counts["A"] + counts["C"] + counts["G"] + t + u
     # Many N's would pass for asparagine: letters that are all nucleotide codes, mostly plain ones, are nucleotides.
-    codes = sum(counts[code] for code in NUCLEOTIDE_CODES)
-    masked = bases + codes == total and bases + counts["N"] >= 0.9 * total and bases >= 0.5 * total
+    ambiguous = sum(counts[code] for code in NUCLEOTIDE_CODES)
+    masked = bases + ambiguous == total and bases + counts["N"] >= 0.9 * total and bases >= 0.5 * total
     if total and (bases >= 0.9 * total or masked):
         return "rna" if u > t else "dna"
     amino = sum(counts[letter] for letter in LETTERS["protein"])
@@ -90,20 +89,11 @@ def guess_alphabet(sequences: Sequence[str]) -> str:
     raise InputError(argument("alphabet"), f"letters (among them {found})", wanted, cure)
 
 
-def count_letters(sequences: Sequence[str]) -> Counter[str]:
-    """Return how often each character stands in the sequences (not the spaces around), ASCII letters as upper case."""
-    text = "".join([sequence.strip() for sequence in sequences])
-    if text.isascii():
-        counts = np.bincount(np.frombuffer(text.upper().encode("ascii"), dtype=np.uint8), minlength=128)
-        return Counter({chr(i): int(n) for i, n in enumerate(counts) if n})
-    return Counter(text.translate(ASCII_UPPER))
-
-
 def base_of(name: str) -> str:
-    """Return which of dna, rna and protein the letters of an alphabet of this name are made of; "" where of none.
+    """Return the one of dna, rna and protein of which an alphabet of this name has letters or words, "" where of none.
 
-    >>> base_of("rna"), base_of("codons"), base_of("protein 2-mers"), base_of("custom")
-    ('rna', 'dna', 'protein', '')
+    >>> base_of("codons"), base_of("protein 2-mers"), base_of("custom")
+    ('dna', 'protein', '')
     """
     if name in LETTERS:
         return name
@@ -121,14 +111,12 @@ def check_name(name: str, base: str, letters: Sequence[str], width: int) -> None
     elif name == "smiles" and not all(re.fullmatch(SMILES_LETTERS, letter) for letter in letters):
         wanted = "the atoms, bonds, branches and rings of SMILES"
     if wanted:
-        found = shorten("".join(letters))
-        raise InputError(
-            argument("name"), f"{name!r} for {found!r}", f"{wanted} under this name", "choose another name"
-        )
+        found = f"{name!r} for {shorten(''.join(letters))!r}"
+        raise InputError(argument("name"), found, f"{wanted} under this name", "choose another name")
 
 
 def words_of(letters: str | Sequence[str], k: int) -> tuple[list[str], str]:
-    """All words of k letters, and the name of their alphabet; `letters` may be the name dna, rna or protein.
+    """Return all words of k letters, and the name of their alphabet; `letters` may be the name dna, rna or protein.
 
     >>> words_of("ab", 2)
     (['aa', 'ab', 'ba', 'bb'], '2-mers')
@@ -150,8 +138,7 @@ def words_of(letters: str | Sequence[str], k: int) -> tuple[list[str], str]:
 
 
 def code_table(points: np.ndarray, ignores_case: bool) -> np.ndarray:
-    """The token of each code point, as many as there are tokens where it is none; the last entry stands for all
-    beyond."""
+    """Return the token of each code point, the number of tokens where there is none; the last is for all beyond."""
     table = np.full(max(256, points.max() + 2), len(points), dtype=np.min_scalar_type(len(points)))
     table[points] = np.arange(len(points))
     if ignores_case:

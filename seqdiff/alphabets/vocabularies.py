@@ -1,29 +1,38 @@
-"""Overlapping k-mers: a letter for every window of k characters, moved by one character at a time.
+"""Alphabets of overlapping k-mers, of words, and of pieces of words.
 
-A sequence of n characters has n - k + 1 of them. Neighbours that share k - 1 characters are what a model learns; it may
-still write neighbours that disagree, and then the first character of each counts, and the whole of the last. So every
-row of k-mers is a valid sequence, n characters long.
+`OverlappingKmers` has a letter for every window of k characters, n - k + 1 of n characters. A model may generate
+neighbours that disagree; then the first character of each counts, and the whole of the last, so that every row of
+k-mers is a valid sequence.
+
+`WordAlphabet` has the frequent words, and spells the others: "hark" is the letters h, ##a, ##r, ##k, where ## continues
+a word, as in WordPiece (Wu et al. 2016, arXiv 1609.08144). `PieceAlphabet` is byte pair encoding over characters
+(Sennrich et al. 2016, arXiv 1508.07909): the pair of neighbours that is most frequent becomes one letter, again and
+again. In both, any row of letters is a valid text, and a text with a character that training lacked is refused.
+
+One text can be written in several ways. The one that it is read as is scored, so that a log-likelihood is a lower bound
+of the text's.
 """
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
-from itertools import chain
-from typing import Any
+from itertools import chain, groupby
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
 
 from seqdiff.alphabets.alphabet import Alphabet
 from seqdiff.alphabets.letters import words_of
 from seqdiff.errors import InputError, argument, shown
 
+if TYPE_CHECKING:
+    import tokenizers
+
 
 class OverlappingKmers(Alphabet):
-    """All words of k characters as letters, read at every position.
-
-    A template allows k-mers, window by window, and so holds for what is written. Of several rows that spell one
-    sequence only the one that it is read as is scored: a log-likelihood is a lower bound of the sequence's.
+    """All words of k characters as letters, read at every position; a template allows k-mers, window by window.
 
     Parameters
     ----------
@@ -49,22 +58,16 @@ class OverlappingKmers(Alphabet):
 
     @classmethod
     def make(cls, letters: str | Sequence[str], k: int) -> OverlappingKmers:
-        """All words of k letters; `letters` are ``"dna"``, ``"rna"``, ``"protein"``, or letters of one character.
-
-        Raises
-        ------
-        InputError
-            If k is not 2 or more, or there would be more than 65,536 words.
-        """
+        """Return all words of k >= 2 letters; `letters` are as of `Alphabet.kmers`."""
         words, name = words_of(letters, k)
         return cls(words, name.replace(f"{k}-mers", f"overlapping {k}-mers"))
 
     def split(self, sequence: str) -> list[str]:
-        """The windows of a sequence; all of one that is shorter than k, which is then no letter."""
+        """Return the windows of a sequence; all of one that is shorter than k, which is then no letter."""
         return [sequence[i : i + self._width] for i in range(max(1, len(sequence) - self._width + 1))]
 
     def choices(self, entry: str) -> list[str]:
-        """The k-mers of an entry of a template's list, one after the other: as choices they overlap no more."""
+        """Return the k-mers of an entry of a template's list, one after the other: as choices they do not overlap."""
         return super().split(entry)
 
     def locate(self, sequence: str, column: int) -> tuple[int, str]:
@@ -76,21 +79,7 @@ class OverlappingKmers(Alphabet):
         return super().wrong(letter, position)
 
     def join(self, letters: Sequence[str]) -> str:
-        """The first character of each k-mer, then the rest of the last."""
         return "".join([letter[0] for letter in letters[:-1]]) + "".join(letters[-1:])
-
-
-# Alphabets whose letters are learned from text: whole words, and pieces of words.
-#
-# `WordAlphabet` has the frequent words, and spells the others: "hark" is the letters h, ##a, ##r, ##k, where ## goes on
-# with a word, as in WordPiece (Wu et al. 2016, arXiv 1609.08144). `PieceAlphabet` is byte pair encoding over characters
-# (Sennrich et al. 2016, arXiv 1508.07909): the pair of neighbours that is most frequent becomes one letter, again and
-# again. In both, whatever letters a model writes make a valid text, and a text that needs a letter that training lacked
-# is refused.
-#
-# One text can be written in several ways, in pieces or spelled; the one it is read as is scored, so that a log-
-# likelihood
-# is a lower bound of the text's, whichever letters the other ways have.
 
 
 GOES_ON = "##"
@@ -104,7 +93,7 @@ class WordAlphabet(Alphabet):
     Parameters
     ----------
     letters : sequence of str
-        Words; all characters, each as a word and, behind ``##``, as what goes on with one.
+        Words; all characters, each as a word and, behind ``##``, as the continuation of one.
     name : str
 
     Examples
@@ -118,18 +107,9 @@ class WordAlphabet(Alphabet):
 
     @classmethod
     def learn(cls, sequences: Sequence[str], size: int = WORDS) -> WordAlphabet:
-        """The alphabet of the most frequent words (at most `size` of those that occur twice) and of all characters.
-
-        Raises
-        ------
-        InputError
-            If there is no more than one character.
-        """
+        """Return the alphabet of all characters and the most frequent words, at most `size` of those that repeat."""
         words = Counter(chain.from_iterable(sequence.split() for sequence in sequences))
-        characters = sorted(set().union(*words))
-        if len(characters) < 2:
-            found, wanted = _count(characters), "two or more, of which words are made"
-            raise InputError("the sequences", found, wanted, "give other sequences, or another alphabet")
+        characters = _characters(words, "words")
         frequent = [
             word
             for word, count in sorted(words.items(), key=lambda item: (-item[1], item[0]))
@@ -138,11 +118,11 @@ class WordAlphabet(Alphabet):
         return cls([*frequent[:size], *characters, *(GOES_ON + character for character in characters)], "words")
 
     def normalize(self, sequences: Sequence[str]) -> list[str]:
-        """The sequences with one space between words and none around."""
+        """Return the sequences with one space between words and none around."""
         return [" ".join(sequence.split()) for sequence in sequences]
 
     def split(self, sequence: str) -> list[str]:
-        """The letters of one sequence: a word each, or the characters of one that is not known."""
+        """Return the letters of one sequence: a word each, or the characters of one that is not known."""
         found: list[str] = []
         for word in sequence.split():
             if word in self._index and not word.startswith(GOES_ON):
@@ -152,7 +132,7 @@ class WordAlphabet(Alphabet):
         return found
 
     def choices(self, entry: str) -> list[str]:
-        """The words of an entry of a template's list, each a letter: what spells a word takes several positions."""
+        """Return the words of an entry of a template's list, each a letter: a spelled word takes several positions."""
         return entry.split()
 
     def locate(self, sequence: str, column: int) -> tuple[int, str]:
@@ -163,15 +143,12 @@ class WordAlphabet(Alphabet):
         return len(before) + (not goes_on and column > 0), letter[len(GOES_ON) :] if goes_on else letter
 
     def join(self, letters: Sequence[str]) -> str:
-        """Words with a space between, each with what goes on with it."""
         text = "".join(letter[len(GOES_ON) :] if letter.startswith(GOES_ON) else " " + letter for letter in letters)
         return text.removeprefix(" ")
 
 
 class PieceAlphabet(Alphabet):
-    """Pieces of text that byte pair encoding found; the library tokenizers learns and finds them.
-
-    Text is cut before every space first, so that no piece reaches from one word into the next.
+    """Pieces of text by byte pair encoding, in the library tokenizers; no piece reaches from one word into the next.
 
     Parameters
     ----------
@@ -179,7 +156,7 @@ class PieceAlphabet(Alphabet):
         All characters, and pieces of several.
     name : str
     merges : sequence of pairs of str
-        Which letters make a longer one, in the order in which they are joined.
+        Letters that make a longer one, in the order in which they are joined.
 
     Examples
     --------
@@ -202,24 +179,13 @@ class PieceAlphabet(Alphabet):
 
     @classmethod
     def learn(cls, sequences: Sequence[str], size: int = PIECES) -> PieceAlphabet:
-        """The alphabet of all characters and of the pieces that make up `size` letters with them.
-
-        Raises
-        ------
-        InputError
-            If the library is missing, or there are no two characters, or more of them than `size`.
-        """
+        """Return the alphabet of all characters and of the pieces that make up `size` letters with them."""
         library = _library()
-        sequences = [sequence.strip() for sequence in sequences]  # a letter is what stands within a text
-        characters = sorted(set("".join(sequences)))
-        if len(characters) < 2:
-            found, wanted = _count(characters), "two or more, of which pieces are made"
-            raise InputError("the sequences", found, wanted, "give other sequences, or another alphabet")
+        sequences = [sequence.strip() for sequence in sequences]  # letters stand within a text
+        characters = _characters(sequences, "pieces")
         if len(characters) > size:
-            larger = argument("alphabet", f"bpe {2 * max(len(characters), PIECES)}")
-            raise InputError(
-                "the sequences", _count(characters), f"2 to {size} for bpe", f"pass {larger} for more letters"
-            )
+            cure = f"pass {argument('alphabet', f'bpe {2 * max(len(characters), PIECES)}')} for more letters"
+            raise InputError("the sequences", _count(characters), f"2 to {size} for bpe", cure)
         tokenizer = _prepared(library, library.models.BPE())
         trainer = library.trainers.BpeTrainer(
             vocab_size=size, min_frequency=2, initial_alphabet=characters, show_progress=False, special_tokens=[]
@@ -234,39 +200,42 @@ class PieceAlphabet(Alphabet):
         return super().to_dict() | {"merges": [list(pair) for pair in self.merges]}
 
     @cached_property
-    def _tokenizer(self) -> Any:
+    def _tokenizer(self) -> tokenizers.Tokenizer:
         library = _library()
         return _prepared(library, library.models.BPE(self._index, list(self.merges)))
 
     def split(self, sequence: str) -> list[str]:
-        """The pieces of one sequence; a character that no training text has stands alone."""
-        if self._characters.issuperset(sequence):
-            return self._tokenizer.encode(sequence).tokens
-        found, known = [], ""
-        for character in sequence:
-            if character in self._characters:
-                known += character
-                continue
-            found += [*(self._tokenizer.encode(known).tokens if known else ()), character]
-            known = ""
-        return found + (self._tokenizer.encode(known).tokens if known else [])
+        """Return the pieces of one sequence; a character that no training text has stands alone."""
+        found: list[str] = []
+        for known, characters in groupby(sequence, self._known.__contains__):
+            part = list(characters)
+            found += self._tokenizer.encode("".join(part)).tokens if known else part
+        return found
 
     @cached_property
-    def _characters(self) -> frozenset[str]:
+    def _known(self) -> frozenset[str]:
         return frozenset("".join(self.letters))
+
+
+def _characters(texts: Iterable[str], what: str) -> list[str]:
+    characters = sorted(set().union(*texts))
+    if len(characters) < 2:
+        wanted, cure = f"two or more, of which {what} are made", "give other sequences, or another alphabet"
+        raise InputError("the sequences", _count(characters), wanted, cure)
+    return characters
 
 
 def _count(characters: Sequence[str]) -> str:
     return f"{len(characters)} different character{'s' * (len(characters) != 1)}"
 
 
-def _prepared(library: Any, model: Any) -> Any:
+def _prepared(library: ModuleType, model: tokenizers.models.Model) -> tokenizers.Tokenizer:
     tokenizer = library.Tokenizer(model)
     tokenizer.pre_tokenizer = library.pre_tokenizers.Split(" ", "merged_with_next")
     return tokenizer
 
 
-def _library() -> Any:
+def _library() -> ModuleType:
     try:
         import tokenizers
     except ImportError:

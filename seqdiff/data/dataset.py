@@ -144,15 +144,6 @@ def prepare(
     verbose : int
         1 shows a progress bar where a file is large.
 
-    Returns
-    -------
-    Dataset
-
-    Raises
-    ------
-    InputError
-        One sentence that names the place, what was found there, what was wanted, and the cure.
-
     Examples
     --------
     >>> data = prepare(["acgt", "TTGN", "ACGT"], y=[0.1, 0.2, 0.3], ambiguous="drop")

@@ -48,28 +48,15 @@ LABELS = "strings, ints, bools (classes) or floats (values)"
 
 
 def as_labels(y: LabelsLike) -> np.ndarray:
-    """Any y as a NumPy array: bool, int or float, object (str, int or bool, and None where missing), or structured.
+    """Return any y as a NumPy array: bool, int or float, object (str, int or bool, None where missing), or structured.
 
-    Missing entries of a plain list of numbers and of a float array are NaN. Nothing is read here: strings stay strings
-    (see `read_labels`), and an array that this function returned it returns again.
+    y is a list, array, Series, DataFrame, Categorical, CPU tensor, dict of columns, or list of rows (tuples or dicts).
+    Named columns give a structured array (n,) with a field for each; rows without names that hold strings an object
+    array (n, c). Missing entries of numbers are NaN. Nothing is read here: strings stay strings (see `read_labels`),
+    and an array that this function returned it returns again.
 
-    Parameters
-    ----------
-    y : list, array, Series, DataFrame, Categorical, CPU tensor, dict of columns, or list of rows (tuples or dicts)
-        Named columns give a structured array (n,) with a field for each; rows without names that hold strings
-        an object array (n, c).
-
-    Raises
-    ------
-    InputError
-        If the rows have different shapes, or hold something else than labels (dates, objects).
-
-    Examples
-    --------
-    >>> as_labels(["amp", float("nan"), None]).tolist()
-    ['amp', None, None]
-    >>> as_labels([1, 0, 2]).dtype.kind, as_labels([0.5, None]).tolist()
-    ('i', [0.5, nan])
+    >>> as_labels(["amp", float("nan"), None]).tolist(), as_labels([0.5, None]).tolist()
+    (['amp', None, None], [0.5, nan])
     >>> as_labels({"label": ["amp", None], "expr": [0.5, 2]}).tolist()
     [('amp', 0.5), (None, 2.0)]
     """
@@ -114,11 +101,7 @@ def as_labels(y: LabelsLike) -> np.ndarray:
 
 
 def whole_with_gaps(labels: np.ndarray) -> np.ndarray:
-    """Return floats (n,) that are all whole and of which some are missing as ints and None; others as they are.
-
-    >>> whole_with_gaps(np.array([0.0, np.nan, 2.0])).tolist(), whole_with_gaps(np.array([0.0, 2.0])).tolist()
-    ([0, None, 2], [0.0, 2.0])
-    """
+    """Return floats (n,) that are all whole and of which some are missing as ints and None; others as they are."""
     if labels.dtype.kind != "f" or labels.ndim != 1:
         return labels
     known = labels[~np.isnan(labels)]
@@ -128,11 +111,7 @@ def whole_with_gaps(labels: np.ndarray) -> np.ndarray:
 
 
 def named_columns(y: LabelsLike) -> dict[str, Any] | None:
-    """Return the columns of a dict, DataFrame, structured array or list of dicts by name; None for unnamed labels.
-
-    >>> named_columns([{"label": "amp", "expr": 0.5}, {"label": "none"}])
-    {'label': ['amp', 'none'], 'expr': [0.5, None]}
-    """
+    """Return the columns of a dict, DataFrame, structured array or list of dicts by name; None for unnamed labels."""
     named: list[tuple[Any, Any]]
     if isinstance(y, Mapping):
         named = list(y.items())
@@ -153,11 +132,7 @@ def named_columns(y: LabelsLike) -> dict[str, Any] | None:
 
 
 def join_columns(columns: dict[str, np.ndarray]) -> np.ndarray:
-    """Return columns of `as_labels` as one structured array (n,), a field for each.
-
-    >>> join_columns({"a": np.array([1, 2]), "b": np.array([0.5, 1.5])})["b"].tolist()
-    [0.5, 1.5]
-    """
+    """Return columns of `as_labels` as one structured array (n,), a field for each."""
     if not columns:
         raise InputError(argument("y"), "no columns", "at least one", f"give one, or leave {argument('y')} out")
     if len(columns) == 1 and (only := next(iter(columns.values()))).ndim > 2:  # a signal: a name says nothing more
@@ -268,11 +243,6 @@ def read_cells(
     decimal_comma : bool
         Whether numbers may have one, where the column has no points.
 
-    Raises
-    ------
-    InputError
-        If most cells are numbers and some are neither numbers nor marks of a missing one.
-
     Examples
     --------
     >>> labels, note = read_cells(["3.1", "n.d.", "", "21.4"])
@@ -323,14 +293,8 @@ def read_cells(
 def read_labels(y: LabelsLike, kind: ReadKind = "auto") -> tuple[np.ndarray, dict[str, str]]:
     """Return y as `as_labels` does, its text read as that of a table; and notes for the user, by column.
 
-    Parameters
-    ----------
-    y : as of `as_labels`
-    kind : str, frozenset or dict
-        As of `read_cells`, or a dict of these by column. Of the name of no column: "auto".
+    `kind` is that of `read_cells`, or a dict by column.
 
-    Examples
-    --------
     >>> read_labels({"mic": ["0.5", "-"], "label": ["a", "nan"]})[0].tolist()
     [(0.5, 'a'), (nan, None)]
     """

@@ -76,21 +76,7 @@ class LengthDistribution:
     def fit(
         cls, lengths: ArrayLike, weight: np.ndarray | None = None, labels: Encoded | None = None
     ) -> LengthDistribution:
-        """Return the distribution of training lengths.
-
-        Parameters
-        ----------
-        lengths : array of int, shape (N,)
-        weight : ndarray (N,), optional
-            Weight of each sequence.
-        labels : dict, optional
-            Labels of the sequences, N rows as `Target.encode` gives them.
-
-        Raises
-        ------
-        InputError
-            If there are none, or one is smaller than 1.
-        """
+        """Return the distribution of training lengths (N,), of weights (N,), with labels as of `Target.encode`."""
         lengths = np.asarray(lengths)
         if lengths.size == 0:
             raise InputError(argument("lengths"), "none", "those of one or more sequences", "give some")
@@ -207,12 +193,7 @@ class ClassLengths:
 class NearestLengths:
     """Lengths of training rows with their labels: a request takes those nearest to its values, of its classes.
 
-    Parameters
-    ----------
-    lengths : ndarray (M,)
-    weight : ndarray (M,)
-    label, value, known
-        Of these rows; codes (M, c), values (M, v), and which are known (M, c + v), classes first.
+    Lengths and weights are (M,), codes (M, c), values (M, v), and `known` (M, c + v), classes first.
     """
 
     def __init__(

@@ -58,11 +58,6 @@ def read_records(
     verbose : int
         1 shows a progress bar where a file is large.
 
-    Raises
-    ------
-    InputError
-        One sentence: what was found and where, what was wanted, the cure.
-
     Examples
     --------
     >>> records = read_records(["ACGT", "GGCC"], y=["strong", "weak"])

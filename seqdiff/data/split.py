@@ -26,21 +26,9 @@ NOT_BY_CLUSTERS = (
 
 
 def share_of(name: str, value: object, others: str = "") -> float | None:
-    """Return a share of the rows as a float.
+    """Return a share of the rows, the parameter `name`; refuse numbers below 0 or of 1 and above.
 
-    Parameters
-    ----------
-    name : str
-        The parameter, for errors.
-    value : object
-        A number of at least 0 and below 1, or one of the others.
-    others : str
-        The alternatives to a number: `None` is returned for these. Empty: a number is required.
-
-    Raises
-    ------
-    InputError
-        A number outside the range, or no number where one is required.
+    `others` is the text of what else a user may give, for which None is returned; empty: a number is required.
     """
     number = isinstance(value, numbers.Real) and not isinstance(value, bool)
     if not number and others:
@@ -72,20 +60,10 @@ def held_count(n: int, fraction: float) -> int:
 
 
 def random_split(n: int, fraction: float, random_state: int) -> tuple[np.ndarray, np.ndarray]:
-    """Return rows to train on and rows to validate on, both sorted.
+    """Return which of n rows to train on and which share to validate on, both sorted.
 
-    Parameters
-    ----------
-    n : int
-        Rows in all.
-    fraction : float
-        Share of the validation rows, 0 <= fraction < 1. At least one row validates when fraction > 0 and n >= 2, and
-        at least one trains.
-    random_state : int
-        Seed.
+    At least one row validates when fraction > 0 and n >= 2, and at least one trains; `random_state` is the seed.
 
-    Examples
-    --------
     >>> from seqdiff.data import random_split
     >>> train, valid = random_split(10, 0.2, random_state=0)
     >>> len(train), len(valid), sorted([*train, *valid]) == list(range(10))
@@ -110,7 +88,6 @@ def hold_out(
     fraction : float
         Share of the validation rows.
     random_state : int
-        Seed.
     classes : sequence of arrays (N,)
         Codes of the classes of each row, -1 where there is none; one array for each column of labels. The first row of
         a class that is held out whole goes to training, with its copies.
@@ -121,13 +98,6 @@ def hold_out(
         Row numbers, sorted. None validate where all sequences are copies of one another.
     notes : list of str
         Notes for the user.
-
-    Examples
-    --------
-    >>> from seqdiff.data import prepare
-    >>> train, valid, _ = hold_out(prepare(["AAAC", "GTTT", "CCCC", "AGAG"]), 0.5, 0)  # GTTT is AAAC's other strand
-    >>> {0, 1} <= set(train.tolist()) or {0, 1} <= set(valid.tolist())
-    True
     """
     count = held_count(len(data), fraction)
     family, notes = families(data, count)
@@ -276,11 +246,6 @@ def cluster_split(
     -------
     ndarray of str, shape (N,)
         ``"train"``, ``"valid"`` or ``"test"`` for each row.
-
-    Raises
-    ------
-    InputError
-        Data that `prepare` refuses, k < 1, or shares that leave no room for train.
 
     Examples
     --------

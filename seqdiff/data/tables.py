@@ -40,11 +40,9 @@ class Records:
     place : callable
         ``place(i)`` names sequence i for an error: ``"promoters.txt, line 17"``, ``"X[3]"``.
     y : ndarray or None
-        As `seqdiff.data.labels.as_labels` gives it, one row per sequence.
-    label_notes : dict of str
-        A note on the reading of labels, by column ("" for labels without a name).
-    notes : tuple of str
-        Notes on the sequences, a sentence each.
+        Labels of `as_labels`, one row per sequence.
+    label_notes, notes : dict of str, tuple of str
+        Notes on the reading of labels, by column ("" for labels without a name), and on the sequences.
     """
 
     sequences: list[str]
@@ -106,18 +104,8 @@ def is_sequence_object(item: object) -> bool:
 
 @dataclass(frozen=True)
 class Table:
-    """Columns of a file or a DataFrame.
-
-    Attributes
-    ----------
-    names : list
-        Of the columns.
-    cells : callable
-        ``cells(j)`` are the raw entries of column j.
-    labels : callable
-        ``labels(j, kind)`` are the same as labels, and a note, see `read_cells`.
-    source, place
-        As of `Records`.
+    """Columns of a file or a DataFrame: ``cells(j)`` are the raw entries of column j, ``labels(j, kind)`` the same as
+    labels and a note, see `read_cells`.
     """
 
     names: list[Any]

@@ -40,17 +40,10 @@ def parse_positions(given: PositionsLike, lengths: np.ndarray, name: str, place:
     -------
     ndarray (N, L) of bool
 
-    Raises
-    ------
-    InputError
-        If it is none of these, does not fit the sequences, or names nothing in one of them.
-
     Examples
     --------
     >>> parse_positions("-NN-", np.array([4]), "mask", str).tolist()
     [[False, True, True, False]]
-    >>> parse_positions([0, 3], np.array([4, 4]), "mask", str).astype(int).tolist()
-    [[1, 0, 0, 1], [1, 0, 0, 1]]
     """
     several = isinstance(given, Sequence) or (isinstance(given, np.ndarray) and given.ndim > 0)
     if isinstance(given, str):
@@ -131,12 +124,6 @@ def parse_template(
     Returns
     -------
     ndarray (L, K) of bool
-
-    Raises
-    ------
-    InputError
-        If a symbol is unknown, a position allows nothing, a bracket is not closed, or the model does not generate the
-        length.
 
     Examples
     --------

@@ -1,8 +1,6 @@
 """Natural promoters, fetched once, checked by SHA-256 and kept in a cache folder, in the manner of `sklearn.datasets`.
 
-The 11,884 promoters of E. coli K-12 that Thomason et al. (J. Bacteriol. 197, 18 (2015)) mapped by differential RNA
-sequencing, 50 letters each, with the expression that GPro's repository lists for them (MIT licence). The file is taken
-from one fixed commit, so it can never change under a published figure.
+The file is that of one fixed commit of GPro's repository, so it can never change under a published value.
 """
 
 from __future__ import annotations
@@ -64,10 +62,9 @@ def _download(url: str, sha256: str, name: str, folder: Path) -> Path:
     try:
         return Path(pooch.retrieve(url, known_hash=f"sha256:{sha256}", fname=name, path=folder))
     except (OSError, ValueError) as error:
+        reason = "what came has another SHA-256"
         if isinstance(error, OSError):  # no network, no permission, a full disk
             reason = error.strerror or type(error).__name__
-        else:
-            reason = "what came has another SHA-256"
         raise DatasetUnavailable(
             f"{name} is not in {folder} and could not be downloaded ({reason}): go online once, or download {url} on "
             f"another machine and put it there, or name a folder that holds {ECOLI_LOCAL} in SEQDIFF_DATA."
@@ -77,7 +74,7 @@ def _download(url: str, sha256: str, name: str, folder: Path) -> Path:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    """Read sequence, expression and (where there is one) split, with or without a header, columns in any order."""
+    """Read sequence, expression and (where there is one) split from a table with or without a header, in any order."""
     import pandas as pd
 
     try:
@@ -113,7 +110,7 @@ def fetch_ecoli_promoters(
 ):
     """Load 11,884 natural E. coli promoters with their expression, downloading them the first time.
 
-    Looked for, in this order: `ecoli50_expr.csv` in the folder that the environment variable `SEQDIFF_DATA` names; the
+    Sources, in this order: `ecoli50_expr.csv` in the folder that the environment variable `SEQDIFF_DATA` names; the
     cache folder; the network (0.8 MB, checked by SHA-256, kept in the cache folder).
 
     Parameters
@@ -131,8 +128,8 @@ def fetch_ecoli_promoters(
     Bunch or tuple
         `data`, shape (11884,), array of `str`, 50 letters A, C, G, T each; `target`, shape (11884,), expression as
         floats; `split`, shape (11884,), "train", "valid" or "test" (sequences that share a 20-mer on either strand
-        lie on one side; use it for every figure to be compared); `feature_names`, `target_names`, `frame` (None
-        unless `as_frame`) and `DESCR`. All sequences are different (should a file hold one twice, the first is kept).
+        lie on one side; use it for every value to be compared); `feature_names`, `target_names`, `frame` (None
+        unless `as_frame`) and `DESCR`. All sequences are different; of copies in a file the first is kept.
 
     Raises
     ------
