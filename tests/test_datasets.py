@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from seqdiff.datasets import DatasetUnavailable, fetch_ecoli_promoters, load_sigma70, remote, sigma70_log_prob
-from seqdiff.datasets.sigma70 import BASES, PromoterModel, sigma70_model
+from seqdiff.datasets.sigma70 import PromoterModel, sigma70_model
 
 
 def rows(rng, width, ones=0.6):
@@ -114,7 +114,7 @@ def test_elements_have_the_published_letters():
     frequencies = np.stack([(tokens == k).mean(0) for k in range(4)], axis=1)  # (50, 4)
     np.testing.assert_allclose(frequencies[38:44], model.minus10, atol=0.015)
     np.testing.assert_allclose(frequencies[15:21], model.minus35, atol=0.015)
-    consensus = "".join(BASES[k] for k in frequencies.argmax(1))
+    consensus = "".join("ACGT"[k] for k in frequencies.argmax(1))
     assert consensus[15:21] == "TTGACA" and consensus[35:37] == "TG" and consensus[38:44] == "TATAAT"
     assert model.minus10[1, 0] == pytest.approx(106.5 / 114) and model.minus35[2, 2] == pytest.approx(88.5 / 114)
 
