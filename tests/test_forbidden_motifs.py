@@ -13,7 +13,7 @@ from trained_guides import MAKERS
 
 from seqdiff import Autoregressive, MaskedDiffusion, UniformDiffusion
 from seqdiff.data import DNA, PROTEIN, RNA, Alphabet, Forbidden, resolve_alphabet
-from seqdiff.data.template import parse_template
+from seqdiff.data.constraints import parse_template
 from seqdiff.estimators import requests
 from seqdiff.guidance import Avoid, ClassifierFree, Guidance, Reward
 

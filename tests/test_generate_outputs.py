@@ -17,8 +17,8 @@ import seqdiff
 from seqdiff import Autoregressive, MaskedDiffusion, SequenceRegressor
 from seqdiff.alphabets.alphabets import DNA, PROTEIN
 from seqdiff.data import Alphabet, read_records
+from seqdiff.data.constraints import Forbidden
 from seqdiff.data.files import check_output, write_sequences
-from seqdiff.data.forbidden import Forbidden
 from seqdiff.guidance import ClassifierFree
 from seqdiff.runtime import replacing
 

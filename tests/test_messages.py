@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 
 import seqdiff
-from seqdiff.alphabets.letters import words_of
+from seqdiff.alphabets.alphabet import words_of
 from seqdiff.data import (
     DNA,
     Alphabet,

@@ -13,8 +13,7 @@ import re
 from collections.abc import Sequence
 from itertools import chain
 
-from seqdiff.alphabets.alphabet import Alphabet
-from seqdiff.alphabets.letters import LETTERS, SMILES_LETTERS, guess_alphabet
+from seqdiff.alphabets.alphabet import LETTERS, SMILES_LETTERS, Alphabet, guess_alphabet
 from seqdiff.alphabets.vocabularies import MOST_LETTERS, PIECES, WORDS, OverlappingKmers, PieceAlphabet, WordAlphabet
 from seqdiff.errors import InputError, argument, of_kind, shown
 

@@ -23,8 +23,7 @@ from itertools import chain, groupby
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from seqdiff.alphabets.alphabet import Alphabet
-from seqdiff.alphabets.letters import words_of
+from seqdiff.alphabets.alphabet import Alphabet, words_of
 from seqdiff.errors import InputError, argument, shown
 
 if TYPE_CHECKING:

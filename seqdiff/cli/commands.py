@@ -12,7 +12,6 @@ from typing import Any
 import click
 import numpy as np
 
-from seqdiff.alphabets.letters import NUMBER
 from seqdiff.cli.guiding import FORMS, read_guides
 from seqdiff.cli.options import (
     ALPHABET,
@@ -33,6 +32,7 @@ from seqdiff.cli.options import (
     writable,
 )
 from seqdiff.data import Targets, prepare
+from seqdiff.data.labels import NUMBER
 from seqdiff.data.target import EMPIRICAL
 from seqdiff.errors import InputError, of_kind, shorten, shown
 from seqdiff.estimators import SequenceGenerator, load

@@ -1,14 +1,12 @@
-"""From whatever a user has (files, lists, tables, Biopython records) to arrays of tokens; see `prepare`."""
+"""From files, lists, tables and Biopython records to arrays of tokens; see `prepare`."""
 
 from seqdiff.alphabets import CODONS, DNA, PROTEIN, RNA, Alphabet, AlphabetError, kmers, resolve_alphabet
+from seqdiff.data.constraints import Forbidden, parse_positions, parse_template
 from seqdiff.data.dataset import Dataset, prepare
-from seqdiff.data.forbidden import Forbidden
 from seqdiff.data.lengths import LengthDistribution
-from seqdiff.data.reading import read_records
+from seqdiff.data.reading import Records, read_records
 from seqdiff.data.split import cluster_split, hold_out, random_split
-from seqdiff.data.tables import Records
 from seqdiff.data.target import Target, Targets, class_codes, learn_target, target_from_dict
-from seqdiff.data.template import parse_positions, parse_template
 
 __all__ = [
     "CODONS",

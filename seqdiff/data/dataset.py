@@ -1,4 +1,4 @@
-"""`prepare`: from whatever a user has to checked, encoded sequences. The one entry point of the data room."""
+"""`prepare`: from the data of a user to checked, encoded sequences. The one entry point of the data room."""
 
 from __future__ import annotations
 
@@ -11,12 +11,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
-from seqdiff.alphabets.alphabet import Alphabet
+from seqdiff.alphabets.alphabet import GAPS, Alphabet, base_of, unknown
 from seqdiff.alphabets.alphabets import AlphabetLike, is_learned, resolve_alphabet
-from seqdiff.alphabets.letters import GAPS, base_of, unknown
 from seqdiff.data.labels import only_column
-from seqdiff.data.reading import read_records
-from seqdiff.data.tables import Records
+from seqdiff.data.reading import Records, read_records
 from seqdiff.data.target import Target, describe
 from seqdiff.errors import InputError, argument
 from seqdiff.inputs import LabelsLike, Place, SequencesLike, TargetLike

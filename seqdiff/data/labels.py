@@ -15,7 +15,7 @@ The same table gives the same labels as a file, a DataFrame or lists. All cells 
 - **Names** else: ``none``, ``NA`` and ``null`` are then classes like others. Where most cells are numbers,
   some of them with a point, or where all others were meant as numbers (``<0.1``, ``#DIV/0!``, ``1,234.5``), the
   column is refused; ``target="class"`` makes names of its cells, ``target="value"`` demands numbers.
-- A pandas category is names or whole numbers whatever it looks like; strings with ``target="class"`` stay strings.
+- A pandas category is names or whole numbers in any case; strings with ``target="class"`` stay strings.
 
 Reading by pandas cannot be undone: `pandas.read_csv` reads ``NA``, ``null`` and ``None`` as missing also among names
 (unless ``keep_default_na=False``) and ``007`` as 7 (unless ``dtype=str``). A trained model reads labels by its own
@@ -32,7 +32,6 @@ from typing import Any
 
 import numpy as np
 
-from seqdiff.alphabets.letters import NUMBER
 from seqdiff.errors import InputError, argument, shown
 from seqdiff.inputs import LabelsLike, Place
 
@@ -206,6 +205,8 @@ def _plain(item: object) -> object:
 # Cells of a table: numbers, truth values or names. What is neither is refused with its place.
 
 
+NUMBER = re.compile(r"[-+]?(?:(?:0|[1-9][0-9]*)(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][-+]?[0-9]+)?")
+"""A decimal number: no underscores, no zeros before it, no infinity, nothing else that Python's float takes."""
 WHOLE = re.compile(r"[-+]?(?:0|[1-9][0-9]*)")
 CODE = re.compile(r"[0-9]+[eE][0-9]+")  # a number, but as well a well of a plate
 DECIMAL_COMMA = re.compile(r"[-+]?[0-9]*,[0-9]+(?:[eE][-+]?[0-9]+)?")

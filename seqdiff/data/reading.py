@@ -1,4 +1,4 @@
-"""From a file, list, table or Biopython records to plain strings, each with a place to name in an error.
+"""From a file, list, table or Biopython records to plain strings and labels, each with a place to name in an error.
 
 Letters are checked later (see `dataset.prepare`); what cannot be read is refused here, in one sentence that names the
 file, the line or record, what was found and the cure.
@@ -6,27 +6,297 @@ file, the line or record, what was found and the cure.
 
 from __future__ import annotations
 
+import csv
 import difflib
+import io
 import os
 import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from seqdiff.data.files import read_text
-from seqdiff.data.labels import ReadKind
-from seqdiff.data.tables import (
-    COLUMN_NAMES,
-    TABLES,
-    Records,
-    Table,
-    is_sequence_object,
-    table_of_frame,
-    table_of_parquet,
-    table_of_text,
-    to_strings,
+from seqdiff.alphabets.alphabet import LETTERS, guess_alphabet
+from seqdiff.data.files import read_text, without_apostrophe
+from seqdiff.data.labels import (
+    NUMBER,
+    CellKind,
+    ReadKind,
+    is_missing,
+    join_labels,
+    kind_of_column,
+    read_cells,
+    read_labels,
 )
 from seqdiff.errors import InputError, argument, of_kind, printable, shorten, shown
-from seqdiff.inputs import LabelsLike, SequencesLike
+from seqdiff.inputs import LabelsLike, Place, SequencesLike, is_one
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+TABLES = {".csv": ",", ".tsv": "\t", ".tab": "\t"}
+COLUMN_NAMES = (
+    "sequence", "seq", "sequences", "seqs", "promoter", "promoters", "enhancer", "enhancers", "dna", "rna", "protein",
+    "proteins", "peptide", "peptides", "cdr3", "smiles", "text",
+)  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """Sequences and labels as they were read, in the input's order.
+
+    Attributes
+    ----------
+    sequences : list of str
+        As written, but for line ends (and all white space in FASTA).
+    source : str
+        The file's path as it was given, or ``"X"``.
+    place : callable
+        ``place(i)`` names sequence i for an error: ``"promoters.txt, line 17"``, ``"X[3]"``.
+    y : ndarray or None
+        Labels of `as_labels`, one row per sequence.
+    label_notes, notes : dict of str, tuple of str
+        Notes on the reading of labels, by column ("" for labels without a name), and on the sequences.
+    """
+
+    sequences: list[str]
+    source: str
+    place: Place
+    y: np.ndarray | None = None
+    label_notes: Mapping[str, str] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+    def take(self, rows: np.ndarray) -> Records:
+        """Return the records with these numbers; each keeps its place."""
+        return replace(
+            self,
+            sequences=[self.sequences[i] for i in rows.tolist()],
+            place=lambda i: self.place(int(rows[i])),
+            y=None if self.y is None else self.y[rows],
+        )
+
+    def with_labels(self, y: LabelsLike, kind: ReadKind) -> Records:
+        """Return the records with labels, see `read_labels`; an InputError unless there is one for each sequence."""
+        if y is None:
+            return self
+        n = len(self.sequences)
+        if is_one(y) and not isinstance(y, Mapping):
+            found, wanted = f"the single entry {shown(y)}", f"{n} labels, one for each sequence"
+            raise InputError(argument("y"), found, wanted, "give one label (or None) each")
+        labels, notes = read_labels(y, kind)
+        if len(labels) != n:
+            wanted = f"{n}, one for each sequence"
+            raise InputError(argument("y"), f"{len(labels)} rows", wanted, "give one label (or None) for each sequence")
+        return replace(self, y=labels, label_notes=notes)
+
+
+def to_strings(items: list[Any], place: Place) -> list[str]:
+    """Return the items as str, or raise an InputError for the first that is none."""
+    if set(map(type, items)) == {str}:
+        return items
+    strings = []
+    for i, item in enumerate(items):
+        item = getattr(item, "seq", item)  # of a SeqRecord
+        if is_sequence_object(item):
+            try:
+                item = str(item)
+            except ValueError:  # Biopython's UndefinedSequenceError: the length is known, the letters are not
+                raise InputError(place(i), "an undefined sequence", "a record with letters", "leave it out") from None
+        if not isinstance(item, str):
+            if is_missing(item):
+                raise InputError(place(i), f"a missing sequence ({shown(item)})", "a string", "leave this row out")
+            raise InputError(place(i), f"{shown(item, 40)} ({of_kind(item)})", "a string", "pass the sequences as str")
+        strings.append(str(item))
+    return strings
+
+
+def is_sequence_object(item: object) -> bool:
+    """Return whether this is a sequence of Biopython, which is imported where there is one."""
+    module = sys.modules.get("Bio.Seq")
+    return module is not None and isinstance(item, (module.Seq, module.MutableSeq))
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Columns of a file or a DataFrame.
+
+    ``cells(j)`` are the raw entries of column j, ``labels(j, kind)`` the same as labels and a note, see `read_cells`.
+    """
+
+    names: list[Any]
+    cells: Callable[[int], list[Any]]
+    labels: Callable[[int, CellKind], tuple[np.ndarray, str]]
+    source: str
+    place: Place
+
+    def records(self, y: LabelsLike, sequence_column: object, kind: ReadKind) -> Records:
+        """Return the column of sequences, and as labels the columns that y names, or y itself."""
+        named: list[Any] = [y] if isinstance(y, str) else []
+        if isinstance(y, (list, tuple)) and y and all(isinstance(name, str) for name in y):
+            common = set(y) & set(self.names)
+            named = list(y) if len(common) == len(set(y)) or common and len(y) <= len(self.names) else []
+        columns = [self._column(name, "y") for name in named]
+        if sequence_column is None:
+            j = self._find_sequences(columns)
+        else:
+            j = self._column(sequence_column, "sequence_column")
+
+        def place(i: int) -> str:
+            return f"{self.place(i)}, column {shown(self.names[j], 40)}"
+
+        sequences = to_strings(self.cells(j), place)
+        empty = [i for i, sequence in enumerate(sequences) if not sequence.strip()]
+        if empty:
+            more = f" ({len(empty)} rows are like this)" if len(empty) > 1 else ""
+            cure = "fill it in or delete the row"
+            raise InputError(place(empty[0]), f"a missing sequence{more}", "one letter or more", cure)
+        records = Records(sequences, self.source, self.place)
+        if not named:
+            return records.with_labels(y, kind)
+        if len(set(named)) < len(named):
+            found = f"{shown(y)}, which names a column twice"
+            raise InputError(argument("y"), found, "different columns", "name each once")
+        read = {name: self.labels(k, kind_of_column(kind, name)) for name, k in zip(named, columns, strict=True)}
+        if isinstance(y, str):
+            labels, note = read[y]
+            return replace(records, y=labels, label_notes={"": note} if note else {})
+        labels, notes = join_labels(read)
+        return replace(records, y=labels, label_notes=notes)
+
+    def _column(self, name: object, role: str) -> int:
+        if self.names.count(name) == 1:
+            return self.names.index(name)
+        problem = "no column" if name not in self.names else "more than one"
+        found = f"{shown(name)}, of which {self.source} has {problem}"
+        raise InputError(argument(role), found, f"one of its columns {_listed(self.names)}", "give one of these")
+
+    def _find_sequences(self, taken: list[int]) -> int:
+        """Return the sequences' column: by its name, else the only one whose entries look like sequences."""
+        lower = [str(name).strip().lower() for name in self.names]
+        for group in (COLUMN_NAMES[:4], COLUMN_NAMES[4:]):
+            named = [j for j, name in enumerate(lower) if name in group and j not in taken]
+            if len(named) == 1:
+                return named[0]
+            if named:
+                break
+        looks = {j: _looks(self.cells(j)[:1000]) for j in range(len(lower)) if j not in taken}
+        best = [j for j, look in looks.items() if look == 2] or [j for j, look in looks.items() if look == 1]
+        if len(best) != 1:
+            found = f"{'no column that looks' if not best else 'more than one column that looks'} like the sequences"
+            cure = f"pass one of {_listed(self.names)} as {argument('sequence_column')}"
+            raise InputError(self.source, found, "exactly one", cure)
+        if self._lacks_header(best[0]):
+            name = str(self.names[best[0]])
+            setting = argument("sequence_column", shorten(name, 40))
+            cure = f"add one, such as 'sequence,expression' (or pass {setting} if that is the column's name)"
+            raise InputError(self.source, f"a first line that holds {shown(name, 40)}", "a header line", cure)
+        return best[0]
+
+    def _lacks_header(self, j: int) -> bool:
+        """Return whether the name of column j looks like one of its sequences: a row would be lost."""
+        name, sequences = str(self.names[j]), self.cells(j)[:1000]
+        text = "".join(sequences)
+        if not name.isalpha() or name.isupper() != text.isupper() or name.islower() != text.islower():
+            return False
+        kind = guess_alphabet(sequences)
+        letters = set(text.upper()) | set(LETTERS[kind] + ("" if kind == "protein" else "N"))
+        if not set(name.upper()) <= letters:
+            return False
+        pairs = [(self.names[i], self.cells(i)[0]) for i in range(len(self.names)) if i != j]
+        numbers = [all(NUMBER.fullmatch(str(cell).strip()) for cell in pair) for pair in pairs]
+        return len(name) >= 5 or bool(numbers) and all(numbers)
+
+
+def _looks(items: Sequence[object]) -> int:
+    """Return 2 for nucleotides, 1 for proteins, 0 for others. Short or often repeated entries are labels."""
+    strings = [item for item in items if isinstance(item, str) and item.strip()]
+    if not strings or len(strings) < len(items) or len(set(strings)) <= 0.5 * len(strings):
+        return 0
+    if sum(map(len, strings)) < 5 * len(strings) or any(s.upper() != s and s.lower() != s for s in strings):
+        return 0
+    try:
+        return 2 if guess_alphabet(strings) != "protein" else 1
+    except ValueError:
+        return 0
+
+
+def _listed(names: Sequence[object]) -> str:
+    listed = ", ".join(shorten(printable(" ".join(str(name).split()))) for name in names[:12])
+    return listed + (f" ... ({len(names)} in all)" if len(names) > 12 else "")
+
+
+def table_of_text(path: str, lines: list[str], separator: str) -> Table:
+    """Return the table in the lines of a file; the separator is the most frequent in the header."""
+    head = next(line for line in lines if line.strip())
+    counts = {s: head.count(s) for s in (separator, ",", ";", "\t")}
+    separator = max(counts, key=lambda s: counts[s])  # the ending's own where none occurs
+    reader = csv.reader(io.StringIO("\n".join(lines)), delimiter=separator)
+    rows: list[list[str]] = []
+    numbers: list[int] = []
+    try:
+        for row in reader:
+            if any(cell.strip() for cell in row):
+                rows.append(row)
+                numbers.append(reader.line_num)
+    except csv.Error as error:
+        where, cure = f"{path}, line {reader.line_num}", "correct the line"
+        raise InputError(where, f"what cannot be read ({error})", "a line of a table", cure) from None
+    if not rows:
+        found = f"separators ({shown(separator)}) with nothing between them"
+        raise InputError(path, found, "a header and at least one row", "give another file")
+    names = [name.strip() for name in rows[0]]
+    for row, number in zip(rows, numbers, strict=True):
+        if len(row) > len(names) and not any(cell.strip() for cell in row[len(names) :]):
+            del row[len(names) :]
+        elif len(row) != len(names):
+            found = f"{len(row)} field{'s' * (len(row) != 1)}"
+            wanted = f"{len(names)}, as the header has ({_listed(names)})"
+            raise InputError(f"{path}, line {number}", found, wanted, "correct the line")
+    if len(rows) == 1:
+        found = f"a header ({_listed(names)}) but no rows"
+        raise InputError(path, found, "at least one sequence", "give another file")
+    columns = [[without_apostrophe(cell) for cell in cells] for cells in zip(*rows[1:], strict=True)]
+
+    def place(i: int) -> str:
+        return f"{path}, line {numbers[i + 1]}"
+
+    def labels(j: int, kind: CellKind) -> tuple[np.ndarray, str]:
+        return read_cells(columns[j], kind, place, decimal_comma=separator != ",")
+
+    return Table(names, columns.__getitem__, labels, path, place)
+
+
+def table_of_parquet(path: str, name: str) -> Table:
+    """Return the table in a Parquet file, which messages call `name`."""
+    import pandas as pd
+
+    try:
+        frame = pd.read_parquet(path)
+    except ImportError:
+        cure = "pip install pyarrow, or export the table as CSV"
+        raise InputError(name, "Parquet", "the library pyarrow, which reads it", cure) from None
+    except Exception as error:  # pyarrow's own family of errors, and OSError
+        reason = shorten(printable(str(error).splitlines()[0]) if str(error) else type(error).__name__, 100)
+        found = f"what cannot be read as Parquet ({reason})"
+        raise InputError(name, found, "a Parquet file", "write it again, or as CSV") from None
+    return table_of_frame(frame, name, lambda i: f"{name}, row {i + 1}")
+
+
+def table_of_frame(frame: pd.DataFrame, source: str, place: Place) -> Table:
+    """Return a DataFrame as a table."""
+    names = list(frame.columns)
+    if not len(frame):
+        found = f"columns ({_listed(names)}) but no rows"
+        raise InputError(source, found, "at least one row", "give another table")
+
+    def labels(j: int, kind: CellKind) -> tuple[np.ndarray, str]:
+        read, notes = read_labels(frame.iloc[:, j], kind)
+        return read, notes.get("", "")
+
+    return Table(names, lambda j: frame.iloc[:, j].tolist(), labels, source, place)
+
 
 FASTA = (".fa", ".fasta", ".fna", ".faa", ".ffn", ".fas", ".fsa", ".frn")
 PARQUET = (".parquet", ".pq")

@@ -22,8 +22,8 @@ from typing import Any
 
 import numpy as np
 
-from seqdiff.alphabets.letters import NUMBER
 from seqdiff.data.labels import (
+    NUMBER,
     Encoded,
     ReadKind,
     as_labels,
