@@ -33,18 +33,11 @@ if TYPE_CHECKING:
 class OverlappingKmers(Alphabet):
     """All words of k characters as letters, read at every position; a template allows k-mers, window by window.
 
-    Parameters
-    ----------
-    letters : sequence of str
-        The words, all of one length k of at least 2.
-    name : str
-        See `Alphabet`.
-
     Examples
     --------
     >>> words = OverlappingKmers.make("dna", 3)
-    >>> words.name, words.split("ACGTT"), words.decode(*words.encode(["ACGTT"]))
-    ('dna overlapping 3-mers', ['ACG', 'CGT', 'GTT'], ['ACGTT'])
+    >>> words.name, words.split("ACGTT")
+    ('dna overlapping 3-mers', ['ACG', 'CGT', 'GTT'])
     >>> words.decode([[words.letters.index(word) for word in ("ACG", "TTT", "GGC")]])  # neighbours that disagree
     ['ATGGC']
     """
@@ -89,19 +82,13 @@ WORDS, PIECES = 1000, 256  # by default
 class WordAlphabet(Alphabet):
     """Words that are separated by spaces, the rare ones spelled.
 
-    Parameters
-    ----------
-    letters : sequence of str
-        Words; all characters, each as a word and, behind ``##``, as the continuation of one.
-    name : str
+    Letters are words, and all characters, each as a word and, behind ``##``, as the continuation of one.
 
     Examples
     --------
     >>> words = WordAlphabet.learn(["to be or not to be", "to see"], 2)
-    >>> words.split("to be  sober")
-    ['to', 'be', 's', '##o', '##b', '##e', '##r']
-    >>> words.decode(*words.encode(["to be  sober", "see"]))
-    ['to be sober', 'see']
+    >>> words.split("to be  sober"), words.decode(*words.encode(["to be  sober"]))
+    (['to', 'be', 's', '##o', '##b', '##e', '##r'], ['to be sober'])
     """
 
     @classmethod

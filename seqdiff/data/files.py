@@ -167,7 +167,7 @@ def check_output(path: PathLike, alphabet: Alphabet | None = None) -> Path:
 
 
 def check_writable(path: Path, where: str) -> None:
-    """Raise an InputError for a file, or a new one in a folder, that must not be written; `where` names it."""
+    """Raise an InputError, which calls the file `where`, for a file that must not be written or made."""
     if path.exists():
         mode = path.stat().st_mode
         if not stat.S_ISREG(mode):

@@ -253,7 +253,7 @@ def _columns(labels: Encoded, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray,
 
 
 def _pieces(rows: np.ndarray, max_length: int) -> list[np.ndarray]:
-    """Return the rows in pieces whose tables fit into memory."""
+    """Return the rows in pieces whose tables have at most `PIECE` numbers."""
     size = max(1, PIECE // max_length)
     return [rows[i : i + size] for i in range(0, len(rows), size)]
 

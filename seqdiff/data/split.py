@@ -240,7 +240,7 @@ def cluster_split(
     alphabet : str or Alphabet
         As in `prepare`.
     classes : sequence of arrays (N,)
-        As of `hold_out`: a class that training lacks is brought there with the cluster of its first row.
+        As of `hold_out`: a class that training lacks is moved there with the cluster of its first row.
 
     Returns
     -------

@@ -277,16 +277,15 @@ class Classes(Target):
         labels = self._labels(y)
         labels = _one_each(labels if labels.ndim else np.repeat(labels, _wanted(n)))
         _check_rows(len(labels), n)
-        index = {c: i for i, c in enumerate(self.classes_)}
-        by_name = {str(c): i for i, c in enumerate(self.classes_)}  # a shell knows strings alone: "1" may mean 1
-        strings = all(isinstance(c, str) for c in self.classes_)  # and a table of 1 and 2 may mean "1" and "2"
+        # a shell has strings alone: "1" may mean 1; and a table of 1 and 2 may mean "1" and "2"
+        index: dict[Any, int] = {str(c): i for i, c in enumerate(self.classes_)}
+        index |= {c: i for i, c in enumerate(self.classes_)}
+        strings = all(isinstance(c, str) for c in self.classes_)
         codes, keep = np.zeros(len(labels), dtype=np.int64), np.zeros(len(labels), dtype=bool)
         for i, item in enumerate(labels.tolist()):
             if is_missing(item):
                 continue
-            code = index.get(item)
-            if code is None and (strings or isinstance(item, str)):
-                code = by_name.get(str(item))
+            code = index.get(str(item) if strings else item)
             if code is None:
                 known = ", ".join(shown(c, 40) for c in self.classes_[:10])
                 more = f" ... ({len(self.classes_)} in all)" if len(self.classes_) > 10 else ""
@@ -681,8 +680,8 @@ def _description(y: np.ndarray, kind: str, who: str) -> str:
     if kind == "class":
         return _classes(y, who) if y.ndim == 1 else ""
     try:
-        values = np.array([np.nan if is_missing(x) else x for x in y.ravel().tolist()], float).reshape(len(y), -1)
-    except (TypeError, ValueError, OverflowError):
+        values = np.array([np.nan if is_missing(x) else x for x in y.ravel()], float).reshape(len(y), -1)
+    except (ValueError, OverflowError):
         return ""
     known = values[~np.isnan(values).any(1)]
     what = "signals" if kind == "signal" else "values" if y.ndim == 1 else f"values of {y.shape[1]} columns"

@@ -68,10 +68,6 @@ class PromoterModel:
     up_gap : int
         Letters between the UP and the -35 element.
 
-    Raises
-    ------
-    InputError
-        Where probabilities do not sum to 1 or the elements overlap or do not fit into the length.
     """
 
     length: int
@@ -255,11 +251,6 @@ def sigma70_log_prob(sequences: Sequence[str]) -> np.ndarray:
     Returns
     -------
     ndarray, shape (n,)
-
-    Raises
-    ------
-    InputError
-        At a sequence of another length or with another letter.
 
     Examples
     --------
