@@ -1,4 +1,4 @@
-"""Promoters that are wanted: more G and C by three guides, none with a BsaI site or six equal letters in a row."""
+"""Promoters with a higher GC content by three guides, without BsaI sites and runs of six equal letters."""
 
 import numpy as np
 
@@ -11,7 +11,7 @@ from seqdiff.guidance import ClassifierBased, ClassifierFree, Reward
 def main(epochs: int = 8, n: int = 4000) -> None:
     train = load_sigma70(n, random_state=0)
     model = MaskedDiffusion(epochs=epochs, savepath=None, verbose=0).fit(train, gc_content(train))
-    print(f"held out: {min(model.evaluations_['bits_per_letter']):.3f} bits per base")
+    print(f"validation set: {min(model.evaluations_['bits_per_letter']):.3f} bits per base")
     regressor = SequenceRegressor(noise_like=model, epochs=epochs).fit(train, gc_content(train))
     asked = {"y": 0.5, "steps": 50, "random_state": 0}
     guides = {

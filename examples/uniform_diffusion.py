@@ -1,4 +1,4 @@
-"""Uniform diffusion writes promoters with a -10 box, correcting letters as it goes: a minute on a laptop."""
+"""Uniform diffusion of promoters with a -10 box; letters are resampled until the end: a minute on a laptop."""
 
 import math
 
@@ -7,11 +7,11 @@ from seqdiff.datasets import load_sigma70, sigma70_log_prob
 
 
 def main(epochs: int = 10, n: int = 4000) -> None:
-    train, held_out = load_sigma70(n, random_state=0), load_sigma70(500, random_state=1)
+    train, test = load_sigma70(n, random_state=0), load_sigma70(500, random_state=1)
     model = UniformDiffusion(epochs=epochs, lr=3e-3, savepath=None, verbose=0).fit(train)
-    bits = math.log(2) * len(held_out[0])
-    print(f"held out: {-model.score(held_out) / bits:.3f} bits per base")
-    print(f"the law itself: {-sigma70_log_prob(held_out).mean() / bits:.3f}")
+    bits = math.log(2) * len(test[0])
+    print(f"test set: {-model.score(test) / bits:.3f} bits per base")
+    print(f"true distribution: {-sigma70_log_prob(test).mean() / bits:.3f}")
     print(*model.generate(3, steps=50, template="N" * 31 + "TATAAT" + "N" * 13, random_state=0), sep="\n")
 
 
