@@ -1,34 +1,45 @@
-"""ChIP peaks of CTCF and PU.1: do sequences written for one factor hold that factor's motif, and not the other's?
+"""Motif rates of samples conditioned on a transcription factor: ChIP peaks of CTCF and PU.1.
 
-A sequence has a motif where the best window, on either strand, of a JASPAR matrix scores above the 99% quantile of the
-same figure over shuffled peaks. Peaks that share a 20-mer with others stay on one side of the split; the rates of the
-real peaks of the test side are the ceiling.
+A sequence has a motif if the best window of a JASPAR matrix, on either strand, scores above the 99% quantile of this
+score over shuffled peaks. Peaks that share a 20-mer are in the same part of the split; the rates of the peaks of the
+test set are the ceiling.
 
     pip install pyjaspar
-    python benchmarks/chip_motifs.py --check                                # the real peaks' rates, no training
+    python benchmarks/chip_motifs.py --check                                # rates of the peaks, no training
     python benchmarks/chip_motifs.py --models MaskedDiffusion,Autoregressive --csv chip.csv
 """
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
-from common import Rows, add_model_options, begin, data_file, held_out, make_models, show, timed_fit, timed_generate
+from common import (
+    Rows,
+    add_no_test,
+    begin,
+    data_file,
+    held_out,
+    make_models,
+    model_parser,
+    show,
+    split_parts,
+    timed_fit,
+    timed_generate,
+)
 
 from seqdiff.data import DNA, cluster_split
 from seqdiff.evaluation import copied_fraction
 
 MATRICES = {"ctcf": "MA0139.1", "pu1": "MA0080.7"}  # CTCF; SPI1, which is PU.1
-PSEUDOCOUNT = 0.1  # of each letter
-SHUFFLED = 20_000  # peaks, of both classes alike
+PSEUDOCOUNT = 0.1  # added to the count of each letter
+SHUFFLED = 20_000  # peaks, half of them of each class
 AIMS = {"ctcf": (0.60, 0.07), "pu1": (0.55, 0.05)}
 
 
 def log_odds(name: str) -> np.ndarray:
-    """Return a JASPAR matrix as log2 odds to equally frequent letters, (width, 4), in the order A, C, G, T."""
+    """Return a JASPAR matrix as log2 odds against uniform letters, (width, 4), in the order A, C, G, T."""
     from pyjaspar import jaspardb
 
     for release in ("JASPAR2024", "JASPAR2022", "JASPAR2020"):
@@ -36,14 +47,14 @@ def log_odds(name: str) -> np.ndarray:
         if motif is not None:
             counts = np.array([motif.counts[letter] for letter in "ACGT"]).T + PSEUDOCOUNT
             return np.log2(counts / counts.sum(1, keepdims=True) / 0.25)
-    raise SystemExit(f"pyjaspar has no matrix {name}")
+    raise SystemExit(f"pyjaspar: got no matrix {name}, expected one in JASPAR2020 to JASPAR2024")
 
 
 def best_window(tokens: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     """Return the best score over all windows and both strands, (n,)."""
     width = tokens.shape[1] - len(matrix) + 1
     strands = []
-    for one in (matrix, matrix[::-1, ::-1]):  # A, C, G, T backwards are their complements
+    for one in (matrix, matrix[::-1, ::-1]):  # reversing A, C, G, T gives the complements
         strands.append(sum(row[tokens[:, i : i + width]] for i, row in enumerate(one)).max(1))
     return np.maximum(*strands)
 
@@ -70,7 +81,7 @@ class Motifs:
 
 
 def load_peaks(limit: int | None = None) -> tuple[pd.DataFrame, Motifs]:
-    """Return the peaks (seq, label, split), 3 * `limit` of them where it is given, and the motifs of all of them."""
+    """Return peaks (seq, label, split), at most 3 * `limit`, and the motifs with the thresholds of all peaks."""
     table = pd.read_csv(data_file("chip_ctcf_pu1.csv"))
     motifs = Motifs({label: table.seq[table.label == label].tolist() for label in MATRICES})
     if limit:
@@ -80,26 +91,25 @@ def load_peaks(limit: int | None = None) -> tuple[pd.DataFrame, Motifs]:
 
 def main() -> None:
     """Run the benchmark and print its tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_model_options(parser)
+    parser = model_parser(__doc__)
     parser.add_argument("--samples", type=int, default=2000, help="of each class")
-    parser.add_argument("--steps", type=int, help="steps to generate in; default: each model's own")
-    parser.add_argument("--no-test", action="store_true", help="leave the test side alone, while choosing settings")
-    parser.add_argument("--check", action="store_true", help="the real peaks' rates, no training")
+    parser.add_argument("--steps", type=int, help="steps of sampling; default: those of each model")
+    add_no_test(parser)
+    parser.add_argument("--check", action="store_true", help="only the rates of the peaks, no training")
     args = parser.parse_args()
     begin()
     table, motifs = load_peaks(args.limit)
-    real = [
+    natural = [
         {"peaks": f"{label}, {part}", "n": len(some), **motifs.rates(some.seq.tolist())}
         for label in MATRICES
         for part in ("all", "valid", "test")
         if len(some := table[(table.label == label) & ((part == "all") | (table.split == part))])
     ]
     print(f"matrices {MATRICES}, thresholds {motifs.thresholds}")
-    show(real)
+    show(natural)
     if args.check:
         return
-    parts = {part: table[table.split == part] for part in ("train", "valid", "test")}
+    parts = split_parts(table)
     rows = Rows(args.csv)
     for name, seed, model in make_models(args, alphabet="dna"):
         x, y = {k: t.seq.tolist() for k, t in parts.items()}, {k: t.label.to_numpy() for k, t in parts.items()}

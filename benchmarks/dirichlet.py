@@ -1,23 +1,22 @@
-"""Dirichlet flow matching with nothing trained: the field's accuracy, the law of the samples, the look-up's speed.
+"""Numerics of Dirichlet flow matching, without training: accuracy of the field, of the samples, speed of the table.
 
-    python benchmarks/dirichlet.py                    # all three; the first needs mpmath
-    python benchmarks/dirichlet.py --parts law,speed
+    python benchmarks/dirichlet.py                        # all parts; the first needs mpmath
+    python benchmarks/dirichlet.py --parts samples,speed
 
-field: C(x, t) against its definition, -d/da I_x(a, K-1) B(a, K-1) / ((1-x)^(K-1) x^t) at a = t + 1, with 60 digits;
-       and the table in float32 against the formula in float64.
-law:   KL(decoded letters || p), in nats, of independent letters with the exact posterior, 300,000 draws each.
-speed: C on 64 x 500 x 4 points of the simplex: from a table, and from scipy.special as the reference code makes its
-       own, by central differences of `betainc`; the two take turns.
+field:   C(x, t) against its definition, -d/da I_x(a, K-1) B(a, K-1) / ((1-x)^(K-1) x^t) at a = t + 1, with 60 digits;
+         and the table in float32 against the formula in float64.
+samples: KL(decoded letters || p), in nats, of independent letters with the exact posterior, 300,000 draws each.
+speed:   C on 64 x 500 x 4 points of the simplex, from a table and from scipy.special as in the reference code (central
+         differences of `betainc`); the two are measured in turns.
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 
 import numpy as np
 import torch
-from common import begin, show
+from common import begin, plain_parser, show
 from scipy import special
 
 from seqdiff.processes.dirichlet import DirichletFlow, LinearFlow, SimplexFlow, euler, heun
@@ -39,13 +38,13 @@ def by_definition(x: float, t: float, letters: int):
         x, a, b = mp.mpf(x), mp.mpf(t) + 1, letters - 1
         if x < 0.5:
             change = -mp.diff(lambda a: mp.betainc(a, b, 0, x, regularized=True), a)
-        else:  # 1 - I_x(a, b) = I_{1-x}(b, a), as small as it may be
+        else:  # 1 - I_x(a, b) = I_{1-x}(b, a) keeps small values accurate
             change = mp.diff(lambda a: mp.betainc(b, a, 0, 1 - x, regularized=True), a)
         return change * mp.beta(a, b) / ((1 - x) ** b * x ** (a - 1))
 
 
 def accuracy() -> None:
-    """Print the largest relative error of the field and the largest absolute one of its table."""
+    """Print the largest relative error of the field and the largest absolute error of its table."""
     fine = torch.cat([torch.logspace(-6, 0, 20_000), 1 - torch.logspace(-6, 0, 20_000)]).clamp(1e-6, 1 - 1e-6)
     rows = []
     for letters in (2, 4, 20, 64):
@@ -77,9 +76,9 @@ def accuracy() -> None:
 
 
 def divergence(process: SimplexFlow, p: torch.Tensor, calls: int, draws: int) -> float:
-    """Return KL(decoded letters || p) in nats where the network is the exact posterior."""
+    """Return KL(decoded letters || p) in nats with the exact posterior as the network."""
 
-    def exact(x, t, cond=None, mask=None):  # what the others say; the process adds what x says
+    def exact(x, t, cond=None, mask=None):  # context logits; the process adds the evidence of x
         return p.log().float().expand(x.shape)
 
     mask = torch.ones(draws // 100, 100, dtype=torch.bool)
@@ -90,7 +89,7 @@ def divergence(process: SimplexFlow, p: torch.Tensor, calls: int, draws: int) ->
     return float(torch.xlogy(q, q / p).sum())
 
 
-def law(draws: int) -> None:
+def sample_accuracy(draws: int) -> None:
     """Print the divergence of independent letters at several numbers of calls."""
     rows = []
     for p in (FOUR, TWENTY):
@@ -113,7 +112,7 @@ def by_scipy(x: np.ndarray, t: float, letters: int, d: float = 1e-3) -> np.ndarr
 
 
 def speed(turns: int = 30) -> None:
-    """Print CPU-seconds of a look-up and of scipy, taken in turns."""
+    """Print CPU-seconds of a look-up and of scipy, measured in turns."""
     shape = (64, 500, 4)
     x = torch.distributions.Dirichlet(torch.ones(4)).sample(shape[:2])
     rows = []
@@ -145,14 +144,14 @@ def speed(turns: int = 30) -> None:
 
 def main() -> None:
     """Run the benchmark and print its tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--parts", default="field,law,speed", help="which, with commas between")
+    parser = plain_parser(__doc__)
+    parser.add_argument("--parts", default="field,samples,speed", help="names, separated by commas")
     parser.add_argument("--draws", type=int, default=300_000)
     args = parser.parse_args()
     begin()
     for part in args.parts.split(","):
         print(f"\n{part}", flush=True)
-        {"field": accuracy, "law": lambda: law(args.draws), "speed": speed}[part]()
+        {"field": accuracy, "samples": lambda: sample_accuracy(args.draws), "speed": speed}[part]()
 
 
 if __name__ == "__main__":

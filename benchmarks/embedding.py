@@ -1,8 +1,8 @@
-"""EmbeddingDiffusion on text: words or pieces of words as letters, the bound after each epoch, and what is written.
+"""EmbeddingDiffusion on text: words or byte pairs as letters, the bound after each epoch, and samples.
 
-tinyshakespeare_27.txt (a-z and spaces), cut between words into lines of at most 100 characters: nine tenths to learn
-from, a twentieth each to choose by and to judge by; or the first few hundred lines of it alone (--lines 300). What is
-on promoters stands in family.py.
+The text is tinyshakespeare_27.txt (a-z and spaces), split between words into lines of at most 100 characters: nine
+tenths are the training set, a twentieth each the validation and the test set. --lines 300 takes only the first 300
+lines. family.py has the results on promoters.
 
     python benchmarks/embedding.py --alphabet "bpe 256"
     python benchmarks/embedding.py --alphabet "words 1000"
@@ -11,17 +11,15 @@ on promoters stands in family.py.
 
 from __future__ import annotations
 
-import argparse
-
 import numpy as np
-from common import Rows, add_model_options, begin, bits, data_file, make_models, nats, timed_fit, timed_generate
+from common import Rows, begin, data_file, held_out, make_models, model_parser, timed_fit, timed_generate
 
 from seqdiff.data import resolve_alphabet
 from seqdiff.evaluation import copied_fraction
 
 
 def lines_of(text: str, longest: int = 100) -> list[str]:
-    """Cut a text between words into lines of at most so many characters."""
+    """Split a text between words into lines of at most `longest` characters."""
     lines, line = [], ""
     for word in text.split():
         if line and len(line) + 1 + len(word) > longest:
@@ -33,10 +31,9 @@ def lines_of(text: str, longest: int = 100) -> list[str]:
 
 def main() -> None:
     """Run the benchmark and print its tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_model_options(parser, ("EmbeddingDiffusion",))
+    parser = model_parser(__doc__, ("EmbeddingDiffusion",))
     parser.add_argument("--alphabet", default="bpe 256")
-    parser.add_argument("--lines", type=int, help="so many of the lines alone")
+    parser.add_argument("--lines", type=int, help="use only the first lines")
     parser.add_argument("--samples", type=int, default=200)
     args = parser.parse_args()
     begin()
@@ -46,7 +43,7 @@ def main() -> None:
     valid, test, train = ([lines[i] for i in part] for part in np.split(order, [held, 2 * held]))
     alphabet = resolve_alphabet(args.alphabet, train)
     tokens = alphabet.encode(train)[1].mean()
-    print(f"{len(train):,} lines to learn from, {len(alphabet):,} letters, {tokens:.1f} of them a line")
+    print(f"{len(train):,} training lines, {len(alphabet):,} letters, {tokens:.1f} letters per line")
     longest = alphabet.encode(train)[1].max()
     valid, test = ([line for line in part if alphabet.encode([line])[1] <= longest] for part in (valid, test))
     rows = Rows(args.csv)
@@ -57,20 +54,20 @@ def main() -> None:
         for epoch, bound in zip(checked["epoch"], checked["bound"], strict=True):
             i = history["epoch"].index(epoch)
             shares = ", ".join(f"{part} {history[part][i]:.3f}" for part in ("denoising", "rounding", "end"))
-            print(f"epoch {epoch}: valid {bound / characters:.4f} bits per character; in training, nats: {shares}")
+            print(
+                f"epoch {epoch}: valid {bound / characters:.4f} bits per character; training losses in nats: {shares}"
+            )
         bounds = np.array(checked["bound"])
         row |= {
             "finite": bool(np.isfinite(bounds).all()),
-            "epochs that were better": float((np.diff(bounds) < 0).mean()),
+            "epochs with an improvement": float((np.diff(bounds) < 0).mean()),
         }
-        score, error = nats(model, test, draws=args.draws)
-        row["test bits/character"] = bits(score, test)
-        row["MC"] = float(np.sqrt((error**2).sum()) / sum(map(len, test)) / np.log(2))
+        row["test bits/character"], row["MC"] = held_out(model, test, args.draws)
         if args.samples:
             samples, speed = timed_generate(model, args.samples, random_state=seed)
             words = {word for line in train for word in line.split()}
-            written = [word for sample in samples for word in sample.split()]
-            row |= {"words known": float(np.mean([w in words for w in written])), **speed}
+            generated = [word for sample in samples for word in sample.split()]
+            row |= {"words in training": float(np.mean([w in words for w in generated])), **speed}
             row["copied"] = copied_fraction(samples, train)
             print("\n".join(samples[:5]))
         rows.add(row)

@@ -1,20 +1,22 @@
-"""How fast seqdiff is on a GPU, and whether it learns the same there: one command, under 8 minutes.
+"""Speed of seqdiff on a GPU, and comparison of its training with the CPU: one command, under 8 minutes.
 
-    python benchmarks/gpu.py --out figures     # on the machine with the GPU
-    python benchmarks/gpu.py --small           # on a CPU, to see that all works
-    python benchmarks/gpu.py --wheels          # what a machine with Python 3.12, torch and numpy alone lacks
+    python benchmarks/gpu.py --out results     # on the machine with the GPU
+    python benchmarks/gpu.py --small           # on a CPU, a quick check
+    python benchmarks/gpu.py --wheels          # packages missing on a machine with Python 3.12, torch, numpy
 
 Training: every generator with two networks takes the same steps on the CPU and on the device, in float32 and with the
-same seed, though not the same noise; "bits CPU" and "bits" are what they then need for a letter of other sequences,
-and "same weights" is by how much the device's bits of the CPU's weights differ (exact for Autoregressive, elsewhere of
-another noise). Then a step at the default precision: its milliseconds, of them in the network (forward, backward), in
-the process (noise, loss) and in the rest (batch, optimizer, average); how often it waits for the device; memory; the
-speed of its matrix products as a share of that of one large product on the same device.
+same seed, but not with the same noise. "bits CPU" and "bits" are the resulting bits per letter on other sequences.
+"same weights" is the difference in bits between the device and the CPU for the CPU's weights (the noise is the same
+only for Autoregressive). The other columns are of a step at the default precision: its milliseconds, the parts of the
+network (forward, backward), of the process (noise, loss) and of the rest (batch, optimizer, average); the number of
+waits for the device; memory; and the rate of its matrix products as a share of the rate of one large product on the
+same device.
 
-Generators and guides: sequences a second of models that have hardly learned, as their speed does not depend on it, of
-as many at once as a few seconds allow. Guides take 32 steps, as do the unguided samples that they are compared with.
+Generators and guides: sequences per second of barely trained models, because the rate does not depend on training, for
+the largest number of sequences that takes a few seconds. Guided samples and the unguided ones for comparison take 32
+steps.
 
-A row that fails says why and the others go on; what there is no time left for says so.
+A row that fails has the reason as its note, and the other rows continue; rows without time left say so.
 """
 
 from __future__ import annotations
@@ -53,7 +55,7 @@ NEEDED = {
     "local_attention": "local-attention", "product_key_memory": "product-key-memory", "packaging": "packaging",
     "cloudpickle": "cloudpickle", "charset_normalizer": "charset-normalizer", "Bio": "biopython",
 }  # fmt: skip
-"""Modules that may be wanted beside torch and numpy, and their wheels; of those that are not, none is asked for."""
+"""Modules that may be needed beside torch and numpy, and their wheels."""
 GIVEN = ("torch", "numpy")
 
 MODELS = (
@@ -65,18 +67,18 @@ TRAINING = ("model", "network", "bits CPU", "bits", "same weights", "step ms", "
             "waits", "MiB", "of peak", "note")  # fmt: skip
 SPEED = ("model", "letters", "n", "sequences/s", "note")
 GUIDED = ("guide", "model", "letters", "n", "sequences/s", "of unguided", "note")
-SHARES = (0.40, 0.14, 0.18, 0.14, 0.14)  # of the time, for the sections in their order
+SHARES = (0.40, 0.14, 0.18, 0.14, 0.14)  # of the time, for the sections in order
 
 
 class OutOfTime(Exception):
-    """There is no time left for a row, or it took more than its share."""
+    """No time is left for a row, or it took more than its share."""
 
 
-# -- what is missing --------------------------------------------------------------------------------------------------
+# -- missing packages -------------------------------------------------------------------------------------------------
 
 
 def closure(*names: str) -> set[str]:
-    """Return the distributions that these need, themselves included, as far as they are installed."""
+    """Return the installed distributions that the named ones require, themselves included."""
     found: set[str] = set()
     left = [plain(name) for name in names]
     while left:
@@ -96,7 +98,7 @@ def plain(name: str) -> str:
 
 
 def wheels() -> list[str]:
-    """Return what is needed beside torch and numpy, as ``name==version``: where all is installed, what was imported."""
+    """Return the packages needed beside torch and numpy: those imported, as ``name==version``, if all are installed."""
     try:
         load()
     except ImportError:
@@ -109,14 +111,14 @@ def wheels() -> list[str]:
 
 
 def download_line(names: list[str]) -> str:
-    """Return the command that fetches the wheels of Python 3.12 on Linux, and of nothing that they need in turn."""
+    """Return the command that downloads the wheels of Python 3.12 on Linux, without their requirements."""
     places = "--platform manylinux2014_x86_64 --platform manylinux_2_28_x86_64"
     options = f"--no-deps --only-binary=:all: --implementation cp --python-version 3.12 {places} -d wheels"
     return f"python -m pip download {options} {shlex.join(names)}"
 
 
 def load() -> None:
-    """Use a little of everything, so that what is imported late is, too, or raise an ImportError."""
+    """Import seqdiff and all modules that it imports lazily, or raise an ImportError."""
     from seqdiff import SCUD, MaskedDiffusion, SequenceClassifier
     from seqdiff.guidance import ClassifierBased
 
@@ -130,7 +132,7 @@ def load() -> None:
 
 
 def check_modules() -> None:
-    """Leave with one sentence where a module is missing."""
+    """Exit with one sentence if a module is missing."""
     try:
         load()
     except ModuleNotFoundError as error:
@@ -146,7 +148,7 @@ def check_modules() -> None:
 
 
 class Clock:
-    """The time that is left, and how much of it a row may take."""
+    """Remaining time of the run and of a section, and time limits of rows."""
 
     def __init__(self, seconds: float) -> None:
         self.start, self.seconds, self.end = time.monotonic(), seconds, seconds
@@ -157,11 +159,11 @@ class Clock:
 
     @property
     def left(self) -> float:
-        """Seconds until the section has to end."""
+        """Seconds until the end of the section."""
         return self.end - self.spent
 
     def fill(self, row: dict[str, Any], seconds: float, work: Callable[[], None]) -> dict[str, Any]:
-        """Return the row after `work` has filled it in, for at most so long; what goes wrong is noted in it."""
+        """Return the row filled in by `work` within a time limit; a failure is added as its note."""
         limit = min(seconds, self.left)
         if limit <= 0:
             return row | {"note": "no time left"}
@@ -173,7 +175,7 @@ class Clock:
             work()
         except OutOfTime:
             row["note"] = f"stopped after {limit:.0f} s"
-        except Exception as error:  # the others go on
+        except Exception as error:  # the other rows continue
             row["note"] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         finally:
             if alarm:
@@ -190,7 +192,7 @@ class Clock:
 
 
 def promoters(n: int, length: int, seed: int = 0) -> tuple[list[str], list[str]]:
-    """Return random DNA, and of half of it "box", as TATAAT stands in its middle."""
+    """Return random DNA and labels: "box" for the half with TATAAT in the middle."""
     import numpy as np
 
     rng = np.random.default_rng(seed)
@@ -201,13 +203,13 @@ def promoters(n: int, length: int, seed: int = 0) -> tuple[list[str], list[str]]
 
 
 class Bench:
-    """Sizes, and models that have hardly learned, kept for all who ask for them.
+    """Sizes, and a cache of barely trained models and classifiers.
 
     Parameters
     ----------
     device : torch.device
     small : bool
-        Whether only to see that all works.
+        True for a quick check.
     """
 
     def __init__(self, device: Any, small: bool) -> None:
@@ -217,7 +219,7 @@ class Bench:
         self.batch = 16 if small else 128
         self.letters = (12, 20) if small else (50, 500)
         self.steps = 4 if small else 60
-        self.kept: dict[tuple[Any, ...], Any] = {}
+        self.cache: dict[tuple[Any, ...], Any] = {}
 
     def make(self, name: str, network: str, **options: Any) -> Any:
         import seqdiff
@@ -225,7 +227,7 @@ class Bench:
         return getattr(seqdiff, name)(**self.common | {"network": network} | options)
 
     def fit(self, name: str, network: str, data: Any, *, steps: int, **options: Any) -> Any:
-        """Return a generator that has taken so many steps; a student's teacher takes a few, too."""
+        """Return a generator trained for about `steps` steps; the teacher of a student is trained as long."""
         X, y = data
         rows = max(1, len(X) // self.batch)
         options = {"epochs": max(1, steps // rows), "ema": 0.9, "warmup": 0} | options
@@ -239,35 +241,35 @@ class Bench:
         return promoters(32 if self.small else 256, length, seed=1)
 
     def model(self, name: str, letters: int) -> Any:
-        """Return a generator of sequences of so many letters that knows labels."""
+        """Return a conditional generator of sequences of `letters` letters."""
         key = (name, letters)
-        if key not in self.kept:
+        if key not in self.cache:
             data = promoters(2 * self.batch, letters)
-            self.kept[key] = self.fit(name, "conv", data, steps=2, device=str(self.device))
-        return self.kept[key]
+            self.cache[key] = self.fit(name, "conv", data, steps=2, device=str(self.device))
+        return self.cache[key]
 
     def classifier(self, name: str, letters: int, hidden: bool = False) -> Any:
         from seqdiff import SequenceClassifier
 
         key = (name, letters, hidden)
-        if key not in self.kept:
+        if key not in self.cache:
             model = self.model(name, letters)
             sizes = {"width": 8, "depth": 1} if self.small else {}
             made = SequenceClassifier(noise_like=model, hidden=hidden, epochs=1, **sizes)
-            self.kept[key] = made.fit(*promoters(2 * self.batch, letters))
-        return self.kept[key]
+            self.cache[key] = made.fit(*promoters(2 * self.batch, letters))
+        return self.cache[key]
 
 
 # -- training ---------------------------------------------------------------------------------------------------------
 
 
 class Held(BaseException):
-    """Carries the trainer out of `fit`, before it trains."""
+    """Raised by a patched `Trainer.fit` to leave an estimator's `fit` before training."""
 
 
 @contextlib.contextmanager
 def holding() -> Iterator[list[Any]]:
-    """Yield a list for the next trainer whose `fit` is called, which then raises `Held`."""
+    """Yield a list that receives the next trainer whose `fit` is called; that call raises `Held`."""
     from seqdiff.training import Trainer
 
     kept: list[Any] = []
@@ -286,7 +288,7 @@ def holding() -> Iterator[list[Any]]:
 
 
 class Step:
-    """A training step of an estimator on a device, put together as `fit` does it, and its parts."""
+    """Training step of an estimator on a device, set up by its `fit`, and the parts of the step."""
 
     def __init__(self, bench: Bench, name: str, network: str) -> None:
         import torch
@@ -312,7 +314,7 @@ class Step:
         self._record()
 
     def _record(self) -> None:
-        """Keep what the network is called with in one loss."""
+        """Record the arguments of the network in one loss."""
         network = self.trainer.objective.network
         handle = network.register_forward_pre_hook(
             lambda module, args, kwargs: self.calls.append((args, kwargs)), with_kwargs=True
@@ -327,14 +329,14 @@ class Step:
         trainer.step += 1
 
     def loss(self) -> None:
-        """The loss and its gradient."""
+        """Compute the loss and its gradient."""
         objective, settings = self.trainer.objective, self.trainer.settings
         with self.runtime.autocast(self.device, settings.precision):
             losses = sum(objective(self.batch, self.trainer._generator).values())
         losses.sum().backward()
 
     def network(self) -> None:
-        """What of it is the network alone."""
+        """Compute the network and its gradient for the recorded arguments."""
         network, settings = self.trainer.objective.network, self.trainer.settings
         for args, kwargs in self.calls:
             with self.runtime.autocast(self.device, settings.precision):
@@ -343,7 +345,7 @@ class Step:
 
     def milliseconds(self, part: Callable[[], None], n: int, turns: int) -> float:
         found = []
-        for turn in range(-1, turns):  # the first is to get ready
+        for turn in range(-1, turns):  # the first turn is a warm-up
             self.runtime.synchronize(self.device)
             start = time.perf_counter()
             for _ in range(n):
@@ -354,7 +356,7 @@ class Step:
         return statistics.median(found)
 
     def waits(self) -> tuple[int, list[str]] | None:
-        """Return how often a step waits for the device, and at which lines; None on a CPU."""
+        """Return the number of waits for the device in a step, and their lines; None on a CPU."""
         import torch
 
         if self.device.type != "cuda":
@@ -370,7 +372,7 @@ class Step:
         return len(lines), sorted(set(lines))
 
     def operations(self) -> float:
-        """Return the floating-point operations of the network's matrix products in a step."""
+        """Return the number of floating-point operations of the network's matrix products in a step."""
         from torch.utils.flop_counter import FlopCounterMode
 
         with FlopCounterMode(display=False) as counter:
@@ -385,7 +387,7 @@ def detached(values: Any) -> Any:
 
 
 def peak(device: Any, small: bool) -> float:
-    """Return the operations a second of a large matrix product, of the type that training takes."""
+    """Return the operations per second of a large matrix product in the type of training."""
     import torch
 
     from seqdiff import runtime
@@ -403,7 +405,7 @@ def peak(device: Any, small: bool) -> float:
 
 
 def bits(model: Any, data: Any) -> float:
-    """Return bits per letter of labelled sequences by the bound, or by the loss where there is none."""
+    """Return bits per letter of labelled sequences by the bound, or by the loss for models without a bound."""
     import torch
 
     from seqdiff import runtime
@@ -418,7 +420,7 @@ def bits(model: Any, data: Any) -> float:
 
 
 def same_weights(model: Any, device: Any, data: Any) -> float:
-    """Return by how much the bits of a CPU's model differ on the device; of the same noise only where there is none."""
+    """Return the difference in bits of a CPU's model on the device; its noise differs, except for exact likelihoods."""
     import seqdiff
 
     with tempfile.TemporaryDirectory() as folder:
@@ -429,7 +431,7 @@ def same_weights(model: Any, device: Any, data: Any) -> float:
 
 
 def train(bench: Bench, row: dict[str, Any], fastest: float, memory: bool) -> None:
-    """Fill in a row of the table of training."""
+    """Fill in a row of the training table."""
     import torch
 
     name, network = row["model"], row["network"]
@@ -450,7 +452,7 @@ def train(bench: Bench, row: dict[str, Any], fastest: float, memory: bool) -> No
     row["bits"] = model.evaluations_["bits_per_letter"][-1]
     model = bench.fit(name, network, data, device="cpu", **exact)
     row["bits CPU"] = model.evaluations_["bits_per_letter"][-1]
-    if name != "DistilledFM":  # whose sequences come with their noise
+    if name != "DistilledFM":  # its data are pairs of noise and sequences
         row["same weights"] = same_weights(model, bench.device, bench.validation(bench.letters[0]))
 
 
@@ -458,10 +460,10 @@ def train(bench: Bench, row: dict[str, Any], fastest: float, memory: bool) -> No
 
 
 def rate(bench: Bench, clock: Clock, generate: Callable[[int], Any]) -> tuple[int, float]:
-    """Return the largest number of sequences at once that takes a few seconds, and how many a second that makes."""
+    """Return the largest number of sequences per call that takes a few seconds, and the sequences per second."""
     from seqdiff import runtime
 
-    generate(2)  # to get ready
+    generate(2)  # warm-up
     best, before = (0, 0.0), 0.0
     for n in (4,) if bench.small else (16, 128, 1024, 4096):
         runtime.synchronize(bench.device)
@@ -470,7 +472,7 @@ def rate(bench: Bench, clock: Clock, generate: Callable[[int], Any]) -> tuple[in
         runtime.synchronize(bench.device)
         took = time.perf_counter() - start
         best = (n, n / took)
-        growth = max(1.5, took / before) if before else 2.0  # few sequences take as long as some more
+        growth = max(1.5, took / before) if before else 2.0  # the time of few sequences is mostly overhead
         if growth * took > min(6.0, clock.left):
             break
         before = took
@@ -478,12 +480,12 @@ def rate(bench: Bench, clock: Clock, generate: Callable[[int], Any]) -> tuple[in
 
 
 def count_a(sequences: list[str]) -> list[int]:
-    """Return a reward that costs nothing itself."""
+    """Return a reward of negligible cost."""
     return [s.count("A") for s in sequences]
 
 
 def guides(bench: Bench, letters: int) -> list[tuple[str, str, Callable[[], dict[str, Any]]]]:
-    """Return a guide's name, a model's, and what to give to `generate`, made when it is asked for."""
+    """Return the name of a guide, of a model, and a function that returns the arguments of `generate`."""
     from seqdiff import guidance as g
 
     template = "N" * (letters // 2 - 3) + "TATAAT" + "N" * (letters - letters // 2 - 3)
@@ -510,13 +512,13 @@ def guides(bench: Bench, letters: int) -> list[tuple[str, str, Callable[[], dict
 
 
 def generate(bench: Bench, clock: Clock, row: dict[str, Any], **options: Any) -> None:
-    """Fill in how many sequences a second a model makes."""
+    """Fill in the sequences per second of a model."""
     model = bench.model(row["model"], row["letters"])
     row["n"], row["sequences/s"] = rate(bench, clock, lambda n: model.generate(n, random_state=0, **options))
 
 
 def steer(bench: Bench, clock: Clock, row: dict[str, Any], make: Callable[[], Any], unguided: dict[str, float]) -> None:
-    """Fill in the same with a guide, and how much that is of what the model makes without."""
+    """Fill in the sequences per second with a guide, and their ratio to those without."""
     name = row["model"]
     steps = {} if name == "Autoregressive" else {"steps": 4 if bench.small else 32}
     generate(bench, clock, row, **steps, **make())
@@ -544,13 +546,13 @@ def table(title: str, columns: tuple[str, ...], rows: list[dict[str, Any]]) -> s
 
 
 def machine(device: Any, commit: str | None) -> dict[str, Any]:
-    """Return where and with what this runs."""
+    """Return the description of the machine."""
     import torch
 
     if commit is None:
-        asked = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
+        command = ["git", "-C", str(ROOT), "describe", "--always", "--dirty"]
         with contextlib.suppress(OSError):
-            commit = subprocess.run(asked, capture_output=True, text=True, check=False).stdout.strip()
+            commit = subprocess.run(command, capture_output=True, text=True, check=False).stdout.strip()
     on_gpu = device.type == "cuda"
     return {
         "card": torch.cuda.get_device_name(device) if on_gpu else platform.processor() or platform.machine(),
@@ -561,7 +563,7 @@ def machine(device: Any, commit: str | None) -> dict[str, Any]:
 
 
 class Report:
-    """Rows, printed as they come, and written whole after each section."""
+    """Tables: each row is printed when it is added, all tables are written after each section."""
 
     def __init__(self, about: dict[str, Any], out: str | None) -> None:
         self.about, self.out = about, out
@@ -594,7 +596,7 @@ class Report:
 
 
 def measure(args: argparse.Namespace) -> Report:
-    """Run all sections in the time there is."""
+    """Run all sections within the time limit."""
     from seqdiff import runtime
 
     device = runtime.choose_device(args.device)
@@ -637,14 +639,14 @@ def measure(args: argparse.Namespace) -> Report:
 def main() -> None:
     """Run the benchmark and print its tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--small", action="store_true", help="small sizes, to see that all works")
+    parser.add_argument("--small", action="store_true", help="small sizes, a quick check")
     parser.add_argument("--device", default="auto")
-    parser.add_argument("--models", default=",".join(MODELS), help="which, with commas between")
-    parser.add_argument("--networks", default=",".join(NETWORKS), help="which to train, with commas between")
-    parser.add_argument("--minutes", type=float, default=7.5, help="how long it may take in all")
+    parser.add_argument("--models", default=",".join(MODELS), help="names, separated by commas")
+    parser.add_argument("--networks", default=",".join(NETWORKS), help="networks to train, separated by commas")
+    parser.add_argument("--minutes", type=float, default=7.5, help="time limit of the whole run")
     parser.add_argument("--out", metavar="FOLDER", help="write gpu.md and gpu.json there, after each section")
-    parser.add_argument("--commit", help="what to name the commit where there is no git")
-    parser.add_argument("--wheels", action="store_true", help="print the command that fetches the wheels it needs")
+    parser.add_argument("--commit", help="name of the commit, for a machine without git")
+    parser.add_argument("--wheels", action="store_true", help="print the command that downloads the required wheels")
     args = parser.parse_args()
     if args.wheels:
         print(download_line(wheels()))

@@ -1,20 +1,19 @@
-"""The mutual-information schedule: seconds to fit it, and how far M(Lambda(t)) is from 1 - t.
+"""Mutual-information schedule: CPU-seconds of the fit, and the distance of M(Lambda(t)) from 1 - t.
 
-M is evaluated anew at 1,000 random times in [1e-6, 0.999], half of them uniform and half log-uniform: classical by
-scipy's matrix exponential at each time, SCUD by multiplying K with itself event after event and summing over the
-Poisson law. Letters have random frequencies.
+M is evaluated independently at 1,000 random times in [1e-6, 0.999], half of them uniform and half log-uniform:
+classical by scipy's matrix exponential at each time, SCUD by powers of K, one per event, and a sum over the Poisson
+distribution. Letters have random frequencies.
 
     python benchmarks/information.py [--times 1000] [--threads 1]
 """
 
 from __future__ import annotations
 
-import argparse
 import math
 
 import numpy as np
 import torch
-from common import cpu_seconds, machine
+from common import begin, cpu_seconds, plain_parser
 from scipy.linalg import expm
 from scipy.special import xlogy
 from scipy.stats import poisson
@@ -41,12 +40,12 @@ def information(p0: np.ndarray, transition: np.ndarray) -> float:
 
 
 def kept_classical(p0: np.ndarray, rates: np.ndarray, totals: np.ndarray) -> np.ndarray:
-    """Return M at each Lambda, one matrix exponential each."""
+    """Return M at each Lambda, from one matrix exponential each."""
     return np.array([information(p0, expm(total * rates)[: len(p0)]) for total in totals])
 
 
 def kept_scud(p0: np.ndarray, one: np.ndarray, totals: np.ndarray) -> np.ndarray:
-    """Return M at each Lambda, one product for each number of events."""
+    """Return M at each Lambda, from one product for each number of events."""
     n = np.arange(int(totals.max() + 12 * math.sqrt(totals.max()) + 60))
     kept, power = [], np.eye(len(one))
     for _ in n:
@@ -57,12 +56,12 @@ def kept_scud(p0: np.ndarray, one: np.ndarray, totals: np.ndarray) -> np.ndarray
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = plain_parser(__doc__)
     parser.add_argument("--times", type=int, default=1000)
     parser.add_argument("--threads", type=int, default=1)
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
-    print(machine())
+    begin()
     print("| process | rates | letters | CPU-s to fit | largest error of M | nodes |\n|---|---|---|---|---|---|")
     rng = np.random.default_rng(0)
     for name, forward in CASES.items():
@@ -74,12 +73,12 @@ def main() -> None:
         for gamma in (None, 0.0, 0.5):
             if gamma is not None and forward.states != forward.letters:
                 continue
-            schedule, law, start = MutualInformation(), torch.from_numpy(p0), cpu_seconds()
+            schedule, frequencies, start = MutualInformation(), torch.from_numpy(p0), cpu_seconds()
             if gamma is None:
-                schedule.fit_classical(forward, law)
+                schedule.fit_classical(forward, frequencies)
             else:
                 powers = make_powers(forward, gamma)
-                schedule.fit_scud(powers, law)
+                schedule.fit_scud(powers, frequencies)
             seconds = cpu_seconds() - start
             totals = schedule.total(torch.from_numpy(t)).numpy()
             if gamma is None:

@@ -1,19 +1,17 @@
-"""Conditions with a known answer: a signal, or a class, says where a motif stands; do the samples put it there?
+"""Conditions on the position of a motif, as a signal or as a class: accuracy of the samples.
 
-Random letters with TATAAT at a random place. The signal is a bump over its middle; the class is the place in steps of
-8. The share of 1,000 samples with the motif where it was asked for, beside the share with it anywhere else, for
-`DirichletFM` and its distilled student.
+The training set has random letters with TATAAT at a random position. The signal is a bump over its middle; the class is
+the position in steps of 8. The table gives the share of 1,000 samples with the motif at the requested position, and the
+share with the motif only elsewhere, for `DirichletFM` and its distilled student.
 
     python benchmarks/motif_place.py
-    python benchmarks/motif_place.py --sequences 200 --epochs 1 --pairs 100    # that all works
+    python benchmarks/motif_place.py --sequences 200 --epochs 1 --pairs 100    # a quick check
 """
 
 from __future__ import annotations
 
-import argparse
-
 import numpy as np
-from common import begin, cpu_seconds, show
+from common import begin, cpu_seconds, plain_parser, show
 
 from seqdiff import DirichletFM
 
@@ -21,30 +19,30 @@ MOTIF = "TATAAT"
 LENGTH = 40
 
 
-def sequences_with(places: np.ndarray, seed: int) -> list[str]:
-    """Return random sequences with the motif at these places."""
-    letters = np.random.default_rng(seed).choice(list("ACGT"), (len(places), LENGTH))
-    for row, place in zip(letters, places, strict=True):
-        row[place : place + len(MOTIF)] = list(MOTIF)
+def sequences_with(positions: np.ndarray, seed: int) -> list[str]:
+    """Return random sequences with the motif at the given positions."""
+    letters = np.random.default_rng(seed).choice(list("ACGT"), (len(positions), LENGTH))
+    for row, position in zip(letters, positions, strict=True):
+        row[position : position + len(MOTIF)] = list(MOTIF)
     return ["".join(row) for row in letters]
 
 
-def bump(places: np.ndarray) -> np.ndarray:
-    """Return the signals (n, L, 1) of these places."""
-    middle = places[:, None] + (len(MOTIF) - 1) / 2
+def bump(positions: np.ndarray) -> np.ndarray:
+    """Return the signals (n, L, 1) of positions."""
+    middle = positions[:, None] + (len(MOTIF) - 1) / 2
     return np.exp(-0.5 * ((np.arange(LENGTH) - middle) / 3) ** 2)[..., None]
 
 
-def shares(samples: list[str], places: np.ndarray) -> dict[str, float]:
-    """Return how often the motif stands where it should, and how often elsewhere only."""
-    right = [s[p : p + len(MOTIF)] == MOTIF for s, p in zip(samples, places, strict=True)]
+def shares(samples: list[str], positions: np.ndarray) -> dict[str, float]:
+    """Return the share of samples with the motif at the requested position, and with the motif only elsewhere."""
+    right = [s[p : p + len(MOTIF)] == MOTIF for s, p in zip(samples, positions, strict=True)]
     elsewhere = [MOTIF in s and not r for s, r in zip(samples, right, strict=True)]
-    return {"at its place": float(np.mean(right)), "elsewhere": float(np.mean(elsewhere))}
+    return {"at the position": float(np.mean(right)), "elsewhere": float(np.mean(elsewhere))}
 
 
 def main() -> None:
     """Run the experiment and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = plain_parser(__doc__)
     parser.add_argument("--sequences", type=int, default=5000)
     parser.add_argument("--samples", type=int, default=1000)
     parser.add_argument("--epochs", type=int, default=20)
@@ -56,24 +54,26 @@ def main() -> None:
     steps = np.arange(0, LENGTH - len(MOTIF), 8)
     rows = []
     for kind in ("signal", "class"):
-        places = (
+        positions = (
             rng.integers(0, LENGTH - len(MOTIF) + 1, args.sequences)
             if kind == "signal"
             else rng.choice(steps, args.sequences)
         )
-        wanted = rng.permutation(places)[: args.samples]
-        label = bump if kind == "signal" else (lambda places: [f"at {p}" for p in places])
+        requested = rng.permutation(positions)[: args.samples]
+        label = bump if kind == "signal" else (lambda positions: [f"at {p}" for p in positions])
         start = cpu_seconds()
         model = DirichletFM(network=args.network, epochs=args.epochs, savepath=None, verbose=0)
-        model.fit(sequences_with(places, 1), label(places), validation=None)
+        model.fit(sequences_with(positions, 1), label(positions), validation=None)
         seconds = cpu_seconds() - start
-        made = model.generate(len(wanted), y=label(wanted), random_state=0)
-        rows.append({"told by": kind, "model": "DirichletFM, 50 calls", **shares(made, wanted), "CPU-s": seconds})
+        samples = model.generate(len(requested), y=label(requested), random_state=0)
+        rows.append(
+            {"condition": kind, "model": "DirichletFM, 50 calls", **shares(samples, requested), "CPU-s": seconds}
+        )
         start = cpu_seconds()
-        student = model.distill(args.pairs, y=label(places) if kind == "signal" else None)
+        student = model.distill(args.pairs, y=label(positions) if kind == "signal" else None)
         seconds = cpu_seconds() - start
-        made = student.generate(len(wanted), y=label(wanted), random_state=0)
-        rows.append({"told by": kind, "model": "DistilledFM, 1 call", **shares(made, wanted), "CPU-s": seconds})
+        samples = student.generate(len(requested), y=label(requested), random_state=0)
+        rows.append({"condition": kind, "model": "DistilledFM, 1 call", **shares(samples, requested), "CPU-s": seconds})
         show(rows)
 
 

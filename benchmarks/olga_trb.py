@@ -1,24 +1,23 @@
-"""Human T-cell receptors (CDR3 beta, amino acids) drawn from OLGA's law: bits above the truth, samples under the truth.
+"""Human T-cell receptors (CDR3 beta, amino acids) from OLGA's distribution: bits and samples against the truth.
 
-A sequence's true probability is known, so that a model's held-out bits minus the true ones are its KL divergence from
-nature's law. OLGA's Pgen counts every recombination; the sequences here are productive ones (in frame, no stop codon,
-first letter C, last one F, V or W), whose probability is Pgen / P(productive):
+The true probability of a sequence is known, so a model's bits minus the true bits are its KL divergence from the true
+distribution. OLGA's Pgen includes every recombination; the sequences here are productive ones (in frame, no stop codon,
+first letter C, last letter F, V or W), with the probability Pgen / P(productive):
 
     bits above the truth = mean over sequences of  log2 Pgen(x) - log2 P(productive) - log2 p_model(x)
 
-paired on the 1,000 test sequences whose Pgen is in the file. Samples are judged by the Jensen-Shannon divergence
+paired on the 1,000 test sequences with Pgen in the file. The metrics of samples are the Jensen-Shannon divergence
 between histograms of -log2 Pgen (2-bit bins from 0 to 120, one more bin for Pgen = 0) of 2,000 samples and of the first
-2,000 test sequences, together with the share copied from the training sequences.
+2,000 test sequences, and the share copied from the training set.
 
     pip install olga numba          # GPL-3, for Pgen of the samples; without it likelihoods only
-    python benchmarks/olga_trb.py --check      # the truth's own figures and the baselines', no training
+    python benchmarks/olga_trb.py --check      # values of the truth and of the baselines, no training
     python benchmarks/olga_trb.py --seeds 1 --csv olga.csv
-    python benchmarks/olga_trb.py --models Autoregressive --no-test --set dropout=0.3     # while choosing settings
+    python benchmarks/olga_trb.py --models Autoregressive --no-test --set dropout=0.3     # to choose settings
 """
 
 from __future__ import annotations
 
-import argparse
 from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
@@ -26,14 +25,26 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from common import Rows, add_model_options, begin, data_file, make_models, nats, show, timed_fit, timed_generate
+from common import (
+    Rows,
+    add_no_test,
+    begin,
+    bits_error,
+    data_file,
+    make_models,
+    model_parser,
+    nats,
+    show,
+    timed_fit,
+    timed_generate,
+)
 
 from seqdiff.data import random_split
 from seqdiff.evaluation import copied_fraction
 
-# Sum of Pgen over all productive amino-acid sequences of OLGA 1.3.0's human_T_beta: what `productive_share` computes.
+# Sum of Pgen over all productive amino-acid sequences of OLGA 1.3.0's human_T_beta: computed by `productive_share`.
 P_PRODUCTIVE = 0.244285
-EDGES = np.append(np.arange(0, 121, 2.0), np.inf)  # more than 120 bits: with Pgen = 0
+EDGES = np.append(np.arange(0, 121, 2.0), np.inf)  # the last bin includes Pgen = 0
 
 
 class Olga:
@@ -42,7 +53,7 @@ class Olga:
     Raises
     ------
     ImportError
-        Where olga is not installed.
+        If olga is not installed.
     """
 
     def __init__(self) -> None:
@@ -50,28 +61,28 @@ class Olga:
         from olga import generation_probability, load_model
 
         folder = Path(olga.__file__).parent / "default_models" / "human_T_beta"
-        genes, law = load_model.GenomicDataVDJ(), load_model.GenerativeModelVDJ()
+        genes, recombination = load_model.GenomicDataVDJ(), load_model.GenerativeModelVDJ()
         anchors = [str(folder / f"{gene}_gene_CDR3_anchors.csv") for gene in "VJ"]
         genes.load_igor_genomic_data(str(folder / "model_params.txt"), *anchors)
-        law.load_and_process_igor_model(str(folder / "model_marginals.txt"))
-        self.law = generation_probability.GenerationProbabilityVDJ(law, genes)
+        recombination.load_and_process_igor_model(str(folder / "model_marginals.txt"))
+        self.model = generation_probability.GenerationProbabilityVDJ(recombination, genes)
         try:
             from olga.performance.fast_pgen import FastPgen
 
-            FastPgen(self.law)  # makes the law's own methods fast
+            FastPgen(self.model)  # replaces methods of the model by faster ones
         except (ImportError, RuntimeError):
-            print("numba is not installed: Pgen takes minutes", flush=True)
+            print("Without numba, Pgen takes minutes", flush=True)
 
     def bits(self, sequences: Sequence[str]) -> np.ndarray:
-        """Return -log2 Pgen of each sequence, inf where it is 0."""
-        pgen = {s: self.law.compute_aa_CDR3_pgen(s, print_warnings=False) for s in set(sequences)}
+        """Return -log2 Pgen of each sequence, inf for Pgen = 0."""
+        pgen = {s: self.model.compute_aa_CDR3_pgen(s, print_warnings=False) for s in set(sequences)}
         with np.errstate(divide="ignore"):
             return -np.log2([pgen[s] for s in sequences])
 
     def productive_share(self, longest: int = 40) -> float:
-        """Return P(productive): X is any letter, so that one Pgen sums over all sequences of a length."""
+        """Return P(productive): with X for any letter, one Pgen sums over all sequences of a length."""
         patterns = [f"C{'X' * (n - 2)}{end}" for n in range(3, longest + 1) for end in "FVW"]
-        return sum(self.law.compute_aa_CDR3_pgen(pattern, print_warnings=False) for pattern in patterns)
+        return sum(self.model.compute_aa_CDR3_pgen(pattern, print_warnings=False) for pattern in patterns)
 
 
 def divergence(a: np.ndarray, b: np.ndarray) -> float:
@@ -88,7 +99,7 @@ def mean_error(values: np.ndarray) -> tuple[float, float]:
 
 
 def markov(train: list[str], order: int, n: int) -> list[str]:
-    """Write n sequences with a Markov chain that has a start and an end, straight from the counts."""
+    """Generate n sequences from the counts of a Markov chain with start and end."""
     following: dict[str, list[str]] = defaultdict(list)
     for s in train:
         padded = "^" * order + s + "$"
@@ -105,7 +116,7 @@ def markov(train: list[str], order: int, n: int) -> list[str]:
 
 
 def check(olga: Olga, test: list[str]) -> None:
-    """Print what the truth itself reaches: the figures that these scores must give to mean what they say."""
+    """Print the values of the true distribution, which the scores have to reproduce."""
     print(f"P(productive) = {olga.productive_share():.6f}, the script has {P_PRODUCTIVE}")
     bits = olga.bits(test) + np.log2(P_PRODUCTIVE)
     for n in (1000, 4000, len(test)):
@@ -116,14 +127,11 @@ def check(olga: Olga, test: list[str]) -> None:
 
 def main() -> None:
     """Run the benchmark and print its tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_model_options(parser)
+    parser = model_parser(__doc__)
     parser.add_argument("--samples", type=int, default=2000, help="0 for none")
-    parser.add_argument("--steps", type=int, help="steps to generate in; default: each model's own")
-    parser.add_argument(
-        "--no-test", action="store_true", help="leave the test sequences alone, while choosing settings"
-    )
-    parser.add_argument("--check", action="store_true", help="the truth's own figures and the baselines', no training")
+    parser.add_argument("--steps", type=int, help="steps of sampling; default: those of each model")
+    add_no_test(parser)
+    parser.add_argument("--check", action="store_true", help="only the values of the truth and the baselines")
     args = parser.parse_args()
     begin()
     train, test = (data_file(f"olga/trb_aa_{part}.txt").read_text().split() for part in ("train", "test_iid"))
@@ -135,7 +143,7 @@ def main() -> None:
         olga = Olga() if args.samples or args.check else None
     except ImportError:
         olga = None
-        print("olga is not installed: no Pgen of samples", flush=True)
+        print("Without olga, there is no Pgen of samples", flush=True)
     natural = test[: min(args.samples, 2000)]
     natural_bits = None if olga is None else olga.bits(natural)
     kept, held = random_split(len(train), 0.1, 0)
@@ -149,7 +157,7 @@ def main() -> None:
         return row
 
     def against_truth(log_p: np.ndarray) -> dict[str, float]:
-        possible = np.isfinite(log_p)  # a sequence longer than all in training is not
+        possible = np.isfinite(log_p)  # false for sequences longer than all in training
         mean, error = mean_error((truth - log_p / np.log(2))[possible])
         row = {"above": mean, "above error": error, "bits": float(-log_p[possible].mean() / np.log(2))}
         return row if possible.all() else row | {"impossible": float((~possible).mean())}
@@ -165,11 +173,11 @@ def main() -> None:
         row = {"model": name, "seed": seed, "bound": model.bound_, **timed_fit(model, fit, validation=valid)}
         score, error = nats(model, valid, draws=args.draws)
         row["valid bits"] = float(-score.mean() / np.log(2))
-        row["valid MC"] = float(np.sqrt((error**2).sum()) / len(error) / np.log(2))
+        row["valid MC"] = bits_error(error, len(error))
         if not args.no_test:
             score, error = nats(model, known.seq.tolist(), draws=args.draws)
             row |= against_truth(score)
-            row["MC"] = float(np.sqrt((error**2).sum()) / len(error) / np.log(2))
+            row["MC"] = bits_error(error, len(error))
         if args.samples:
             samples, speed = timed_generate(model, args.samples, steps=args.steps, random_state=seed)
             row |= sampled(samples) | speed

@@ -1,20 +1,19 @@
-"""What training costs beyond the network: a step of the loop over the bare network's forward, backward and optimizer.
+"""Overhead of training: a step of the loop over the bare network's forward, backward and optimizer.
 
-The two are measured in turns within one run, in CPU-seconds (on a GPU in wall time, synchronised), so that other work
-on the machine slows both; the median of the ratios is printed.
+The two are measured in turns within one run, in CPU-seconds (on a GPU in wall time, synchronised), so other work on the
+machine slows both. The result is the median of the ratios.
 
     python benchmarks/overhead.py [--batch 128] [--network conv]
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from collections.abc import Callable
 
 import numpy as np
 import torch
-from common import cpu_seconds, machine
+from common import begin, cpu_seconds, plain_parser
 
 from seqdiff import runtime
 from seqdiff.networks import Conditions, build_network
@@ -25,7 +24,7 @@ LENGTH, LETTERS, ROWS = 50, 4, 9600
 
 
 def measured(step: Callable[[], None], n: int, device: torch.device) -> float:
-    """Return the seconds of one step."""
+    """Return the mean seconds of n steps."""
     clock = cpu_seconds if device.type == "cpu" else time.perf_counter
     runtime.synchronize(device)
     start = clock()
@@ -36,12 +35,12 @@ def measured(step: Callable[[], None], n: int, device: torch.device) -> float:
 
 
 def main() -> None:
-    """Run the benchmark and print its figures."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    """Run the benchmark and print its result."""
+    parser = plain_parser(__doc__)
     parser.add_argument("--network", default="conv")
     parser.add_argument("--batch", type=int, default=128)
     parser.add_argument("--turns", type=int, default=30)
-    parser.add_argument("--steps", type=int, default=10, help="steps in a turn")
+    parser.add_argument("--steps", type=int, default=10, help="steps per turn")
     parser.add_argument("--device", default="auto")
     args = parser.parse_args()
     device = runtime.choose_device(args.device)
@@ -70,7 +69,7 @@ def main() -> None:
         optimizer.step()
         optimizer.zero_grad(set_to_none=True)
 
-    print(machine())
+    begin()
     for step in (full, bare):
         measured(step, 10, device)
     turns = np.array([[measured(s, args.steps, device) for s in (full, bare)] for _ in range(args.turns)])

@@ -1,9 +1,9 @@
-"""SCUD, masked and classical diffusion of one size on proteins: bits per letter on held-out sequences, several seeds.
+"""SCUD, masked and classical diffusion of the same size on proteins: bits per letter on the test set, several seeds.
 
-Peptides of 7 to 174 letters (amp_modlamp.csv; a tenth to choose by, a tenth to judge by, no 20 letters in common), or
-T-cell receptors (trb: OLGA's CDR3s, a tenth of the training file to choose by, the test file to judge by). All models
-have the same network, budget and seeds; only the processes of SCUD and classical diffusion can know which amino acids
-are alike.
+The data are peptides of 7 to 174 letters (amp_modlamp.csv; a tenth each for validation and test, no 20 letters in
+common) or T-cell receptors (trb: OLGA's CDR3s, a tenth of the training file for validation, the test file for the
+test). All models have the same network, budget and seeds; only the noise of SCUD and classical diffusion depends on
+the similarity of amino acids.
 
     python benchmarks/peptides.py --seeds 3 --csv peptides.csv
     python benchmarks/peptides.py --data trb --seeds 3
@@ -12,19 +12,20 @@ are alike.
 
 from __future__ import annotations
 
-import argparse
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from common import (
     Rows,
-    add_model_options,
+    add_no_test,
     begin,
     bits,
+    bits_error,
     data_file,
     held_out,
     make_models,
+    model_parser,
     nats,
     quality,
     show,
@@ -54,12 +55,10 @@ def load(name: str, limit: int | None) -> dict[str, list[str]]:
 
 def main() -> None:
     """Run the benchmark and print its tables."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_model_options(parser, ("SCUD", "MaskedDiffusion", "ClassicalDiffusion"))
-    parser.set_defaults(seeds=3)
+    parser = model_parser(__doc__, ("SCUD", "MaskedDiffusion", "ClassicalDiffusion"), seeds=3)
     parser.add_argument("--data", choices=("peptides", "trb"), default="peptides")
     parser.add_argument("--samples", type=int, default=1000, help="0 for none")
-    parser.add_argument("--no-test", action="store_true", help="leave the test part alone, while choosing settings")
+    add_no_test(parser)
     args = parser.parse_args()
     begin()
     parts = load(args.data, args.limit)
@@ -69,8 +68,8 @@ def main() -> None:
     levels: list[dict[str, Any]] = []
     for order in (0, 1, 2):
         chain: Any = MarkovChain(order=order, alphabet="protein").fit(parts["train"])
-        figures = {part: bits(chain.score_samples(parts[part]), parts[part]) for part in ("valid", "test")}
-        levels.append({"model": f"Markov order {order}", **figures})
+        values = {part: bits(chain.score_samples(parts[part]), parts[part]) for part in ("valid", "test")}
+        levels.append({"model": f"Markov order {order}", **values})
     show(levels)
     rows = Rows(args.csv)
     scores: dict[str, list[np.ndarray]] = {}
@@ -80,8 +79,7 @@ def main() -> None:
         row["valid"], row["valid MC"] = held_out(model, parts["valid"], args.draws)
         if not args.no_test:
             score, error = nats(model, parts["test"], draws=args.draws)
-            letters = sum(map(len, parts["test"])) * np.log(2)
-            row["test"], row["test MC"] = bits(score, parts["test"]), float(np.sqrt((error**2).sum()) / letters)
+            row["test"], row["test MC"] = bits(score, parts["test"]), bits_error(error, sum(map(len, parts["test"])))
             scores.setdefault(name, []).append(score)
         if args.samples:
             n = min(args.samples, len(parts["train"]))
@@ -94,7 +92,7 @@ def main() -> None:
 
 
 def paired(scores: dict[str, list[np.ndarray]], test: list[str]) -> None:
-    """Print each model's mean over seeds, their spread, and the difference from the best, sequence by sequence."""
+    """Print the mean and the standard deviation over seeds of each model, and its paired difference from the best."""
     from seqdiff.evaluation import compare_table
 
     means = {name: np.mean(values, axis=0) for name, values in scores.items()}

@@ -1,10 +1,10 @@
-"""Measure what it costs to begin: CPU-seconds of `import seqdiff`, of a first estimator, and of `seqdiff --help`.
+"""Start-up time: CPU-seconds of `import seqdiff`, of a first estimator, and of `seqdiff --help`.
 
     python benchmarks/startup.py                        # this folder's package
     python benchmarks/startup.py ../before . --rounds 9 # two checkouts side by side
 
-Each figure is the median of user and system time of fresh Python processes. The commands take turns, so that whatever
-else the computer does meets all of them alike, and `import torch` stands among them as the unit.
+Each value is the median of user and system time of new Python processes. The commands take turns, so other work on the
+machine affects all of them alike. `import torch` is one of them, as the unit.
 """
 
 from __future__ import annotations
@@ -40,6 +40,7 @@ def cpu_seconds(arguments: list[str], checkout: Path, folder: str) -> float:
 
 
 def main() -> None:
+    """Run the benchmark and print its table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("checkouts", nargs="*", type=Path, default=[Path(__file__).resolve().parents[1]])
     parser.add_argument("--rounds", type=int, default=7)
@@ -48,7 +49,7 @@ def main() -> None:
     for checkout in given.checkouts:
         jobs |= {(name, checkout.resolve().name): (arguments, checkout) for name, arguments in COMMANDS.items()}
     seconds: dict[tuple[str, str], list[float]] = {job: [] for job in jobs}
-    with tempfile.TemporaryDirectory() as folder:  # the packages of this folder are not to be found by accident
+    with tempfile.TemporaryDirectory() as folder:  # so that no package of the current folder is imported
         for turn in range(given.rounds + 1):
             for job, (arguments, checkout) in jobs.items():
                 taken = cpu_seconds(arguments, checkout, folder)

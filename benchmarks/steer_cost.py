@@ -1,38 +1,37 @@
-"""What each guide costs: the time of a sample with it over that of one without, measured in turns within one run.
+"""Cost of each guide: the time of a sample with the guide over that without, measured in turns within one run.
 
-Generators and classifiers learn for one epoch, as the cost of a call does not depend on what was learned. A turn makes
-the same number of simulated promoters with nothing and with each guide, so that other work on the machine slows all;
-the median of the ratios is printed. CPU-seconds, on a GPU wall time, synchronised.
+Generators and classifiers are trained for one epoch, because the cost does not depend on their training. A turn
+generates the same number of simulated promoters without and with each guide, so other work on the machine slows all of
+them. The result is the median of the ratios. Times are CPU-seconds, on a GPU wall time, synchronised.
 
     python benchmarks/steer_cost.py --csv cost.csv
-    python benchmarks/steer_cost.py --models MaskedDiffusion --samples 16 --turns 1     # that all works
+    python benchmarks/steer_cost.py --models MaskedDiffusion --samples 16 --turns 1     # a quick check
 """
 
 from __future__ import annotations
 
-import argparse
 import time
 from typing import Any
 
 import numpy as np
-from common import Rows, add_model_options, begin, cpu_seconds, make_models
+from common import Rows, begin, cpu_seconds, make_models, model_parser
 
 from seqdiff import SequenceClassifier, runtime
 from seqdiff.datasets import load_sigma70
 from seqdiff.guidance import FUDGE, NOS, PPLM, ClassifierBased, ClassifierFree, LatentClassifier, LookAhead, Reward
 
 MODELS = ("MaskedDiffusion", "UniformDiffusion", "SCUD", "Autoregressive", "DirichletFM", "EmbeddingDiffusion")
-LETTERS = ("MaskedDiffusion", "UniformDiffusion", "SCUD")  # whose states are letters, so that each can be tried
+LETTERS = ("MaskedDiffusion", "UniformDiffusion", "SCUD")  # their states are letters, as exact guidance and NOS require
 TEMPLATE = "N" * 20 + "TATAAT" + "N" * 24
 
 
 def count_a(sequences: list[str]) -> list[int]:
-    """Return a reward that costs nothing itself."""
+    """Return a reward of negligible cost."""
     return [s.count("A") for s in sequences]
 
 
 def guides(name: str, classifier: Any, hidden: Any) -> dict[str, dict[str, Any]]:
-    """Return what to give to `generate`, by what it is called in the table."""
+    """Return the arguments of `generate` for each row of the table."""
     found: dict[str, dict[str, Any]] = {"ClassifierFree(2)": {"y": "box", "guidance": ClassifierFree(2.0)}}
     if name == "Autoregressive":
         found["FUDGE(2)"] = {"guidance": FUDGE(classifier, "box", 2.0)}
@@ -52,8 +51,7 @@ def guides(name: str, classifier: Any, hidden: Any) -> dict[str, dict[str, Any]]
 
 def main() -> None:
     """Run the benchmark and print its table."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    add_model_options(parser, MODELS)
+    parser = model_parser(__doc__, MODELS)
     parser.add_argument("--samples", type=int, default=64)
     parser.add_argument("--turns", type=int, default=5)
     args = parser.parse_args()
@@ -66,23 +64,23 @@ def main() -> None:
         device = next(model.objective_.parameters()).device
         clock = cpu_seconds if device.type == "cpu" else time.perf_counter
         classifier = SequenceClassifier(noise_like=model, epochs=1).fit(X, y)
-        by_hidden = name in (*LETTERS, "Autoregressive")
-        hidden = SequenceClassifier(noise_like=model, hidden=True, epochs=1).fit(X, y) if by_hidden else None
-        ways = {"none": {}} | guides(name, classifier, hidden)
-        turns = np.zeros((args.turns, len(ways)))
-        for turn in range(-1, args.turns):  # the first is to get ready
-            for i, options in enumerate(ways.values()):
+        takes_hidden = name in (*LETTERS, "Autoregressive")
+        hidden = SequenceClassifier(noise_like=model, hidden=True, epochs=1).fit(X, y) if takes_hidden else None
+        settings = {"none": {}} | guides(name, classifier, hidden)
+        turns = np.zeros((args.turns, len(settings)))
+        for turn in range(-1, args.turns):  # the first turn is a warm-up
+            for i, options in enumerate(settings.values()):
                 runtime.synchronize(device)
                 start = clock()
                 model.generate(args.samples, random_state=turn + 1, **options)
                 runtime.synchronize(device)
                 if turn >= 0:
                     turns[turn, i] = (clock() - start) / args.samples
-        for i, way in enumerate(ways):
+        for i, guide in enumerate(settings):
             ratios = turns[:, i] / turns[:, 0]
             rows.add(
                 {
-                    "model": name, "guide": way, "ms a sequence": 1e3 * float(np.median(turns[:, i])),
+                    "model": name, "guide": guide, "ms a sequence": 1e3 * float(np.median(turns[:, i])),
                     "ratio": float(np.median(ratios)), "low": ratios.min(), "high": ratios.max(),
                 }
             )  # fmt: skip

@@ -1,9 +1,9 @@
-"""Measure the structure of the package: its size, the way of a call through it, and what is written twice.
+"""Measure the structure of the package: its size, the path of a call through it, and duplicate definitions.
 
     python benchmarks/structure.py
 
-Lines, functions, `Any` and imports are read from the source. Files and frames are those of seqdiff that a call passes
-through, seen by `sys.setprofile`; the depth of `generate` is counted from the reverse loop to the network's `forward`.
+Lines, functions, `Any` and imports are read from the source. The files and frames of a call are recorded with
+`sys.setprofile`; the depth of `generate` is counted from the reverse loop to the network's `forward`.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
 def docstring_lines(tree: ast.AST) -> int:
-    """Return how many lines of a module are docstrings, those of attributes included."""
+    """Return the number of docstring lines of a module, those of attributes included."""
     found = [n.value for n in ast.walk(tree) if isinstance(n, ast.Expr) and isinstance(n.value, ast.Constant)
              and isinstance(n.value.value, str)]  # fmt: skip
     return sum((node.end_lineno or node.lineno) - node.lineno + 1 for node in found)
 
 
 def places(name: str, tree: ast.Module) -> int:
-    """Return how often a module defines a parameter: in a signature, as a field, as text, in a docstring's entry."""
+    """Count the definitions of a parameter in a module: in a signature, as a field, as text, in a docstring."""
     found = 0
     for node in ast.walk(tree):
         if isinstance(node, Function):
@@ -63,7 +63,7 @@ def module_of(path: Path) -> str:
 
 
 def imported(tree: ast.AST, module: str, known: set[str]) -> Iterator[str]:
-    """Yield the modules of seqdiff that a module names anywhere, also inside functions and for types alone."""
+    """Yield the modules of seqdiff that a module imports anywhere, also in functions and for types only."""
     for node in ast.walk(tree):
         names: list[str] = []
         if isinstance(node, ast.Import):
@@ -76,8 +76,8 @@ def imported(tree: ast.AST, module: str, known: set[str]) -> Iterator[str]:
                 yield found
 
 
-def circles(edges: dict[str, set[str]]) -> list[set[str]]:
-    """Return groups of modules of which each imports, over others, each (Tarjan's strongly connected components)."""
+def cycles(edges: dict[str, set[str]]) -> list[set[str]]:
+    """Return the import cycles: strongly connected components of several modules, by Tarjan's algorithm."""
     index: dict[str, int] = {}
     low: dict[str, int] = {}
     stack: list[str] = []
@@ -105,7 +105,7 @@ def circles(edges: dict[str, set[str]]) -> list[set[str]]:
 
 
 def arguments(tree: ast.AST) -> tuple[int, int]:
-    """Return how many arguments of functions are annotated `Any`, and how many there are but for self and cls."""
+    """Return the numbers of arguments annotated `Any` and of all arguments, without self and cls."""
     any_, total = 0, 0
     for node in ast.walk(tree):
         if isinstance(node, Function):
@@ -118,7 +118,7 @@ def arguments(tree: ast.AST) -> tuple[int, int]:
 
 
 def process_checks(tree: ast.AST) -> int:
-    """Return how often `isinstance`, `issubclass` or a dispatch by type asks for a class of processes."""
+    """Count the checks for classes of processes by `isinstance`, `issubclass` or a dispatch by type."""
     found = 0
     for node in ast.walk(tree):
         asked: list[ast.expr] = []
@@ -134,8 +134,8 @@ def process_checks(tree: ast.AST) -> int:
     return found
 
 
-def followed(call: Callable[[], Any]) -> tuple[int, int]:
-    """Return the files of seqdiff that a call passes through, and the most frames of seqdiff from loop to network."""
+def traced(call: Callable[[], Any]) -> tuple[int, int]:
+    """Return the number of seqdiff's files on the path of a call, and its largest depth from loop to network."""
     files: set[str] = set()
     deepest = 0
     network = tuple(str(PACKAGE / "networks" / name) for name in ("convnet.py", "layers.py"))
@@ -162,22 +162,22 @@ def followed(call: Callable[[], Any]) -> tuple[int, int]:
 
 
 def calls() -> Iterator[tuple[str, int, int]]:
-    """Yield what was called, the files and the frames."""
+    """Yield the name of a call, its number of files and its depth."""
     X = ["ACGTAC", "TTGTAC", "ACGAAC", "TTCTAC"] * 8
     y = ["a", "t"] * 16
     model = seqdiff.MaskedDiffusion(width=8, depth=1, epochs=1, savepath=None, verbose=0, device="cpu")
-    yield "fit", *followed(lambda: model.fit(X, y))
+    yield "fit", *traced(lambda: model.fit(X, y))
     four = {
         "y": "a", "template": "NNNTAC", "forbid": "GGG",
         "guidance": [ClassifierFree(2.0), Reward(lambda sequences: [s.count("A") for s in sequences])],
     }  # fmt: skip
-    yield "generate", *followed(lambda: model.generate(4, random_state=0))
-    yield "generate, four guides", *followed(lambda: model.generate(4, random_state=0, **four))
-    yield "score_samples", *followed(lambda: model.score_samples(X))
+    yield "generate", *traced(lambda: model.generate(4, random_state=0))
+    yield "generate, four guides", *traced(lambda: model.generate(4, random_state=0, **four))
+    yield "score_samples", *traced(lambda: model.score_samples(X))
 
 
 def main() -> None:
-    """Run the benchmark and print its figures."""
+    """Run the benchmark and print its results."""
     argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     warnings.simplefilter("ignore")
     trees = {path: ast.parse(path.read_text(encoding="utf-8")) for path in sorted(PACKAGE.rglob("*.py"))}
@@ -194,15 +194,15 @@ def main() -> None:
     outside = {path: tree for path, tree in trees.items() if path.parent.name != "processes"}
     print(f"files                              {len(trees)}")
     print(f"lines                              {lines:,}")
-    print(f"  of them docstrings               {documented:,}")
-    print(f"  of them empty or comments        {empty:,} (those within docstrings too)")
+    print(f"  docstrings                       {documented:,}")
+    print(f"  empty or comments                {empty:,} (also in docstrings)")
     print(f"functions per 1,000 lines          {1000 * functions / lines:.1f}")
     print(f"arguments typed Any                {100 * any_ / total:.1f}% of {total:,}")
     guides = [arguments(tree) for path, tree in trees.items() if "guidance" in path.parts]
     print(f"  in guidance/                     {100 * sum(g[0] for g in guides) / sum(g[1] for g in guides):.1f}%")
-    groups = circles(edges)
-    print(f"import circles                     {len(groups)}" + "".join(f"; {', '.join(sorted(g))}" for g in groups))
-    print(f"places that write a parameter      mean {sum(written.values()) / len(written):.1f}, most "
+    groups = cycles(edges)
+    print(f"import cycles                      {len(groups)}" + "".join(f"; {', '.join(sorted(g))}" for g in groups))
+    print(f"places that define a parameter     mean {sum(written.values()) / len(written):.1f}, most "
           + ", ".join(f"{n} ({c})" for n, c in sorted(written.items(), key=lambda item: -item[1])[:3]))  # fmt: skip
     print(f"checks for process classes outside processes/   {sum(map(process_checks, outside.values()))}")
     for name, files, frames in calls():
