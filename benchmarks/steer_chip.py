@@ -98,7 +98,7 @@ def draw(table: pd.DataFrame, path: str) -> None:
             ax.plot(line.off, line.on, "o-", label=f"{guide}, {model.split(',')[0]}")
             for gamma, x, y in zip(line.gamma, line.off, line.on, strict=True):
                 ax.annotate(f"{gamma:g}", (x, y), fontsize=7, xytext=(3, 3), textcoords="offset points")
-        ax.set(title=f"condition: {label}", xlabel="share with the other motif", ylabel=f"share with the {label} motif")
+        ax.set(title=f"asked for {label}", xlabel="share with the other motif", ylabel=f"share with the {label} motif")
         ax.spines[["top", "right"]].set_visible(False)
         ax.legend(fontsize=7)
     figure.savefig(path)
