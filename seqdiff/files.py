@@ -26,7 +26,7 @@ from seqdiff.errors import InputError, argument, shown
 FORMAT_VERSION = 1
 _COMMON = {"class", "parameters", "alphabet", "length_law", "target"}
 GENERATOR, PREDICTOR = _COMMON | {"n_train"}, _COMMON | {"noise"}
-"""What the headers of the two kinds of files have at least."""
+"""Keys of the headers of the two kinds of files."""
 
 
 @dataclass(frozen=True)

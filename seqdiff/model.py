@@ -171,6 +171,7 @@ class SampleRequest:
         return torch.arange(self.width, device=self.lengths.device) < self.lengths[rows][:, None]
 
 
+@dataclass(eq=False, repr=False)
 class SequenceModel:
     """A process with its network, and what both know of the data.
 
@@ -189,17 +190,12 @@ class SequenceModel:
         The parameters of the generator's own, which make its process.
     """
 
-    def __init__(
-        self,
-        name: str,
-        objective: Objective,
-        vocabulary: Vocabulary,
-        label_dropout: float = 0.0,
-        precision: str = "float32",
-        settings: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.name, self.objective, self.vocabulary = name, objective, vocabulary
-        self.label_dropout, self.precision, self.settings = label_dropout, precision, dict(settings or {})
+    name: str
+    objective: Objective
+    vocabulary: Vocabulary
+    label_dropout: float = 0.0
+    precision: str = "float32"
+    settings: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def process(self) -> Process[Any]:

@@ -262,28 +262,26 @@ class Parameterised:
         cls.parameters = {**vars(cls).get("parameters", {}), **fields}
         defaults: Mapping[str, Any] = vars(cls).get("defaults", {})
         own_init: Any = cls.__init__
+        keyword, types = inspect.Parameter.KEYWORD_ONLY, inspect.get_annotations(cls)
 
-        def __init__(self: Any, **given: Any) -> None:
+        @functools.wraps(own_init)
+        def completed(self: Any, **given: Any) -> None:
             own_init(self, **{**defaults, **given})
 
         arguments = [
-            inspect.Parameter(
-                name,
-                inspect.Parameter.KEYWORD_ONLY,
-                default=value.default,
-                annotation=inspect.get_annotations(cls)[name],
-            )
-            for name, value in fields.items()
+            inspect.Parameter(name, keyword, default=field.default, annotation=types[name])
+            for name, field in fields.items()
         ]
         for init in (own_init, *(base.__init__ for base in cls.__bases__)):  # type: ignore[misc]
-            arguments += [p for p in inspect.signature(init).parameters.values() if p.kind is p.KEYWORD_ONLY]
+            arguments += [p for p in inspect.signature(init).parameters.values() if p.kind is keyword]
         nearest = {p.name: p for p in reversed(arguments)}
-        order = dict.fromkeys(p.name for p in arguments)
-        merged = [nearest[n].replace(default=defaults.get(n, nearest[n].default)) for n in order]
-        completed: Any = functools.wraps(own_init)(__init__)
+        merged = [
+            nearest[name].replace(default=defaults.get(name, nearest[name].default))
+            for name in dict.fromkeys(p.name for p in arguments)
+        ]
         this = inspect.Parameter("self", inspect.Parameter.POSITIONAL_OR_KEYWORD)
-        completed.__signature__ = inspect.Signature([this, *merged])
         cls.__init__ = completed  # type: ignore[method-assign]
+        cls.__init__.__signature__ = inspect.Signature([this, *merged])  # type: ignore[attr-defined]
 
 
 def _declared(cls: type) -> dict[str, Parameter]:

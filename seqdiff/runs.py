@@ -336,23 +336,13 @@ def open_run(
 
 
 def numbered(name: str, ending: str = "") -> Iterator[str]:
-    """Yield ``name``, ``name-2``, ``name-3``, ... with an ending.
-
-    Examples
-    --------
-    >>> from itertools import islice
-    >>> list(islice(numbered("sweep", ".csv"), 3))
-    ['sweep.csv', 'sweep-2.csv', 'sweep-3.csv']
-    """
+    """Yield ``name``, ``name-2``, ``name-3``, ... with an ending."""
     yield f"{name}{ending}"
     yield from (f"{name}-{i}{ending}" for i in itertools.count(2))
 
 
 def claim(root: Path, name: str, ending: str = "") -> Path:
-    """Return the first of the `numbered` names that nothing in a folder has; made by that, so that no other takes it.
-
-    A folder, or where there is an ending an empty file.
-    """
+    """Create a folder, or an empty file where there is an ending, of the first of the `numbered` names that is free."""
     make_root(root)
     try:
         for candidate in numbered(name, ending):

@@ -35,13 +35,7 @@ Generators = torch.Generator | Sequence[torch.Generator]
 
 
 def choose_device(device: str | torch.device = "auto") -> torch.device:
-    """Return the device of a name of torch's, or for "auto" CUDA where there is one, else Apple's MPS, else the CPU.
-
-    Examples
-    --------
-    >>> choose_device("cpu")
-    device(type='cpu')
-    """
+    """Return the device of a name of torch's, or for "auto" CUDA where there is one, else Apple's MPS, else the CPU."""
     if device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -103,11 +97,6 @@ def seed_of(*parts: object) -> int:
     """Return a 63-bit seed that is a hash of the parts, so that nearby seeds and steps have unrelated streams."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
-
-
-def fresh_seed() -> int:
-    """Return entropy of the operating system as a 32-bit seed that a user can write down."""
-    return secrets.randbits(32)
 
 
 def generator_for(device: torch.device | str, *parts: object) -> torch.Generator:
@@ -213,16 +202,6 @@ class DropoutStream:
 
     Inside `drawing` the global generator continues this stream, and other streams wait, so that fits in several threads
     draw what each draws alone; afterwards the global random state is as it was before.
-
-    Examples
-    --------
-    >>> stream = DropoutStream(torch.device("cpu"))
-    >>> before = torch.random.get_rng_state()
-    >>> stream.seed(1)
-    >>> with stream.drawing():
-    ...     _ = torch.nn.functional.dropout(torch.ones(9), 0.5)
-    >>> torch.equal(torch.random.get_rng_state(), before)
-    True
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -299,13 +278,6 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
 
     `path` is the old file or the whole new one, whenever the process is killed; an `InputError` says why it cannot be
     written: a full disk, a folder that is gone or read-only.
-
-    Examples
-    --------
-    >>> with replacing("notes.txt") as name:
-    ...     _ = name.write_text("whole")
-    >>> Path("notes.txt").read_text()
-    'whole'
     """
     path = Path(path)
     path = path.resolve() if path.is_symlink() else path  # a link stays, and what it points at is replaced

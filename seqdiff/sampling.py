@@ -169,7 +169,7 @@ def trajectory(
         yield state
 
 
-def _step(context: StepContext, kernel: Hook, state: Any, level: Any) -> Any:
+def _step(context: StepContext, kernel: Hook, state: State, level: object) -> State:
     """Return the state at the next level."""
     process, generator = context.process, context.generator
     target = process.aim(state, level, generator)
@@ -178,7 +178,7 @@ def _step(context: StepContext, kernel: Hook, state: Any, level: Any) -> Any:
     return process.step(state, target, guided, generator)
 
 
-def _finish(step: Callable[[Any, Any], Any], state: Any, left: list[Any]) -> Any:
+def _finish(step: Callable[[State, object], State], state: State, left: list[Any]) -> State:
     """Return one of the states that this one may end as."""
     for level in left:
         state = step(state, level)

@@ -62,8 +62,8 @@ class Autoregressive(SequenceGenerator):
     batches = 2000
 
     def make_process(self, vocabulary: Vocabulary) -> processes.Autoregressive:
-        law = vocabulary.lengths
-        return processes.Autoregressive(len(vocabulary.alphabet), law.max_length, not law.fixed, self.token_dropout)
+        lengths, letters = vocabulary.lengths, len(vocabulary.alphabet)
+        return processes.Autoregressive(letters, lengths.max_length, not lengths.fixed, self.token_dropout)
 
     def network_settings(self) -> dict[str, Any]:
         factory: Any = NETWORKS.get(self.network) if isinstance(self.network, str) else self.network

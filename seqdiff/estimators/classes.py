@@ -54,11 +54,7 @@ def learners() -> dict[str, type[SequenceGenerator]]:
 def find_learner(name: str, where: str) -> type[SequenceGenerator]:
     """Return the estimator of a name such as ``MaskedDiffusion``, ``masked-diffusion``, ``masked`` or ``module.Name``.
 
-    Parameters
-    ----------
-    name : str
-    where : str
-        What the name is, for the error.
+    `where` says in the error what the name is.
     """
     known = learners()
     for cls in known.values():

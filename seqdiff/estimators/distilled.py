@@ -130,16 +130,16 @@ class DistilledFM(GeneratorBase):
         return self
 
     def _draw_pairs(self, teacher: SequenceModel, y: LabelsLike) -> Batch:
-        """Return letters that the teacher makes, with their noise."""
+        """Return noise and the teacher's letters for it."""
         n, seed = int(self.pairs), runtime.seed_of(self._seed(), "pairs")  # of no seed that a user types
-        law, target, device = teacher.lengths, teacher.target, teacher.device
-        longest = law.max_length
+        lengths_of, target, device = teacher.lengths, teacher.target, teacher.device
+        longest = lengths_of.max_length
         if y is not None and target is None:
             wanted = "None, as the teacher was fitted without labels"
             raise InputError(argument("y"), shown(y), wanted, "leave it out")
         cond = None if target is None else self._draw_conditions(teacher, y, n, seed)
         labels = None if cond is None else {name: rows.cpu().numpy() for name, rows in cond.items()}
-        lengths = torch.as_tensor(drawn_lengths(None, n, law, seed, labels)).to(device)
+        lengths = torch.as_tensor(drawn_lengths(None, n, lengths_of, seed, labels)).to(device)
         if cond is not None:
             stay = runtime.uniform((n,), runtime.generator_for(device, seed, "unlabelled"), device)
             cond["keep"] &= stay >= teacher.label_dropout

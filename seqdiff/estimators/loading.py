@@ -80,12 +80,8 @@ def find_class(root: type, header: dict[str, Any], path: PathLike) -> Any:
     """
     name, module = header["class"], header.get("module")
     named = [cls for cls in subclasses(root) if cls.__name__ == name]
-    if module is None:
-        found = named
-    elif is_own(module):
-        found = [cls for cls in named if is_own(cls.__module__)]
-    else:
-        found = [cls for cls in named if cls.__module__ == module]
+    own = module is not None and is_own(module)
+    found = [c for c in named if module is None or c.__module__ == module or (own and is_own(c.__module__))]
     if found:
         return found[0]
     known = ", ".join(sorted({cls.__name__ for cls in subclasses(root)} - {"SequenceGenerator", "SequencePredictor"}))
@@ -102,19 +98,10 @@ def load_estimator(
     network: NetworkLike | None = None,
     **more: Any,
 ) -> Any:
-    """Return the fitted estimator of a file.
+    """Return the fitted estimator of a file, which must be of a subclass of `root` and a `wanted`.
 
-    Parameters
-    ----------
-    file : ModelFile
-    root, wanted : type
-        Its class is a subclass of `root`, and has to be one of `wanted`.
-    restore : callable
-        ``restore(estimator, tensors)`` makes of the unfitted estimator a fitted one.
-    network : callable, optional
-        The function given as `network`, where it was one.
-    **more
-        Parameters that the file does not hold.
+    `restore(estimator, tensors)` makes the unfitted estimator a fitted one. `network` is the function given as
+    `network`, where it was one; `more` are parameters that the file does not hold.
     """
     given, header, tensors = file.given, file.header, file.tensors()
     with file.explained():

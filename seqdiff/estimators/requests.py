@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 import os
 import re
+import secrets
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import InitVar, dataclass
@@ -59,7 +60,7 @@ UNLABELLED = "this model was fitted without labels"
 def check_seed(random_state: SeedLike) -> int:
     """Return a `random_state` as a seed: a whole number itself, entropy for None, a draw of NumPy's generators."""
     if random_state is None:
-        return runtime.fresh_seed()
+        return secrets.randbits(32)  # short enough to write down
     if isinstance(random_state, np.random.RandomState):
         return int(random_state.randint(2**31))
     if isinstance(random_state, np.random.Generator):

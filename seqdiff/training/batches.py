@@ -23,13 +23,7 @@ VALIDATION_PART_ROWS = 64  # of a part of a validation
 
 
 def crop_width(longest: int, width: int) -> int:
-    """Return the width of rows: their longest sequence, rounded up, never beyond the data's width.
-
-    Examples
-    --------
-    >>> crop_width(11, 50), crop_width(49, 50)
-    (16, 50)
-    """
+    """Return the width of rows: their longest sequence, rounded up, never beyond the data's width."""
     return min(width, -(-longest // MULTIPLE) * MULTIPLE)
 
 
