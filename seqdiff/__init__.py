@@ -1,4 +1,4 @@
-"""seqdiff: learn biological sequences from data and write new ones.
+"""seqdiff: generate biological sequences with models fitted to data.
 
 from seqdiff import MultinomialDiffusion
 model = MultinomialDiffusion(length=50)

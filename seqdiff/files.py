@@ -101,7 +101,7 @@ class ModelFile:
 
     @contextlib.contextmanager
     def explained(self) -> Iterator[None]:
-        """Turn whatever a header that nobody wrote so leads to into one sentence."""
+        """Turn any error of reading a damaged header into one sentence."""
         try:
             yield
         except ValueError as error:
@@ -118,11 +118,11 @@ class ModelFile:
         return InputError(str(self.given), found, "a model of seqdiff's", "give another copy of the file")
 
     def check_sizes(self, settings: dict[str, Any], tensors: dict[str, Tensor]) -> None:
-        """Raise a ValueError for a size that no tensor of the file has, before memory is asked for."""
+        """Raise an `InputError` for a size that no tensor of the file has, before memory is allocated."""
         if not isinstance(settings.get("network"), str):
             return
         largest = max((size for tensor in tensors.values() for size in tensor.shape), default=1)
-        largest = max(largest, 1024)  # no danger to the memory; that it does not fit is told later
+        largest = max(largest, 1024)  # no danger to the memory; `fill` finds what does not fit
         limits = {"width": largest, "heads": largest, "local_heads": largest, "depth": max(256, len(tensors)),
                   "diffusion_steps": max(largest, 10_000), "local_size": 1_000_000}  # fmt: skip
         options = settings.get("network_options")
@@ -151,7 +151,7 @@ def write_file(path: Path, header: dict[str, Any], state: dict[str, Tensor]) -> 
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in state.items()}
     with runtime.replacing(path) as name:
-        # not save_file, whose files nobody else may read
+        # not save_file, whose files other users may not read
         text = json.dumps({"format_version": FORMAT_VERSION, **header})
         name.write_bytes(to_bytes(tensors, metadata={"seqdiff": text, "checksum": _checksum(text, tensors)}))
 

@@ -23,7 +23,7 @@ NetworkLike = str | Callable[..., Any]
 SplitLike = str | Iterable[str]
 """A way to split, a column that names the part of each sequence, or these parts."""
 TargetLike = str | Mapping[str, str]
-"""How labels are to be read, of all columns or by column."""
+"""Kind of the labels, of all columns or by column."""
 TemplateLike = str | Sequence[Any] | None
 """Letters that each position may have."""
 MotifsLike = str | int | Iterable[Any] | None
@@ -43,7 +43,7 @@ RewardFunction = Callable[[list[str]], Any]
 
 
 class LabelClassifier(Protocol):
-    """What guides ask of a classifier or a regressor; `SequenceClassifier`, `SequenceRegressor`, or a user's own."""
+    """Methods of a classifier or regressor that guides call; also of a user's own class."""
 
     def encode(self, y: LabelsLike) -> Tensor:
         """Return what is wanted as numbers, (n,)."""

@@ -25,7 +25,7 @@ from seqdiff.training.batches import crop_width
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """What a model knows of its data: letters, lengths, and how labels are read.
+    """Letters, lengths and labels of the data of a model.
 
     Parameters
     ----------
@@ -285,7 +285,7 @@ class SequenceModel:
     def score(self, data: Dataset, times: int | None, seed: int, verbose: int = 0) -> tuple[np.ndarray, np.ndarray]:
         """Return the bound on -log p given the length, nats per sequence (n,), and its Monte Carlo variance (n,).
 
-        Without labels a model that knows them is asked for p(x).
+        Without labels a conditional model scores p(x).
         """
         device, objective = self.device, self.objective
         # no condition at all without labels, not the null of each row

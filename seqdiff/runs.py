@@ -408,7 +408,7 @@ def _take_locked(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, boo
     if not resume:
         found, cure = "a finished run", f"{another}, or delete the folder to start again"
         if not run.finished:
-            found, cure = "an interrupted run", f"give {argument('resume', True)} to go on with it, {cure}"
+            found, cure = "an interrupted run", f"give {argument('resume', True)} to resume it, {cure}"
         raise InputError(where, found, "a folder without a run", cure)
     if old["estimator"] != args["estimator"]:
         raise InputError(where, f"a run of {old['estimator']}", f"one of {args['estimator']} to resume", another)

@@ -58,7 +58,7 @@ def _fast_bfloat16(device: torch.device) -> bool:
 
 @contextlib.contextmanager
 def _whole_float32() -> Iterator[None]:
-    """Let CUDA convolve in float32 itself: by default it takes TF32, whose 10 bits show in the figures."""
+    """Let CUDA convolve in float32 itself: by default it takes TF32, whose 10 bits show in scores."""
     # before torch 2.9 there is the older of the two names alone; later reading it is an error where the other was used
     convolution: Any = getattr(torch.backends.cudnn, "conv", None)
     setting: tuple[Any, str, Any] = (torch.backends.cudnn, "allow_tf32", False)
@@ -263,7 +263,7 @@ def _sweep(path: Path) -> None:
 
 
 def _alive(number: int) -> bool:
-    """Return whether a process with this number may still run; where that cannot be told, yes."""
+    """Return whether a process with this number may still run."""
     try:
         if os.name == "posix":  # elsewhere it would end the process
             os.kill(number, 0)

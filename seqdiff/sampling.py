@@ -85,7 +85,7 @@ class Denoiser:
             return network.head(hidden + size * shift)
 
     def _hidden(self, x: Tensor, t: Tensor, cond: Cond, mask: Tensor | None) -> Tensor:
-        """Return the network's hidden states, made once for what is asked about several times in a row."""
+        """Return the network's hidden states, computed once for repeated equal inputs."""
         asked = {"x_t": x, "time": t, **({} if mask is None else {"real": mask}), **(cond or {})}
         for known, hidden in self.remembered:
             if same_tensors(known, asked):

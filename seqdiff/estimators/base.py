@@ -86,10 +86,10 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-# Where epochs are not given: a handful of sequences is memorised long before the first number is reached; there is
-# more to learn from more than the second, but not in proportion.
+# Where epochs are not given: few sequences are memorised long before MOST_EPOCHS; beyond MANY_SEQUENCES the number of
+# useful updates grows with their square root.
 MOST_EPOCHS, MANY_SEQUENCES = 400, 10_000
-FEW = 5  # sequences that a network can do nothing with but memorise
+FEW = 5  # sequences that a network can only memorise
 
 
 def _has_bound(estimator: GeneratorBase) -> bool:
@@ -99,7 +99,7 @@ def _has_bound(estimator: GeneratorBase) -> bool:
 
 
 class GeneratorBase(SequenceEstimator, TrainingParameters):
-    """What every generator has, whatever it learns from."""
+    """Base of all generators."""
 
     length: int | None = parameter(None, Whole(1)).doc(
         "Letters of each sequence. None takes what the data has, which may vary."
@@ -121,7 +121,7 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
     """The class of the process, whose kind of bound is `bound_`."""
     bound_: ClassVar[str | None] = None
     batches: ClassVar[int] = 3000
-    """What `epochs=None` makes of up to 10,000 sequences: epochs of about so many batches in all."""
+    """Batches of all epochs of up to 10,000 sequences where `epochs` is None, about."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -650,7 +650,7 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
 
 
 class SequenceGenerator(GeneratorBase):
-    """Base of the generators that learn from sequences.
+    """Base of the generators that are fitted to sequences.
 
     A subclass has `process_class`, `make_process`, and its parameters as fields (`Parameterised` says how); its
     signature and the "Parameters" of its docstring follow.
@@ -680,8 +680,8 @@ class SequenceGenerator(GeneratorBase):
             message says how it was read, and `target` overrides it.
         validation : float, sequences, (X, y) or None
             A share of the sequences to hold out, at random but for two rules: copies of a sequence (dna, rna: of
-            either strand) stay on one side, and every class is learned from. Or held-out sequences. The best weights by
-            its bound are kept; with None or 0 the last ones are.
+            either strand) stay on one side, and the training set has every class. Or held-out sequences. The weights
+            with the best bound of these are kept; with None or 0 the last ones.
         sample_weight : array or "balanced", optional
             (n,) how much each sequence counts: in the loss, in frequencies, means and lengths; 0 as if it had not been
             given. "balanced": each class as much as any other.

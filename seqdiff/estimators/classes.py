@@ -39,7 +39,7 @@ def import_outside(modules: tuple[str, ...] = ()) -> None:
 
 
 def learners() -> dict[str, type[SequenceGenerator]]:
-    """Return the imported estimators that learn from sequences, by class name; seqdiff's own come first.
+    """Return the imported estimators that are fitted to sequences, by class name; seqdiff's own come first.
 
     A class of another module that has the name of an earlier one stands under ``module.Name``.
     """

@@ -36,7 +36,7 @@ class ClassicalDiffusion(SequenceGenerator):
         that have an order, `"blosum62"` for proteins, `"kimura"` for DNA and RNA."""
     )
     schedule: str = parameter("linear", Choice(("linear", "cos", "log-linear", "mutual_information"))).doc(
-        """How the share alpha of what is remembered falls with time; for rates that forget slowly, time is stretched so
+        """Decay of alpha, the remembered share, with time; for slow rates, time is stretched so
         that alpha is the slowest correlation. `"mutual_information"` lets the information about a clean letter fall
         evenly, for letters as frequent as in the training data."""
     )

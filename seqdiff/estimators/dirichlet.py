@@ -45,18 +45,18 @@ class DirichletFM(SequenceGenerator):
 
     process_class = SimplexFlow
     path: str = parameter("dirichlet", Choice(tuple(PATHS))).doc(
-        """How noise becomes a letter. The linear path decides early, the earlier the more letters the alphabet has; it
+        """Path from noise to a letter. The linear path decides early, the earlier the more letters the alphabet has; it
         is there to be compared with."""
     )
     t_max: float = parameter(7.0, Real(1e-3, 1e3)).doc(
-        """Where sampling along the Dirichlet path ends: the larger, the closer points come to their letters. The linear
+        """End of sampling along the Dirichlet path: the larger, the closer points come to their letters. The linear
         path ends at 1, whatever this is."""
     )
     solver: str = parameter("euler", Choice(tuple(SOLVERS))).doc(
         '`"heun"` takes steps of two calls each, whose error falls with the square of their length.'
     )
     sampling_steps: int = parameter(50, Whole(1)).doc(
-        "Calls of the network per sample where `generate` is not told `steps`, with either solver."
+        "Calls of the network per sample where `generate` has no `steps`, with either solver."
     )
     known_share: float = parameter(0.0, Real(0, 1)).doc(
         """Share of the training rows of which a random part of the letters is known, as templates and `infill` make

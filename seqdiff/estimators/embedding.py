@@ -54,10 +54,10 @@ class EmbeddingDiffusion(SequenceGenerator):
     schedule: str = parameter("sqrt", Choice(("sqrt", "cosine", "linear"))).doc("How the noise grows with time.")
     diffusion_steps: int = parameter(1000, Whole(1, 1_000_000)).doc(
         """T, the steps of noise: more make the bound tighter and training no slower. `generate` takes 100 of them, or
-        as many as it is told, which is another, close model; T + 1 is the one that is scored."""
+        its `steps`, which is another, close model; T + 1 is the one that is scored."""
     )
     loss: str = parameter("bound", Choice(tuple(LOSSES))).doc(
-        """What to train on: the variational bound that `score_samples` reports, or the paper's loss, which counts every
+        """Training loss: the variational bound that `score_samples` reports, or the paper's loss, which counts every
         level of noise alike and is none."""
     )
     clamp: bool = parameter(False, Switch()).doc(
@@ -69,7 +69,7 @@ class EmbeddingDiffusion(SequenceGenerator):
         as in DDIM)."""
     )
     self_conditioning: bool = parameter(False, Switch()).doc(
-        """Whether the network is shown its last prediction, too (arXiv 2208.04202). Scoring takes two calls a level
+        """Whether the network takes its last prediction as input (arXiv 2208.04202). Scoring takes two calls a level
         then, generating one as before."""
     )
 

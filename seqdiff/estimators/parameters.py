@@ -43,7 +43,7 @@ made_ : ndarray
 
 
 class Weights:
-    """What `sample_weight` says: how much each of the sequences read counts, 0 as if it had not been given.
+    """Weights of `sample_weight`, one for each sequence read; 0 is as if it had not been given.
 
     Parameters
     ----------

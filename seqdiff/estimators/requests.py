@@ -47,12 +47,12 @@ from seqdiff.model import SampleRequest, SequenceModel
 from seqdiff.parameters import Real, Seed, Whole
 
 TRIES = 20
-"""How often a sample that holds a forbidden motif is made anew."""
+"""Times that a sample with a forbidden motif is generated again."""
 PARTICLES, PREFIXES = 16, 64
 """Particles of `LookAhead` where it is not given: in `infill` and `mutate`; more where letters are written from left to
 right, which is cheaper and looks forward less far, then also for lengths that the end token has to come to."""
 REDRAWS = 100
-"""How often positions to mutate are drawn anew while the letters that stay hold a forbidden motif."""
+"""Times that positions to mutate are drawn again while the letters that stay hold a forbidden motif."""
 MOST_SAMPLES, MOST_STEPS = 10_000_000, 100_000
 UNLABELLED = "this model was fitted without labels"
 
@@ -83,7 +83,7 @@ class SampleOptions(TypedDict, total=False):
 
 @dataclass
 class Arguments:
-    """What `generate`, `infill`, `mutate` and `trajectory` share, checked where that needs no data.
+    """Arguments that `generate`, `infill`, `mutate` and `trajectory` share, checked where that needs no data.
 
     Parameters
     ----------
@@ -206,7 +206,7 @@ def check_count(n: int) -> None:
 
 
 def check_known(model: SequenceModel, y: LabelsLike) -> None:
-    """Raise an `InputError` where a model with labels is asked for what it has never been trained on."""
+    """Raise an `InputError` for labels, or none, that a model with labels has never been trained on."""
     if model.target is None:
         return
     if y is None and not model.knows_no_label:
@@ -284,7 +284,7 @@ def as_guides(guidance: GuidanceLike) -> list[Guidance]:
 
 
 def sampled(request: SampleRequest, arguments: Arguments, verbose: int) -> dict[int, str]:
-    """Return the samples of a request by number; what holds a forbidden motif is made again and again."""
+    """Return the samples of a request by number; those with a forbidden motif are generated again."""
     model, motifs, seed, n = arguments.model, arguments.motifs, arguments.seed, len(request)
     sequences: dict[int, str] = {}
     missing: dict[int, str] = dict.fromkeys(range(n), "")

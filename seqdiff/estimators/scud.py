@@ -48,7 +48,7 @@ class SCUD(SequenceGenerator):
     forward: Any = parameter(
         "auto", Parameter(kind='{"auto", "uniform", "kimura", "gaussian", "blosum62"} or array')
     ).doc(
-        """Which letters turn into which. `"auto"` is `"blosum62"` for proteins, else `"uniform"`; `"kimura"` is for DNA
+        """Rates from letter to letter. `"auto"` is `"blosum62"` for proteins, else `"uniform"`; `"kimura"` is for DNA
         and RNA, `"gaussian"` for letters that have an order; an array is a rate matrix (K, K) in the order of the
         alphabet: its rows sum to 0."""
     )

@@ -159,7 +159,7 @@ class LearningParameters(Parameterised):
     """The parameters of training that generators and predictors share."""
 
     epochs: int | None = parameter(None, Whole(1, 10_000_000)).doc(
-        """How often to go through all sequences. None: as many as make about {batches} batches, and sqrt(n/10,000)
+        """Passes through all sequences. None: as many as make about {batches} batches, and sqrt(n/10,000)
         times as many for n above 10,000 sequences; at most 400."""
     )
     batch_size: int = parameter(128, Whole(1, 10_000_000)).doc("Sequences in one training step.")
