@@ -14,7 +14,7 @@ from torch import Tensor
 from seqdiff import runtime
 from seqdiff.errors import InputError
 from seqdiff.guidance.base import Chain, Guidance, Hook, ReachedContext, StepContext
-from seqdiff.processes.base import Cond, Process, State, same_tensors
+from seqdiff.processes.base import Cond, Process, State, same_tensors, taken
 from seqdiff.runtime import Generators
 
 
@@ -50,7 +50,7 @@ class Denoiser:
                     return self.network(x, t, cond, mask)
                 return self._moved(x, t, cond, mask, self.shift)
         parts = [slice(i, i + self.rows) for i in range(0, len(x), self.rows)]
-        return torch.cat([self.take(p)(x[p], t[p], _taken(cond, p), None if mask is None else mask[p]) for p in parts])
+        return torch.cat([self.take(p)(x[p], t[p], taken(cond, p), None if mask is None else mask[p]) for p in parts])
 
     @property
     def advance(self) -> Callable[..., Any] | None:
@@ -63,7 +63,7 @@ class Denoiser:
             with runtime.autocast(x.device, self.precision):
                 return network.advance(x, i, cond, cache)
         parts = [slice(first, first + self.rows) for first in range(0, len(x), self.rows)]
-        found = [self._advance(x[p], i, _taken(cond, p), _taken(cache, p)) for p in parts]
+        found = [self._advance(x[p], i, taken(cond, p), taken(cache, p)) for p in parts]
         return torch.cat([f[0] for f in found]), {k: torch.cat([f[1][k] for f in found]) for k in found[0][1]}
 
     def shifted(self, shift: Tensor) -> Denoiser:
@@ -96,10 +96,6 @@ class Denoiser:
         # copies, as a sampler may write into its state
         self.remembered[:] = [({k: v.clone() for k, v in asked.items()}, hidden), *self.remembered][: self.LIMIT]
         return hidden
-
-
-def _taken(tensors: dict[str, Tensor] | None, rows: slice) -> dict[str, Tensor] | None:
-    return None if tensors is None else {k: v[rows] for k, v in tensors.items()}
 
 
 def trajectory(

@@ -16,7 +16,7 @@ from small_models import mixed_lengths, seeded, sequences
 from seqdiff import DirichletFM, load
 from seqdiff.guidance import Template
 from seqdiff.processes import Batch, State
-from seqdiff.processes.dirichlet import DirichletFlow, LinearFlow, SimplexFlow, euler, heun
+from seqdiff.processes.dirichlet import DirichletFlow, LinearFlow, SimplexFlow, euler, heun, on_simplex
 from seqdiff.processes.noise.simplex_field import field, field_tables, look_up
 from seqdiff.runtime import chunk_generators
 from seqdiff.sampling import trajectory
@@ -216,7 +216,7 @@ def test_the_loss_is_the_cross_entropy_over_the_times_of_training():
 
 def test_validation_times_are_stratified(monkeypatch):
     process, seen = LinearFlow(3), []
-    monkeypatch.setattr(process, "quantile", lambda u: seen.append(u) or u)
+    monkeypatch.setattr(process, "noise_times", lambda u: seen.append(u) or u)
     x0, mask = torch.zeros(200, 1, dtype=torch.int64), torch.ones(200, 1, dtype=torch.bool)
     assert (
         len([*process.bound_terms(independent(process, double([0.5, 0.3, 0.2])), Batch.of(x0, mask), 4, seeded())]) == 4
@@ -228,7 +228,7 @@ def test_validation_times_are_stratified(monkeypatch):
 def test_times_of_a_batch_are_stratified_and_shuffled(monkeypatch):
     """Each batch is stratified as well: its times are about 1/32 apart."""
     process, seen = LinearFlow(3), []
-    monkeypatch.setattr(process, "quantile", lambda u: seen.append(u) or u)
+    monkeypatch.setattr(process, "noise_times", lambda u: seen.append(u) or u)
     x0, mask = torch.zeros(32, 1, dtype=torch.int64), torch.ones(32, 1, dtype=torch.bool)
     for seed in range(50):
         process.loss(independent(process, double([0.5, 0.3, 0.2])), Batch.of(x0, mask), seeded(seed))
@@ -372,7 +372,7 @@ def test_states_are_zero_at_padding(path):
 @pytest.mark.parametrize("t_max", [1.0, 7.0, 50.0])
 def test_training_times_cover_sampling_times(t_max):
     """The distribution of the paper, 2 Exp(1) for t_max = 7, scaled to the sampled range."""
-    times = DirichletFlow(4, t_max=t_max).quantile((torch.arange(10_000) + 0.5) / 10_000).double()
+    times = DirichletFlow(4, t_max=t_max).noise_times((torch.arange(10_000) + 0.5) / 10_000).double()
     assert abs(float(times.mean()) * 7 / t_max - 2) < 1e-3
     assert abs(float((times > t_max).double().mean()) - math.exp(-3.5)) < 1e-3
 
@@ -486,3 +486,7 @@ def test_protein_model_is_saved_and_loaded(workdir):
 def test_wrong_parameters_are_named(wrong, said):
     with pytest.raises(ValueError, match=said):
         tiny(**wrong).fit(sequences())
+
+
+def test_points_are_projected_to_the_simplex():
+    assert on_simplex(torch.tensor([[0.5, 0.5], [1.4, -0.4]])).tolist() == [[0.5, 0.5], [1.0, 0.0]]

@@ -20,8 +20,7 @@ from seqdiff.cli.options import models
 from seqdiff.experiments.comparison import contestants
 from seqdiff.networks import Conditions, build_network
 from seqdiff.processes import Batch
-from seqdiff.processes.dirichlet import SimplexFlow
-from seqdiff.processes.distilled import DistilledFlow
+from seqdiff.processes.dirichlet import DistilledFlow, SimplexFlow
 from seqdiff.runs import Run
 from seqdiff.runtime import chunk_generators, generator_for
 from seqdiff.sampling import trajectory

@@ -23,7 +23,7 @@ from seqdiff.model import SampleRequest, SequenceModel, Vocabulary
 from seqdiff.parameters import Real, Whole, check_parameters, parameter
 from seqdiff.processes import Batch
 from seqdiff.processes.base import Cond
-from seqdiff.processes.distilled import DistilledFlow
+from seqdiff.processes.dirichlet import DistilledFlow
 from seqdiff.training import Settings
 
 logger = logging.getLogger(__name__)

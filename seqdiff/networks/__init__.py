@@ -53,17 +53,11 @@ def build_network(
     name : str or callable
         A name of `NETWORKS`, or a function called with `sizes` and the options it takes.
     options : mapping
-        Options that networks may have: None means the default of the network or preset, and what a network does not
-        have is not passed on.
+        Options that networks may have; None, and options that this network lacks, are not passed on.
     wanted : mapping, optional
         Options that this network must have, ``network_options`` of the estimators.
     **sizes
         ``states, letters, length, conditions, fixed_length`` of `Network`.
-
-    Raises
-    ------
-    InputError
-        If it is neither a known name nor callable, or has no such option.
     """
     if not callable(name) and not (isinstance(name, str) and name in NETWORKS):
         raise InputError(argument("network"), shown(name), f"{listed(NETWORKS)}, or a function", "give one of these")

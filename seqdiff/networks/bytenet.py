@@ -22,15 +22,7 @@ from seqdiff.networks.layers import Cond, ConditionEmbedding, Conditions, InputA
 
 
 def doubling_dilations(depth: int, kernel: int, length: int, largest: int = 128) -> list[int]:
-    """Return 1, 2, 4, ... for `depth` blocks, repeated after `largest` or where a kernel exceeds the length.
-
-    Examples
-    --------
-    >>> doubling_dilations(10, 5, length=1000)
-    [1, 2, 4, 8, 16, 32, 64, 128, 1, 2]
-    >>> doubling_dilations(7, 5, length=50)
-    [1, 2, 4, 8, 16, 1, 2]
-    """
+    """Return 1, 2, 4, ... for `depth` blocks, repeated after `largest` or where a kernel exceeds the length."""
     fits = max(1, min(largest, (length - 1) // max(1, kernel // 2)))  # half a kernel reaches that far
     cycle = [2**j for j in range(fits.bit_length())]
     return [cycle[i % len(cycle)] for i in range(depth)]
@@ -88,13 +80,6 @@ class ByteNet(DilatedNetwork):
     dropout : float
     causal : bool
         True if a position sees only itself and those before it.
-
-    Examples
-    --------
-    >>> net = ByteNet(4, 4, 50, Conditions(), True, width=16, depth=2)
-    >>> counts = torch.zeros(3, 50)
-    >>> net(torch.zeros(3, 50, dtype=torch.long), counts).shape
-    torch.Size([3, 50, 4])
     """
 
     def __init__(

@@ -17,24 +17,14 @@ Cond = dict[str, Tensor] | None
 class Conditions(NamedTuple):
     """Sizes of the conditions that a network takes beside the sequence, 0 where there is none.
 
-    Parameters
-    ----------
-    classes : int
-        Number of classes of ``cond["label"]``, (B,), or (B, c) where there are several columns of them: those of all
-        columns together.
-    values : int
-        Number of columns of ``cond["value"]`` (B, c).
-    channels : int
-        Number of channels of ``cond["signal"]`` (B, L, c).
-    columns : int
-        Number of columns of labels and values of which each may be missing in a row: those of ``cond["known"]``
-        (B, columns), labels first. 0 where a row's condition is known as a whole or not at all.
+    `columns` counts the columns of labels and values of which each may be missing in a row; it is 0 where a row's
+    condition is known as a whole or not at all.
     """
 
-    classes: int = 0
-    values: int = 0
-    channels: int = 0
-    columns: int = 0
+    classes: int = 0  # of ``cond["label"]``, (B,), or (B, c): those of all columns together
+    values: int = 0  # columns of ``cond["value"]`` (B, c)
+    channels: int = 0  # of ``cond["signal"]`` (B, L, c)
+    columns: int = 0  # of ``cond["known"]`` (B, columns), labels first
 
 
 class InputAdapter(nn.Module):
@@ -205,30 +195,10 @@ class ResidualNetwork(Network):
     def advance(
         self, x: Tensor, i: int, cond: Cond = None, cache: dict[str, Tensor] | None = None
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Read input letter i of sequences whose earlier letters are in `cache`; the time is 0.
+        """Read the letters x (B,) at position i, and return the logits (B, K) of `forward` there and the cache.
 
-        Parameters
-        ----------
-        x : Tensor
-            (B,) the letters.
-        i : int
-            Their position.
-        cond : dict, optional
-            The same at every position; it is looked at only at the first.
-        cache : dict, optional
-            What the call for position i - 1 returned; it is written to. None at position 0.
-
-        Returns
-        -------
-        logits : Tensor
-            (B, K), those of `forward` at position i.
-        cache : dict
-            What the blocks still see of the earlier letters, tensors with B rows.
-
-        Raises
-        ------
-        InputError
-            If the network is not causal.
+        `cache` is that of position i - 1, None at 0: tensors with B rows, written to in place. `cond` is read at
+        position 0 only; the time is 0. A network that is not causal raises an `InputError`.
         """
         if not self.causal:
             wanted = "True, as only a causal network reads letter by letter"

@@ -38,12 +38,6 @@ class LinearTransformer(Network):
     local_size : int
         Letters in a window.
     dropout : float
-
-    Examples
-    --------
-    >>> net = LinearTransformer(4, 4, 30, Conditions(), True, width=32, depth=1, heads=4, local_heads=2)
-    >>> net(torch.zeros(3, 30, dtype=torch.long), torch.zeros(3)).abs().sum().item()
-    0.0
     """
 
     frequencies: Tensor

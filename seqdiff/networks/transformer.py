@@ -112,12 +112,6 @@ class Transformer(ResidualNetwork):
     dropout : float
     causal : bool
         True if a position sees only itself and those before it.
-
-    Examples
-    --------
-    >>> net = Transformer(4, 4, 50, Conditions(), True, width=16, depth=2, heads=2)
-    >>> net(torch.zeros(3, 50, dtype=torch.long), torch.zeros(3)).shape
-    torch.Size([3, 50, 4])
     """
 
     def __init__(

@@ -2,10 +2,10 @@ r"""The autoregressive model: one letter after another, each given those before 
 
     log p(x) = sum_{i=0}^{l-1} log p(x_i | x_0 .. x_{i-1})  +  log p(end | x_0 .. x_{l-1})
 
-Where all sequences have one length there is no end token and no last term. Where lengths vary the end is one more
-thing that can be drawn instead of a letter, from the second position on (no sequence is empty); after the longest
-length known it is certain. So p adds up to 1 over all sequences of 1 to that many letters, and the distribution of
-lengths is part of it. "Noise" here is what has not been written yet, and the levels are positions.
+Where all sequences have one length there is no end token and no last term. Where lengths vary an end token can be drawn
+instead of a letter, from the second position on (no sequence is empty); after the longest length of the training set it
+is certain. So p sums to 1 over all sequences of 1 to that many letters, and includes the distribution of lengths.
+"Noise" here are letters that are not drawn yet, and the levels are positions.
 """
 
 from __future__ import annotations
@@ -13,13 +13,22 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqdiff.processes.base import Batch, Cond, Denoiser, Process, State, masked_sum, same_tensors
+from seqdiff.processes.base import (
+    Batch,
+    Cond,
+    Denoiser,
+    Process,
+    State,
+    at_least_float32,
+    masked_sum,
+    same_tensors,
+    taken,
+)
 from seqdiff.processes.categorical import sample_categorical
 from seqdiff.runtime import Generators, uniform
 
@@ -27,19 +36,19 @@ Cache = dict[str, Tensor]
 Advance = Callable[..., tuple[Tensor, Cache]]
 """``advance(x (B,), i, cond=None, cache=None) -> (logits (B, K), cache)``: read input letter i, after those before it.
 
-What a network offers that can read letter by letter; its answer is that of ``forward`` at position i. The cache is
-None at i = 0, has B rows in each of its tensors, and may be written to in place.
+A method of networks that read letter by letter; it returns the logits of ``forward`` at position i. The cache is None
+at i = 0, has B rows in each of its tensors, and may be written to in place.
 """
 
 
 @dataclass
 class Reading:
-    """How far a network has read a batch of prefixes under one condition, and what it said last."""
+    """Prefixes (B, i) that a network has read under one condition, its cache and its last logits (B, outputs)."""
 
     cond: Cond
-    letters: Tensor  # (B, i)
+    letters: Tensor
     cache: Cache
-    logits: Tensor  # (B, outputs) of the last of them
+    logits: Tensor
 
     def serves(self, inputs: Tensor, cond: Cond) -> bool:
         n = self.letters.shape[1]
@@ -47,10 +56,10 @@ class Reading:
 
 
 class PrefixCache:
-    """What a network keeps of the prefixes that it has read, one `Reading` for each condition that was asked about.
+    """The caches of a network for the prefixes that it has read, one `Reading` for each condition.
 
-    A reading is used only for the very letters and condition that it was made with, so a guide may ask for other
-    conditions, ask twice, choose rows again (`State.take`) or change letters.
+    A reading is used only for equal letters and condition, so that a guide may ask for other conditions, ask twice,
+    choose rows again (`State.take`) or change letters.
     """
 
     LIMIT = 4  # conditions
@@ -59,18 +68,14 @@ class PrefixCache:
         self.readings = readings
 
     def __getitem__(self, rows: Tensor | slice) -> PrefixCache:
-        def take(v: Tensor) -> Tensor:
-            return v[rows].clone()  # the network writes into its cache: no two may share one
+        def take(r: Reading) -> Reading:
+            cache = {name: v[rows].clone() for name, v in r.cache.items()}  # written to in place: never shared
+            return Reading(taken(r.cond, rows), r.letters[rows], cache, r.logits[rows])
 
-        def take_all(d: Any) -> Any:
-            return None if d is None else {k: take(v) for k, v in d.items()}
-
-        return PrefixCache(
-            tuple(Reading(take_all(r.cond), take(r.letters), take_all(r.cache), take(r.logits)) for r in self.readings)
-        )
+        return PrefixCache(tuple(map(take, self.readings)))
 
     def read(self, advance: Advance, inputs: Tensor, cond: Cond) -> Tensor:
-        """Return the logits (B, outputs) after the inputs (B, i + 1), reading only what has not been read yet."""
+        """Return the logits (B, outputs) after the inputs (B, i + 1), reading only letters that are not in a cache."""
         known = next((r for r in self.readings if r.serves(inputs, cond)), None)
         others = tuple(r for r in self.readings if r is not known)
         logits, cache, done = (None, None, 0) if known is None else (known.logits, known.cache, known.letters.shape[1])
@@ -83,28 +88,19 @@ class PrefixCache:
 
 @dataclass(frozen=True)
 class PrefixState(State):
-    """Sequences of which the first `t` letters are written.
-
-    Parameters
-    ----------
-    cache : PrefixCache
-        What the network keeps of what it has read.
-    open : Tensor, optional
-        (B,) booleans: the sequence has not ended yet; None where lengths are known.
-    """
+    """Sequences of which the first `t` letters are drawn."""
 
     cache: PrefixCache = field(default_factory=PrefixCache)
-    open: Tensor | None = None
+    open: Tensor | None = None  # (B,) booleans, True where the sequence has not ended; None where lengths are known
 
 
 class Autoregressive(Process[PrefixState]):
     """Next-letter prediction.
 
-    The network must be causal: its output at position i may depend on its inputs up to i only. It is shown the
-    sequence shifted right behind a start symbol (number K), so that the output at i is about letter i. Networks with
-    an `Advance` are asked for one letter at a time when sampling, others for the whole sequence each time.
-
-    A row of a sampling mask without any real position leaves the length to the model.
+    The network must be causal: its output at position i may depend on its inputs up to i only. Its input is the
+    sequence shifted right behind a start symbol (number K), so that the output at i predicts letter i. In sampling,
+    networks with an `Advance` read one letter at a time, others the whole sequence each time. A row of a sampling mask
+    without any real position leaves the length to the model.
 
     Parameters
     ----------
@@ -113,32 +109,21 @@ class Autoregressive(Process[PrefixState]):
     length : int
         The longest sequence.
     ends : bool
-        Whether lengths vary, so that there is an end token: output number K.
+        True if lengths vary, so that there is an end token: output number K.
     token_dropout : float
-        Share of the letters read that the training loss hides behind the start symbol.
-
-    Examples
-    --------
-    >>> process, nobody = Autoregressive(4, 6), torch.Generator()
-    >>> uninformed = lambda x, t, cond=None, mask=None: torch.zeros(*x.shape, 4)
-    >>> x0, mask = torch.zeros(2, 6, dtype=torch.long), torch.ones(2, 6, dtype=torch.bool)
-    >>> bits = process.loss(uninformed, Batch.of(x0, mask), nobody) / math.log(2)
-    >>> bits.tolist()
-    [12.0, 12.0]
+        Share of the input letters that the training loss replaces by the start symbol.
     """
 
     bound = "exact"
     state_class = PrefixState
     models_length = True
     classifier_reads = "prefixes"
-    reward_checks = 5  # for each, every row is written to its end
+    reward_checks = 5  # for each, every row is sampled to its end
     foretells = False
 
     def __init__(self, letters: int, length: int, ends: bool = False, token_dropout: float = 0.0) -> None:
         super().__init__(letters)
-        self.length = length
-        self.ends = ends
-        self.token_dropout = token_dropout
+        self.length, self.ends, self.token_dropout = length, ends, token_dropout
 
     @property
     def states(self) -> int:
@@ -165,9 +150,9 @@ class Autoregressive(Process[PrefixState]):
         return torch.cat([start.to(x.dtype), x[:, :-1]], 1)
 
     def ended(self, x0: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the sequences with their end token, number K, where they have one, and which positions are real.
+        """Return the sequences with their end tokens, number K, if there are any, and the mask of real positions.
 
-        As wide as they were, or one wider where the longest of them ends.
+        Both may be one position wider than before.
         """
         if not self.ends:
             return x0, mask
@@ -182,8 +167,8 @@ class Autoregressive(Process[PrefixState]):
     def loss(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
         """Return -log p(x0), (B,) nats, the end included where there is one.
 
-        With `token_dropout` some of the letters read are hidden, whose place could be any. The loss is then more than
-        -log p(x0) on average: the network cannot rely on a prefix that it has memorised.
+        With `token_dropout` a random part of the input letters is hidden. The loss is then more than -log p(x0) on
+        average: the network cannot rely on a memorised prefix.
         """
         if self.token_dropout == 0:
             return self._surprise(denoiser, batch)
@@ -194,29 +179,25 @@ class Autoregressive(Process[PrefixState]):
     def bound_terms(
         self, denoiser: Denoiser, batch: Batch, times: int | None, generator: Generators
     ) -> Iterator[Tensor]:
-        """Yield -log p(x0): one term, exact, whatever `times` is; nothing is drawn."""
         yield self._surprise(denoiser, batch)
 
     def _surprise(self, denoiser: Denoiser, batch: Batch, hidden: Tensor | None = None) -> Tensor:
         """Return -log p(x0), (B,); the letters at `hidden` places (B, L) are predicted but not read."""
-        x0, mask, cond = batch.x0, batch.mask, batch.cond
-        read = x0 if hidden is None else x0.masked_fill(hidden, self.letters)
-        if self.ends and x0.shape[1] < self.length:  # the end of the longest sequences here needs a place
-            x0, read, mask = F.pad(x0, (0, 1)), F.pad(read, (0, 1)), F.pad(mask, (0, 1))
+        cond, (x0, mask) = batch.cond, self.ended(batch.x0, batch.mask)
+        read = batch.x0 if hidden is None else batch.x0.masked_fill(hidden, self.letters)
+        if wider := x0.shape[1] - read.shape[1]:  # a position for the end of the longest sequences
+            read = F.pad(read, (0, wider))
             if cond is not None and "signal" in cond:
-                cond = {**cond, "signal": F.pad(cond["signal"], (0, 0, 0, 1))}
-        logits = denoiser(self.inputs(read), self._times(x0), cond)
-        logits = logits if logits.dtype == torch.float64 else logits.float()
+                cond = {**cond, "signal": F.pad(cond["signal"], (0, 0, 0, wider))}
+        logits = at_least_float32(denoiser(self.inputs(read), self._times(x0), cond))
         if self.ends:
-            position = torch.arange(x0.shape[1], device=x0.device)
-            logits = logits.masked_fill((position == 0)[:, None] & self._is_end(logits), -torch.inf)
-            x0 = torch.where(mask, x0, self.letters)
-            mask = position <= mask.sum(-1, keepdim=True)  # and the end
+            first = torch.arange(x0.shape[1], device=x0.device) == 0
+            logits = logits.masked_fill(first[:, None] & self._is_end(logits), -torch.inf)
         log_p = torch.log_softmax(logits, -1).gather(-1, x0[..., None]).squeeze(-1)
         return -masked_sum(log_p, mask)
 
     def _times(self, x: Tensor) -> Tensor:
-        return torch.zeros(len(x), device=x.device)  # there is no time to tell
+        return torch.zeros(len(x), device=x.device)  # there is no time
 
     def _is_end(self, logits: Tensor) -> Tensor:
         return torch.arange(logits.shape[-1], device=logits.device) == self.letters
@@ -224,7 +205,7 @@ class Autoregressive(Process[PrefixState]):
     # -- sampling -----------------------------------------------------------------------------------------------------
 
     def prior(self, mask: Tensor, generator: Generators) -> PrefixState:
-        """Return sequences of which nothing is written; where a row of `mask` is empty, its length is left open."""
+        """Return sequences without letters; where a row of `mask` is empty, its length is left open."""
         unknown = ~mask.any(-1)
         still_open = unknown if self.ends and unknown.any() else None
         if not self.ends:
@@ -234,15 +215,14 @@ class Autoregressive(Process[PrefixState]):
         return PrefixState(x, t, mask, PrefixCache(), still_open)
 
     def levels(self, state: PrefixState, steps: int | None) -> Iterator[int]:
-        """Yield the positions 0..L-1, all of them: `steps` is not used."""
+        """Yield the positions 0..L-1 for any `steps`."""
         yield from range(state.x.shape[1])
 
     def predict(self, denoiser: Denoiser, state: PrefixState, cond: Cond, temperature: float = 1.0) -> Tensor:
         """Return log p(x0 | prefix), (B, L, K); where lengths are open (B, L, K + 1), the end last.
 
-        The letters written are certain, the next one is predicted, of those after it nothing is known. What is fixed
-        or ruled out at a later position therefore has no influence on the letters before it; what that costs, and how
-        it is made up for, says guidance/ahead.py.
+        The letters drawn are certain, the next one is predicted, those after it are uniform. Letters that are fixed or
+        ruled out at a later position therefore have no influence on earlier ones; see `LookAhead`.
         """
         i, (rows, length) = int(state.t[0]) if len(state.t) else 0, state.x.shape
         still_open = state.open
@@ -267,13 +247,11 @@ class Autoregressive(Process[PrefixState]):
         advance = getattr(denoiser, "advance", None)
         inputs = self.inputs(state.x)
         if advance is None:
-            logits = denoiser(inputs, self._times(inputs), cond)[:, i]
-        else:
-            logits = state.cache.read(advance, inputs[:, : i + 1], cond)
-        return logits if logits.dtype == torch.float64 else logits.float()
+            return at_least_float32(denoiser(inputs, self._times(inputs), cond)[:, i])
+        return at_least_float32(state.cache.read(advance, inputs[:, : i + 1], cond))
 
     def foreseen(self, state: PrefixState) -> Tensor:
-        """Return True at the next letter of the sequences that go on, or may end there."""
+        """Return True at the next letter of the sequences that have not ended."""
         i = int(state.t[0]) if len(state.t) else 0
         here = torch.arange(state.x.shape[1], device=state.x.device) == i
         return here & self.real(state)
@@ -295,8 +273,8 @@ class Autoregressive(Process[PrefixState]):
     def shown(self, state: PrefixState) -> Tensor:
         return super().shown(state.replace(mask=state.mask & self.written(state)))
 
-    def step(self, state: PrefixState, target: Any, kernel: Tensor, generator: Generators) -> PrefixState:
-        """Write the letter at position `target` of every row."""
+    def step(self, state: PrefixState, target: int, kernel: Tensor, generator: Generators) -> PrefixState:
+        """Draw the letter at position `target` of every row."""
         letter = sample_categorical(kernel[:, target : target + 1], generator)[:, 0]
         x, mask, still_open = state.x.clone(), state.mask, state.open
         if still_open is not None:

@@ -1,4 +1,4 @@
-"""What every generator is: a way to destroy a sequence, a loss for the network that undoes it, and the undoing."""
+"""The base class of generative processes: noise, a loss for the network that removes it, and the sampler's steps."""
 
 from __future__ import annotations
 
@@ -22,27 +22,16 @@ S = TypeVar("S", bound="State")
 
 @dataclass(frozen=True)
 class State:
-    """Where a batch of sequences is between noise and data. A process that carries more has a subclass with its fields.
+    """A noised batch of sequences. A process that needs more fields has a subclass."""
 
-    Parameters
-    ----------
-    x : Tensor
-        Tokens (B, L), or vectors (B, L, D).
-    t : Tensor
-        Times (B,), or event counts (B, L).
-    mask : Tensor
-        Booleans (B, L), True at the positions that a sequence really has.
-    """
-
-    x: Tensor
-    t: Tensor
-    mask: Tensor
+    x: Tensor  # tokens (B, L), or vectors (B, L, D)
+    t: Tensor  # times (B,), or event counts (B, L)
+    mask: Tensor  # booleans (B, L), True at real positions, False at padding
 
     def take(self: S, rows: Tensor | slice) -> S:
         """Return the state of some of the rows."""
         values = {f.name: getattr(self, f.name) for f in dataclasses.fields(self)}
-        taken: dict[str, Any] = {name: v if v is None else v[rows] for name, v in values.items()}
-        return type(self)(**taken)
+        return dataclasses.replace(self, **{name: v[rows] for name, v in values.items() if v is not None})
 
     def replace(self: S, **changes: Any) -> S:
         """Return the state with other values of some fields."""
@@ -51,31 +40,17 @@ class State:
 
 @dataclass(frozen=True)
 class Batch:
-    """Clean sequences on the device, and what is known of them.
+    """Clean sequences and their conditions."""
 
-    Parameters
-    ----------
-    x0 : Tensor
-        Tokens (B, L), int64; in a small integer type while they wait.
-    lengths : Tensor
-        (B,).
-    cond : dict or None
-        Conditions, B rows each.
-    weight : Tensor or None
-        Sample weights (B,).
-    noise : Tensor or None
-        What x0 was made of, where it was made (B, ...): the start of a flow that is distilled.
-    """
-
-    x0: Tensor
-    lengths: Tensor
-    cond: Cond = None
-    weight: Tensor | None = None
-    noise: Tensor | None = None
+    x0: Tensor  # tokens (B, L), int64; in a small integer type before `take`
+    lengths: Tensor  # (B,)
+    cond: Cond = None  # B rows each
+    weight: Tensor | None = None  # sample weights (B,)
+    noise: Tensor | None = None  # (B, ...) from which a teacher's flow generated x0
 
     @classmethod
     def of(cls, x0: Tensor, mask: Tensor, cond: Cond = None, noise: Tensor | None = None) -> Batch:
-        """Return the batch whose sequences have the positions `mask` (B, L) from the first on."""
+        """Return the batch whose real positions are `mask` (B, L)."""
         return cls(x0, mask.sum(-1), cond, noise=noise)
 
     def __len__(self) -> int:
@@ -90,13 +65,13 @@ class Batch:
         """Return the batch on another device."""
         return self._each(lambda v: v.to(device))
 
-    def rows(self, rows: Tensor) -> Batch:
-        """Return some rows as they are."""
+    def rows(self, rows: Tensor | slice) -> Batch:
+        """Return some rows with tokens in their stored type."""
         return self._each(lambda v: v[rows])
 
     def take(self, rows: Tensor | slice, width: int | None = None) -> Batch:
-        """Return some rows, tokens as int64; only their first `width` columns, where none of them is longer."""
-        part = self._each(lambda v: v[rows])
+        """Return some rows, tokens as int64, cut to the first `width` columns."""
+        part = self.rows(rows)
         cond = part.cond
         if cond is not None and "signal" in cond:
             cond["signal"] = cond["signal"][:, :width]
@@ -112,40 +87,32 @@ class Batch:
 class Process(nn.Module, Generic[S]):
     """A generative process over sequences of `letters` letters.
 
-    Subclasses fill in what stands here; nothing else in seqdiff needs to know them. All values are in nats per
-    sequence, summed over real positions only.
-
-    The type parameter is the class of its states, `State` or a subclass with more fields.
-
-    Parameters
-    ----------
-    letters : int
-        K, the number of letters of the data.
+    Subclasses define the methods below. All values are in nats per sequence, summed over real positions only. The type
+    parameter is the class of the states, `State` or a subclass with more fields. `letters` is K.
     """
 
     bound: ClassVar[Literal["exact", "elbo"] | None] = None
-    """What `bound_terms` add up to: minus the log-likelihood, an upper bound of it, or nothing that is known."""
+    """The sum of `bound_terms`: minus the log-likelihood, an upper bound of it, or None of these."""
     state_class: ClassVar[type[State]] = State
-    """The class of its states."""
     shows_known: ClassVar[Literal["letters", "sets"] | None] = None
-    """What `given` can show the network from the start: single letters, any sets of letters, or nothing."""
+    """Known letters that `given` can show the network: single letters, any sets of letters, or none."""
     models_length: ClassVar[bool] = False
-    """True where the process itself scores a length; if not, a `LengthDistribution` does."""
+    """True if the process itself scores lengths; else a `LengthDistribution` does."""
     ends: bool = False
-    """Whether sequences end by a token, letter number K, that is drawn in place of a letter."""
+    """True if sequences end by a token, letter number K, that is drawn in place of a letter."""
     classifier_reads: ClassVar[Literal["letters", "vectors", "prefixes"] | None] = None
-    """What a classifier that guides the sampler reads: noised letters, what noised vectors say of letters, or prefixes
-    of sequences that are written letter by letter. None: nothing is noised."""
+    """Input of a classifier that guides the sampler: noised letters, letter probabilities given noised vectors, or
+    prefixes of sequences. None: nothing is noised."""
     mixes_kernel: ClassVar[bool] = False
-    """Whether classifier-free guidance mixes the kernels of the steps; if not, the predictions of the clean letters."""
+    """True if classifier-free guidance mixes the kernels of the steps, else the predictions of the clean letters."""
     reward_checks: ClassVar[int] = 20
-    """How often on the way a reward is asked for, the end included; 0 where nothing is decided on the way."""
+    """Number of times that a reward is computed while sampling, the end included; 0 where all is drawn at once."""
     foretells: ClassVar[bool] = True
-    """Whether letters drawn from `predict` tell what a row will end as; if not, it takes sampling to the end."""
+    """True if letters drawn from `predict` estimate the final sample; else a row is sampled to its end for that."""
     distils_to: ClassVar[type[Process[Any]] | None] = None
-    """The process that learns this one's samples in one call, as nothing is random on its way but the start."""
+    """The process that learns this one's samples in one call; only for samplers that draw nothing after the start."""
     guesses: ClassVar[int] = 0
-    """Calls of the network for the guess that makes a bound scatter less (`ContinuousTime.guess`); 0: there is none."""
+    """Calls of the network for the control variate of a bound (`ContinuousTime.guess`); 0: there is none."""
 
     def __init__(self, letters: int) -> None:
         super().__init__()
@@ -163,16 +130,14 @@ class Process(nn.Module, Generic[S]):
 
     @property
     def reading_states(self) -> int:
-        """The number of values, or of numbers in a vector, that `reading` has at a position."""
+        """The number of letters, or the dimension of the vectors, in `reading`."""
         return self.states
 
     def _missing(self, method: str) -> NotImplementedError:
-        return NotImplementedError(
-            f"{type(self).__name__} does not define {method}, which every process of its kind has"
-        )
+        return NotImplementedError(f"{type(self).__name__} does not define {method}, as every process of its kind must")
 
     def fit_schedule(self, p0: Tensor) -> None:
-        """Fit what the noise needs to know of the data, the frequencies of its letters (K,); most need nothing."""
+        """Fit the noise to the letter frequencies p0 (K,) of the training set; by default nothing is fitted."""
 
     # -- learning -----------------------------------------------------------------------------------------------------
 
@@ -181,97 +146,102 @@ class Process(nn.Module, Generic[S]):
         raise self._missing("loss")
 
     def parts(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> dict[str, Tensor]:
-        """Return what the training loss is the sum of, by name, (B,) each; where there are several, all are logged."""
+        """Return the terms (B,) whose sum is the training loss, by name; several are logged one by one."""
         return {"loss": self.loss(denoiser, batch, generator)}
 
     def bound_terms(
         self, denoiser: Denoiser, batch: Batch, times: int | None, generator: Generators
     ) -> Iterator[Tensor]:
-        """Yield terms (B,) whose sum estimates the bound on -log p(x0), each at a level of its own, in order.
+        """Yield terms (B,), one for each noise level, whose sum estimates the bound on -log p(x0) given the length.
 
-        `times` is the number of levels; None takes them all, or as many as the process thinks fit. Given the length.
+        `times` is the number of levels; None takes them all, or the default of a process in continuous time.
         """
         raise self._missing("bound_terms")
 
     # -- noise --------------------------------------------------------------------------------------------------------
 
-    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> S:
-        """Draw x_t ~ q(x_t | x0) at the times that u (B,) in [0, 1) stands for, all that a sampler passes through.
-
-        What a classifier that is to guide the sampler learns from.
-        """
+    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> S:
+        """Draw x_t ~ q(x_t | x0) at times t (B,)."""
         raise NotImplementedError(f"{type(self).__name__} has no noise that a classifier could learn from")
+
+    def noise_times(self, u: Tensor) -> Tensor:
+        """Return times (B,) for u (B,) in [0, 1) such that they cover all times of the sampler; by default u itself."""
+        return u
+
+    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> S:
+        """Draw x_t ~ q(x_t | x0) at the times of u (B,) in [0, 1): the training data of a classifier for guidance."""
+        return self.corrupt(x0, self.noise_times(u), mask, generator)
 
     def settled(self, x0: Tensor, mask: Tensor) -> S:
         """Return the state of finished sequences."""
         return self.noised(x0, torch.zeros(len(x0), device=x0.device), mask, torch.Generator(device=x0.device))
 
     def expected(self, p: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the network's input for finished sequences of which letters have probabilities p (B, L, K).
+        """Return the network's input for finished sequences whose letters have probabilities p (B, L, K).
 
-        Differentiable in p; where it is 0 and 1, what the network is shown of those letters.
+        Differentiable in p; for one-hot p it equals the input for these letters.
         """
         x, t = self.network_input(self.settled(p.argmax(-1), mask))
         blank = F.one_hot(x, self.states).to(p.dtype)
         return torch.where(mask[..., None], F.pad(p, (0, self.states - p.shape[-1])), blank), t
 
     def prepared(self, denoiser: Denoiser, state: S) -> S:
-        """Return a noised state with whatever else `network_input` shows beside it in sampling; most show nothing."""
+        """Return a noised state with the further fields that `network_input` reads in sampling; by default none."""
         return state
 
     def network_input(self, state: S) -> tuple[Tensor, Tensor]:
-        """Return what the network is shown: the state, and the time in [0, 1] or the event counts."""
+        """Return the network's input: letters or vectors, and times in [0, 1] (B,) or scaled event counts (B, L)."""
         return state.x, state.t
 
     def reading(self, state: S) -> tuple[Tensor, Tensor]:
-        """Return what a guide's classifier is shown of a state: letters (B, L), or where states are vectors what each
-        says of its letter (B, L, K); and the time as the network is told it."""
+        """Return the input of a guide's classifier: letters (B, L), or letter probabilities given the vectors
+        (B, L, K); and the time as in `network_input`."""
         return self.network_input(state)
+
+    # -- prediction ---------------------------------------------------------------------------------------------------
+
+    def log_evidence(self, state: S, dtype: torch.dtype) -> Tensor:
+        """Return log q(x_t | x0 = k), (B, L, K), up to a constant per position."""
+        raise self._missing("log_evidence")
+
+    def context(self, denoiser: Denoiser, state: S, cond: Cond) -> Tensor:
+        """Return the network's context logits (B, L, K), at least in float32."""
+        return at_least_float32(denoiser(*self.network_input(state), cond, state.mask))
+
+    def predict(self, denoiser: Denoiser, state: S, cond: Cond, temperature: float = 1.0) -> Tensor:
+        """Return log p(x0 | x_t), (B, L, K): the network's context logits (over the temperature) plus the evidence."""
+        context = self.context(denoiser, state, cond)
+        # Temperature acts on the context before evidence: after it, x_t would have too much weight.
+        return torch.log_softmax(context / temperature + self.log_evidence(state, context.dtype), -1)
 
     # -- sampling -----------------------------------------------------------------------------------------------------
 
     def prior(self, mask: Tensor, generator: Generators) -> S:
-        """Draw the state that generation starts from."""
+        """Draw the state from which generation starts."""
         raise self._missing("prior")
 
     def given(self, state: S, log_allowed: Tensor) -> tuple[S, Tensor]:
-        """Return the prior's state with what is known of the letters shown in it, and where that is so.
+        """Return the prior's state with known letters shown in it: generation from there samples p(x0 | known letters).
 
-        Generation from there samples p(x0 | what is known) as well as it samples p(x0) without.
-
-        Parameters
-        ----------
-        state : State
-            Of `prior`.
-        log_allowed : Tensor
-            (B, L, K) 0 for the letters that a position may have, -inf for the others.
-
-        Returns
-        -------
-        State
-        Tensor
-            Booleans (B, L), True where nothing is left for a mask on p(x0 | x_t) to rule out.
+        `log_allowed` (B, L, K) is 0 for the letters that a position may have, -inf for the others. Also returned are
+        booleans (B, L), True where a mask on p(x0 | x_t) would rule out no more than the state does.
         """
         return state, torch.zeros_like(state.mask)
 
     def levels(self, state: S, steps: int | None) -> Iterator[Any]:
-        """Yield what `step` steps to, noisiest first: times, event counts or positions. None: the process's default."""
+        """Yield the levels to visit, noisiest first: times, event counts or positions. None: the process's default."""
         raise self._missing("levels")
 
     def aim(self, state: S, level: Any, generator: Generators) -> Any:
-        """Return what `kernel` and `step` are to reach at a level; where that is drawn, it is drawn here."""
+        """Return the target of `kernel` and `step` for a level; a random target is drawn here."""
         return level
 
     def arrival(self, state: S, target: Any) -> Tensor:
-        """Return the times of the state that `step` will make, of `State.t`'s shape."""
+        """Return the times of the state after `step`, of `State.t`'s shape."""
         return torch.full_like(state.t, target)
 
-    def predict(self, denoiser: Denoiser, state: S, cond: Cond, temperature: float = 1.0) -> Tensor:
-        """Return log p(x0 | x_t), (B, L, K), normalised."""
-        raise self._missing("predict")
-
     def kernel(self, log_p0: Tensor, state: S, target: Any) -> Tensor:
-        """Return what `step` samples, made from log p(x0 | x_t); by default that itself."""
+        """Return the log-probabilities from which `step` draws; by default log p(x0 | x_t) itself."""
         return log_p0
 
     def step(self, state: S, target: Any, kernel: Tensor, generator: Generators) -> S:
@@ -280,88 +250,88 @@ class Process(nn.Module, Generic[S]):
 
     def log_prob(self, kernel: Tensor, state: S, target: Any, reached: S) -> Tensor:
         """Return the log-density (B,) of the step from `state` to `reached` by a kernel; 0 where nothing is drawn."""
-        raise NotImplementedError(f"{type(self).__name__} does not say how likely a step is")
+        raise self._missing("log_prob")
 
     def shown(self, state: S) -> Tensor:
-        """Return what stands where, as far as it is decided: probabilities (B, L, K + 1), the last of nothing yet."""
+        """Return letter probabilities (B, L, K + 1) for plots of a trajectory, the last for letters not yet drawn."""
         return F.one_hot(torch.where(state.mask, state.x, self.letters), self.letters + 1).float()
 
     def decode(self, state: S) -> Tensor:
         """Return the tokens (B, L) of a finished state."""
         return state.x
 
-    # -- what guides ask ----------------------------------------------------------------------------------------------
+    # -- for guides ---------------------------------------------------------------------------------------------------
 
     def foreseen(self, state: S) -> Tensor:
-        """Return booleans (B, L), True where `predict` says more of a letter than that it is not known yet."""
+        """Return booleans (B, L), True at letters that the network predicts in this state."""
         return state.mask
 
     def written(self, state: S) -> Tensor | None:
-        """Return which letters of a state stay as they are, booleans (B, L); None where any may change."""
+        """Return booleans (B, L), True at letters that no later step changes; None if all may change."""
         return None
 
     def real(self, state: S) -> Tensor:
-        """Return the positions that a sequence has or may still come to have, booleans (B, L)."""
+        """Return booleans (B, L), True at positions that a sequence has or may get."""
         return state.mask
 
     def decided(self, state: S) -> bool:
-        """Return whether the letters are drawn already, so that vectors that move would change nothing."""
+        """Return True if the letters are drawn, so that the vectors of the state have no effect."""
         return False
 
     def vector_noise(self, state: S) -> Tensor | None:
-        """Return the standard deviation (B, 1, 1) of the noise in a state of vectors; None where there is no such."""
+        """Return the standard deviation (B, 1, 1) of the noise in a state of vectors, or None."""
         return None
 
     @staticmethod
     def mix(conditional: Tensor, unconditional: Tensor, gamma: float) -> Tensor:
         """Return classifier-free guidance's mixture of log p(. | y) and log p(.), (..., K), normalised.
 
-        By default gamma log p(. | y) + (1 - gamma) log p(.); what either rules out stays ruled out.
+        By default gamma log p(. | y) + (1 - gamma) log p(.); letters that either rules out stay ruled out.
         """
         possible = torch.isfinite(conditional) & torch.isfinite(unconditional)
         mixed = torch.where(possible, gamma * conditional + (1 - gamma) * unconditional, -torch.inf)
-        # nothing that both allow: the condition alone decides
+        # where both together rule out all letters, the conditional one counts
         return torch.log_softmax(torch.where(possible.any(-1, keepdim=True), mixed, conditional), -1)
 
 
 def rows_of(denoiser: Denoiser, rows: Tensor | slice) -> Denoiser:
-    """Return the denoiser of some rows, where it has something of its own for each."""
+    """Return the denoiser of some rows, where it has parts for each."""
     take = getattr(denoiser, "take", None)
     return denoiser if take is None else take(rows)
 
 
+def taken(tensors: Cond, rows: Tensor | slice) -> Cond:
+    """Return some rows of a condition, or of other tensors by name."""
+    return None if tensors is None else {name: value[rows] for name, value in tensors.items()}
+
+
 def same_tensors(a: Cond, b: Cond) -> bool:
-    """Return whether two conditions, or other tensors by name, are the same ones with the same numbers."""
+    """Return whether two conditions, or other tensors by name, are equal."""
     if a is None or b is None:
         return a is b
     return a is b or (a.keys() == b.keys() and all(v is b[k] or torch.equal(v, b[k]) for k, v in a.items()))
 
 
-def like(target: Any, t: Tensor) -> Tensor:
-    """Return a level, a number or a tensor, as the times t are: of their shape and type, on their device."""
-    # a number is filled in where the times are: to copy it there, the device would have to be waited for
+def at_least_float32(logits: Tensor) -> Tensor:
+    """Return logits in float32, or in float64 where they are."""
+    return logits.to(torch.promote_types(logits.dtype, torch.float32))
+
+
+def like(target: float | Tensor, t: Tensor) -> Tensor:
+    """Return a level, a number or a tensor, in the shape and type of the times t, on their device."""
+    # a number is filled in on the device: copying it there would wait for the device
     return target.to(t).expand_as(t) if isinstance(target, Tensor) else torch.full_like(t, target)
 
 
 def masked_sum(values: Tensor, mask: Tensor) -> Tensor:
-    """Sum (B, L) over real positions; what stands at the others, nan included, does not count."""
+    """Sum (B, L) over real positions; values at the others, nan included, do not count."""
     return torch.where(mask, values, torch.zeros((), dtype=values.dtype, device=values.device)).sum(-1)
 
 
-# No noise at all: sequences as they are, for what is learned from them without a generator.
-
-
 class Clean(Process[State]):
-    """Letters that are never noised; there is nothing to sample, and the time is always 0.
-
-    Examples
-    --------
-    >>> x0, mask = torch.tensor([[0, 2]]), torch.ones(1, 2, dtype=torch.bool)
-    >>> Clean(4).noised(x0, torch.tensor([0.7]), mask, torch.Generator()).x.tolist()
-    [[0, 2]]
-    """
+    """Letters without noise at time 0, for classifiers without a generator; there is nothing to sample."""
 
     classifier_reads = "letters"
 
-    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> State:
+    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
         return State(x0, torch.zeros(len(x0), device=x0.device), mask)

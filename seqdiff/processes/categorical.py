@@ -1,11 +1,11 @@
-r"""What the diffusions over letters share: evidence, the posterior as a mixture over x0, and sampling.
+r"""Base of the diffusions over letters: evidence, the posterior as a mixture over x0, and sampling.
 
-The network predicts each letter from its context, c(x0) (a "cavity" prediction). What the observed letter says is
+The network predicts each letter from its context, c(x0) (a "cavity" prediction). The evidence of the observed letter is
 added by the process, not learned:
 
     log p(x0 | x_t) = c(x0) + log q(x_t | x0) + const
 
-and one posterior serves loss, likelihood and sampler, the exact mixture over it:
+Loss, likelihood and sampler use one posterior, the exact mixture over it:
 
     p(x_s | x_t) = sum_x0 q(x_s | x_t, x0) p(x0 | x_t)
 
@@ -15,6 +15,7 @@ Austin et al. (2021, arXiv 2107.03006) to machine precision, for any rate matrix
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 import torch
@@ -26,19 +27,10 @@ from seqdiff.runtime import Generators, uniform, widest
 
 
 def sample_categorical(log_p: Tensor, generator: Generators) -> Tensor:
-    """Draw one letter per position by inverting the distribution function.
+    """Draw letters (B, L), int64, from log-probabilities (B, L, S), which need not be normalised; -inf is never drawn.
 
-    Gumbel noise in float32 has a floor that sharpens the distribution; one float64 uniform per position has not.
-
-    Parameters
-    ----------
-    log_p : Tensor
-        (B, L, S) log-probabilities; they need not be normalised; -inf is never drawn.
-
-    Returns
-    -------
-    Tensor
-        (B, L) int64.
+    The distribution function is inverted at one float64 uniform per position: Gumbel noise in float32 has a floor that
+    sharpens the distribution.
     """
     wide = widest(log_p.device)
     p = (log_p - log_p.amax(-1, keepdim=True)).to(wide).exp()
@@ -50,7 +42,7 @@ def sample_categorical(log_p: Tensor, generator: Generators) -> Tensor:
 
 
 def single_letters(log_allowed: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
-    """Return where a position may have only one letter, booleans (B, L), and which, (B, L)."""
+    """Return booleans (B, L), True where a position may have only one letter, and these letters, (B, L)."""
     single = (log_allowed > -torch.inf).sum(-1) == 1
     return single & mask, log_allowed.argmax(-1)
 
@@ -62,43 +54,32 @@ def stratified(n: int, generator: Generators, device: torch.device) -> Tensor:
     return (u + torch.arange(n, device=device)) / n
 
 
+def turned(n: int, generator: Generators, device: torch.device) -> Tensor:
+    """Return `stratified` uniforms in a random rotation: else the last rows of each batch had the latest times."""
+    return (stratified(n, generator, device) + uniform((1,), generator, device)) % 1
+
+
+def strata(times: int, rows: int, generator: Generators, device: torch.device) -> Iterator[Tensor]:
+    """Yield uniforms (rows,) in each of `times` equal parts of [0, 1)."""
+    for i in range(times):
+        yield (i + uniform((rows,), generator, device)) / times
+
+
+def quantile(p: Tensor, u: Tensor) -> Tensor:
+    """Return the indices (B,) at which the distribution function of p (N,) exceeds u (B,) in [0, 1)."""
+    return torch.searchsorted(p.cumsum(0), u.to(p.dtype), right=True).clamp_max(len(p) - 1)
+
+
 class CategoricalProcess(Process[S]):
-    """A diffusion whose states are letters. Subclasses give `log_evidence`, `corrupt`, `posterior`, `prior`."""
+    """A diffusion whose states are letters. Subclasses define `log_evidence`, `corrupt`, `posterior`, `prior`."""
 
     bound = "elbo"
     classifier_reads = "letters"
     mixes_kernel: ClassVar[bool] = True
 
-    def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> S:
-        """Draw x_t ~ q(x_t | x0)."""
-        raise self._missing("corrupt")
-
-    def noise_times(self, u: Tensor) -> Tensor:
-        """Return the times (B,) that u (B,) in [0, 1) stands for, all that a sampler passes through; by default u."""
-        return u
-
-    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> S:
-        return self.corrupt(x0, self.noise_times(u), mask, generator)
-
-    def log_evidence(self, state: S, dtype: torch.dtype) -> Tensor:
-        """Return log q(x_t | x0 = k), (B, L, K), up to a constant per position."""
-        raise self._missing("log_evidence")
-
-    def posterior(self, log_p0: Tensor, state: S, target: Any) -> Tensor:
+    def posterior(self, log_p0: Tensor, state: S, target: float | Tensor) -> Tensor:
         """Return the log-kernel log p(x_s | x_t), (B, L, S), normalised: the exact mixture over p(x0 | x_t)."""
         raise self._missing("posterior")
-
-    def context(self, denoiser: Denoiser, state: S, cond: Cond) -> Tensor:
-        """Return the network's context logits (B, L, K), at least in float32."""
-        x, t = self.network_input(state)
-        logits = denoiser(x, t, cond, state.mask)
-        return logits if logits.dtype == torch.float64 else logits.float()
-
-    def predict(self, denoiser: Denoiser, state: S, cond: Cond, temperature: float = 1.0) -> Tensor:
-        """Return log p(x0 | x_t): the network's context logits (over the temperature) plus the evidence."""
-        context = self.context(denoiser, state, cond)
-        # Temperature acts on the context before evidence: after it, x_t would count for more than it says.
-        return torch.log_softmax(context / temperature + self.log_evidence(state, context.dtype), -1)
 
     def kernel(self, log_p0: Tensor, state: S, target: Any) -> Tensor:
         return self.posterior(log_p0, state, target)
@@ -112,25 +93,17 @@ class CategoricalProcess(Process[S]):
 
 # The logistic parameterisation of ordered letters (Austin et al. 2021, arXiv 2107.03006, appendix A.8).
 #
-# The network says where on the line of K letters it expects one, and how surely: letter i has the probability that a
-# logistic distribution of location m and scale s puts between i - 1/2 and i + 1/2, the first and the last letter all
-# beyond:
+# The network predicts location m and scale s of a logistic distribution over the line of K letters: letter i has its
+# mass between i - 1/2 and i + 1/2, the first and the last letter all beyond:
 #
 #     p_i = sigma((i + 1/2 - m)/s) - sigma((i - 1/2 - m)/s) = sigma(a_i) sigma(-b_i) (1 - exp(-1/s))
 
 
-NARROWEST = 1e-2  # of s, in letters
+NARROWEST = 1e-2  # smallest s, in letters
 
 
 def logistic_log_probs(location: Tensor, scale: Tensor, letters: int) -> Tensor:
-    """Return log p_i, (..., K), of logistic distributions cut into letters.
-
-    Parameters
-    ----------
-    location, scale : Tensor
-        (...), in letters; the first letter lies at 0.
-    letters : int
-        K.
+    """Return log p_i, (..., K), for locations and scales (...) in letters; the first letter lies at 0.
 
     Examples
     --------
@@ -143,13 +116,13 @@ def logistic_log_probs(location: Tensor, scale: Tensor, letters: int) -> Tensor:
     scale = scale[..., None]
     edges = torch.arange(letters - 1, device=location.device, dtype=location.dtype) + 0.5
     z = (edges - location[..., None]) / scale  # (..., K - 1), where neighbours meet
-    below, above = F.logsigmoid(z), F.logsigmoid(-z)  # log of what lies on either side of an edge
+    below, above = F.logsigmoid(z), F.logsigmoid(-z)  # log of the mass on either side of an edge
     between = below[..., 1:] + above[..., :-1] + torch.log(-torch.expm1(-1 / scale))
     return torch.cat([below[..., :1], between, above[..., -1:]], -1)
 
 
 class Logistic(CategoricalProcess[S]):
-    """Mixed into a process in front of its class: the network gives two numbers per position instead of K logits."""
+    """A mixin before a process class: the network gives two numbers per position instead of K logits."""
 
     @property
     def outputs(self) -> int:
@@ -158,14 +131,12 @@ class Logistic(CategoricalProcess[S]):
     def context(self, denoiser: Denoiser, state: S, cond: Cond) -> Tensor:
         location, scale = super().context(denoiser, state, cond).unbind(-1)
         # in units of the whole alphabet, around its middle
-        middle = (self.letters - 1) / 2
-        return logistic_log_probs(
-            middle + self.letters * location, NARROWEST + self.letters * F.softplus(scale), self.letters
-        )
+        location = (self.letters - 1) / 2 + self.letters * location
+        return logistic_log_probs(location, NARROWEST + self.letters * F.softplus(scale), self.letters)
 
 
 def logistic_start(log_frequencies: Tensor) -> Tensor:
-    """Return the two numbers (L, 2) whose distribution has the mean and spread of letter frequencies (L, K)."""
+    """Return the two numbers (L, 2) whose distribution has the mean and deviation of letter frequencies (L, K)."""
     p, k = log_frequencies.exp(), log_frequencies.shape[-1]
     i = torch.arange(k, dtype=p.dtype, device=p.device)
     mean = (p * i).sum(-1)

@@ -36,14 +36,9 @@ class Classical(RateMatrixProcess[State]):
     forward : Forward
         The rate matrix, of `make_forward`.
     schedule : Schedule, optional
-        None is `Linear()`.
+        None is `Linear()`. With absorbing rates it must mask every letter in the end.
     steps : int
         Steps of the sampler by default.
-
-    Raises
-    ------
-    InputError
-        If the forward process is absorbing and the schedule ends before every letter is masked.
     """
 
     def __init__(self, forward: Forward, schedule: Schedule | None = None, steps: int = 100) -> None:

@@ -24,11 +24,11 @@ import torch
 from torch import Tensor
 
 from seqdiff.processes.base import Batch, Denoiser, S, masked_sum
-from seqdiff.processes.categorical import CategoricalProcess, stratified
+from seqdiff.processes.categorical import CategoricalProcess, strata, stratified
 from seqdiff.processes.noise.events import Powers, one_event
 from seqdiff.processes.noise.rate_matrices import Forward
 from seqdiff.processes.noise.schedules import Schedule
-from seqdiff.runtime import Generators, uniform, widest
+from seqdiff.runtime import Generators, widest
 
 BOUND_CALLS = 20  # calls of the network for a bound by default
 SMALLEST_GUESS = 1e-6  # probability of a letter in a guess
@@ -38,12 +38,7 @@ EARLIEST_ROOT = 1e-6  # smallest u: t >= 1e-12 t_max is a number by whose square
 class ContinuousTime(CategoricalProcess[S]):
     """A diffusion over real times, 0 (data) to `t_max` (noise). Subclasses define `density` and `prior_kl`.
 
-    Parameters
-    ----------
-    letters : int
-        K.
-    steps : int
-        Steps of the sampler by default.
+    The sampler makes `steps` steps by default.
     """
 
     t_max = 1.0
@@ -86,14 +81,8 @@ class ContinuousTime(CategoricalProcess[S]):
     def density(self, w: Tensor, x0: Tensor, x: Tensor, t: Tensor) -> Tensor:
         """Return the loss per unit of time and position, (B, L) nats.
 
-        Parameters
-        ----------
-        w : Tensor
-            Context probabilities (B, L, K), without the evidence of x.
-        x0, x : Tensor
-            Clean and noised letters (B, L).
-        t : Tensor
-            Times (B,), above 0 and below 1.
+        w are context probabilities (B, L, K), without the evidence of x; x0 and x clean and noised letters (B, L); t
+        times (B,), above 0 and below 1.
         """
         raise self._missing("density")
 
@@ -142,30 +131,18 @@ class ContinuousTime(CategoricalProcess[S]):
         """
         guess = self.guess(denoiser, batch, generator) if guess is None else guess
         times = times or BOUND_CALLS - self.guesses
-        for i in range(times):
-            u = (i + uniform((len(batch),), generator, batch.x0.device)) / times
+        for u in strata(times, len(batch), generator, batch.x0.device):
             yield (self.term(denoiser, batch, u, generator, guess) + self.prior_kl(batch.x0, batch.mask)) / times
 
 
 class RateMatrixProcess(ContinuousTime[S]):
     """A diffusion by a rate matrix along a schedule. Subclasses define `kl_at_end` and call `measure_end` when made.
 
-    Parameters
-    ----------
-    forward : Forward
-        The rate matrix.
-    schedule : Schedule
-        Lambda(t).
-    fastest : float
-        The largest rate by which a letter changes.
-    steps : int
-        Steps of the sampler by default.
+    `fastest` is the largest rate by which a letter changes.
     """
 
-    letter_kl: Tensor
-    """KL(q(x_T | x_0) || prior) for each letter x_0, (K,) nats."""
-    law_kl: Tensor
-    """KL(q(x_T | x_0) || law q_T), (K,) nats."""
+    letter_kl: Tensor  # KL(q(x_T | x_0) || prior) for each letter x_0, (K,) nats
+    law_kl: Tensor  # KL(q(x_T | x_0) || law q_T), (K,) nats
 
     def __init__(self, forward: Forward, schedule: Schedule, fastest: float, steps: int) -> None:
         super().__init__(forward.letters, steps)

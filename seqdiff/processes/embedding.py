@@ -11,8 +11,8 @@ s^2 = 1 - abar_1:
                  + sum_t 1/2 (SNR_{t-1} - SNR_t) E |e - e_hat(x_t, t)|^2                  (denoising)
                  + E sum_l -log p(w_l | x_0)                                              (rounding)
 
-The network predicts each letter from its context; what the noised vector itself says is added, as in the processes
-over letters, and e_hat is the mean embedding of what comes out:
+The network predicts each letter from its context; the evidence of the noised vector itself is added, as in the
+processes over letters, and e_hat is the mean embedding of the result:
 
     log p(w | x_t) = c(w) + log q(x_t | w) + const,   e_hat = sum_w p(w | x_t) Emb(w)
 
@@ -24,75 +24,59 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from seqdiff.processes.base import Batch, Cond, Denoiser, Process, State, masked_sum, rows_of
-from seqdiff.processes.categorical import sample_categorical, stratified
+from seqdiff.processes.base import Batch, Cond, Denoiser, Process, State, masked_sum, rows_of, taken
+from seqdiff.processes.categorical import quantile, sample_categorical, strata, stratified
 from seqdiff.runtime import Generators, generator_for, normal, uniform
 
 ROUND = -1
 """The level after time 0: letters are drawn from p(w | x_0)."""
-TIMES = 50  # levels of the bound where none are asked for
-SAMPLER_CALLS = 100  # of the network, where the sampler is not told how many
-# of the profile, all letters together: its errors add noise to estimates, never a bias
+TIMES = 50  # levels of the bound by default
+SAMPLER_CALLS = 100  # calls of the network in sampling by default
+# draws of all letters together and nodes of the profile: its errors add noise to estimates, never a bias
 PROFILE_DRAWS, PROFILE_NODES = 2**20, 96
-FOLLOWED = 100  # losses after which the profile follows the vectors
-TYPICAL_LENGTH = 50  # of a sequence for which levels are drawn as well as can be
-SHOWN_SHARE = 0.5  # share of the training rows that self-conditioning shows something to
-EVEN = 0.2  # share of the levels drawn with no regard to the profile
+FOLLOWED = 100  # losses after which the profile is fitted to the moved vectors
+TYPICAL_LENGTH = 50  # length of a sequence for which the drawing of levels is optimal
+SHOWN_SHARE = 0.5  # share of the training rows with an estimate for self-conditioning
+EVEN = 0.2  # share of the levels drawn uniformly
 
 
 @dataclass(frozen=True)
 class EmbeddedState(State):
-    """Noised vectors (B, L, D).
+    """Noised vectors (B, L, D)."""
 
-    Parameters
-    ----------
-    estimate : Tensor, optional
-        (B, L, D) an earlier e_hat, which self-conditioning shows.
-    letters : Tensor, optional
-        (B, L) the letters, once they are drawn.
-    """
-
-    estimate: Tensor | None = None
-    letters: Tensor | None = None
+    estimate: Tensor | None = None  # (B, L, D) an earlier e_hat, for self-conditioning
+    letters: Tensor | None = None  # (B, L) the letters, once they are drawn
 
 
 class Embedding(Process[EmbeddedState]):
     """Diffusion of embedded letters in T steps, trained on its bound.
 
     Times are integers 0 (x_0, embeddings with a little noise) to T (noise). Levels of the loss and of the bound are
-    drawn more often where letters that are independent would lose more, and divided by how often.
+    drawn by importance: in proportion to the loss of independent letters, by whose probability terms are divided.
 
     Parameters
     ----------
     table : Tensor
-        (K, D) vectors of the letters. Used centred and with a mean square of 1, whatever training makes of them, so
-        that the schedule means the same for every table.
+        (K, D) vectors of the letters. They are centred and scaled to a mean square of 1 before use, so that the
+        schedule means the same for every table.
     abar : ndarray
         (T + 1,) abar_0 = 1, ..., abar_T, falling.
     learned : bool
-        Whether training moves the vectors.
+        True if training moves the vectors.
     clamp : bool
-        Whether the sampler moves towards the embedding next to e_hat instead (Diffusion-LM's clamping trick). What is
-        sampled then is another model than the one that is scored.
+        True if the sampler moves towards the embedding nearest to e_hat (Diffusion-LM's clamping trick). It then
+        samples another model than the one that is scored.
     eta : float
         Noise of the sampler: 1 as in p(x_s | x_t), 0 none, as in DDIM (Song et al. 2020, arXiv 2010.02502).
     self_conditioning : bool
-        Whether the network is also shown an earlier e_hat (Chen et al. 2022, arXiv 2208.04202): in half of the training
-        rows and in the bound, one that it made of the same x_t; in sampling, that of the step before.
-
-    Examples
-    --------
-    >>> from seqdiff.processes.noise.embeddings import sqrt_schedule
-    >>> process = Embedding(torch.eye(4)[:, :3], sqrt_schedule(200))
-    >>> process.states, process.letters, process.steps
-    (3, 4, 200)
+        True if an earlier e_hat is an input of the network (Chen et al. 2022, arXiv 2208.04202): in half of the
+        training rows and in the bound, its own for the same x_t; in sampling, that of the previous step.
     """
 
     bound = "elbo"
@@ -132,8 +116,8 @@ class Embedding(Process[EmbeddedState]):
         self.register_buffer("half_drop", -0.5 * torch.diff(ratio, prepend=ratio[:1]), persistent=False)
         self.register_buffer("profile", torch.ones_like(wide))
         self.register_buffer("losses", torch.zeros((), dtype=torch.long))
-        self._counted: int | None = None  # the same as a number: None where the buffer knows better
-        self.register_load_state_dict_post_hook(_forget_count)
+        self._counted: int | None = None  # `losses` as a number; None after loading, when it must be read anew
+        self.register_load_state_dict_post_hook(Embedding._forget_count)
         self.register_buffer("law", torch.full((self.letters,), 1 / self.letters).to(wide.dtype), persistent=False)
         self.fit_schedule(self.law)
 
@@ -147,19 +131,22 @@ class Embedding(Process[EmbeddedState]):
 
     @property
     def embeddings(self) -> Tensor:
-        """The vectors e (K, D) of the letters, centred, their mean square 1; the one table of noise and rounding."""
+        """The vectors e (K, D) of the letters, centred, their mean square 1, for noise and rounding."""
         table = self.table.to(self.abar.dtype)
         table = table - table.mean(0)
         return table / table.square().mean().sqrt().clamp_min(1e-12)
 
     def fit_schedule(self, p0: Tensor) -> None:
-        """Set how often to draw each level: as independent letters of frequencies p0 want it for the least variance.
+        """Fit the probabilities of the levels: those of the least variance for independent letters of frequencies p0.
 
-        That is the root of the mean square of what a sequence loses there. It matters at the last levels, at which a
-        letter is rarely mistaken but then costs much: by the mean alone they would be drawn as rarely as that.
+        They are proportional to the root mean square of a sequence's loss. By the mean loss, levels at which letters
+        are rarely mistaken, but then at a high loss, would be drawn too rarely.
         """
         self.law.copy_(p0)
         self._fit_profile()
+
+    def _forget_count(self, *_: object) -> None:
+        self._counted = None
 
     @torch.no_grad()
     def _fit_profile(self) -> None:
@@ -174,7 +161,7 @@ class Embedding(Process[EmbeddedState]):
             log_p = root * (root * e[own] + z) @ e.T - 0.5 * root**2 * e.square().sum(-1) + p0.log()
             log_p = torch.log_softmax(log_p, -1)
             lost.append(_root_mean_square((e[own] - log_p.exp() @ e).square().sum(-1)))
-        # together: the device is waited for once, not at every node
+        # together: one wait for the device, not one at every node
         error = np.interp(self.log_ratio, grid, torch.stack(lost).cpu().numpy())
         self.profile.copy_(self.half_drop * torch.from_numpy(error).to(e.device, e.dtype))
         self.profile[0] = _root_mean_square(-log_p.gather(-1, own[:, None]))
@@ -182,33 +169,29 @@ class Embedding(Process[EmbeddedState]):
     # -- noise --------------------------------------------------------------------------------------------------------
 
     def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> EmbeddedState:
-        """Draw x_t ~ q(x_t | x0) at times t (B,), (B, L, D); 0 at padding."""
         e = F.embedding(x0, self.embeddings)
         z = normal(tuple(e.shape), generator, e.device, e.dtype)
         x = self.abar[t].sqrt()[:, None, None] * e + self.noise[t].sqrt()[:, None, None] * z
         return EmbeddedState(torch.where(mask[..., None], x, 0), t, mask)
 
     def log_evidence(self, state: EmbeddedState, dtype: torch.dtype) -> Tensor:
-        """Return log q(x_t | w), (B, L, K), up to a constant per position."""
         e, t = self.embeddings, state.t
         signal, noise = self.abar[t][:, None, None], self.noise[t][:, None, None]
-        x = state.x.to(e.dtype)  # in float64, which is also what autocast leaves alone: 1/s^2 is large
+        x = state.x.to(e.dtype)  # in float64, which autocast does not change: 1/s^2 is large
         return ((signal.sqrt() * (x @ e.T) - 0.5 * signal * e.square().sum(-1)) / noise).to(dtype)
 
     def network_input(self, state: EmbeddedState) -> tuple[Tensor, Tensor]:
-        """Return what the network is shown: the vectors, the earlier e_hat behind them, and the time in [0, 1]."""
+        """Return the vectors, followed by the earlier e_hat, and the time in [0, 1]."""
         x = state.x
         if self.self_conditioning:
             x = torch.cat([x, torch.zeros_like(x) if state.estimate is None else state.estimate], -1)
         return x.float(), state.t / self.steps
 
-    def noised(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> EmbeddedState:
-        return self.corrupt(x0, (u * (self.steps + 1)).long().clamp_max(self.steps), mask, generator)
+    def noise_times(self, u: Tensor) -> Tensor:
+        return (u * (self.steps + 1)).long().clamp_max(self.steps)
 
     def prepared(self, denoiser: Denoiser, state: EmbeddedState) -> EmbeddedState:
-        if not self.self_conditioning:
-            return state
-        return self._estimated(denoiser, state, None, None)
+        return self._estimated(denoiser, state, None, None) if self.self_conditioning else state
 
     def settled(self, x0: Tensor, mask: Tensor) -> EmbeddedState:
         x = F.embedding(x0, self.embeddings) * mask[..., None]
@@ -220,22 +203,13 @@ class Embedding(Process[EmbeddedState]):
         return self.network_input(EmbeddedState(x, torch.zeros(len(p), device=p.device), mask, estimate))
 
     def reading(self, state: EmbeddedState) -> tuple[Tensor, Tensor]:
-        """Return what each vector by itself says of its letter (B, L, K), all that it says, and the time in [0, 1]."""
-        said = torch.softmax(self.log_evidence(state, self.abar.dtype), -1)
-        return said * state.mask[..., None], state.t / self.steps
+        evidence = torch.softmax(self.log_evidence(state, self.abar.dtype), -1)
+        return evidence * state.mask[..., None], state.t / self.steps
 
     # -- prediction ---------------------------------------------------------------------------------------------------
 
-    def context(self, denoiser: Denoiser, state: EmbeddedState, cond: Cond) -> Tensor:
-        """Return the network's context logits (B, L, K), at least in float32."""
-        logits = denoiser(*self.network_input(state), cond, state.mask)
-        return logits if logits.dtype == torch.float64 else logits.float()
-
     def predict(self, denoiser: Denoiser, state: EmbeddedState, cond: Cond, temperature: float = 1.0) -> Tensor:
-        """Return log p(x0 | x_t): the network's context logits (over the temperature) plus the evidence.
-
-        With self-conditioning the network sees the state's estimate, or one that it makes first where there is none.
-        """
+        """Return log p(x0 | x_t), (B, L, K), in float64, by the state's estimate or a new one if that is an input."""
         if self.self_conditioning and state.estimate is None:
             state = self._estimated(denoiser, state, cond, None, temperature)
         context = self.context(denoiser, state, cond).to(self.abar.dtype)
@@ -244,17 +218,14 @@ class Embedding(Process[EmbeddedState]):
     def _estimated(
         self, denoiser: Denoiser, state: EmbeddedState, cond: Cond, chosen: Tensor | None, temperature: float = 1.0
     ) -> EmbeddedState:
-        """Return the state with an estimate of e made of the same x_t in some rows, zeros in the others.
-
-        `chosen` are booleans (B,); None chooses all.
-        """
+        """Return the state with an estimate of e from the same x_t in the `chosen` rows (B,), or all, else zeros."""
         blank = state.replace(estimate=torch.zeros_like(state.x))
-        rows: Any = slice(None) if chosen is None else chosen.nonzero()[:, 0]
-        if chosen is not None and not len(rows):
+        rows: Tensor | slice = slice(None) if chosen is None else chosen.nonzero()[:, 0]
+        if isinstance(rows, Tensor) and not len(rows):
             return blank
-        some = None if cond is None else {name: value[rows] for name, value in cond.items()}
+        predicted = self.predict(rows_of(denoiser, rows), blank.take(rows), taken(cond, rows), temperature)
         # detached, not under no_grad: autocast would keep its weights without their gradients for the second pass
-        found = self.mean(self.predict(rows_of(denoiser, rows), blank.take(rows), some, temperature)).detach()
+        found = self.mean(predicted).detach()
         estimate = torch.zeros_like(state.x)
         estimate[rows] = torch.where(state.mask[rows][..., None], found, 0)
         return state.replace(estimate=estimate)
@@ -266,10 +237,10 @@ class Embedding(Process[EmbeddedState]):
     # -- loss and bound -----------------------------------------------------------------------------------------------
 
     def level_probabilities(self) -> Tensor:
-        """Return how often each level 0..T is drawn, (T + 1,).
+        """Return the probabilities (T + 1,) with which levels 0..T are drawn.
 
-        Training follows the vectors that it moves: it would find out, and bring letters so close to one another that
-        they are mistaken at levels which are hardly ever drawn.
+        They are fitted to the vectors that training moves: else training would bring letters so close to one another
+        that they are mistaken at levels which are hardly ever drawn.
         """
         if self.training and isinstance(self.table, nn.Parameter):
             counted = int(self.losses) if self._counted is None else self._counted
@@ -281,16 +252,11 @@ class Embedding(Process[EmbeddedState]):
         return (1 - EVEN) * self.profile / total + EVEN / len(self.profile)
 
     def errors(
-        self,
-        denoiser: Denoiser,
-        batch: Batch,
-        t: Tensor,
-        generator: Generators,
-        shown: float = 1.0,
+        self, denoiser: Denoiser, batch: Batch, t: Tensor, generator: Generators, shown: float = 1.0
     ) -> tuple[Tensor, Tensor]:
         """Return |e - e_hat|^2 and -log p(w | x_t), (B, L) each, for one draw of x_t at times t (B,).
 
-        `shown` is the share of rows in which self-conditioning has something to see.
+        `shown` is the share of rows with an estimate for self-conditioning.
         """
         x0, cond = batch.x0, batch.cond
         state = self.corrupt(x0, t, batch.mask, generator)
@@ -300,14 +266,7 @@ class Embedding(Process[EmbeddedState]):
         error = (F.embedding(x0, self.embeddings) - self.mean(log_p0)).square().sum(-1)
         return error, -log_p0.gather(-1, x0[..., None]).squeeze(-1)
 
-    def term(
-        self,
-        denoiser: Denoiser,
-        batch: Batch,
-        t: Tensor,
-        generator: Generators,
-        shown: float = 1.0,
-    ) -> Tensor:
+    def term(self, denoiser: Denoiser, batch: Batch, t: Tensor, generator: Generators, shown: float = 1.0) -> Tensor:
         """Return one draw (B,) of the bound's terms at times t (B,): the denoising one, or rounding at t = 0; nats."""
         error, surprise = self.errors(denoiser, batch, t, generator, shown)
         return masked_sum(torch.where(t[:, None] == 0, surprise, self.half_drop[t][:, None] * error), batch.mask)
@@ -319,10 +278,9 @@ class Embedding(Process[EmbeddedState]):
         return masked_sum(per_letter[x0], mask)
 
     def parts(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> dict[str, Tensor]:
-        """Return what the training loss is the sum of: "denoising", "rounding" and "end", (B,) each."""
+        """Return the terms of the training loss: "denoising", "rounding" and "end", (B,) each."""
         p = self.level_probabilities()
-        u = stratified(len(batch), generator, batch.x0.device).to(p.dtype)
-        t = torch.searchsorted(p.cumsum(0), u, right=True).clamp_max(self.steps)
+        t = quantile(p, stratified(len(batch), generator, batch.x0.device))
         lost = self.term(denoiser, batch, t, generator, SHOWN_SHARE) / p[t]
         zero = torch.zeros_like(lost)
         return {
@@ -342,15 +300,13 @@ class Embedding(Process[EmbeddedState]):
         times = min(TIMES if times is None else times, levels)
         share = self.prior_kl(batch.x0, batch.mask) / times
         p = self.level_probabilities()
-        for i in range(times):
-            if times == levels:
-                t = torch.full((len(batch),), i, device=batch.x0.device)
-                weight = torch.ones_like(p[t])
-            else:
-                u = (i + uniform((len(batch),), generator, batch.x0.device).to(p.dtype)) / times
-                t = torch.searchsorted(p.cumsum(0), u, right=True).clamp_max(self.steps)
-                weight = 1 / (times * p[t])
-            yield weight * self.term(denoiser, batch, t, generator) + share
+        if times == levels:
+            for i in range(levels):
+                yield self.term(denoiser, batch, torch.full((len(batch),), i, device=p.device), generator) + share
+        else:
+            for u in strata(times, len(batch), generator, p.device):
+                t = quantile(p, u)
+                yield 1 / (times * p[t]) * self.term(denoiser, batch, t, generator) + share
 
     # -- sampling -----------------------------------------------------------------------------------------------------
 
@@ -367,7 +323,7 @@ class Embedding(Process[EmbeddedState]):
         yield ROUND
 
     def aimed(self, log_p0: Tensor) -> Tensor:
-        """Return what the sampler moves towards, (B, L, D): e_hat, or the possible embedding next to it."""
+        """Return the target of the sampler, (B, L, D): e_hat, or the nearest embedding that is possible."""
         e_hat = self.mean(log_p0)
         if not self.clamp:
             return e_hat
@@ -402,7 +358,7 @@ class Embedding(Process[EmbeddedState]):
         return EmbeddedState(torch.where(real, x, 0), torch.full_like(state.t, target), state.mask, estimate)
 
     def log_prob(self, kernel: Tensor, state: EmbeddedState, target: int, reached: EmbeddedState) -> Tensor:
-        """Return the log-density up to what no kernel changes; 0 at eta = 0, where the vectors are not drawn."""
+        """Return the log-density (B,) up to a constant; 0 at eta = 0, where the vectors are not drawn."""
         if target == ROUND:
             return masked_sum(kernel.gather(-1, self.decode(reached)[..., None])[..., 0], state.mask)
         centre, variance = self.moved(kernel, state, target)
@@ -416,7 +372,7 @@ class Embedding(Process[EmbeddedState]):
         return self.noise[state.t].sqrt().to(state.x.dtype)[:, None, None]
 
     def shown(self, state: EmbeddedState) -> Tensor:
-        """Return what each vector by itself says of its letter, then the letters, (B, L, K + 1)."""
+        """Return the normalised evidence of each vector, or the letters once they are drawn, (B, L, K + 1)."""
         if state.letters is not None:
             return super().shown(state.replace(x=state.letters))
         p = torch.softmax(self.log_evidence(state, torch.float32), -1)
@@ -424,35 +380,27 @@ class Embedding(Process[EmbeddedState]):
         return torch.cat([p * real, 1.0 - real.to(p.dtype)], -1)
 
     def decode(self, state: EmbeddedState) -> Tensor:
-        """Return the letters drawn, or before that the likeliest by the evidence alone, (B, L)."""
+        """Return the letters drawn, or before that the likeliest by the evidence, (B, L)."""
         if state.letters is not None:
             return state.letters
         return self.log_evidence(state, self.abar.dtype).argmax(-1)
 
 
-def _forget_count(process: Embedding, *_: Any) -> None:
-    process._counted = None
-
-
 def _root_mean_square(lost: Tensor) -> Tensor:
-    """Return the root of the mean square of a sum over a sequence's letters, over their number, from draws of one."""
+    """Return the root mean square of a sequence's loss over its length, from draws of a letter's loss."""
     return (lost.mean().square() + lost.var() / TYPICAL_LENGTH).sqrt()
 
 
-# The loss of the Diffusion-LM paper (Li et al. 2022, arXiv 2205.14217), for the process of embedding.py.
-#
-#     |e - e_hat|^2 / D  +  -log softmax(x_0 . Emb / s^2 + bias)_w  +  abar_T |x_0|^2 / D
-#
-# It counts every level of noise alike, and takes means over D in place of sums.
-
-
 class DiffusionLM(Embedding):
-    """The same, trained on the paper's loss at times uniform over 0..T; that is no bound, `bound_terms` still is."""
+    """The same, trained on the Diffusion-LM paper's loss, which is no bound; `bound_terms` still is.
+
+    |e - e_hat|^2 / D  +  -log softmax(x_0 . Emb / s^2 + bias)_w  +  abar_T |x_0|^2 / D, at times uniform over 0..T: all
+    noise levels have the same weight, and means over D replace sums.
+    """
 
     def parts(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> dict[str, Tensor]:
         x0, mask = batch.x0, batch.mask
-        u = stratified(len(batch), generator, x0.device)
-        t = (u * (self.steps + 1)).long().clamp_max(self.steps)
+        t = self.noise_times(stratified(len(batch), generator, x0.device))
         error, _ = self.errors(denoiser, batch, t, generator, SHOWN_SHARE)
         clean = self.corrupt(x0, torch.zeros_like(t), mask, generator)
         log_p = torch.log_softmax(self.log_evidence(clean, self.abar.dtype), -1)

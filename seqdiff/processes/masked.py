@@ -1,12 +1,12 @@
 r"""Masked diffusion (MDLM, Sahoo et al. 2024, arXiv 2406.07524), in continuous time and in T steps.
 
-A letter is masked at time t with probability t (alpha_t = 1 - t) and else is as it was. In continuous time
+A letter is masked at time t with probability t (alpha_t = 1 - t) and else unchanged. In continuous time
 
     -log p(x_0) <= int_0^1 1/t E sum_{l masked} -log p(x_0^l | x_t) dt = E_k L/k E sum_{l masked} -log p(x_0^l | x_t)
 
 with the number of masked letters k uniform over 1..L and t the k-th smallest of the L times at which letters are
-masked: Beta(k, L - k + 1), which is what the weight 1/t makes of t given k. The second form is the one used: its
-weight ends at L where 1/t diverges. In T steps, t_i = i/T, the bound is sum_i 1/i E sum_{l masked} -log p(x_0^l | x_t).
+masked: Beta(k, L - k + 1), the distribution of t given k under the weight 1/t. The second form is used: its weight is
+at most L where 1/t diverges. In T steps, t_i = i/T, the bound is sum_i 1/i E sum_{l masked} -log p(x_0^l | x_t).
 
 Samplers: ancestral, with remasking or not (ReMDM, Wang et al. 2025, arXiv 2503.00307), and first-hitting (Zheng et al.
 2024, arXiv 2409.02908), which is exact with one call of the network per letter.
@@ -16,35 +16,28 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqdiff.processes.base import Batch, Cond, Denoiser, State, like, masked_sum, rows_of
-from seqdiff.processes.categorical import CategoricalProcess, sample_categorical, single_letters, stratified
+from seqdiff.processes.base import Batch, Cond, Denoiser, State, like, masked_sum, rows_of, taken
+from seqdiff.processes.categorical import CategoricalProcess, sample_categorical, single_letters, strata, turned
 from seqdiff.processes.noise.importance_sampling import at_rank, smallest, touched
 from seqdiff.runtime import Generators, uniform, widest
 
 DEFAULT_TIMES = 20  # strata of the bound in continuous time
-DEFAULT_STEPS = 100  # of the ancestral sampler in continuous time
+DEFAULT_STEPS = 100  # steps of the ancestral sampler in continuous time
 
 
 @dataclass(frozen=True)
 class MaskedState(State):
-    """Letters, some of them masked.
+    """Letters, some of them masked."""
 
-    Parameters
-    ----------
-    times : Tensor, optional
-        (B, L) the time at which first-hitting sampling writes each position; 2 for what it need not write.
-    steered : Tensor, optional
-        (B, L) booleans: where a template has a say.
-    """
-
+    # (B, L) the times at which first-hitting sampling unmasks the positions; 2 where there is nothing to unmask
     times: Tensor = None  # type: ignore[assignment]
-    steered: Tensor | None = None
+    steered: Tensor | None = None  # (B, L) booleans, True where a template restricts the letters
 
 
 class Masked(CategoricalProcess[MaskedState]):
@@ -57,16 +50,16 @@ class Masked(CategoricalProcess[MaskedState]):
     steps : int, optional
         T of the bound in finite time; None is continuous time.
     time_conditioning : bool
-        Whether the network is told the time. It needs no telling: p(x_0 | x_t) does not depend on it.
+        True if the time is an input of the network, which does not need it: p(x_0 | x_t) does not depend on it.
     remasking : float
-        Share, 0 to 1, of the largest possible chance min(1, s/(1 - t)) with which a letter that was already
-        written is masked again in the step from t to s (ReMDM's rescaled schedule). The distribution at each time stays
-        as it was, and mistakes of steps in which many letters were written at once can be undone.
+        Share, 0 to 1, of the largest possible probability min(1, s/(1 - t)) with which an unmasked letter is masked
+        again in the step from t to s (ReMDM's rescaled schedule). The distribution at each time stays the same, and
+        errors of steps that unmask many letters at once can be corrected.
     """
 
     shows_known = "letters"
     state_class: ClassVar[type[State]] = MaskedState
-    mixes_kernel = False  # a step writes letters for good or none: what is mixed is what is written
+    mixes_kernel = False  # a step draws letters of p(x0 | x_t) itself
 
     def __init__(
         self, letters: int, steps: int | None = None, time_conditioning: bool = False, *, remasking: float = 0.0
@@ -84,7 +77,7 @@ class Masked(CategoricalProcess[MaskedState]):
     # -- noise --------------------------------------------------------------------------------------------------------
 
     def log_evidence(self, state: MaskedState, dtype: torch.dtype) -> Tensor:
-        """Return 0 for the letter that is seen and -inf for the others; a mask says nothing: 0 for all."""
+        """Return 0 for the letter that is seen and -inf for the others; 0 for all at a mask."""
         possible = torch.arange(self.letters, device=state.x.device) == state.x[..., None]
         possible = possible | (state.x == self.letters)[..., None]
         return torch.zeros(possible.shape, dtype=dtype, device=possible.device).masked_fill_(~possible, -torch.inf)
@@ -94,10 +87,7 @@ class Masked(CategoricalProcess[MaskedState]):
         return MaskedState(torch.where(hidden, self.letters, x0), t, mask)
 
     def corrupt_stratum(self, x0: Tensor, u: Tensor, mask: Tensor, generator: Generators) -> tuple[MaskedState, Tensor]:
-        """Return x_t at the level that u (B,) in [0, 1) is, and the weight (B,) of its cross-entropy in the bound.
-
-        With u uniform, the weighted cross-entropy is an unbiased estimate of the bound.
-        """
+        """Return x_t at the noise level of u (B,) in [0, 1), and the weight (B,) of its cross-entropy in the bound."""
         if self.steps is not None:
             i = 1 + (u * self.steps).long().clamp_max(self.steps - 1)
             return self.corrupt(x0, i.to(u.dtype) / self.steps, mask, generator), self.steps / i
@@ -110,46 +100,40 @@ class Masked(CategoricalProcess[MaskedState]):
     def term(self, denoiser: Denoiser, batch: Batch, u: Tensor, generator: Generators) -> Tensor:
         """Return an estimate (B,) of the bound from one level, u (B,) in [0, 1)."""
         state, weight = self.corrupt_stratum(batch.x0, u, batch.mask, generator)
-        context = self.context(
-            denoiser, state, batch.cond
-        )  # at a mask the evidence is silent: this is log p(x_0 | x_t)
+        context = self.context(denoiser, state, batch.cond)  # log p(x_0 | x_t) at masks, where the evidence is 0
         cross_entropy = F.cross_entropy(context.transpose(1, 2), batch.x0, reduction="none")
         return weight.to(context.dtype) * masked_sum(cross_entropy, (state.x == self.letters) & state.mask)
 
     def loss(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
-        # A random turn of the strata: without it the last rows of every batch would see the most masks.
-        u = stratified(len(batch), generator, batch.x0.device) + uniform((1,), generator, batch.x0.device)
-        return self.term(denoiser, batch, u % 1, generator)
+        return self.term(denoiser, batch, turned(len(batch), generator, batch.x0.device), generator)
 
     def bound_terms(
         self, denoiser: Denoiser, batch: Batch, times: int | None, generator: Generators
     ) -> Iterator[Tensor]:
         """Yield one estimate from each of `times` strata of levels: 20 by default, or the T terms in finite time."""
-        strata = DEFAULT_TIMES if self.steps is None else self.steps
-        strata = strata if times is None else times if self.steps is None else min(times, strata)
-        for i in range(strata):
-            u = (i + uniform((len(batch),), generator, batch.x0.device)) / strata
-            yield self.term(denoiser, batch, u, generator) / strata
+        times = times or self.steps or DEFAULT_TIMES
+        times = times if self.steps is None else min(times, self.steps)
+        for u in strata(times, len(batch), generator, batch.x0.device):
+            yield self.term(denoiser, batch, u, generator) / times
 
     # -- sampling -----------------------------------------------------------------------------------------------------
 
     def predict(self, denoiser: Denoiser, state: MaskedState, cond: Cond, temperature: float = 1.0) -> Tensor:
-        """Return log p(x0 | x_t). The network is called for the rows that have a mask; the others are known."""
+        """Return log p(x0 | x_t). The network is called for the rows with a mask alone."""
         rows = (state.x == self.letters).any(-1)
         if bool(rows.all()):
             return super().predict(denoiser, state, cond, temperature)
         log_p0 = self.log_evidence(state, torch.float32)
         if bool(rows.any()):
-            part = None if cond is None else {name: value[rows] for name, value in cond.items()}
-            predicted = super().predict(rows_of(denoiser, rows), state.take(rows), part, temperature)
+            predicted = super().predict(rows_of(denoiser, rows), state.take(rows), taken(cond, rows), temperature)
             log_p0 = log_p0.to(predicted.dtype)
             log_p0[rows] = predicted
         return log_p0
 
-    def posterior(self, log_p0: Tensor, state: MaskedState, target: Any) -> Tensor:
+    def posterior(self, log_p0: Tensor, state: MaskedState, target: float | Tensor) -> Tensor:
         """Return log p(x_s | x_t), (B, L, K + 1), for s = `target` < t, a number or (B,).
 
-        With sigma the chance that a letter is masked again, a mask stays with probability (s - sigma (1 - t))/t
+        With sigma the probability that a letter is masked again, a mask stays with probability (s - sigma (1 - t))/t
         and else becomes a letter of p(x_0 | x_t); with sigma = 0, s/t.
         """
         t = state.t.to(log_p0.dtype)
@@ -157,7 +141,7 @@ class Masked(CategoricalProcess[MaskedState]):
         sigma = self.remasking * (s / (1 - t).clamp_min(1e-12)).clamp_max(1.0)
         stay = ((s - sigma * (1 - t)) / t).clamp(0.0, 1.0)
         masked = torch.where(state.x == self.letters, stay[:, None], sigma[:, None])
-        if state.steered is not None:  # what a template has a say in is masked once: its weights count each writing
+        if state.steered is not None:  # a template's weights count each letter once: none is masked again
             masked = masked.masked_fill(state.steered & (state.x != self.letters), 0.0)
         return self._with_mask(log_p0, masked * state.mask)
 
@@ -172,82 +156,76 @@ class Masked(CategoricalProcess[MaskedState]):
         return MaskedState(torch.where(mask, self.letters, 0), t, mask)
 
     def given(self, state: MaskedState, log_allowed: Tensor) -> tuple[MaskedState, Tensor]:
-        """Return the state with known letters unmasked: any order of the others then samples p(x0 | known letters)."""
+        """Return the state with known letters unmasked: the others in any order then sample p(x0 | known letters)."""
         known, letters = single_letters(log_allowed, state.mask)
         steered = (log_allowed == -torch.inf).any(-1)
         return state.replace(x=torch.where(known, letters, state.x), steered=steered), known
 
-    def levels(self, state: MaskedState, steps: int | None) -> Iterator[Any]:
+    def levels(self, state: MaskedState, steps: int | None) -> Iterator[float]:
         """Yield the times to visit, 1 excluded: `steps` of them evenly spaced (T, or 100), the last one 0."""
         steps = steps or self.steps or DEFAULT_STEPS
         yield from (i / steps for i in reversed(range(steps)))
-
-    def step(self, state: MaskedState, target: Any, kernel: Tensor, generator: Generators) -> MaskedState:
-        return state.replace(x=sample_categorical(kernel, generator), t=torch.full_like(state.t, target))
 
     def written(self, state: MaskedState) -> Tensor:
         return (state.x != self.letters) & state.mask
 
 
 class FirstHitting(Masked):
-    """Masked diffusion with the first-hitting sampler: each call of the network writes one letter of each row.
+    """Masked diffusion with the first-hitting sampler: each call of the network unmasks one letter of each row.
 
-    Every position draws the time at which it is written; the network is called for those moments only, in falling
-    order, so that a sequence costs as many calls as it has letters and follows the distribution of infinitely many
-    ancestral steps. With fewer steps than letters each call writes several, as evenly as can be.
+    Every position draws the time at which it is unmasked; the network is called at those times only, in falling order,
+    so that a sequence takes as many calls as it has letters and follows the distribution of infinitely many ancestral
+    steps. With fewer steps than letters each call unmasks several, in groups as equal as possible.
     """
-
-    def __init__(self, letters: int, steps: int | None = None, time_conditioning: bool = False) -> None:
-        super().__init__(letters, steps, time_conditioning)
 
     def prior(self, mask: Tensor, generator: Generators) -> MaskedState:
         times = uniform(tuple(mask.shape), generator, mask.device)
-        # Padding is written before time begins, so the k-th smallest time is that of the k-th letter from the end.
+        # padding is unmasked before the start, so that the k-th smallest time is that of the k-th letter from the end
         return self._state(torch.where(mask, self.letters, 0), mask, times.masked_fill(~mask, 2.0))
 
     def given(self, state: MaskedState, log_allowed: Tensor) -> tuple[MaskedState, Tensor]:
-        """Return the state with known letters written before time begins; none of them costs a call of the network."""
+        """Return the state with known letters unmasked before the start, without a call of the network."""
         known, letters = single_letters(log_allowed, state.mask)
         times = state.times.masked_fill(known, 2.0)
         return self._state(torch.where(known, letters, state.x), state.mask, times), known
 
     def _state(self, x: Tensor, mask: Tensor, times: Tensor) -> MaskedState:
-        """Return the state at the time at which the next letter is written, 0 for finished rows."""
+        """Return the state at the time at which the next letter is unmasked, 0 for finished rows."""
         return MaskedState(x, at_rank(times, (x == self.letters).sum(-1)), mask, times)
 
-    def arrival(self, state: MaskedState, target: Any) -> Tensor:
+    def arrival(self, state: MaskedState, target: int) -> Tensor:
         left = (state.x == self.letters).sum(-1)
         left = left - torch.ceil(left / target).long()
         return at_rank(state.times, left)
 
     def levels(self, state: MaskedState, steps: int | None) -> Iterator[int]:
-        """Yield how many calls are left, this one included: from the most letters to write, or `steps`, to 1."""
+        """Yield the number of calls left, this one included: from the most letters to unmask, or `steps`, to 1."""
         longest = int((state.x == self.letters).sum(-1).amax())
         yield from range(longest if steps is None else min(steps, longest), 0, -1)
 
     def priority(self, log_p0: Tensor, state: MaskedState) -> Tensor:
-        """Return (B, L): masks with the largest are written first."""
+        """Return (B, L): masks with the largest are unmasked first."""
         return state.times
 
-    def kernel(self, log_p0: Tensor, state: MaskedState, target: Any) -> Tensor:
+    def kernel(self, log_p0: Tensor, state: MaskedState, target: int) -> Tensor:
         masks = state.x == self.letters
         write = torch.ceil(masks.sum(-1) / target).long()
         chosen = smallest((-self.priority(log_p0, state)).masked_fill(~masks, torch.inf), write)
         return self._with_mask(log_p0, masks & ~chosen)
 
-    def step(self, state: MaskedState, target: Any, kernel: Tensor, generator: Generators) -> MaskedState:
+    def step(self, state: MaskedState, target: int, kernel: Tensor, generator: Generators) -> MaskedState:
         return self._state(sample_categorical(kernel, generator), state.mask, state.times)
 
 
 class ConfidentFirst(FirstHitting):
-    """First-hitting calls that write the letter whose largest probability is largest: likelier, less various."""
+    """First-hitting calls that unmask the letter whose largest probability is largest: likelier, less diverse."""
 
     def priority(self, log_p0: Tensor, state: MaskedState) -> Tensor:
         return log_p0.amax(-1)
 
 
 class MarginFirst(FirstHitting):
-    """First-hitting calls that write the letter whose two largest probabilities differ most (arXiv 2502.06768)."""
+    """First-hitting calls that unmask the letter whose two largest probabilities differ most (arXiv 2502.06768)."""
 
     def priority(self, log_p0: Tensor, state: MaskedState) -> Tensor:
         p = log_p0.exp()

@@ -11,14 +11,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from seqdiff.processes.base import Batch, Denoiser, State, like, masked_sum
-from seqdiff.processes.categorical import CategoricalProcess, stratified
+from seqdiff.processes.categorical import CategoricalProcess, quantile, stratified
 from seqdiff.runtime import Generators, uniform
 
 
@@ -40,13 +39,13 @@ def cosine_keep(steps: int, s: float = 0.008) -> np.ndarray:
 
 
 class UniformNoise(CategoricalProcess[State]):
-    """Letters are kept or drawn anew, all letters alike: q(x_t | x_0) = abar_t x_0 + (1 - abar_t)/K.
+    """Letters are kept or drawn anew from all letters: q(x_t | x_0) = abar_t x_0 + (1 - abar_t)/K.
 
-    Subclasses say by `kept` what abar_t is; their times may be steps or real numbers.
+    Subclasses define abar_t by `kept`; their times may be steps or real numbers.
     """
 
     def kept(self, t: Tensor) -> tuple[Tensor, Tensor]:
-        """Return log abar_t and log(1 - abar_t) of times t (B,), in float64; each on its own, as both may be tiny."""
+        """Return log abar_t and log(1 - abar_t) of times t (B,), in float64; separately, as both may be tiny."""
         raise self._missing("kept")
 
     def _log_marginal(self, x: Tensor, log_keep: Tensor, log_lose: Tensor, dtype: torch.dtype) -> Tensor:
@@ -61,12 +60,12 @@ class UniformNoise(CategoricalProcess[State]):
 
     def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> State:
         u = uniform(tuple(x0.shape), generator, x0.device)
-        # One uniform decides both: below abar the letter stays, and what is left of u picks the new letter.
+        # one uniform decides both: below abar the letter stays, and the rest of u gives the new letter
         keep, lose = (log_p.exp()[:, None].to(u.dtype) for log_p in self.kept(t))
         fresh = ((u - keep) / lose.clamp_min(1e-30) * self.letters).long().clamp(0, self.letters - 1)
         return State(torch.where(u < keep, x0, fresh), t, mask)
 
-    def posterior(self, log_p0: Tensor, state: State, target: Any) -> Tensor:
+    def posterior(self, log_p0: Tensor, state: State, target: float | Tensor) -> Tensor:
         """Return log p(x_s | x_t) for s = `target` < t, a number or (B,).
 
         q(x_s | x_t, x_0) = q(x_t | x_s) q(x_s | x_0) / q(x_t | x_0), so with w(x_0) = p(x_0 | x_t) / q(x_t | x_0)
@@ -85,7 +84,7 @@ class UniformNoise(CategoricalProcess[State]):
         return torch.log_softmax(between + torch.logaddexp(kept, resampled), -1)
 
     def uniform_letters(self, mask: Tensor, generator: Generators) -> Tensor:
-        """Draw letters (B, L), all alike: the distribution that the noise tends to."""
+        """Draw letters (B, L) from the uniform distribution, the limit of the noise."""
         u = uniform(tuple(mask.shape), generator, mask.device)
         return (u * self.letters).long().clamp_max(self.letters - 1)
 
@@ -120,7 +119,7 @@ class Multinomial(UniformNoise):
             log_lose = np.log(-np.expm1(log_keep))
         self.register_buffer("log_keep", torch.tensor(log_keep, dtype=torch.float64), persistent=False)
         self.register_buffer("log_lose", torch.tensor(log_lose, dtype=torch.float64), persistent=False)
-        self.kept_at_end = float(self.log_keep[-1].exp())  # as a number: to read it anew would wait for the device
+        self.kept_at_end = float(self.log_keep[-1].exp())  # as a number: reading it anew would wait for the device
         self.register_buffer("term_square", torch.zeros(steps))
         self.register_buffer("term_count", torch.zeros(steps))
 
@@ -134,8 +133,8 @@ class Multinomial(UniformNoise):
         return (u * (self.steps + 1)).long().clamp_max(self.steps)
 
     def prior(self, mask: Tensor, generator: Generators) -> State:
-        x = self.uniform_letters(mask, generator)
-        return State(x, torch.full(mask.shape[:1], self.steps, device=mask.device), mask)
+        t = torch.full(mask.shape[:1], self.steps, device=mask.device)
+        return State(self.uniform_letters(mask, generator), t, mask)
 
     def levels(self, state: State, steps: int | None) -> Iterator[int]:
         """Yield the times to visit, T excluded: all of them, or `steps` of them evenly spaced, the last one 0."""
@@ -152,8 +151,8 @@ class Multinomial(UniformNoise):
         """Return `term` per position (B, L) from the context probabilities w (B, L, K).
 
         Both kernels are b(x_s) m(x_s) / Z with b(x_s) = q(x_t | x_s), m = abar_s w + (1 - abar_s)/K, and for the truth
-        w = x_0. b cancels in the logarithm's ratio, and it, w = x_0 and so q take few values: only log m of the model
-        is needed letter by letter. `posterior` is the same formula written out.
+        w = x_0. b cancels in the ratio, and b and the true m take few values: only log m of the model is needed letter
+        by letter. `posterior` is the same formula written out.
         """
         dtype, letters = w.dtype, self.letters
         log_keep_s, log_step = self.log_keep[t - 1], self.log_keep[t] - self.log_keep[t - 1]
@@ -182,14 +181,13 @@ class Multinomial(UniformNoise):
     def time_probabilities(self) -> Tensor:
         """Return p(t) of the training draw for t = 1..T, (T,)."""
         root = torch.sqrt(self.term_square + 1e-10) + 1e-4
-        root = torch.cat([root[1:2], root[1:]])  # the reconstruction term takes its neighbour's place
+        root = torch.cat([root[1:2], root[1:]])  # the reconstruction term is drawn as often as its neighbour
         seen = (self.term_count > 10).all()
         return torch.where(seen, root / root.sum(), torch.full_like(root, 1 / self.steps))
 
     def loss(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
         p = self.time_probabilities()
-        u = stratified(len(batch), generator, batch.x0.device).to(p.dtype)
-        i = torch.searchsorted(p.cumsum(0), u, right=True).clamp_max(self.steps - 1)
+        i = quantile(p, stratified(len(batch), generator, batch.x0.device))
         kl = self.term(denoiser, batch, i + 1, generator)
         if self.training:
             self._remember(i, kl.detach())

@@ -48,25 +48,13 @@ class Undo(NamedTuple):
 
 @dataclass(frozen=True)
 class EventState(State):
-    """Letters, and in `t` the number of events (B, L) of each.
+    """Letters, and in `t` the number of events (B, L) of each."""
 
-    Parameters
-    ----------
-    time : Tensor, optional
-        (B,) the sampler's time.
-    fresh : Tensor, optional
-        (B,) booleans: nothing has been undone yet.
-    given, steered : Tensor, optional
-        (B, L) booleans: letters that are known, and letters that a template restricts.
-    undone : Tensor, optional
-        (B, L) the letters between the halves of a corrector step.
-    """
-
-    time: Tensor = None  # type: ignore[assignment]
-    fresh: Tensor | None = None
-    given: Tensor | None = None
-    steered: Tensor | None = None
-    undone: Tensor | None = None
+    time: Tensor = None  # type: ignore[assignment]  # (B,) the sampler's time
+    fresh: Tensor | None = None  # (B,) booleans, True before the first step
+    given: Tensor | None = None  # (B, L) booleans, True at known letters
+    steered: Tensor | None = None  # (B, L) booleans, True where a template restricts the letters
+    undone: Tensor | None = None  # (B, L) the letters between the halves of a corrector step
 
 
 class SCUD(RateMatrixProcess[EventState]):
@@ -85,11 +73,6 @@ class SCUD(RateMatrixProcess[EventState]):
         Steps of the sampler by default.
     correctors : int
         Corrector steps after each of them, one call of the network each.
-
-    Raises
-    ------
-    InputError
-        If the forward process is absorbing.
     """
 
     shows_known = "letters"

@@ -36,15 +36,7 @@ def linear_keep(steps: int) -> np.ndarray:
 
 
 class Uniform(ContinuousTime[State], UniformNoise):
-    """Uniform diffusion in continuous time; times are real numbers, 0 (data) to 1 (noise).
-
-    Parameters
-    ----------
-    letters : int
-        K.
-    steps : int
-        Steps of the sampler by default.
-    """
+    """Uniform diffusion in continuous time; times are real numbers, 0 (data) to 1 (noise)."""
 
     def kept(self, t: Tensor) -> tuple[Tensor, Tensor]:
         return torch.log1p(-t), torch.log(t)  # 1 - alpha is t itself: 1 - (1 - t) would lose it

@@ -20,11 +20,6 @@ def even_embeddings(letters: int, dim: int, generator: torch.Generator) -> Tenso
     """Return vectors (K, D) in a random rotation, all equally distant where D >= K - 1, else a projection of such.
 
     The columns are drawn orthonormal and orthogonal to the mean: no (K, K) matrix is needed.
-
-    Examples
-    --------
-    >>> torch.pdist(even_embeddings(4, 3, torch.Generator())).double().square().round(decimals=4).tolist()
-    [2.0, 2.0, 2.0, 2.0, 2.0, 2.0]
     """
     own = min(dim, max(1, letters - 1))
     e = normal((letters, own), generator, "cpu", torch.float64)
@@ -38,17 +33,6 @@ def blosum62_embeddings(letters: Sequence[str], dim: int | None = None) -> Tenso
     """Return vectors (K, D) of amino acids whose inner products are close to the BLOSUM62 scores.
 
     Column i is the eigenvector of the i-th largest eigenvalue times its root; None takes every positive one.
-
-    Raises
-    ------
-    InputError
-        If a letter is no amino acid, or there are not that many positive eigenvalues.
-
-    Examples
-    --------
-    >>> e = blosum62_embeddings("ACDEFGHIKLMNPQRSTVWY", 8)
-    >>> bool((e[7] - e[9]).norm() < (e[7] - e[2]).norm())  # isoleucine is nearer to leucine than to aspartate
-    True
     """
     from Bio.Align import substitution_matrices
 
@@ -72,13 +56,7 @@ def _noised(curve: Callable[[float], float], steps: int) -> np.ndarray:
 
 
 def sqrt_schedule(steps: int) -> np.ndarray:
-    """Return abar_0..abar_T of f(t) = 1 - sqrt(t + 0.0001), Diffusion-LM's, with much noise in the first steps.
-
-    Examples
-    --------
-    >>> (1 - sqrt_schedule(2000)[1]).round(4), (1 - sqrt_schedule(50)[1]).round(2)
-    (np.float64(0.0146), np.float64(0.13))
-    """
+    """Return abar_0..abar_T of f(t) = 1 - sqrt(t + 0.0001), Diffusion-LM's, with much noise in the first steps."""
     return _noised(lambda t: 1 - math.sqrt(t + 1e-4), steps)
 
 

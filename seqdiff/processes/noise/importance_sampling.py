@@ -23,13 +23,7 @@ EARLIEST_TIME = 1e-30  # of a: a float32 uniform is 0 once in 2^24 times
 
 
 def smallest(keys: Tensor, count: Tensor) -> Tensor:
-    """Return booleans (B, L), True at the `count` (B,) smallest `keys` (B, L) of each row.
-
-    Examples
-    --------
-    >>> smallest(torch.tensor([[0.3, 0.1, 0.2]]), torch.tensor([2])).tolist()
-    [[False, True, True]]
-    """
+    """Return booleans (B, L), True at the `count` (B,) smallest `keys` (B, L) of each row."""
     rank = keys.argsort(stable=True, dim=-1).argsort(-1)
     return rank < count[:, None]
 
@@ -43,28 +37,16 @@ def at_rank(keys: Tensor, count: Tensor) -> Tensor:
 class Stratum(NamedTuple):
     """A draw of a and of the letters that are touched; the mean of exp(log_weight) D is the integral."""
 
-    a: Tensor
-    """(B,) the probability of being touched."""
-    log_alpha: Tensor
-    """(B,) log(1 - a), exact however close to 1 a is."""
-    where: Tensor
-    """Booleans (B, L), True where a letter is touched."""
-    log_weight: Tensor
-    """(B,)."""
+    a: Tensor  # (B,) the probability of being touched
+    log_alpha: Tensor  # (B,) log(1 - a), exact however close to 1 a is
+    where: Tensor  # booleans (B, L), True where a letter is touched
+    log_weight: Tensor  # (B,)
 
 
 def touched(u: Tensor, mask: Tensor, generator: Generators, *, untouched: bool = False) -> Stratum:
-    """Draw a, the number of touched letters and which they are.
+    """Draw a, the number of touched letters and which of the real positions `mask` (B, L) they are.
 
-    Parameters
-    ----------
-    u : Tensor
-        (B,) in [0, 1), the stratum of the number of touched letters.
-    mask : Tensor
-        Booleans (B, L): real positions.
-    generator : torch.Generator or sequence of them
-    untouched : bool
-        True if D is not 0 where no letter is touched.
+    u (B,) in [0, 1) is the stratum of the number; with `untouched` it may be 0, as D is not 0 there.
     """
     length = mask.sum(-1)
     fewest = 0 if untouched else 1

@@ -28,16 +28,10 @@ SWISS_PROT = {
 
 
 def jump_kl(truth: Tensor, difference: Tensor, log_ratio: Tensor) -> Tensor:
-    """Return r - r0 + r0 log(r0 / r), the divergence per unit of time of jumps at the rate r0 from those at r.
+    """Return r - r0 + r0 log(r0 / r), the divergence per unit of time of jumps at rate r0 = `truth` from those at r.
 
-    Parameters
-    ----------
-    truth : Tensor
-        r0, at least 0.
-    difference : Tensor
-        r - r0, free of cancellation: where r is close to r0 the result is its square.
-    log_ratio : Tensor
-        log(r / r0), used where the two are far apart.
+    `difference` is r - r0, free of cancellation: where r is close to r0 the result is of the order of its square.
+    `log_ratio`, log(r / r0), is used where the two are far apart.
     """
     near = difference.abs() < 0.5 * truth
     relative = torch.where(near, difference, 0) / torch.where(near, truth, 1)
@@ -46,24 +40,12 @@ def jump_kl(truth: Tensor, difference: Tensor, log_ratio: Tensor) -> Tensor:
 
 
 def uniform_rates(letters: int) -> np.ndarray:
-    """Return Q (K, K) by which each letter turns into every other one at the same rate.
-
-    Examples
-    --------
-    >>> uniform_rates(3).tolist()
-    [[-1.0, 0.5, 0.5], [0.5, -1.0, 0.5], [0.5, 0.5, -1.0]]
-    """
+    """Return Q (K, K) by which each letter turns into every other one at the same rate."""
     return _scaled(np.ones((letters, letters)))
 
 
 def gaussian_rates(letters: int, bandwidth: float = 0.1) -> np.ndarray:
-    """Return Q (K, K) for ordered letters: rates exp(-(i - j)^2 / (2 (bandwidth K)^2)), the largest row's sum 1.
-
-    Examples
-    --------
-    >>> gaussian_rates(3, bandwidth=0.5).round(3).tolist()
-    [[-0.757, 0.5, 0.257], [0.5, -1.0, 0.5], [0.257, 0.5, -0.757]]
-    """
+    """Return Q (K, K) for ordered letters: rates exp(-(i - j)^2 / (2 (bandwidth K)^2)), the largest row's sum 1."""
     steps = np.subtract.outer(np.arange(letters), np.arange(letters))
     return _scaled(np.exp(-(steps**2) / (2 * (bandwidth * letters) ** 2)))
 
@@ -83,11 +65,6 @@ def blosum62_rates(letters: Sequence[str], beta: float = 1.0, alpha: float = 0.0
         Above 1 the likelier changes are preferred.
     alpha : float
         From 0 to 1.
-
-    Raises
-    ------
-    InputError
-        If a letter is not an amino acid, or the alphabet is that of DNA.
 
     Examples
     --------
@@ -117,11 +94,6 @@ def kimura_rates(letters: Sequence[str], kappa: float = 2.0) -> np.ndarray:
     """Return Q (4, 4) for bases: transitions (A and G, C and T) are `kappa` times as fast as transversions.
 
     See Kimura (1980, J. Mol. Evol. 16:111). Other letters than the four bases raise an `InputError`.
-
-    Examples
-    --------
-    >>> kimura_rates("ACGT")[0].tolist()
-    [-1.0, 0.25, 0.5, 0.25]
     """
     if set(letters) not in (set("ACGT"), set("ACGU")):
         found = f"'kimura' for the letters {shown(''.join(letters))}"
@@ -182,15 +154,7 @@ def stationary_distribution(rates: np.ndarray) -> np.ndarray:
 
 
 class Forward(nn.Module):
-    """A rate matrix Q (S, S) and its matrix exponential.
-
-    Parameters
-    ----------
-    rates : ndarray
-        Q (S, S).
-    stationary : ndarray, optional
-        (S,); None computes it.
-    """
+    """A rate matrix Q (S, S), its stationary distribution (S,), computed if it is not given, and its exponential."""
 
     rates: Tensor
     stationary: Tensor
@@ -243,13 +207,7 @@ class ReversibleForward(Forward):
 
 
 class AbsorbingForward(Forward):
-    """Letters turn into a mask, state number K, at rate 1, and stay masked: closed forms, as this is not reversible.
-
-    Parameters
-    ----------
-    letters : int
-        K.
-    """
+    """Letters turn into a mask, state number K, at rate 1, and stay masked: closed forms, as this is not reversible."""
 
     def __init__(self, letters: int) -> None:
         rates = np.zeros((letters + 1, letters + 1))
@@ -297,11 +255,6 @@ def make_forward(spec: ArrayLike, letters: Sequence[str]) -> Forward:
         An array is Q (K, K), its rows and columns in the order of the letters.
     letters : sequence of str
         The alphabet.
-
-    Raises
-    ------
-    InputError
-        If the name is not known, or the array is not a rate matrix over the letters.
 
     Examples
     --------

@@ -23,10 +23,7 @@ from seqdiff.processes.noise.rate_matrices import Forward
 class Schedule(nn.Module):
     """Base of the schedules. A subclass defines `total` and `rate`; one that is fitted keeps its table in buffers.
 
-    Parameters
-    ----------
-    scale : float
-        Lambda of alpha = 1/e. A slowly mixing rate matrix needs more than 1 to forget the data by `t_max`.
+    `scale` is Lambda of alpha = 1/e. A slowly mixing rate matrix needs more than 1 to forget the data by `t_max`.
     """
 
     t_max: ClassVar[float] = 1.0
@@ -46,13 +43,7 @@ class Schedule(nn.Module):
 
     @torch.no_grad()
     def time(self, total: Tensor) -> Tensor:
-        """Return the time (B,) at which Lambda is `total` (B,), in its dtype, by bisection to 1e-12.
-
-        Examples
-        --------
-        >>> Linear().time(Linear().total(torch.tensor([0.25], dtype=torch.float64))).round(decimals=9).tolist()
-        [0.25]
-        """
+        """Return the time (B,) at which Lambda is `total` (B,), in its dtype, by bisection to 1e-12."""
         low, high = torch.zeros_like(total), torch.full_like(total, self.t_max)
         for _ in range(40):
             middle = (low + high) / 2
@@ -72,11 +63,6 @@ class Schedule(nn.Module):
         return float(self.total(torch.tensor(self.t_max, dtype=torch.float64)))
 
 
-def _below_one(t: Tensor) -> Tensor:
-    """Return t, below 1 also where float32 has rounded `t_max` to it."""
-    return t.clamp_max(1 - torch.finfo(t.dtype).eps)
-
-
 class Linear(Schedule):
     """alpha_t = 1 - t, up to alpha = 1e-9.
 
@@ -87,22 +73,28 @@ class Linear(Schedule):
     """
 
     t_max = 1 - 1e-9
+    kept: ClassVar[float] = 0.0
+    """alpha at t = 1."""
+
+    def _lost(self, t: Tensor) -> Tensor:
+        """Return 1 - alpha_t, below 1 also where float32 has rounded `t_max` to 1."""
+        return ((1 - self.kept) * t).clamp_max(1 - torch.finfo(t.dtype).eps)
 
     def total(self, t: Tensor) -> Tensor:
-        return -self.scale * torch.log1p(-_below_one(t))
+        return -self.scale * torch.log1p(-self._lost(t))
 
     def rate(self, t: Tensor) -> Tensor:
-        return self.scale / (1 - _below_one(t))
+        return self.scale * (1 - self.kept) / (1 - self._lost(t))
+
+
+class LogLinear(Linear):
+    """alpha_t = 1 - (1 - eps) t with eps = 1e-3, the log-linear noise of Lou et al. (2024, arXiv 2310.16834)."""
+
+    t_max, kept = 1.0, 1e-3
 
 
 class Cosine(Schedule):
-    """alpha_t = 1 - cos((1 - t) pi/2), up to alpha = 1e-9.
-
-    Examples
-    --------
-    >>> Cosine().total(torch.tensor([0.5], dtype=torch.float64)).round(decimals=6).tolist()
-    [1.227947]
-    """
+    """alpha_t = 1 - cos((1 - t) pi/2), up to alpha = 1e-9."""
 
     t_max = 1 - 2 / math.pi * math.sqrt(2e-9)
 
@@ -114,24 +106,6 @@ class Cosine(Schedule):
     def rate(self, t: Tensor) -> Tensor:
         alpha = 2 * torch.sin((1 - t) * (math.pi / 4)) ** 2
         return self.scale * (math.pi / 2) * torch.cos(t * (math.pi / 2)) / alpha
-
-
-class LogLinear(Schedule):
-    """alpha_t = 1 - (1 - eps) t with eps = 1e-3, the log-linear noise of Lou et al. (2024, arXiv 2310.16834).
-
-    Examples
-    --------
-    >>> round(LogLinear().largest, 6)
-    6.907755
-    """
-
-    keep: ClassVar[float] = 1e-3
-
-    def total(self, t: Tensor) -> Tensor:
-        return -self.scale * torch.log1p(-(1 - self.keep) * t)
-
-    def rate(self, t: Tensor) -> Tensor:
-        return self.scale * (1 - self.keep) / (1 - (1 - self.keep) * t)
 
 
 # The mutual-information schedule (Amin et al. 2025, arXiv 2506.08316): the information of a noised letter about the
