@@ -36,7 +36,7 @@ GENERATORS: dict[str, Callable[..., Any]] = {
     "embedding": lambda **more: EmbeddingDiffusion(**BLINK | {"diffusion_steps": 8} | more),
 }
 STEPS = {"steps": 8}
-"""Of `generate`: enough where nothing depends on how good samples are."""
+"""Steps of `generate`, for tests that do not depend on sample quality."""
 
 
 @cache

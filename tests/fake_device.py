@@ -22,7 +22,7 @@ from seqdiff import runtime
 WAITS = {"item", "__bool__", "__int__", "__float__", "__index__", "__contains__", "tolist", "equal", "allclose"}
 WAITS |= {"nonzero", "argwhere", "unique", "unique_consecutive", "masked_select", "bincount", "repeat_interleave"}
 MOVES = {"to", "cpu", "cuda"}
-"""What may take a tensor from one device to another."""
+"""Functions that may move a tensor between devices."""
 
 
 class Pretending(Tensor):

@@ -99,7 +99,7 @@ def test_bound_equals_the_exact_log_likelihood(toy, words):
 
 @pytest.mark.parametrize("width", [3, 4])
 def test_probabilities_sum_to_one_for_any_network(words, width):
-    """Of all sequences of 1 to 3 letters; of up to 3 among at most 4, where a place for the end must be made."""
+    """Sequences of 1 to 3 letters of at most 3, and of at most 4, where the end token needs a position."""
     process = Autoregressive(K, width, ends=True)
     torch.manual_seed(0)
     sizes = {"states": 4, "letters": 4, "length": width, "conditions": Conditions(), "fixed_length": False}

@@ -174,7 +174,7 @@ class Until(Schedule):
 
 @pytest.mark.parametrize("rates", ["uniform", [[-1.0, 0.8, 0.2], [0.3, -0.9, 0.6], [1.0, 0.1, -1.1]]])
 def test_loss_of_independent_letters_is_known_exactly(rates):
-    """Where noise does not forget everything, too: the schedule ends at Lambda = 0.1, and at 7."""
+    """Schedules end at Lambda = 7 and at 0.1, where noise keeps information."""
     distribution = torch.tensor([0.5, 0.3, 0.2], dtype=torch.float64)
     nodes, weights = (torch.tensor(a) for a in np.polynomial.legendre.leggauss(100))
     u, weights = (nodes + 1) / 2, weights / 2

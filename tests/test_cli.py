@@ -192,7 +192,7 @@ def test_score_counts_impossible_lengths(here: Path) -> None:
 
 
 def test_info(here: Path) -> None:
-    """What a run, a model file and files of sequences hold."""
+    """Contents of a run, a model file and files of sequences."""
     run_folder = run("info runs/labelled").stdout
     for part in ("finished", "MultinomialDiffusion", "dna", "strong, weak", "108 sequences", "best validation", "conv"):
         assert part in run_folder
@@ -284,7 +284,7 @@ def test_a_broken_pipe_is_quiet(here: Path, monkeypatch: pytest.MonkeyPatch) -> 
     assert "pipe" not in run("generate runs/plain 3 --steps 2").stderr.lower()
 
 
-# ------------------------------------------------------------------------------------------------------ what goes wrong
+# ------------------------------------------------------------------------------------------------------------- mistakes
 
 WRONG = [
     ("fit nowhere.txt", "nowhere.txt: got no such file"),

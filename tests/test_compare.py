@@ -153,7 +153,7 @@ def test_each_comparison_has_its_own_folder(X: list[str], tmp_path: Path) -> Non
 
 
 def test_no_files_without_savepath(X: list[str], workdir: Path) -> None:
-    """Also for an estimator with a savepath of its own; the user's estimator is unchanged."""
+    """An estimator's own savepath is ignored; the user's estimator is unchanged."""
     model = Autoregressive(**SMALL, random_state=5)
     table = seqdiff.compare(model, X[:60], savepath=None, **QUICK)
     assert not list(workdir.iterdir())
@@ -287,7 +287,7 @@ def test_invalid_arguments_are_refused_before_training(
     assert not (workdir / "runs").exists()
 
 
-# -------------------------------------------------------------------------------------------- when something goes wrong
+# ----------------------------------------------------------------------------------------------------------- failures
 
 
 class _Breaks(Autoregressive):

@@ -157,7 +157,7 @@ def test_infill_uses_particles_by_default():
     assert default == many
 
 
-# -- lengths of what draws its own end --------------------------------------------------------------------------------
+# -- lengths of models with an end token ------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")

@@ -306,7 +306,7 @@ def expected_bound(process, toy: Toy, copies: int, seed: int = 0, times: int | N
     with torch.no_grad():
         total = sum(process.bound_terms(denoiser, Batch.of(x0, toy.mask(len(x0))), times, seeded(seed)))
     per_sequence = total.double().reshape(copies, -1)
-    # whatever the distribution of the model is, e^-bound is at most that, and so adds up to at most 1
+    # e^-bound is at most the model's probability, and so sums to at most 1
     mass, spread = (-per_sequence.mean(0)).exp(), per_sequence.var(0) / copies
     assert float(mass.sum()) < 1 + 4 * float((mass.square() * spread).sum().sqrt())
     return (

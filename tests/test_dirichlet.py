@@ -308,7 +308,7 @@ def test_each_step_is_one_network_call(path, solver):
 @pytest.mark.parametrize("letters", [2, 3, 20, 64])
 @pytest.mark.parametrize("solver", SOLVERS)
 def test_no_state_leaves_the_simplex(letters, solver):
-    """Also from its corners, with few long steps, extreme predictions and a late end."""
+    """States start at random points and corners, with few long steps, extreme predictions and a late end."""
     g = seeded(3)
     for process in (DirichletFlow(letters, 5, SOLVERS[solver], 50.0), LinearFlow(letters, 5, SOLVERS[solver])):
         for steps in (1, 2, 3, 5, 40):

@@ -197,7 +197,7 @@ def test_home_is_expanded_in_savepath(workdir, monkeypatch):
 
 
 def test_run_is_extended_by_more_epochs(workdir):
-    """Also a finished one; its weights are kept and the learning rate follows the longer run."""
+    """Interrupted and finished runs keep their weights; the learning rate follows the longer run."""
     first = tiny(epochs=2, lr_schedule="constant", **NAMED).fit(X)
     model = tiny(epochs=5, lr_schedule="constant", **NAMED)
     model.fit(X, resume=True)

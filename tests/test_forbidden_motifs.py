@@ -28,7 +28,7 @@ def strands(x: str) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("words", "held", "clean"),
+    ("motifs", "held", "clean"),
     [
         ("GGTCTC", ["AAGGTCTCA", "GGTCTC", "TGAGACCT"], ["GGTCT", "GGTCAC", "CTCTGG"]),
         ("BsaI", ["AGGTCTC", "GAGACC"], ["GGTCTG"]),
@@ -47,8 +47,8 @@ def strands(x: str) -> tuple[str, str]:
         ([], [], ["AAAAAA"]),
     ],
 )
-def test_motifs_of_dna(words, held, clean):
-    forbidden = Forbidden(words, DNA)
+def test_motifs_of_dna(motifs, held, clean):
+    forbidden = Forbidden(motifs, DNA)
     assert all(forbidden.found(x) for x in held) and not any(forbidden.found(x) for x in clean)
 
 
@@ -81,7 +81,7 @@ def test_motifs_of_other_alphabets():
 
 
 @pytest.mark.parametrize(
-    ("words", "alphabet", "message"),
+    ("motifs", "alphabet", "message"),
     [
         (1, DNA, "forbid: got the number 1, expected the length of a run of one letter, 2 to"),
         ("1", DNA, "forbid: got the number 1"),
@@ -104,9 +104,9 @@ def test_motifs_of_other_alphabets():
         ({"ACGT": 1}, DNA, "forbid: got {'ACGT': 1}"),
     ],
 )
-def test_invalid_motifs_are_refused(words, alphabet, message):
+def test_invalid_motifs_are_refused(motifs, alphabet, message):
     with pytest.raises(ValueError) as caught:
-        Forbidden(words, alphabet)
+        Forbidden(motifs, alphabet)
     assert message in str(caught.value) and "\n" not in str(caught.value)
 
 
@@ -115,9 +115,9 @@ def test_invalid_motifs_are_refused(words, alphabet, message):
 
 def test_completing_letters_equal_brute_force():
     """Against trying every letter at every position of random partial sequences."""
-    words = {"ACG": "ACG|CGT", "RAT": "[AG]AT|AT[CT]", "TNC": "T[ACGT?]C|G[ACGT?]A", "AAA": "AAA|TTT"}
-    guide, letters = Avoid(Forbidden(list(words), DNA).patterns), "ACGT"
-    holds = re.compile("|".join(words.values())).search
+    motifs = {"ACG": "ACG|CGT", "RAT": "[AG]AT|AT[CT]", "TNC": "T[ACGT?]C|G[ACGT?]A", "AAA": "AAA|TTT"}
+    guide, letters = Avoid(Forbidden(list(motifs), DNA).patterns), "ACGT"
+    holds = re.compile("|".join(motifs.values())).search
     g = torch.Generator().manual_seed(0)
     x = torch.randint(4, (100, 7), generator=g)
     known = torch.rand(100, 7, generator=g) < 0.6
@@ -152,14 +152,14 @@ def models():
 
 @pytest.mark.parametrize("name", ["autoregressive", "first-hitting"])
 @pytest.mark.parametrize("template", [None, "NNAANNNN"])
-@pytest.mark.parametrize("word", ["AC", "CANA", "ACN"])
-def test_fixed_letters_never_complete_a_motif(models, monkeypatch, name, template, word):
+@pytest.mark.parametrize("motif", ["AC", "CANA", "ACN"])
+def test_fixed_letters_never_complete_a_motif(models, monkeypatch, name, template, motif):
     """Without resampling: samples with motifs would be missing."""
     monkeypatch.setattr(requests, "TRIES", 0)
-    model, forbidden = models(name), Forbidden(word, DNA)
+    model, forbidden = models(name), Forbidden(motif, DNA)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        samples = model.generate(100, forbid=word, template=template, random_state=0)
+        samples = model.generate(100, forbid=motif, template=template, random_state=0)
     assert len(samples) == 100 and not any(forbidden.found(x) for x in samples)
     plain = model.generate(100, template=template, random_state=0)
     assert sum(forbidden.found(x) is not None for x in plain) > 5
@@ -171,7 +171,7 @@ def test_samples_hold_no_forbidden_motif(models, name):
     samples = model.generate(40, forbid=["ACG", "HinfI", 4], steps=10, random_state=0)
     assert len(samples) == 40 and model.made_.tolist() == list(range(40))
     for x in samples:
-        assert not any(word in s for s in strands(x) for word in ("ACG", "GAATC", "GATTC", "GACTC", "GAGTC"))
+        assert not any(motif in s for s in strands(x) for motif in ("ACG", "GAATC", "GATTC", "GACTC", "GAGTC"))
         assert not any(letter * 4 in x for letter in "ACGT")
     assert model.generate(40, forbid=["ACG", "HinfI", 4], steps=10, random_state=0) == samples
     assert model.generate(10, forbid=["ACG", "HinfI", 4], steps=10, random_state=0) == samples[:10]
@@ -194,7 +194,7 @@ def test_open_lengths_may_end_before_a_motif():
     model = Autoregressive(width=8, depth=1, epochs=2, savepath=None, verbose=0).fit(X)
     samples = model.generate(60, forbid=["AA", "CC", "AC", "CA"], random_state=0)
     assert len({len(x) for x in samples}) > 1
-    assert not any(word in s for x in samples for s in strands(x) for word in ("AA", "CC", "AC", "CA"))
+    assert not any(motif in s for x in samples for s in strands(x) for motif in ("AA", "CC", "AC", "CA"))
 
 
 def test_motifs_across_kmers_are_resampled():
@@ -218,7 +218,7 @@ def test_unattainable_samples_are_dropped_with_a_warning(models, monkeypatch, tm
     assert 0 < left < 40 and message.startswith(f"{left} of 40 ") and "AA " in message
     assert len(model.made_) == len(samples) and set(model.made_) < set(range(40))
     assert (tmp_path / "x.txt").read_text().split() == samples
-    assert not any(word in s for x in samples for s in strands(x) for word in ("AA", "CC", "GTC"))
+    assert not any(motif in s for x in samples for s in strands(x) for motif in ("AA", "CC", "GTC"))
     assert caught[0].filename == __file__
 
 
@@ -254,7 +254,7 @@ class FirstLetters(Guidance):
 
 @pytest.mark.parametrize("name", ["uniform", "autoregressive"])
 def test_resampling_keeps_guides_with_samples(models, name):
-    """Also for resampled rows, and where each sample has several rows."""
+    """Holds for resampled rows and for several rows per sample."""
     model = models(name)
     for guides in ([FirstLetters()], [FirstLetters(), Reward(lambda s: [0.0] * len(s), particles=2)]):
         with warnings.catch_warnings():

@@ -83,7 +83,7 @@ def test_reward_of_strength_0_does_not_select(models, name, kind):
     assert share(models.generate(kind, name, 2 * MANY, "A", 0.0)) == pytest.approx(plain, abs=0.08)
 
 
-# What a guide does to samples made together is its own, not the generator's: of each kind a generator of letters and
+# How a guide treats samples of one batch does not depend on the generator: for each kind a generator of letters and
 # one of vectors; the others are slow.
 QUICK = {kind: [] for _, kind in PAIRS}
 for _name, _kind in PAIRS:
@@ -96,7 +96,7 @@ for _name, _kind in PAIRS:
     [pytest.param(name, kind, marks=[] if name in QUICK[kind] else pytest.mark.slow) for name, kind in PAIRS],
 )
 def test_samples_do_not_depend_on_the_batch(models, monkeypatch, name, kind):
-    """Nor on the number or the labels of the other samples."""
+    """Other batches differ in the number and the labels of samples."""
     much = STRENGTHS.get(kind, 2.0)
     wanted = "A" if kind in BY_REWARD else ["A", "T"] * 5
     ten, among = models.generate(kind, name, 10, wanted, much), both_ways(models, name, kind)

@@ -74,7 +74,7 @@ def slow_bound(denoiser, x0: torch.Tensor, length: int, times: np.ndarray, weigh
 
 @pytest.mark.parametrize("steps", [None, 1, 6])
 def test_estimates_equal_the_integral_over_time(steps):
-    """Also for a network that heeds the time: t is the time of the k-th mask, not k/L."""
+    """Holds for a network that depends on time: t is the time of the k-th mask, not k/L."""
     denoiser = any_denoiser(temper=lambda t: 0.5 * torch.sin(5 * t))
     g, copies = seeded(1), 20_000
     rows = torch.randint(3, (3, 4), generator=g)
@@ -214,7 +214,7 @@ def test_ancestral_sampling_stops_calling_for_finished_rows():
 
 
 def test_skipping_finished_rows_changes_nothing():
-    """Of a mixture of finished and unfinished rows, with their conditions."""
+    """Rows are finished and unfinished, with conditions."""
     denoiser = any_denoiser()
     process, mask = Masked(3), torch.ones(60, 4, dtype=torch.bool)
     x = torch.randint(4, (60, 4), generator=seeded())

@@ -198,7 +198,7 @@ def crash():
     raise Crash
 
 
-# Crashes are those of the trainer, whatever is trained: all cases go through every step of `test_ctrl_c_at_every_step`.
+# The trainer handles crashes alike in all cases, and `test_ctrl_c_at_every_step` resumes all of them at every step.
 CRASHES = [
     name if name in ("labels", "together", "vectors") else pytest.param(name, marks=pytest.mark.slow) for name in CASES
 ]

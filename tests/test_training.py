@@ -340,7 +340,7 @@ def test_patience_counts_epochs_not_validations():
     assert t.history["epoch"][-1] == 6
 
 
-# -- what it comes to -------------------------------------------------------------------------------------------------
+# -- whole trainings --------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("network", "epochs"), [("conv", 25), ("linear-transformer", 50)])
@@ -516,7 +516,7 @@ def spoil(monkeypatch, update, then=lambda: None):
 @pytest.mark.parametrize("validation", [0.1, None])
 @pytest.mark.parametrize("soon", [False, True])
 def test_diverged_states_are_not_checkpointed(validation, soon, workdir, monkeypatch):
-    """Also where a checkpoint is due within an epoch."""
+    """Checkpoints are due after an epoch or within it."""
     settings = {"savepath": "runs", "model_name": "m", "epochs": 4, "check_every": 1}
     monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", 600.0)
     now = lambda: monkeypatch.setattr(trainer, "CHECKPOINT_SECONDS", -1.0)  # noqa: E731
