@@ -132,8 +132,8 @@ CASES = {
         transition=multinomial_transition,
         pairs=((0, 1), (0, 9), (4, 5), (3, 17), (19, 20)),
         gaps={5: 0.5, 50: 0.05, 500: 0.012},
-        steps=200,
-        sampler_steps=200,
+        steps=100,
+        sampler_steps=100,
         distance=0.02,
     ),
     "masked": Case(
@@ -142,7 +142,7 @@ CASES = {
         pairs=((0, 0.0625), (0, 0.5), (0.25, 0.375), (0.125, 0.875), (0.875, 0.9375)),
         gaps={5: 0.5, 50: 0.05, None: 0.005},
         steps=None,
-        sampler_steps=200,
+        sampler_steps=100,
         distance=0.02,
     ),
     "first-hitting": Case(
@@ -160,7 +160,7 @@ CASES = {
         pairs=((0, 0.0625), (0, 0.5), (0.25, 0.375), (0.125, 0.875), (0.875, 1.0)),
         gaps={None: 0.02},
         steps=None,
-        sampler_steps=100,
+        sampler_steps=60,
         distance=0.02,
     ),
     "classical": Case(
@@ -178,7 +178,7 @@ CASES = {
         pairs=((0, 1), (0, 3), (2, 5), (1, 40), (6, 7)),
         gaps={None: 0.02},
         steps=None,
-        sampler_steps=100,
+        sampler_steps=60,
         distance=0.02,
         marginal=scud_marginal,
         times=(0.0625, 0.5, 0.99),
