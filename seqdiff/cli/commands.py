@@ -12,25 +12,9 @@ from typing import Any
 import click
 import numpy as np
 
+from seqdiff.cli import options as shared
 from seqdiff.cli.guiding import FORMS, read_guides
-from seqdiff.cli.options import (
-    ALPHABET,
-    COLUMN,
-    DATA,
-    DEFAULT_MODEL,
-    DEVICE,
-    LABELS,
-    MODEL,
-    STEPS,
-    TEMPLATE,
-    EstimatorCommand,
-    comma_list,
-    find_model,
-    held_out,
-    label_columns,
-    models,
-    writable,
-)
+from seqdiff.cli.options import DEFAULT_MODEL, EstimatorCommand, comma_list, find_model, models
 from seqdiff.data import Targets, prepare
 from seqdiff.data.labels import NUMBER
 from seqdiff.data.target import EMPIRICAL
@@ -44,8 +28,8 @@ from seqdiff.runtime import replacing
 @click.option("--data", metavar="FILE", help="Your own sequences; without it, simulated promoters.")
 @click.option("--n", "-n", type=int, help="New sequences; without it 1,000, fewer where they are very long.")
 @click.option("--savepath", metavar="FOLDER", default="runs", help="Where the run's folder goes.")
-@ALPHABET
-@COLUMN
+@shared.ALPHABET
+@shared.COLUMN
 @click.option("--quick", is_flag=True, help="Seconds instead of minutes: shows that everything works, learns little.")
 def demo(data: str | None, **options: Any) -> None:
     """Fit a model to promoters, generate new ones, and show how good they are.
@@ -63,9 +47,9 @@ def demo(data: str | None, **options: Any) -> None:
 
 
 @click.command(cls=EstimatorCommand)
-@DATA
+@shared.DATA
 @click.option("--model", default=DEFAULT_MODEL, help=f"The kind of model: {', '.join(models())}.")
-@LABELS
+@shared.LABELS
 @click.option(
     "--validation", metavar="SHARE|FILE", default="0.1", help="Share of the sequences to hold out, or a file of them."
 )
@@ -87,8 +71,8 @@ def fit(data: str, model: str, y: tuple[str, ...], validation: str, resume: bool
     in advance (generate --template).
     """
     estimator = find_model(model)(**parameters)
-    held = held_out(validation, y, parameters.get("sequence_column"))
-    estimator.fit(Path(data), label_columns(y), validation=held, resume=resume)
+    held = shared.held_out(validation, y, parameters.get("sequence_column"))
+    estimator.fit(Path(data), shared.label_columns(y), validation=held, resume=resume)
     click.echo("\n".join(_fitted(estimator)))
 
 
@@ -111,17 +95,15 @@ def _fitted(estimator: SequenceGenerator) -> list[str]:
 
 
 @click.command()
-@MODEL
+@shared.MODEL
 @click.argument("n", type=int)
 @click.option("--out", "-o", metavar="FILE", help="A .fasta, .txt or .csv file; without it, one a line on the screen.")
 @click.option(
-    "--y",
-    metavar="LABEL",
-    multiple=True,
+    "--y", metavar="LABEL", multiple=True,
     help="The label of the sequences, for a model that learned labels; empirical draws labels as they occur in the"
     " training data. Of several columns: --y COLUMN=LABEL for each that should count.",
-)
-@TEMPLATE
+)  # fmt: skip
+@shared.TEMPLATE
 @click.option(
     "--guidance", metavar="GUIDE", multiple=True,
     help=f"How to steer; may be given several times: {FORMS}. FILE is of seqdiff classify.",
@@ -131,16 +113,11 @@ def _fitted(estimator: SequenceGenerator) -> list[str]:
     help="A motif that no sequence may have: letters, a restriction enzyme, or a number for runs of one letter; several"
     " with commas, or given several times.",
 )  # fmt: skip
-@STEPS
+@shared.STEPS
 @click.option("--temperature", type=float, default=1.0, help="Below 1 the likelier letters are preferred.")
 @click.option("--length", type=int, help="Letters of each sequence, for a model of several lengths.")
-@click.option(
-    "--seed",
-    "random_state",
-    type=int,
-    help="The same seed gives the same sequences; without it they are new each time.",
-)
-@DEVICE
+@click.option("--seed", "random_state", type=int, help="The same one gives the same sequences; without it new ones.")
+@shared.DEVICE
 def generate(
     model: str,
     n: int,
@@ -227,24 +204,18 @@ def _of_columns(target: Targets, texts: tuple[str, ...]) -> Any:
 
 
 @click.command()
-@MODEL
-@DATA
+@shared.MODEL
+@shared.DATA
 @click.option("--y", metavar="COLUMN", multiple=True, help="Column of labels, for a model that learned them.")
 @click.option("--out", "-o", metavar="FILE", help="A .csv file for the values of every sequence.")
 @click.option("--times", type=int, help="Noise levels to average over; fewer are faster and less exact.")
 @click.option(
     "--seed", "random_state", type=int, default=0, help="Seed of the noise: the same one gives the same values."
 )
-@COLUMN
-@DEVICE
+@shared.COLUMN
+@shared.DEVICE
 def score(
-    model: str,
-    data: str,
-    y: tuple[str, ...],
-    out: str | None,
-    sequence_column: str | None,
-    device: str,
-    **options: Any,
+    model: str, data: str, y: tuple[str, ...], out: str | None, sequence_column: str | None, device: str, **options: Any
 ) -> None:
     """Compute the log-likelihood of the sequences in DATA under MODEL.
 
@@ -255,13 +226,13 @@ def score(
     Example:
       seqdiff score runs/demo held_out.fasta --out scores.csv
     """
-    path = None if out is None else writable("--out", out, ".csv")
+    path = None if out is None else shared.writable("--out", out, ".csv")
     judge = load(model, device=device)
     judge.verbose = 1
     if judge.bound_ is None:
         cure = "fit another model, see seqdiff fit --help"
         raise InputError(model, f"{of_kind(judge)}, which cannot score sequences", "a model that can", cure)
-    labels = list(y) if isinstance(judge.target_, Targets) and y else label_columns(y)
+    labels = list(y) if isinstance(judge.target_, Targets) and y else shared.label_columns(y)
     column = sequence_column or judge.sequence_column
     read = prepare(Path(data), labels, alphabet=judge.alphabet_, sequence_column=column)
     nats, error = judge.score_samples(read.sequences, read.y, return_error=True, **options)

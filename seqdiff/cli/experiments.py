@@ -11,20 +11,10 @@ import click
 import numpy as np
 
 from seqdiff.classifiers.predictor import SequencePredictor
+from seqdiff.cli import options as shared
 from seqdiff.cli.commands import condition
 from seqdiff.cli.guiding import CLASSIFIERS, label_of, predictor_header, read_guides
-from seqdiff.cli.options import (
-    ALPHABET,
-    DATA,
-    LABELS,
-    MODEL,
-    STEPS,
-    TEMPLATE,
-    comma_list,
-    held_out,
-    label_columns,
-    option_of,
-)
+from seqdiff.cli.options import comma_list, option_of
 from seqdiff.errors import InputError, shown
 from seqdiff.estimators import SequenceGenerator, load
 from seqdiff.experiments import compare as run
@@ -44,9 +34,9 @@ SHARED = [
 @click.command(
     epilog="Settings without a default shown are each model's own; where one is given, it holds for all models."
 )
-@DATA
+@shared.DATA
 @click.option("--models", metavar="A,B,...", help="The models, separated by commas; without it the usual ones.")
-@LABELS
+@shared.LABELS
 @click.option(
     "--split", metavar="HOW|COLUMN", default="auto",
     help="cluster keeps sequences that share 20 letters together, random does not; or a column of train, valid, test.",
@@ -55,12 +45,12 @@ SHARED = [
 @click.option("--test", metavar="SHARE|FILE", default="0.1", help="Test set.")
 @click.option("--seeds", type=int, default=1, help="Training runs of each model.")
 @click.option("--samples", type=int, default=1000, help="Sequences that each model generates; 0 for none.")
-@STEPS
+@shared.STEPS
 @click.option("--times", type=int, help="Noise levels to average a bound over.")
 @click.option("--k", type=int, help="Letters of the k-mers to compare.")
 @click.option("--reference", metavar="NAME", help="The model to compare with, as the table names it; else the best.")
 @click.option("--seed", "random_state", type=int, default=0, help="Seed of the split, the samples and the scores.")
-@ALPHABET
+@shared.ALPHABET
 @click.option("--savepath", metavar="FOLDER", default="runs", help="Where the folder compare goes; none saves nothing.")
 @click.pass_context
 def compare(ctx: click.Context, data: str, models: str | None, y: tuple[str, ...], **options: Any) -> None:
@@ -77,10 +67,10 @@ def compare(ctx: click.Context, data: str, models: str | None, y: tuple[str, ...
     given = click.core.ParameterSource.COMMANDLINE
     options = {k: v for k, v in options.items() if k not in SHARED or ctx.get_parameter_source(k) is given}
     for name in ("validation", "test"):
-        options[name] = held_out(options[name], y, options["sequence_column"])
+        options[name] = shared.held_out(options[name], y, options["sequence_column"])
     if options["savepath"].lower() == "none":
         options["savepath"] = None
-    table = run(None if models is None else comma_list(models), Path(data), label_columns(y), **options)
+    table = run(None if models is None else comma_list(models), Path(data), shared.label_columns(y), **options)
     click.echo(f"{markdown(table)}\n\n{caption(table)}")
     if table.attrs["folder"] is not None:
         click.echo(f"folder: {table.attrs['folder']}")
@@ -95,7 +85,7 @@ SHOWN_COLUMNS = ["guide", "gamma", "seed", "made", "condition", "kmer_js", "kmer
 
 
 @click.command()
-@MODEL
+@shared.MODEL
 @click.option("--gammas", metavar="A,B,...", default="0,1,2,4", help="The strengths, separated by commas.")
 @click.option(
     "--guide", metavar="GUIDE", multiple=True, default=("cfg",),
@@ -111,8 +101,8 @@ SHOWN_COLUMNS = ["guide", "gamma", "seed", "made", "condition", "kmer_js", "kmer
 @click.option("--natural", metavar="FILE", help="Natural sequences, to compare the new ones with.")
 @click.option("--n", "-n", type=int, default=100, help="Sequences of each guide, strength and seed.")
 @click.option("--seeds", type=int, default=1, help="How often each is generated.")
-@TEMPLATE
-@STEPS
+@shared.TEMPLATE
+@shared.STEPS
 @click.option("--out", "-o", metavar="FILE", help="A .csv file; without it sweep.csv in the run's folder.")
 def sweep(
     model: str,

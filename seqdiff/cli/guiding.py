@@ -13,7 +13,8 @@ import click
 from seqdiff import guidance as guides
 from seqdiff.classifiers import SequenceClassifier, SequenceRegressor
 from seqdiff.classifiers.predictor import SequencePredictor
-from seqdiff.cli.options import DATA, options_of, writable
+from seqdiff.cli import options as shared
+from seqdiff.cli.options import options_of
 from seqdiff.data import Target, read_records
 from seqdiff.errors import InputError, shown
 from seqdiff.estimators import SequenceGenerator, load
@@ -109,7 +110,7 @@ def _number(text: str, kind: Callable[[str], N], whole: str, wanted: str) -> N:
 
 
 @click.command()
-@DATA
+@shared.DATA
 @click.option("--y", metavar="COLUMN", required=True, help="The column of labels to learn.")
 @click.option("--out", "-o", metavar="FILE", required=True, help="The file to write, which ends in .safetensors.")
 @click.option(
@@ -137,7 +138,7 @@ def classify(
       seqdiff classify promoters.csv --y strength --noise-like runs/mine --out strength.safetensors
       seqdiff generate runs/mine 100 --guidance cbg:strength.safetensors:12.5:3
     """
-    writable("--out", out, ".safetensors")
+    shared.writable("--out", out, ".safetensors")
     records = read_records(Path(data), y, sequence_column=settings["sequence_column"], kind=target)
     kind = Target.fit(records.y).kind if target == "auto" else target
     generator = None if noise_like is None else load(noise_like, device=settings["device"])

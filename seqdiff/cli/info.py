@@ -11,7 +11,7 @@ import click
 import numpy as np
 from safetensors import safe_open
 
-from seqdiff.cli.options import COLUMN
+from seqdiff.cli import options as shared
 from seqdiff.data import (
     Alphabet,
     LengthDistribution,
@@ -31,7 +31,7 @@ from seqdiff.runs import Run
 
 @click.command()
 @click.argument("path")
-@COLUMN
+@shared.COLUMN
 def info(path: str, sequence_column: str | None) -> None:
     """Describe PATH: a run folder, a model file, or a file of sequences.
 
