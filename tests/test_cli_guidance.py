@@ -163,7 +163,7 @@ def test_motifs_that_together_cannot_be_avoided_are_reported(here: Path) -> None
 WRONG = [
     (
         "generate runs/masked 3 --guidance more",
-        "--guidance: got 'more', expected a guide that seqdiff knows; give one of cfg:2",
+        "--guidance: got 'more', expected a known guide; give one of cfg:2",
     ),
     (
         "generate runs/masked 3 --guidance cfg:much --y few",

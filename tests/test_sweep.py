@@ -219,7 +219,7 @@ def test_sweep_command_equals_the_function(here):
     [
         ("sweep nowhere", "nowhere: got no file of that name"),
         ("sweep runs/mine --y few --gammas much", "--gammas: got 'much', expected numbers"),
-        ("sweep runs/mine --y few --guide more", "got 'more:1', expected a guide that seqdiff knows"),
+        ("sweep runs/mine --y few --guide more", "got 'more:1', expected a known guide"),
         (
             "sweep runs/mine --y few --guide cfg:2",
             "'cfg:2' with a strength, expected none at its end, as --gammas gives them; leave it out",

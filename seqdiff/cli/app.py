@@ -151,7 +151,7 @@ def plain_messages() -> Iterator[None]:
 @click.group(
     cls=FriendlyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100, "show_default": True},
-    epilog="seqdiff COMMAND --help says more about a command.",
+    epilog="seqdiff COMMAND --help describes a command and its options.",
 )
 @click.version_option(__version__, prog_name="seqdiff")
 @click.option(

@@ -194,7 +194,7 @@ def _of_columns(target: Targets, texts: tuple[str, ...]) -> Any:
     for (name, equals, _), text in zip(named, texts, strict=True):
         if not equals or name not in target.names:
             wanted = f"COLUMN=LABEL, as this model learned the columns {columns}"
-            cure = "give one for each that shall count, or all labels in this order with commas between"
+            cure = "give one for each that should count, or all labels in this order with commas between"
             raise InputError("--y", shown(text), wanted, cure)
     if len({name for name, _, _ in named}) < len(named):
         raise InputError(

@@ -100,7 +100,7 @@ SHOWN_COLUMNS = ["guide", "gamma", "seed", "made", "condition", "kmer_js", "kmer
 )  # fmt: skip
 @click.option("--natural", metavar="FILE", help="Natural sequences, to compare the new ones with.")
 @click.option("--n", "-n", type=int, default=100, help="Sequences of each guide, strength and seed.")
-@click.option("--seeds", type=int, default=1, help="How often each is generated.")
+@click.option("--seeds", type=int, default=1, help="Repetitions, each with a seed of its own.")
 @shared.TEMPLATE
 @shared.STEPS
 @click.option("--out", "-o", metavar="FILE", help="A .csv file; without it sweep.csv in the run's folder.")

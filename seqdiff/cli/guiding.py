@@ -61,7 +61,7 @@ def _guide(text: str, model: SequenceGenerator | None) -> guides.Guidance:
         wanted = "look-ahead:PARTICLES, such as look-ahead:16"
         return guides.LookAhead(_number(rest, int, text, wanted)) if rest else guides.LookAhead()
     if kind not in CLASSIFIERS:
-        raise InputError("--guidance", shown(text), "a guide that seqdiff knows", f"give one of {FORMS}")
+        raise InputError("--guidance", shown(text), "a known guide", f"give one of {FORMS}")
     wanted = f"{kind}:FILE:LABEL:GAMMA, such as {kind}:classifier.safetensors:strong:2"
     parts = rest.rsplit(":", 2)  # the name of a file may hold colons
     if len(parts) < 3 or not all(parts):
