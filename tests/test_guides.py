@@ -224,7 +224,7 @@ def test_hidden_states_move_by_adagrad(models, name, kind, wanted, gamma):
     model, wanted, values = models.generator(name), list(wanted), not isinstance(wanted, str)
     process, network = model.objective_.process, model.objective_.network
     guide = models.guide(kind, name, wanted, gamma, values).bind(model.fitted(), 3, None).take(torch.arange(3))
-    head, distribution, labels = guide.head, guide.classifier.reader_.law, guide.classifier.encode(wanted)
+    head, distribution, labels = guide.head, guide.classifier.reader_.distribution, guide.classifier.encode(wanted)
     x, mask = torch.randint(4, (3, LENGTH), generator=torch.Generator().manual_seed(0)), torch.ones(3, LENGTH) == 1
     if kind == "nos":
         state = process.corrupt(x, torch.full((3,), 0.5, dtype=torch.float64), mask, torch.Generator().manual_seed(1))
