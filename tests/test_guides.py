@@ -304,7 +304,7 @@ def test_two_nos_or_pplm_guides_combine(models):
         (lambda m: m.generator("autoregressive").generate(2, guidance=FUDGE(m.clean, "A")),
          "classifier: got one of no noise, expected one of the noise of Autoregressive"),
         (lambda m: m.generator("masked").generate(2, guidance=ClassifierFree()), "y: got None, expected a condition"),
-        (lambda m: m.plain.generate(2, guidance=ClassifierFree()), "one was fitted without; fit(X, y)"),
+        (lambda m: m.plain.generate(2, guidance=ClassifierFree()), "fitted with labels, unlike this one; fit(X, y)"),
         (lambda m: m.generator("masked").generate(2, guidance=[Reward(share_of_a), Reward(share_of_a)]),
          "guidance: got Reward and Reward, expected one guide that chooses among the rows"),
         (lambda m: m.generator("autoregressive").generate(
