@@ -1,14 +1,19 @@
-"""Docstring examples run in an empty folder and show their stated output."""
+"""Docstrings: examples run in an empty folder and show their stated output, arguments are described."""
 
 from __future__ import annotations
 
 import doctest
 import importlib
 import inspect
+import re
+from collections.abc import Iterator
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
+
+from seqdiff.parameters import Parameterised
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
@@ -96,3 +101,46 @@ def test_wrong_examples_fail(right: str, wrong: str | None) -> None:
     tries, report = run(module)
     assert tries == 3
     assert bool(report) == bool(wrong), report
+
+
+ROOMS = [name for name in module_names() if (REPOSITORY / name.replace(".", "/") / "__init__.py").is_file()]
+
+
+def public(room: ModuleType) -> Iterator[tuple[str, Any, str]]:
+    """Yield the functions and methods that a package exports by name, each with the docstrings that describe it."""
+    for name in getattr(room, "__all__", None) or [n for n in vars(room) if not n.startswith("_")]:
+        value = getattr(room, name)
+        if not getattr(value, "__module__", "").startswith("seqdiff"):
+            continue
+        if inspect.isfunction(value):
+            yield name, value, value.__doc__ or ""
+        if not inspect.isclass(value):
+            continue
+        for attribute, found in vars(value).items():
+            function = getattr(found, "__func__", found)
+            if not inspect.isfunction(function) or attribute.startswith("_") and attribute != "__init__":
+                continue
+            if attribute == "__init__" and issubclass(value, Parameterised):
+                continue  # `document` writes these from the declarations
+            bases = [base for base in value.__mro__ if base.__module__.startswith("seqdiff")]
+            texts = [doc for base in bases for doc in (base.__doc__, getattr(vars(base).get(attribute), "__doc__", ""))]
+            yield f"{name}.{attribute}", function, "\n".join(text or "" for text in texts)
+
+
+def undescribed(function: Any, text: str) -> list[str]:
+    """Return the arguments of a function that a text does not name, where there are three or more."""
+    names = [name for name in inspect.signature(function).parameters if name not in ("self", "cls")]
+    return [name for name in names if not re.search(rf"\b{name}\b", text)] if len(names) >= 3 else []
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_three_or_more_arguments_are_described(room: str) -> None:
+    """In the docstring of the function, of its class, or of a base class."""
+    found = {name: lack for name, f, text in public(importlib.import_module(room)) if (lack := undescribed(f, text))}
+    assert not found
+
+
+def test_an_undescribed_argument_is_found() -> None:
+    def scale(x, low, high): ...
+
+    assert undescribed(scale, "Scale x from low.") == ["high"]

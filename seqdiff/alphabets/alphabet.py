@@ -37,7 +37,13 @@ ASCII_UPPER = {code: code - 32 for code in range(ord("a"), ord("z") + 1)}
 class AlphabetError(ValueError):
     """A letter that the alphabet does not have.
 
-    Attributes: `index`, which sequence; `position`, where in it (characters; both from 0); `letter`, what is there.
+    Parameters
+    ----------
+    message : str
+    index, position : int
+        The sequence, and the character in it, both from 0; also attributes.
+    letter : str
+        The character there; also an attribute.
     """
 
     def __init__(self, message: str, index: int, position: int, letter: str):

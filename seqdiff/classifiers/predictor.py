@@ -176,7 +176,10 @@ class SequencePredictor(SequenceEstimator):
             raise InputError(argument("X"), found, wanted, "leave longer ones out")
 
     def build(self, vocabulary: Vocabulary, process: Process[Any], generator: SequenceModel | None) -> Reader:
-        """Return an untrained reader of a process's states."""
+        """Return an untrained reader of the states of a process.
+
+        `vocabulary` holds letters, lengths and labels; the weights of `generator` are read for hidden states alone.
+        """
         assert isinstance(vocabulary.target, Target)
         distribution, writes = self.distribution(vocabulary.target), process.classifier_reads == "prefixes"
         with runtime.seeded_weights(self._seed()):
@@ -382,7 +385,10 @@ class SequencePredictor(SequenceEstimator):
         return within.astype(np.float32)
 
     def log_likelihood(self, x: Tensor, t: Tensor, mask: Tensor, wanted: Tensor) -> Tensor:
-        """Return log p(wanted | x_t), (B,) nats, of a state's `Process.reading`."""
+        """Return log p(wanted | x_t), (B,) nats.
+
+        x and t are what `Process.reading` returns, `mask` (B, L) is True at real positions, `wanted` has B labels.
+        """
         return self.reader_.log_likelihood(x, t, mask, wanted)
 
     # -- for users ----------------------------------------------------------------------------------------------------

@@ -125,7 +125,8 @@ class LengthDistribution:
     def sample(self, n: int, generator: torch.Generator, labels: Encoded | None = None) -> torch.Tensor:
         """Return `n` lengths of the training set, int64 (n,) on the CPU; nothing is drawn where the length is fixed.
 
-        With labels, lengths that sequences of these labels had; of a label that none had, those of all.
+        With labels, lengths that sequences of these labels had; of a label that none had, those of all. `generator` may
+        be on any device.
         """
         if self.fixed:
             return torch.full((n,), self.max_length, dtype=torch.int64)

@@ -151,7 +151,10 @@ class Target:
 
     @staticmethod
     def fit(y: LabelsLike, kind: str = "auto", random_state: int = 0, weight: np.ndarray | None = None) -> Target:
-        """Return the target of labels of one kind, shape (n,), (n, c) or (n, L, C); see `learn_target`."""
+        """Return the target of labels of one kind, shape (n,), (n, c) or (n, L, C); as in `learn_target`.
+
+        `random_state` is the seed of the choice of the labels kept to draw from, `weight` (n,) that of each row.
+        """
         Choice(options=("auto", "class", "value", "signal")).check("target", kind)
         labels = only_column(as_labels(y))
         if labels.dtype.names:
@@ -498,6 +501,7 @@ class Targets(Target):
     def learn(
         cls, labels: dict[str, np.ndarray], kind: TargetLike, random_state: int, weight: np.ndarray | None
     ) -> Targets:
+        """Return the targets of labels (n,) by column; `kind`, `random_state`, `weight`: see `learn_target`."""
         _check_names(kind if isinstance(kind, Mapping) else (), tuple(labels), "target")
         columns = {}
         for name, column in labels.items():

@@ -140,7 +140,10 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         return {"width": self.width, "depth": self.depth, "dropout": self.dropout}
 
     def first_logits(self, train: Dataset, vocabulary: Vocabulary, weight: np.ndarray | None) -> Tensor:
-        """Return log-probabilities (L, outputs of the network) to begin training from."""
+        """Return log-probabilities (L, outputs of the network), nats, to begin training from.
+
+        `train` are the sequences with their `vocabulary`, `weight` (N,) or None their sample weights.
+        """
         frequencies = position_frequencies(train, vocabulary.lengths.max_length, weight)
         return torch.from_numpy(np.log(frequencies)).float()
 

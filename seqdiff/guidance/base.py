@@ -135,7 +135,7 @@ class Guidance:
         return other
 
     def bind(self, model: FittedModel, n: int, cond: Cond) -> Guidance:
-        """Return the guide for n samples of a fitted generator under a condition.
+        """Return the guide for n samples of a fitted generator under a condition `cond`, tensors of n rows by name.
 
         Raises
         ------

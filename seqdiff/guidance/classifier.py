@@ -156,7 +156,11 @@ class ClassifierBased(ClassifierGuide):
         return torch.log_softmax(log_p + gamma * tilt, -1)
 
     def every_letter(self, log_p: Tensor, process: Process[Any], then: State) -> Tensor:
-        """Return log p(wanted | x_t with v at l) of every letter v that l may have, (B, L, S); 0 without a choice."""
+        """Return log p(wanted | x_t with v at l) of every letter v that l may have, (B, L, S); 0 without a choice.
+
+        `log_p` (B, L, S) are the log-probabilities of the step, -inf for what cannot be; `then` is the state reached by
+        the `process`.
+        """
         then = process.state_class(then.x, then.t, then.mask)
         has_choice = ((log_p > -torch.inf).sum(-1, keepdim=True) > 1) & then.mask[..., None]
         rows, columns, letters = torch.nonzero(torch.isfinite(log_p) & has_choice, as_tuple=True)

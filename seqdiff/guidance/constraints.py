@@ -130,7 +130,7 @@ class Avoid(Guidance):
     def completing(self, x: Tensor, known: Tensor, real: Tensor, letters: int) -> Tensor:
         """Return booleans (B, L, K), True for the letters that would complete a motif, whatever is written later.
 
-        Letters `known` (B, L) are written, positions `real` (B, L) are to have one.
+        Of the letters x (B, L) those `known` (B, L) are written; positions `real` (B, L) are to have one.
         """
         length = x.shape[1]
         has = F.one_hot(x.clamp_max(letters - 1), letters).bool() & known[..., None]

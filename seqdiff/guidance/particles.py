@@ -105,7 +105,10 @@ class LookAhead(Guidance):
     def template(
         self, process: Process[Any], allowed: Tensor, lengths: Tensor | None = None, longest: int = 0
     ) -> Template:
-        """Return the template to sample under; its arguments are those of `Template`."""
+        """Return the template to sample under.
+
+        `allowed`, `lengths` and `longest` are those of `Template`, `process` is the one sampled.
+        """
         count = allowed.sum(-1)
         has_sets = bool(((count > 1) & (count < allowed.shape[-1])).any())  # more than one letter, but not all
         shown = process.shows_known == "sets" or (process.shows_known == "letters" and not has_sets)

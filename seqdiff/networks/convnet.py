@@ -89,7 +89,10 @@ class DilatedNetwork(ResidualNetwork):
         return cache
 
     def entered(self, x: Tensor, i: int, context: Tensor, cache: dict[str, Tensor]) -> Tensor:
-        """Return what enters the first block at position i, (B, W), for letters x (B,)."""
+        """Return what enters the first block at position i, (B, W), for letters x (B,).
+
+        `context` (B, W) embeds time and conditions, `cache` holds what was computed before the first letter.
+        """
         raise NotImplementedError
 
     def through(self, h: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:

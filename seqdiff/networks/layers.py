@@ -212,5 +212,5 @@ class ResidualNetwork(Network):
         raise NotImplementedError
 
     def next_logits(self, x: Tensor, i: int, cache: dict[str, Tensor]) -> Tensor:
-        """Return the logits (B, K) after letter i, but for their bias."""
+        """Return the logits (B, K) after letter i, x (B,), but for their bias; `cache` holds the layers' state."""
         raise NotImplementedError

@@ -22,11 +22,21 @@ S = TypeVar("S", bound="State")
 
 @dataclass(frozen=True)
 class State:
-    """A noised batch of sequences. A process that needs more fields has a subclass."""
+    """A noised batch of sequences. A process that needs more fields has a subclass.
 
-    x: Tensor  # tokens (B, L), or vectors (B, L, D)
-    t: Tensor  # times (B,), or event counts (B, L)
-    mask: Tensor  # booleans (B, L), True at real positions, False at padding
+    Parameters
+    ----------
+    x : Tensor
+        Tokens (B, L), or vectors (B, L, D).
+    t : Tensor
+        Times (B,), or event counts (B, L).
+    mask : Tensor
+        Booleans (B, L), True at real positions, False at padding.
+    """
+
+    x: Tensor
+    t: Tensor
+    mask: Tensor
 
     def take(self: S, rows: Tensor | slice) -> S:
         """Return the state of some of the rows."""
@@ -40,13 +50,27 @@ class State:
 
 @dataclass(frozen=True)
 class Batch:
-    """Clean sequences and their conditions."""
+    """Clean sequences and their conditions.
 
-    x0: Tensor  # tokens (B, L), int64; in a small integer type before `take`
-    lengths: Tensor  # (B,)
-    cond: Cond = None  # B rows each
-    weight: Tensor | None = None  # sample weights (B,)
-    noise: Tensor | None = None  # (B, ...) from which a teacher's flow generated x0
+    Parameters
+    ----------
+    x0 : Tensor
+        Tokens (B, L), int64; in a small integer type before `take`.
+    lengths : Tensor
+        Letters of each sequence (B,).
+    cond : dict of Tensor or None
+        Conditions by name, B rows each.
+    weight : Tensor or None
+        Sample weights (B,) without a unit, with a mean of 1.
+    noise : Tensor or None
+        Noise (B, ...) from which a teacher's flow generated `x0`.
+    """
+
+    x0: Tensor
+    lengths: Tensor
+    cond: Cond = None
+    weight: Tensor | None = None
+    noise: Tensor | None = None
 
     @classmethod
     def of(cls, x0: Tensor, mask: Tensor, cond: Cond = None, noise: Tensor | None = None) -> Batch:
@@ -88,7 +112,25 @@ class Process(nn.Module, Generic[S]):
     """A generative process over sequences of `letters` letters.
 
     Subclasses define the methods below. All values are in nats per sequence, summed over real positions only. The type
-    parameter is the class of the states, `State` or a subclass with more fields. `letters` is K.
+    parameter is the class of the states, `State` or a subclass with more fields.
+
+    Parameters
+    ----------
+    letters : int
+        K, the number of letters.
+
+    Notes
+    -----
+    Arguments of the methods, for B sequences of at most L positions:
+
+    - ``denoiser(x, t, cond, mask)``: the network, returns logits (B, L, K).
+    - ``batch``, ``x0`` (B, L) int64, ``mask`` (B, L) bool, ``cond`` (tensors by name, or None): clean sequences.
+    - ``t`` (B,): times, 0 for the data; ``u`` (B,) in [0, 1); ``times``, ``steps``: a number of noise levels.
+    - ``state``, ``reached``: noised sequences before and after a step; ``level``, ``target``: the next level to reach.
+    - ``log_p0``, ``conditional``, ``unconditional`` (B, L, K): log-probabilities (nats) of the clean letters, or with
+      and without a label; ``kernel``: what `kernel` returned; ``guess`` (B, L, K): a fixed prediction of the letters.
+    - ``temperature``, ``gamma``: positive numbers without a unit; 1 leaves the distribution as it is.
+    - ``generator``: a `torch.Generator`, or a list of them, one for each 256 rows.
     """
 
     bound: ClassVar[Literal["exact", "elbo"] | None] = None

@@ -127,7 +127,10 @@ class Classical(RateMatrixProcess[State]):
         return rate * self.jump_loss(w, x0, x, self.total(t))
 
     def jump_loss(self, w: Tensor, x0: Tensor, x: Tensor, total: Tensor) -> Tensor:
-        """Return the loss per unit of Lambda and position, (B, L) nats, at Lambda = `total` (B,)."""
+        """Return the loss per unit of Lambda and position, (B, L) nats, at Lambda = `total` (B,).
+
+        `w` (B, L, K) are the predicted probabilities of the letters x0 (B, L), x (B, L) the noised ones.
+        """
         q = self.noise.transition(total)  # no two rows are at one time
         tiny = torch.finfo(q.dtype).tiny
         truth, model = _rows(q, x0), w.to(q.dtype) @ q  # (B, L, S)

@@ -267,7 +267,10 @@ class Embedding(Process[EmbeddedState]):
         return error, -log_p0.gather(-1, x0[..., None]).squeeze(-1)
 
     def term(self, denoiser: Denoiser, batch: Batch, t: Tensor, generator: Generators, shown: float = 1.0) -> Tensor:
-        """Return one draw (B,) of the bound's terms at times t (B,): the denoising one, or rounding at t = 0; nats."""
+        """Return one draw (B,) of the bound's terms at times t (B,): the denoising one, or rounding at t = 0; nats.
+
+        `shown` is the share of sequences whose self-conditioning input is filled.
+        """
         error, surprise = self.errors(denoiser, batch, t, generator, shown)
         return masked_sum(torch.where(t[:, None] == 0, surprise, self.half_drop[t][:, None] * error), batch.mask)
 

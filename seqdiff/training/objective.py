@@ -34,7 +34,8 @@ class Objective(nn.Module):
     def bound(self, batch: Batch, times: int | None, generator: Generators) -> tuple[Tensor, Tensor]:
         """Return the bound on -log p given the length, nats per sequence (B,), and its Monte Carlo variance (B,).
 
-        One term alone tells no variance: nan.
+        `times` is the number of noise levels of `Process.bound_terms`, drawn by `generator` for all sequences of the
+        batch. The variance of a single term is nan.
         """
         terms = list(self.process.bound_terms(self.network, batch, times, generator))
         total = torch.stack(terms).to(widest(batch.x0.device)).sum(0)

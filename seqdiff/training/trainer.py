@@ -204,7 +204,7 @@ class Settings(TrainingParameters):
     seed: int = parameter(0, Whole(0))
 
     def learning_rate(self, update: int, epoch: int, updates: int) -> float:
-        """Return the learning rate of the update: linear warm-up, then decay per epoch or half a cosine."""
+        """Return the learning rate of an `update` among `updates`: linear warm-up, then decay by `epoch` or cosine."""
         if update < self.warmup:
             return self.lr * (update + 1) / self.warmup
         if self.lr_schedule == "cosine":
