@@ -139,7 +139,7 @@ def test_fit_trains_on_rare_classes_and_reports_copies():
         classifier = SequenceClassifier(epochs=1, width=8, depth=1, random_state=seed).fit(x, y)
         assert len(classifier.classes_) == 11
     model = MaskedDiffusion(**BLINK)
-    train, valid, _ = model._split(model._read(x[:20] * 5, None), None, 0.2)
+    train, valid, _ = model._split(prepare(x[:20] * 5), None, 0.2)
     assert not set(train.sequences) & set(valid.sequences) and len(valid) == 20
     assert "100 of 100 sequences are copies" in train.notes[-1]
 
