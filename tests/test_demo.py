@@ -90,6 +90,15 @@ def test_demo_of_proteins_of_several_lengths(workdir: Path) -> None:
     assert set("".join(read_records(report.sequences).sequences)) <= set(letters)
 
 
+def test_demo_of_texts_writes_a_format_that_holds_their_blanks(workdir: Path) -> None:
+    words = np.random.default_rng(2).choice("the cat dog sat on mat a big red ran".split(), (60, 6))
+    Path("mine.txt").write_text("\n".join(map(" ".join, words)))
+    report, shown = quick("mine.txt", n=25, alphabet="words")
+    assert report.sequences.name == "sequences.csv" and "--out more.csv" in shown
+    written = read_records(report.sequences).sequences
+    assert len(written) == 25 and any(" " in text for text in written)
+
+
 def test_demo_of_rna_with_ambiguity_codes(workdir: Path) -> None:
     """Ten sequences of RNA suffice, those with an N are dropped and reported, a list works too."""
     rna = ["".join(x) for x in np.random.default_rng(1).choice(list("ACGU"), (30, 12))] + ["ACGUACGUNNNN"]

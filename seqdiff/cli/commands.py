@@ -16,6 +16,7 @@ from seqdiff.cli import options as shared
 from seqdiff.cli.guiding import FORMS, read_guides
 from seqdiff.cli.options import DEFAULT_MODEL, EstimatorCommand, comma_list, find_model, models
 from seqdiff.data import Targets, prepare
+from seqdiff.data.files import ending_for
 from seqdiff.data.labels import NUMBER
 from seqdiff.data.target import EMPIRICAL
 from seqdiff.errors import InputError, of_kind, shorten, shown
@@ -90,7 +91,9 @@ def _fitted(estimator: SequenceGenerator) -> list[str]:
     label = "" if target is None else " --y LABEL"
     if isinstance(target, Targets):
         label = "".join(f" --y {shlex.quote(name)}=LABEL" for name in target.names)
-    command = f"seqdiff generate {shlex.quote(estimator.run_dir_)} 1000{label} --out samples.fasta"
+    command = (
+        f"seqdiff generate {shlex.quote(estimator.run_dir_)} 1000{label} --out samples{ending_for(estimator.alphabet_)}"
+    )
     return [f"run folder: {estimator.run_dir_}", result, f"next: {command}"]
 
 

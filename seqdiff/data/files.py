@@ -161,8 +161,9 @@ def check_output(path: PathLike, alphabet: Alphabet | None = None) -> Path:
         cure = f"make {shown(str(path.parent), 200)} first"
         raise InputError(out, f"{name} in a folder that does not exist", "a folder that does", cure)
     check_writable(path, f"{out}: {name}")
-    if alphabet is not None:
-        _check_format(path, name, alphabet)
+    if alphabet is not None and (misfit := _misfit(path.suffix.lower(), alphabet)):
+        found, wanted, cure = misfit
+        raise InputError(out, f"{name} for {found}", wanted, cure)
     return path
 
 
@@ -181,33 +182,43 @@ def check_writable(path: Path, where: str) -> None:
         raise InputError(where, found, "a folder that may be written", "give another name")
 
 
-def _check_format(path: Path, name: str, alphabet: Alphabet) -> None:
-    """Raise an InputError for a file whose format cannot give the sequences of an alphabet back."""
-    suffix, letters = path.suffix.lower(), alphabet.letters
+def ending_for(alphabet: Alphabet) -> str:
+    """Return the ending of the first format, ``.fasta``, ``.csv`` or ``.txt``, that gives an alphabet's sequences back.
+
+    >>> from seqdiff.data import DNA, Alphabet
+    >>> ending_for(DNA), ending_for(Alphabet(["a", " "]))
+    ('.fasta', '.csv')
+    """
+    fitting = [ending for ending in (".fasta", ".csv", ".txt") if _misfit(ending, alphabet) is None]
+    return fitting[0] if fitting else ".csv"
+
+
+def _misfit(suffix: str, alphabet: Alphabet) -> tuple[str, str, str] | None:
+    """Return letters that a format does not give back, what it does give back, and the cure; None if it fits."""
+    letters, text = alphabet.letters, "letters that a text file gives back"
     every = sorted({c for letter in letters for c in letter} | ({" "} if alphabet.name == "words" else set()))
     control = [c for c in every if c != "\t" and (ord(c) < 32 or 0x7F <= ord(c) < 0xA0 or c in "\ufeff\u2028\u2029")]
     breaks = [c for c in control if c in "\n\r"]
     odd = [c for c in control if c not in breaks] + [c for c in every if 0xD800 <= ord(c) < 0xE000]
     blank = [letter for letter in letters if not letter.strip()]
     firsts = {letter[0] for letter in letters}
-    found, wanted, cure = "", "", f"leave {argument('out')} out"
+    cure = f"leave {argument('out')} out"
     if odd:
-        found, wanted = f"letters with the control character {odd[0]!r}", "letters that a text file gives back"
-    elif suffix in _FASTA:
-        if bad := [c for c in every if c.isspace()] or [c for c in ">;" if c in firsts]:
-            found, wanted, cure = f"letters with {bad[0]!r}", "letters that FASTA gives back", CSV
-    elif blank:
-        found, wanted = f"the letter {blank[0]!r}", "letters of which no blank line or cell can be made"
-    elif suffix == ".txt":
-        if bad := breaks or [c for c in ">@" if c in firsts]:
-            found, wanted, cure = f"letters with {bad[0]!r}", "letters that a text file gives back", CSV
-    elif "\r" in breaks:
-        found, wanted = "letters with '\\r'", "letters that CSV gives back"
-    elif "'" in firsts and firsts & set(_FORMULA):
-        found, wanted = 'the letters "\'" and one of = + - @', "letters that CSV cannot take for a formula"
-        cure = "give a name that ends in .txt"
-    if found:
-        raise InputError(argument("out"), f"{name} for {found}", wanted, cure)
+        return f"letters with the control character {odd[0]!r}", text, cure
+    if suffix in _FASTA:
+        bad = [c for c in every if c.isspace()] or [c for c in ">;" if c in firsts]
+        return (f"letters with {bad[0]!r}", "letters that FASTA gives back", CSV) if bad else None
+    if blank:
+        return f"the letter {blank[0]!r}", "letters of which no blank line or cell can be made", cure
+    if suffix == ".txt":
+        bad = breaks or [c for c in ">@" if c in firsts]
+        return (f"letters with {bad[0]!r}", text, CSV) if bad else None
+    if "\r" in breaks:
+        return "letters with '\\r'", "letters that CSV gives back", cure
+    if "'" in firsts and firsts & set(_FORMULA):
+        wanted = "letters that CSV cannot take for a formula"
+        return 'the letters "\'" and one of = + - @', wanted, "give a name that ends in .txt"
+    return None
 
 
 def write_sequences(

@@ -122,6 +122,10 @@ def plot_logo(
         Axes of one logo. Default: those of a new Figure.
     title : str, optional
 
+    Notes
+    -----
+    A blank is drawn as ␣.
+
     Examples
     --------
     >>> from seqdiff.datasets import load_sigma70
@@ -132,7 +136,7 @@ def plot_logo(
         return _several_logos(sequences, ax, title)
     import logomaker
 
-    heights = information(sequences)
+    heights = information(sequences).rename(columns=lambda letter: "␣" if letter.isspace() else letter)
     length, top = len(heights), heights.sum(axis=1).max()
     ax = open_axes(ax, min(max(0.18 * length, 4), 14), 2.2, title)
     if top > 0:

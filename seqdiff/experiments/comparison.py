@@ -14,7 +14,7 @@ from sklearn.base import clone
 
 from seqdiff import runtime
 from seqdiff.data import Alphabet
-from seqdiff.data.files import write_sequences
+from seqdiff.data.files import ending_for, write_sequences
 from seqdiff.errors import InputError, argument, of_kind, shorten, shown, warn
 from seqdiff.estimators import SequenceGenerator
 from seqdiff.estimators.classes import find_learner
@@ -313,7 +313,8 @@ class Comparison:
             trial.run_dir = str(model.run_dir_)
             if trial.samples:
                 source = f"{type(model).__name__} model={model.run_dir_} seed={model.seed_}"
-                write_sequences(Path(model.run_dir_) / "samples" / "compare.fasta", trial.samples, source)
+                out = Path(model.run_dir_) / "samples" / f"compare{ending_for(model.alphabet_)}"
+                write_sequences(out, trial.samples, source)
         return trial
 
     def table(self) -> pd.DataFrame:

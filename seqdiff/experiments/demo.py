@@ -15,6 +15,7 @@ import click
 import numpy as np
 
 from seqdiff.data import Alphabet, Dataset, prepare
+from seqdiff.data.files import ending_for
 from seqdiff.datasets import load_sigma70, sigma70_log_prob
 from seqdiff.errors import InputError
 from seqdiff.estimators import Autoregressive
@@ -123,7 +124,8 @@ def _clear(folder: Path) -> bool:
         for name in ("check", "tb"):
             shutil.rmtree(folder / name, ignore_errors=True)
         metrics = [f"metrics_{part}.{kind}" for part in ("train", "eval") for kind in ("pickle", "txt")]
-        ours = [f"samples/{name}" for name in ("promoters.fasta", "sequences.fasta", "logo.png")]
+        ours = [f"samples/{name}" for name in ("promoters.fasta", "logo.png")]
+        ours += [f"samples/sequences{ending}" for ending in (".fasta", ".csv", ".txt")]
         for name in ("args.json", "args.pickle", *metrics, *ours):
             (folder / name).unlink(missing_ok=True)
     finally:
@@ -212,8 +214,8 @@ def run_demo(
     bits, monte_carlo = _score(model, judge, simulated)
 
     run_dir = Path(str(model.run_dir_))
-    fasta = run_dir / "samples" / ("promoters.fasta" if simulated else "sequences.fasta")
-    natural, new = everything.sequences, model.generate(plan.n, out=fasta, steps=plan.steps)
+    written = run_dir / "samples" / f"{'promoters' if simulated else 'sequences'}{ending_for(everything.alphabet)}"
+    natural, new = everything.sequences, model.generate(plan.n, out=written, steps=plan.steps)
     logo = run_dir / "samples" / "logo.png"
     given = "simulated" if simulated else "given"
     groups = {f"{name} ({len(x):,} sequences)": [s[:DRAWN] for s in x] for name, x in ((given, natural), ("new", new))}
@@ -222,7 +224,7 @@ def run_demo(
         figure.savefig(temporary, format="png")
     k = min(judge.k, max(map(len, new)))
     samples = summary(new, natural, known.sequences, k=k)
-    report = Report(run_dir, fasta, logo, len(judge.test), bits, monte_carlo, samples)
+    report = Report(run_dir, written, logo, len(judge.test), bits, monte_carlo, samples)
     nucleotides = everything.alphabet.name in ("dna", "rna")
     lines = logos(natural, new, given) + likelihood(report, simulated, "base" if nucleotides else "letter")
     lines += quality(samples, k, nucleotides, given)
@@ -406,11 +408,12 @@ def next_steps(
     own = isinstance(data, (str, os.PathLike))
     source = shlex.quote(os.fspath(data)) if isinstance(data, (str, os.PathLike)) else "my_sequences.fasta"
     given = "".join(f" {name} {shlex.quote(value)}" for name, value in settings.items() if value is not None)
+    more = f"more{report.sequences.suffix}"
     return [
         "",
         f"Done in {seconds / 60:.1f} minutes. The new sequences: {report.sequences}; their logo: {report.logo}",
         "What next:",
-        f"  seqdiff generate {shlex.quote(str(report.run_dir))} 5000 --out more.fasta   generates more",
+        f"  seqdiff generate {shlex.quote(str(report.run_dir))} 5000 --out {more}   generates more",
         *(["  seqdiff demo --data my_sequences.fasta   does the same with your own sequences"] if data is None else []),
         f"  seqdiff fit {source}{given}   trains on {'all of them' if own else 'your own'}, as long as it pays",
     ]
