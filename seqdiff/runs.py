@@ -425,7 +425,7 @@ def _take_locked(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, boo
         )
     if old["data"] != args["data"]:
         raise InputError(
-            where, "a run that learned from other data", "one of the same to resume",
+            where, "a run on other data", "one of the same to resume",
             f"give the same sequences, labels and {argument('validation')}, or {another}",
         )  # fmt: skip
     if not (run.checkpoint.is_file() or run.previous.is_file()):

@@ -57,11 +57,11 @@ def test_expected_loss_of_the_guess_is_the_same_in_both_forms(name):
     process, toy = fitted(name), Toy()
     mask = torch.ones(27, 3, dtype=torch.bool)
     mask[:9, 2] = False
-    distribution = process.law.expand(27, 3, 3)
+    distribution = process.p0.expand(27, 3, 3)
     known = process.known(Batch.of(toy.x, mask))
     assert torch.allclose(process.known(Batch.of(toy.x, mask), distribution), known, atol=1e-9)
     if "short" in name:  # else the end is as good as noise, and says nothing of how well it is measured
-        assert (known < (-process.law.log())[toy.x].where(mask, 0.0).sum(-1) - 1e-3).all()
+        assert (known < (-process.p0.log())[toy.x].where(mask, 0.0).sum(-1) - 1e-3).all()
 
 
 @pytest.mark.parametrize("name", PROCESSES)

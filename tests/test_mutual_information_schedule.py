@@ -278,7 +278,7 @@ def test_bound_does_not_depend_on_the_schedule():
     """The gap of independent letters is KL(p(x_T) || pi), here 0: a schedule changes only the variance."""
     log_p = torch.log(torch.from_numpy(some_distribution(10)))
     made, p = process(some_distribution(10)), log_p.exp()
-    made.law.fill_(0.1)  # with the true distribution as control variate there would be no noise at all
+    made.p0.fill_(0.1)  # with the true distribution as control variate there would be no noise at all
     copies = 1200
     x0 = torch.arange(10).repeat(copies)[:, None]
     mask = torch.ones(len(x0), 1, dtype=torch.bool)

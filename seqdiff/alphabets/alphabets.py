@@ -85,7 +85,7 @@ def resolve_alphabet(spec: str | Sequence[str] | Alphabet, sequences: Sequence[s
         ``"auto"`` guesses by the letters: at least 90% A, C, G, T (or U) is DNA (RNA where U outnumbers T), the twenty
         amino acids are protein (a few ambiguity codes and gaps do not hide it, so that they are refused later); text
         and SMILES are never guessed. ``"dna"``, ``"rna"``, ``"protein"``, ``"codons"`` (in any case) name theirs,
-        ``"dna 3-mers"`` (``"rna 2-mers"``, ...) the words of so many letters, ``"dna overlapping 3-mers"`` the same at
+        ``"dna 3-mers"`` (``"rna 2-mers"``, ...) the words of 3 letters, ``"dna overlapping 3-mers"`` the same at
         every position, and ``"smiles"`` the atoms, bonds, rings and branches of the sequences. ``"words"`` are the
         1,000 most frequent words of the sequences (``"words 5000"``), the others spelled; ``"bpe"`` pieces of words
         that make 256 letters with the characters (``"bpe 512"``). Any other string, or a list, is the letters

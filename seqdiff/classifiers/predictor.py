@@ -57,7 +57,7 @@ class SequencePredictor(SequenceEstimator):
 
     defaults = {"width": 32, "depth": 2, "batch_size": 64, "verbose": 0}
     noise_like: GeneratorBase | None = parameter(None, Parameter(kind="generator")).doc(
-        "A fitted generator, which is not changed: learn from its noise, to guide it. None learns from clean sequences."
+        "A fitted generator, which is not changed: train on its noise, to guide it. None trains on clean sequences."
     )
     hidden: bool = parameter(False, Switch()).doc(
         "Whether to read that generator's last hidden states, for `PPLM` and `NOS`, instead of noised sequences."
@@ -148,7 +148,7 @@ class SequencePredictor(SequenceEstimator):
         return self
 
     def _generator(self) -> SequenceModel | None:
-        """Return the model whose noise to learn from, or None."""
+        """Return the model whose noise is the training noise, or None."""
         given, where = self.noise_like, argument("noise_like")
         if given is None:
             if self.hidden:
@@ -163,7 +163,7 @@ class SequencePredictor(SequenceEstimator):
             raise InputError(where, found, "a fitted generator", cure)
         model = given.fitted()
         if model.process.classifier_reads is None:
-            wanted = "a generator whose noise can be learned from"
+            wanted = "a generator with noise"
             raise InputError(where, f"a {model.name}, which has no noise", wanted, "give its teacher")
         if self.hidden and not isinstance(model.network, Network):
             wanted = f"for {argument('hidden', True)} one with hidden states, as seqdiff's networks have them"
@@ -277,7 +277,7 @@ class SequencePredictor(SequenceEstimator):
         ----------
         path : path
         noise_like : generator, optional
-            The fitted generator that it learned from, as it was given to `fit`; None if there was none.
+            The fitted generator that it was trained with, as it was given to `fit`; None if there was none.
         network : callable, optional
             The network, if it was a function.
         device : str
@@ -290,7 +290,7 @@ class SequencePredictor(SequenceEstimator):
         Raises
         ------
         InputError
-            If the file holds something else, or `noise_like` is not the generator that it learned from: another kind,
+            If the file holds something else, or `noise_like` is not the generator of its training: another kind,
             other letters or lengths, other noise, or, with `hidden`, other weights.
 
         Examples
@@ -320,7 +320,7 @@ class SequencePredictor(SequenceEstimator):
         return load_estimator(file, SequencePredictor, cls, restore, network, noise_like=noise_like)
 
     def _generator_of(self, file: ModelFile, vocabulary: Vocabulary) -> SequenceModel | None:
-        """Return the generator that the predictor of a file learned from; None if there was none."""
+        """Return the generator that the predictor of a file was trained with; None if there was none."""
         generator, header, where = self._generator(), file.header, argument("noise_like")
         of, clean = f"for {file.given}", header["noise"] == Clean.__name__
         if generator is None:
@@ -328,9 +328,9 @@ class SequencePredictor(SequenceEstimator):
                 return None
             wanted = f"the generator with the noise of {header['noise']} {of}"
             raise InputError(where, "None", wanted, f"{header['class']}.load(path, noise_like=model)")
-        found, cure = f"a {generator.name}", "give the model that it learned from"
+        found, cure = f"a {generator.name}", "give the model that it was trained with"
         if clean:
-            raise InputError(where, found, f"None {of}, which learned from clean sequences", "leave it out")
+            raise InputError(where, found, f"None {of}, which was trained on clean sequences", "leave it out")
         process, digest, body = type(generator.process).__name__, header.get("noise_digest"), header.get("body")
         own, known = generator.alphabet, vocabulary.alphabet
         longest, known_longest = generator.lengths.max_length, vocabulary.lengths.max_length
@@ -345,7 +345,7 @@ class SequencePredictor(SequenceEstimator):
             body is not None and body != tensors_digest(generator.network.state_dict())
         ):
             found = f"{found} with other {'weights' if self.hidden else 'noise'}"
-            wanted = f"the generator that {file.given} learned from"
+            wanted = f"the generator that {file.given} was trained with"
         else:
             return generator
         raise InputError(where, found, wanted, cure)

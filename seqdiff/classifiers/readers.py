@@ -33,7 +33,7 @@ class LabelDistribution(Protocol):
     """Outputs of the network at each position."""
 
     def log_prob(self, total: Tensor, count: Tensor, wanted: Tensor) -> Tensor:
-        """Return log p(wanted), (...,) nats, given sums (..., outputs) over so many positions (...,)."""
+        """Return log p(wanted), (...,) nats, given sums (..., outputs) over the counted positions (...,)."""
 
     def mean(self, total: Tensor, count: Tensor) -> Tensor:
         """Return probabilities of classes (..., C), or expected values (...,)."""
@@ -72,7 +72,7 @@ class Reader(Objective):
     Parameters
     ----------
     process : Process
-        Whose noise to learn from.
+        The process of the noise.
     network : nn.Module
         Of `distribution.outputs` outputs at each position.
     distribution : LabelDistribution

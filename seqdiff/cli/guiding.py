@@ -115,7 +115,7 @@ def _number(text: str, kind: Callable[[str], N], whole: str, wanted: str) -> N:
 @click.option("--out", "-o", metavar="FILE", required=True, help="The file to write, which ends in .safetensors.")
 @click.option(
     "--noise-like", metavar="MODEL",
-    help="The run folder or model file of the generator to guide, whose noise to learn from; without it the predictor"
+    help="The run folder or model file of the generator to guide, to train on its noise; without it the predictor"
     " is fitted to clean sequences, and cannot guide a generator.",
 )  # fmt: skip
 @click.option("--hidden", is_flag=True, help="Read that generator's hidden states, for the guides nos and pplm.")

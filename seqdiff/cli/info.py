@@ -175,7 +175,7 @@ def _columns(path: Path) -> Iterator[tuple[str, str]]:
     elif {".csv", ".tsv", ".tab"} & set(endings):
         try:
             table = pd.read_csv(path, sep=None, engine="python")
-        except (ValueError, csv.Error):  # pandas finds no separator; the sequences have been read all the same
+        except (ValueError, csv.Error):  # pandas finds no separator; the sequences could be read
             return
     else:
         return

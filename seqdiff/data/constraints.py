@@ -71,7 +71,7 @@ def parse_positions(given: PositionsLike, lengths: np.ndarray, name: str, place:
 def _marked(rows: list[str], lengths: np.ndarray, name: str, place: Place) -> np.ndarray:
     if len(rows) != len(lengths):
         found = f"{len(rows)} strings for {len(lengths)} sequences"
-        raise InputError(argument(name), found, "one string, or one for each sequence", "give so many")
+        raise InputError(argument(name), found, "one string, or one for each sequence", "give this number")
     named = np.zeros((len(rows), int(lengths.max())), dtype=bool)
     for i, row in enumerate(rows):
         if len(row) != lengths[i]:
@@ -144,10 +144,10 @@ def parse_template(
     if not np.isfinite(lengths.log_prob(len(template))):
         known = f"{lengths.max_length}" if lengths.fixed else f"1 to {lengths.max_length}"
         found = f"{len(template)} position{'s' * (len(template) != 1)}"
-        wanted = f"{known}, as this model makes sequences of so many letters"
+        wanted = f"{known}, the lengths that this model generates"
         raise InputError(argument("template"), found, wanted, "give a template of such a length")
     if length is not None and np.any(np.asarray(length) != len(template)):
-        wanted = f"{len(template)}, as {argument('template')} has so many positions"
+        wanted = f"{len(template)}, as this is the number of positions of {argument('template')}"
         raise InputError(argument("length"), shown(length), wanted, "leave it out")
     return np.stack([_allowed_at(entry, i, alphabet) for i, entry in enumerate(template)])
 

@@ -79,7 +79,7 @@ def as_labels(y: LabelsLike) -> np.ndarray:
             given = np.stack([objects(row) for row in given]) if is_rows(given) else objects(given)
         array = np.asarray(given)
     except ValueError:
-        raise InputError(argument("y"), "rows of different shapes", EQUAL_ROWS, "give every sequence so many") from None
+        raise InputError(argument("y"), "rows of different shapes", EQUAL_ROWS, "give equal numbers") from None
     if array.dtype.kind in "biuf":
         return array
     if array.dtype.kind not in "OUT":  # O: objects, U and T: strings

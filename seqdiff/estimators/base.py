@@ -182,7 +182,7 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
     def build(
         self, vocabulary: Vocabulary, train: Dataset | None = None, weight: np.ndarray | None = None
     ) -> Objective:
-        """Return process and network, the weights drawn from `random_state`; ready to learn from `train` if given."""
+        """Return process and network, the weights drawn from `random_state`; ready for training on `train` if given."""
         process = self.make_process(vocabulary)
         with runtime.seeded_weights(self._seed()):
             network = build_network(
@@ -285,7 +285,7 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         for note in notes:
             self._say(note)
         if len(train) <= FEW:
-            few = f"got {len(train)} sequence{'s' * (len(train) != 1)} to learn from, which can only be memorised"
+            few = f"got {len(train)} sequence{'s' * (len(train) != 1)} in the training set, which can only be memorised"
             self._say(f"{argument('X')}: {few}; give at least hundreds for new sequences of the same kind")
         held = "" if valid is None else f", {len(valid):,} held out for validation"
         size = sum(p.numel() for p in self.objective_.parameters()) / 1e6
@@ -690,7 +690,7 @@ class SequenceGenerator(GeneratorBase):
             given. "balanced": each class as much as any other.
         resume : bool
             Resume an interrupted run, or a finished one with more `epochs`; the learning rate then is that of a run of
-            so many epochs.
+            this number of epochs.
 
         Returns
         -------

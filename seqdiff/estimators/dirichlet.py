@@ -87,7 +87,7 @@ class DirichletFM(SequenceGenerator):
         Parameters
         ----------
         n : int
-            Pairs to draw, as costly as generating so many sequences: more make a better student.
+            Pairs to draw, as costly as generating this number of sequences: more make a better student.
         y, natural, resume
             As of `DistilledFM.fit`.
         steps : int, optional

@@ -56,8 +56,8 @@ class DistilledFM(GeneratorBase):
 
     process_class = DistilledFlow
     pairs: int = parameter(20_000, Whole(2)).doc(
-        """Pairs to draw from the teacher, which costs as much as generating so many sequences. Their noise is kept in
-        memory, 4 bytes for each letter of each position."""
+        """Pairs to draw from the teacher, which costs as much as generating this number of sequences. Their noise is
+        kept in memory, 4 bytes for each letter of each position."""
     )
     teacher_steps: int | None = parameter(None, Whole(1)).doc(
         "Calls that the teacher makes for each pair. None: as many as by default."

@@ -143,7 +143,7 @@ class Arguments:
     ) -> SampleRequest:
         """Return the request for sequences of lengths (n,) with allowed letters (L, K), (n, L, K) or None.
 
-        Of n samples, `each` stand next to one another that share a y. A template takes so many `particles` where the
+        Of n samples, `each` stand next to one another that share a y. A template takes `particles` where the
         guides do not say.
         """
         model, process, n, letters = self.model, self.model.process, len(lengths), width

@@ -108,7 +108,7 @@ def _check_settings(settings: Mapping[str, Any], models: list[SequenceGenerator]
 
 
 def read_seeds(seeds: SeedsLike, first: SeedLike = 0) -> list[int]:
-    """Return the seeds of a list, or so many from `first` upwards."""
+    """Return the seeds of a list, or a number of them from `first` upwards."""
     if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool) and seeds >= 1:
         start = check_seed(first)
         return [start + i for i in range(int(seeds))]

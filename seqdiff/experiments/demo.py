@@ -437,7 +437,7 @@ def verdict(report: Report, simulated: bool) -> str:
         )
     elif samples["kmer_js_ratio"] > RESEMBLES:
         found = (
-            "the model has learned more than simple letter statistics, but the new sequences can still be told from the"
+            "the model has learned more than simple letter statistics, but the new sequences still differ from the"
             f" {given} ones: train longer before you choose any for the bench"
         )
     else:

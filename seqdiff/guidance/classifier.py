@@ -52,7 +52,7 @@ class ClassifierGuide(Guidance):
     """A guide with a classifier or a regressor, a `LabelClassifier`, and the label that each sample should have."""
 
     reads_hidden: ClassVar[bool] = False
-    """Whether the classifier is one of hidden states."""
+    """True if the classifier takes hidden states."""
     wanted: Tensor
     """(n,) encoded labels, once bound."""
 
@@ -196,7 +196,7 @@ class FUDGE(ClassifierGuide):
     gamma : float or callable
         0 is unguided, 1 samples p(x | y), more is further.
     top_k : int, optional
-        Consider only so many of the likeliest letters at each position, as the paper does; None considers all.
+        Number of the likeliest letters considered at each position, as the paper does; None considers all.
 
     Examples
     --------

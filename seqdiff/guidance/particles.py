@@ -31,7 +31,7 @@ UNEVEN = 0.5  # rows are chosen anew when fewer than this share of them counts
 
 
 def check_particles(particles: int) -> None:
-    """Raise an `InputError` unless groups of so many rows fit into the rows that share a generator."""
+    """Raise an `InputError` unless groups of this size fit into the rows that share a generator."""
     if particles not in [2**i for i in range(1, CHUNK.bit_length())]:
         raise InputError(argument("particles"), shown(particles), f"a power of two from 2 to {CHUNK}", "give one")
 

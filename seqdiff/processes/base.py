@@ -204,7 +204,7 @@ class Process(nn.Module, Generic[S]):
 
     def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> S:
         """Draw x_t ~ q(x_t | x0) at times t (B,)."""
-        raise NotImplementedError(f"{type(self).__name__} has no noise that a classifier could learn from")
+        raise NotImplementedError(f"{type(self).__name__} has no noise to train a classifier on")
 
     def noise_times(self, u: Tensor) -> Tensor:
         """Return times (B,) for u (B,) in [0, 1) such that they cover all times of the sampler; by default u itself."""

@@ -52,8 +52,8 @@ class Classical(RateMatrixProcess[State]):
 
     def kl_at_end(self) -> tuple[Tensor, Tensor]:
         q = self._end()
-        law_kl = (torch.xlogy(q, q) - torch.xlogy(q, self.law @ q)).sum(-1).clamp_min(0)
-        return self.noise.prior_kl(self.largest), law_kl
+        p0_kl = (torch.xlogy(q, q) - torch.xlogy(q, self.p0 @ q)).sum(-1).clamp_min(0)
+        return self.noise.prior_kl(self.largest), p0_kl
 
     def _end(self) -> Tensor:
         """Return q(x_T | x_0), (K, S)."""

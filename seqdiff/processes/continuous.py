@@ -7,7 +7,7 @@ and its integral added, which is known, as the bound of independent letters is t
 
     integral for x_0 with prediction w = -log w(x_0) - KL(q(x_T | x_0) || w q_T)
 
-In training w are the letter frequencies, `law`. Scores take the network's own prediction from the clean sequence
+In training w are the letter frequencies, `p0`. Scores take the network's own prediction from the clean sequence
 (`guess`), whose loss on a draw is close to the network's.
 
 Near t = 0 a letter is changed with probability of order t and then costs log(1/t)/t per unit of time: with t uniform
@@ -43,30 +43,34 @@ class ContinuousTime(CategoricalProcess[S]):
 
     t_max = 1.0
     guesses = 1
-    law: Tensor
-    """(K,) frequencies of the letters in the training set."""
+    law: Tensor  # p0, by its name in model files
 
     def __init__(self, letters: int, steps: int = 100) -> None:
         super().__init__(letters)
         self.steps = steps
         self.register_buffer("law", torch.full((letters,), 1 / letters, dtype=torch.float64))
 
+    @property
+    def p0(self) -> Tensor:
+        """(K,) frequencies of the letters in the training set."""
+        return self.law
+
     def fit_schedule(self, p0: Tensor) -> None:
-        self.law.copy_(p0)
+        self.p0.copy_(p0)
 
     def end_kl(self) -> Tensor:
-        """Return KL(q(x_T | x_0) || law q_T) for each letter x_0, (K,) nats; by default 0."""
-        return torch.zeros_like(self.law)
+        """Return KL(q(x_T | x_0) || p0 q_T) for each letter x_0, (K,) nats; by default 0."""
+        return torch.zeros_like(self.p0)
 
     def end_kl_of(self, w: Tensor, x0: Tensor) -> Tensor:
         """Return KL(q(x_T | x_0) || w q_T) per position, (B, L) nats, for predictions w (B, L, K); by default 0."""
-        return torch.zeros(x0.shape, dtype=self.law.dtype, device=x0.device)
+        return torch.zeros(x0.shape, dtype=self.p0.dtype, device=x0.device)
 
     def known(self, batch: Batch, guess: Tensor | None = None) -> Tensor:
-        """Return the integral (B,) in nats with `guess` (B, L, K), or `law`, as the prediction."""
+        """Return the integral (B,) in nats with `guess` (B, L, K), or `p0`, as the prediction."""
         if guess is None:
-            return masked_sum((-self.law.log() - self.end_kl())[batch.x0], batch.mask)
-        wide = guess.to(self.law.dtype)
+            return masked_sum((-self.p0.log() - self.end_kl())[batch.x0], batch.mask)
+        wide = guess.to(self.p0.dtype)
         surprise = -wide.gather(-1, batch.x0[..., None]).squeeze(-1).log()
         return masked_sum(surprise - self.end_kl_of(wide, batch.x0), batch.mask)
 
@@ -106,7 +110,7 @@ class ContinuousTime(CategoricalProcess[S]):
     ) -> Tensor:
         """Return an estimate (B,) of the integral in nats from one draw of x_t, at t = t_max u^2; u (B,) in [0, 1).
 
-        `guess` (B, L, K) replaces `law`.
+        `guess` (B, L, K) replaces `p0`.
         """
         x0, u = batch.x0, u.clamp_min(EARLIEST_ROOT)
         state = self.corrupt(x0, self.t_max * u**2, batch.mask, generator)
@@ -115,8 +119,8 @@ class ContinuousTime(CategoricalProcess[S]):
         return 2 * self.t_max * u.to(density.dtype) * masked_sum(density, batch.mask) + self.known(batch, guess)
 
     def alike(self, w: Tensor, guess: Tensor | None = None) -> Tensor:
-        """Return `guess`, or `law`, as a prediction like w."""
-        return self.law.to(w.dtype).expand_as(w) if guess is None else guess.to(w.dtype)
+        """Return `guess`, or `p0`, as a prediction like w."""
+        return self.p0.to(w.dtype).expand_as(w) if guess is None else guess.to(w.dtype)
 
     def loss(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
         u = stratified(len(batch), generator, batch.x0.device)
@@ -142,15 +146,15 @@ class RateMatrixProcess(ContinuousTime[S]):
     """
 
     letter_kl: Tensor  # KL(q(x_T | x_0) || prior) for each letter x_0, (K,) nats
-    law_kl: Tensor  # KL(q(x_T | x_0) || law q_T), (K,) nats
+    p0_kl: Tensor  # KL(q(x_T | x_0) || p0 q_T), (K,) nats
 
     def __init__(self, forward: Forward, schedule: Schedule, fastest: float, steps: int) -> None:
         super().__init__(forward.letters, steps)
         self.schedule, self.t_max = schedule, schedule.t_max
         self.jumps = Powers(one_event(forward, fastest), forward.stationary, fastest)
         self.late = max(2.0, 2 * fastest / forward.gap)  # the power of `late`: the loss lasts beyond the first jumps
-        self.register_buffer("letter_kl", torch.zeros_like(self.law), persistent=False)
-        self.register_buffer("law_kl", torch.zeros_like(self.law), persistent=False)
+        self.register_buffer("letter_kl", torch.zeros_like(self.p0), persistent=False)
+        self.register_buffer("p0_kl", torch.zeros_like(self.p0), persistent=False)
         self.register_load_state_dict_post_hook(RateMatrixProcess.measure_end)  # a file may hold a fitted schedule
 
     def fit_schedule(self, p0: Tensor) -> None:
@@ -158,24 +162,24 @@ class RateMatrixProcess(ContinuousTime[S]):
         self.measure_end()
 
     def measure_end(self, *_: object) -> None:
-        """Compute `letter_kl` and `law_kl` from the schedule and the letter frequencies."""
+        """Compute `letter_kl` and `p0_kl` from the schedule and the letter frequencies."""
         self.largest = self.schedule.largest  # as a number: to read it anew would wait for the device
-        for buffer, kl in zip((self.letter_kl, self.law_kl), self.kl_at_end(), strict=True):
+        for buffer, kl in zip((self.letter_kl, self.p0_kl), self.kl_at_end(), strict=True):
             buffer.copy_(kl)
 
     def kl_at_end(self) -> tuple[Tensor, Tensor]:
-        """Return `letter_kl` and `law_kl` at Lambda = `largest`."""
+        """Return `letter_kl` and `p0_kl` at Lambda = `largest`."""
         raise self._missing("kl_at_end")
 
     def total(self, t: Tensor) -> Tensor:
         """Return Lambda(t), in float64 where the device has it."""
-        return self.schedule.total(t.to(self.law.dtype))
+        return self.schedule.total(t.to(self.p0.dtype))
 
     def prior_kl(self, x0: Tensor, mask: Tensor) -> Tensor:
         return masked_sum(self.letter_kl[x0], mask)
 
     def end_kl(self) -> Tensor:
-        return self.law_kl
+        return self.p0_kl
 
 
 def positive(context: Tensor) -> Tensor:

@@ -87,7 +87,7 @@ class Embedding(Process[EmbeddedState]):
     half_drop: Tensor
     profile: Tensor
     losses: Tensor
-    law: Tensor
+    p0: Tensor
     table: Tensor
 
     def __init__(
@@ -118,8 +118,8 @@ class Embedding(Process[EmbeddedState]):
         self.register_buffer("losses", torch.zeros((), dtype=torch.long))
         self._counted: int | None = None  # `losses` as a number; None after loading, when it must be read anew
         self.register_load_state_dict_post_hook(Embedding._forget_count)
-        self.register_buffer("law", torch.full((self.letters,), 1 / self.letters).to(wide.dtype), persistent=False)
-        self.fit_schedule(self.law)
+        self.register_buffer("p0", torch.full((self.letters,), 1 / self.letters).to(wide.dtype), persistent=False)
+        self.fit_schedule(self.p0)
 
     @property
     def states(self) -> int:
@@ -142,7 +142,7 @@ class Embedding(Process[EmbeddedState]):
         They are proportional to the root mean square of a sequence's loss. By the mean loss, levels at which letters
         are rarely mistaken, but then at a high loss, would be drawn too rarely.
         """
-        self.law.copy_(p0)
+        self.p0.copy_(p0)
         self._fit_profile()
 
     def _forget_count(self, *_: object) -> None:
@@ -150,7 +150,7 @@ class Embedding(Process[EmbeddedState]):
 
     @torch.no_grad()
     def _fit_profile(self) -> None:
-        e, p0 = self.embeddings, self.law
+        e, p0 = self.embeddings, self.p0
         draws = max(256, min(4096, PROFILE_DRAWS // self.letters))
         own = torch.searchsorted(p0.cumsum(0), (torch.arange(draws, device=e.device) + 0.5) / draws)
         own = own.clamp_max(self.letters - 1)

@@ -100,7 +100,7 @@ class SCUD(RateMatrixProcess[EventState]):
 
     def kl_at_end(self) -> tuple[Tensor, Tensor]:
         letter_kl = end_kl(self.powers, self.largest, self.powers.stationary)
-        return letter_kl, end_kl(self.powers, self.largest, self.law)
+        return letter_kl, end_kl(self.powers, self.largest, self.p0)
 
     # -- the noise ----------------------------------------------------------------------------------------------------
 
@@ -122,7 +122,7 @@ class SCUD(RateMatrixProcess[EventState]):
 
     def end_kl_of(self, w: Tensor, x0: Tensor) -> Tensor:
         total = torch.zeros_like(w[..., 0])
-        for n, weight in zip(*end_counts(self.largest, self.law), strict=True):
+        for n, weight in zip(*end_counts(self.largest, self.p0), strict=True):
             q = self.powers(n)
             # after n events the rows of K^n differ by `spread`, relative: the KL is of the order of its square
             spread = float((q.amax(0) / q.amin(0).clamp_min(1e-300) - 1).max())

@@ -183,7 +183,7 @@ class TrainingParameters(LearningParameters):
         "Decay of the running average of the weights, which is validated, saved and sampled."
     )
     patience: int | None = parameter(None, Whole(1, optional=True)).doc(
-        "Stop after so many epochs without a better validation bound."
+        "Stop after this number of epochs without a better validation bound."
     )
     eval_every: int = parameter(1, Whole(1)).doc("Epochs from one validation to the next.")
     check_every: int = parameter(5, Whole(1)).doc("Epochs from one checkpoint to the next.")

@@ -27,7 +27,7 @@ from seqdiff.runtime import Generators, in_float64, uniform, waits
 
 TABLE = 2**21  # numbers in the table of powers, 16 MB
 LONGEST = 1024  # powers in it
-MIXED = 1e-14  # spread of rows that are all the same
+MIXED = 1e-14  # spread of equal rows
 GATHERED = 8  # letters up to which a matrix per position is cheap
 
 
