@@ -296,7 +296,7 @@ class FarDiffusion(MaskedDiffusion):
 def test_shell_finds_external_estimators(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     """`--import MODULE` makes an estimator a model like any other: options, checks, files."""
     monkeypatch.chdir(tmp_path)
-    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setattr(sys, "path", [path for path in sys.path if path])
     Path("far_away.py").write_text(OUTSIDE)
     Path("x.txt").write_text("\n".join(X))
 
@@ -311,7 +311,9 @@ def test_shell_finds_external_estimators(tmp_path: Path, monkeypatch: pytest.Mon
         assert "--distance: got 10, expected a whole number from 1 to 9" in wrong.stderr
         fitted = run("--import far_away fit x.txt --model far-diffusion --width 8 --epochs 1 --model-name far")
         assert fitted.exit_code == 0, fitted.stderr
+        assert "next: seqdiff --import far_away generate runs/far 1000 --out samples.fasta" in fitted.stdout
         assert len(run("--import far_away generate runs/far 3").stdout.split()) == 3
+        assert "your own need seqdiff --import MODULE" in run("fit x.txt --model farther").stderr
         assert "--import: got 'far_off'" in run("--import far_off info x.txt").stderr
     finally:
         sys.modules.pop("far_away", None)
@@ -324,13 +326,24 @@ def test_failed_fit_leaves_no_model():
         def loss(self, denoiser, batch, generator):
             return super().loss(denoiser, batch, generator) * float("nan")
 
+    class Summed(Noisy):
+        def loss(self, denoiser, batch, generator):
+            return super().loss(denoiser, batch, generator).sum()
+
+    class Exact(Noisy):
+        bound = "exact"
+
     class Half(CategoricalProcess):
         pass
 
-    for process, error, said in ((Broken, ValueError, "nan"), (Half, NotImplementedError, "Half does not define loss")):
-        cls = type(
-            "Failing", (Sharp,), {"make_process": lambda self, vocabulary, make=process: make(4), "__doc__": "."}
-        )
+    for process, bound, error, said in (
+        (Broken, "elbo", ValueError, "nan"),
+        (Summed, "elbo", TypeError, r"Summed: got a loss of shape \(\), expected one for each sequence"),
+        (Exact, "elbo", TypeError, "write process_class = Exact in Failing"),
+        (Half, "elbo", NotImplementedError, "Half does not define loss"),
+    ):
+        members = {"make_process": lambda self, vocabulary, make=process: make(4), "bound_": bound, "__doc__": "."}
+        cls = type("Failing", (Sharp,), members)
         model = cls(**TINY)
         with pytest.raises(error, match=said):
             model.fit(X)

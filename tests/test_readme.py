@@ -95,7 +95,7 @@ def test_next_steps_can_be_typed() -> None:
         ({"held_out": 9}, "too few"),
         ({"bits": None}, "too few"),
         ({"samples": {"n": 1000.0, "copied": 0.5, "kmer_js_ratio": 1.0}}, "50% of the new sequences are copies"),
-        ({"samples": {"n": 1000.0, "copied": 0.0, "kmer_js_ratio": 3.0}}, "can still be told"),
+        ({"samples": {"n": 1000.0, "copied": 0.0, "kmer_js_ratio": 3.0}}, "still differ"),
         ({"bits": pd.DataFrame({"bits": {"every letter alike": 2.0, "the model": 2.1, "the truth": 1.8}})}, "no more"),
         ({"bits": pd.DataFrame({"bits": {"every letter alike": 2.0, "the model": 1.9, "the truth": 1.8}})}, "good"),
     ],

@@ -53,7 +53,10 @@ class FriendlyGroup(click.Group):
             return None
         from seqdiff.estimators.classes import import_outside
 
-        import_outside(ctx.params.get("modules") or ())  # first, so that the help of a command lists what they define
+        modules = ctx.params.get("modules") or ()
+        if modules and "" not in sys.path:
+            sys.path.insert(0, "")  # the current folder, which Python leaves out where a script starts it
+        import_outside(modules)  # first, so that the help of a command lists what they define
         return getattr(import_module(f"seqdiff.cli.{COMMANDS[cmd_name][0]}"), cmd_name)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

@@ -91,9 +91,10 @@ def _fitted(estimator: SequenceGenerator) -> list[str]:
     label = "" if target is None else " --y LABEL"
     if isinstance(target, Targets):
         label = "".join(f" --y {shlex.quote(name)}=LABEL" for name in target.names)
-    command = (
-        f"seqdiff generate {shlex.quote(estimator.run_dir_)} 1000{label} --out samples{ending_for(estimator.alphabet_)}"
-    )
+    modules = click.get_current_context().find_root().params.get("modules") or ()
+    program = "seqdiff" + "".join(f" --import {module}" for module in modules)
+    out = f"samples{ending_for(estimator.alphabet_)}"
+    command = f"{program} generate {shlex.quote(estimator.run_dir_)} 1000{label} --out {out}"
     return [f"run folder: {estimator.run_dir_}", result, f"next: {command}"]
 
 

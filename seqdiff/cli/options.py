@@ -76,7 +76,8 @@ def find_model(name: str) -> type[SequenceGenerator]:
         return find_learner(name, "--model")
     except InputError:
         raise click.BadParameter(
-            f"{name!r} is not among the models {', '.join(models())}.", param_hint="'--model'"
+            f"{name!r} is not among the models {', '.join(models())}; your own need seqdiff --import MODULE.",
+            param_hint="'--model'",
         ) from None
 
 

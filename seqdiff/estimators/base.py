@@ -184,6 +184,9 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
     ) -> Objective:
         """Return process and network, the weights drawn from `random_state`; ready for training on `train` if given."""
         process = self.make_process(vocabulary)
+        if process.bound != self.bound_:
+            wanted = f"process_class = {type(process).__name__} in {type(self).__name__}"
+            raise TypeError(f"bound_: got {self.bound_!r}, expected {process.bound!r} of the process; write {wanted}")
         with runtime.seeded_weights(self._seed()):
             network = build_network(
                 self.network,

@@ -28,7 +28,12 @@ class Objective(nn.Module):
 
     def forward(self, batch: Batch, generator: Generators) -> dict[str, Tensor]:
         """Return the parts of which the loss of each sequence is the sum, in nats, (B,) each."""
-        return self.process.parts(self.network, batch, generator)
+        parts = self.process.parts(self.network, batch, generator)
+        for name, part in parts.items():
+            if part.shape != batch.lengths.shape:
+                process = type(self.process).__name__
+                raise TypeError(f"{process}: got a {name} of shape {tuple(part.shape)}, expected one for each sequence")
+        return parts
 
     @torch.no_grad()
     def bound(self, batch: Batch, times: int | None, generator: Generators) -> tuple[Tensor, Tensor]:
