@@ -409,8 +409,9 @@ def bits(model: Any, data: Any) -> float:
     import torch
 
     from seqdiff import runtime
+    from seqdiff.data import prepare
 
-    prepared = model._read(*data)
+    prepared = prepare(*data, alphabet=model.alphabet_)
     device = next(model.objective_.parameters()).device
     batch = model.fitted().vocabulary.batch(prepared, device)
     generator = runtime.generator_for(device, 0, "bits")
