@@ -6,8 +6,8 @@ from seqdiff import EmbeddingDiffusion
 from seqdiff.datasets import load_sigma70, sigma70_log_prob
 
 
-def main(epochs: int = 8, n: int = 4000) -> None:
-    train, test = load_sigma70(n, random_state=0), load_sigma70(500, random_state=1)
+def main(epochs: int = 8, n: int = 4000, n_test: int = 500) -> None:
+    train, test = load_sigma70(n, random_state=0), load_sigma70(n_test, random_state=1)
     model = EmbeddingDiffusion(epochs=epochs, savepath=None, verbose=0).fit(train)
     bits = math.log(2) * len(test[0])
     print(f"test set: at most {-model.score(test) / bits:.3f} bits per base")
