@@ -10,6 +10,7 @@ import inspect
 import numbers
 import os
 import re
+import sys
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -91,8 +92,8 @@ class Unnamed(Parameter):
 class Real(Parameter):
     """A number from `low` to `high`, neither True nor False."""
 
-    low: float = -np.inf
-    high: float = np.inf
+    low: float = -sys.float_info.max
+    high: float = sys.float_info.max
     number: ClassVar[Any] = numbers.Real
     whole: ClassVar[str] = "a number"
     shell_type: ClassVar[type] = float

@@ -36,7 +36,7 @@ Generators = torch.Generator | Sequence[torch.Generator]
 
 def choose_device(device: str | torch.device = "auto") -> torch.device:
     """Return the device of a name of torch's, or for "auto" CUDA where there is one, else Apple's MPS, else the CPU."""
-    if device == "auto":
+    if isinstance(device, str) and device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")

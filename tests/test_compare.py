@@ -264,6 +264,7 @@ def test_models_are_given_as_names_instances_or_classes() -> None:
         ({"models": [MarkovChain()]}, "MarkovChain, expected an estimator"),
         ({"X": None}, "X: got None, expected sequences"),
         ({"seeds": 0}, "seeds: got 0"),
+        ({"seeds": 2**31}, "seeds: got 2147483648, expected .*at most 1,000,000"),
         ({"seeds": [1, 1]}, r"seeds: got \[1, 1\], expected .*different"),
         ({"samples": -1}, "samples: got -1"),
         ({"epochs": 0}, "Autoregressive: epochs: got 0"),

@@ -54,6 +54,8 @@ WRONG_PARAMETERS = [
     ("lr_decay", 1.5),
     ("warmup", -1),
     ("weight_decay", -0.1),
+    ("weight_decay", 10**400),
+    ("device", pd.NA),
     ("update_freq", 0),
     ("ema", 1.0),
     ("patience", 0),

@@ -233,8 +233,8 @@ class SequencePredictor(SequenceEstimator):
 
     def _settings(self, n: int) -> Settings:
         return Settings(
-            epochs=self.epochs or min(max(1, round(self.batches * self.batch_size / n)), 400),
-            batch_size=self.batch_size,
+            epochs=self.epochs or min(max(1, round(self.batches * int(self.batch_size) / n)), 400),
+            batch_size=int(self.batch_size),
             lr=self.lr,
             lr_schedule="cosine",
             warmup=20,

@@ -260,8 +260,9 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
 
     def _settings(self, n: int) -> Settings:
         values = {name: getattr(self, name) for name in parameters_of(TrainingParameters)}
+        values["batch_size"] = int(self.batch_size)  # torch splits by Python's own numbers alone
         if self.epochs is None:
-            each = -(-n // self.batch_size)
+            each = -(-n // values["batch_size"])
             budget = self.batches * max(1.0, n / MANY_SEQUENCES) ** 0.5
             values["epochs"] = min(max(1, round(budget / each)), MOST_EPOCHS)
         return Settings(**values, seed=self._seed())

@@ -107,15 +107,19 @@ def _check_settings(settings: Mapping[str, Any], models: list[SequenceGenerator]
             raise InputError(argument(name), shown(value), wanted, "correct the name, or leave it out")
 
 
+MOST_SEEDS = 1_000_000
+
+
 def read_seeds(seeds: SeedsLike, first: SeedLike = 0) -> list[int]:
     """Return the seeds of a list, or a number of them from `first` upwards."""
-    if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool) and seeds >= 1:
+    if isinstance(seeds, (int, np.integer)) and not isinstance(seeds, bool) and 1 <= seeds <= MOST_SEEDS:
         start = check_seed(first)
         return [start + i for i in range(int(seeds))]
-    wanted = list(seeds) if isinstance(seeds, Iterable) and not isinstance(seeds, str) else []
-    whole = [isinstance(s, (int, np.integer)) and not isinstance(s, bool) and s >= 0 for s in wanted]
+    several = np.ndim(seeds) > 0  # type: ignore[arg-type]  # neither a string nor an array of one number
+    wanted = list(seeds) if several and isinstance(seeds, Iterable) else []
+    whole = [isinstance(s, (int, np.integer)) and not isinstance(s, bool) and 0 <= s < 2**63 for s in wanted]
     if not wanted or not all(whole) or len(set(wanted)) < len(wanted):
-        allowed = "their number, or a list of different whole numbers"
+        allowed = f"their number, at most {MOST_SEEDS:,}, or a list of different whole numbers from 0 to 2**63 - 1"
         raise InputError(argument("seeds"), shown(seeds), allowed, "give one of these")
     return [int(s) for s in wanted]
 

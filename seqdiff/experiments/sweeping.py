@@ -177,7 +177,7 @@ def _check(
             cure = f"use {argument('guides')}, {argument('seeds')} and {argument('n')}"
             wanted = "none, as sweep itself gives it to generate"
             raise InputError(argument(name), shown(arguments[name]), wanted, cure)
-    several = isinstance(gammas, Sequence) and not isinstance(gammas, str) or isinstance(gammas, np.ndarray)
+    several = isinstance(gammas, (Sequence, np.ndarray)) and not isinstance(gammas, str) and np.ndim(gammas)
     if not several or not len(gammas):
         raise InputError(argument("gammas"), shown(gammas), "a list of numbers", "give at least one")
     for gamma in gammas:
