@@ -130,7 +130,8 @@ def test_padding_does_not_change_the_loss():
     expected = process.letter_kl[0] + process.letter_kl[3]
     assert torch.allclose(process.prior_kl(x0, mask), expected)
     # and it enters the bound and the loss once
-    process.term = lambda denoiser, batch, *rest: torch.zeros(len(batch), dtype=torch.float64)
+    process.deviation = lambda denoiser, batch, *rest: torch.zeros(len(batch), dtype=torch.float64)
+    process.known = lambda batch, *rest: torch.zeros(len(batch), dtype=torch.float64)
     process.guess = lambda *rest: None
     assert torch.allclose(sum(process.bound_terms(None, Batch.of(x0, mask), 7, seeded())), expected)
     assert torch.allclose(process.loss(None, Batch.of(x0, mask), seeded()), expected)

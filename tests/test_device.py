@@ -151,7 +151,7 @@ def test_generators_of_one_length(name, device, monkeypatch):
 
 
 @pytest.mark.parametrize(
-    ("name", "device"), cases(OTHERS, ("scud, fitted schedule", "cuda"), ("embedding, shown", "mps"))
+    ("name", "device"), cases(OTHERS, ("autoregressive, bytenet", "cuda"), ("embedding, shown", "mps"))
 )
 def test_generators_of_several_lengths(name, device, monkeypatch):
     with Pretended(device) as pretended:

@@ -57,7 +57,14 @@ def unguided(models: Models, name: str) -> list[str]:
     return models.generate("", name, 2 * MANY, None, None)
 
 
-@pytest.mark.parametrize(("name", "kind"), PAIRS)
+# Other settings of generators that the other names have, or a process of the same class
+VARIANTS = ("first-hitting", "classical", "self-conditioned")
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [pytest.param(name, kind, marks=pytest.mark.slow if name in VARIANTS else []) for name, kind in PAIRS],
+)
 def test_guides_raise_the_share_of_the_wanted_class(models, name, kind):
     """The share of A rises with the strength, and falls where the other class is wanted."""
     much = STRENGTHS.get(kind, 2.0)
@@ -145,7 +152,9 @@ def test_strength_may_be_a_function_of_progress(models, name, kind):
         assert share(unguided(models, name)[::2]) < share(half) < share(both_ways(models, name, kind)[0])
 
 
-@pytest.mark.parametrize("name", MAKERS)
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=pytest.mark.slow if name in VARIANTS else []) for name in MAKERS]
+)
 def test_guides_combine_under_a_template(models, name):
     """A classifier and a reward with different targets both have an effect, and the template is satisfied."""
     model, kind = models.generator(name), next(k for k in ("fudge", "exact", "first-order") if (name, k) in PAIRS)

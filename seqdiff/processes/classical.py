@@ -100,15 +100,15 @@ class Classical(RateMatrixProcess[State]):
         # with a mask the network is never shown all letters: the prediction is that from masks alone
         return positive(self.context(denoiser, self.prior(batch.mask, generator), batch.cond))
 
-    def term(
+    def deviation(
         self, denoiser: Denoiser, batch: Batch, u: Tensor, generator: Generators, guess: Tensor | None = None
     ) -> Tensor:
-        """Return an estimate (B,) of the integral; with a guess stratified by the number of letters with an event.
+        """Return an estimate (B,) of the integral minus `known`; with a guess stratified by the number of letters with an event.
 
         The events are those of SCUD at gamma = 0, whose rate is that of the fastest letter.
         """
         if guess is None:
-            return super().term(denoiser, batch, u, generator)
+            return super().deviation(denoiser, batch, u, generator)
         x0, mask = batch.x0, batch.mask
         stratum = late(touched(u, mask, generator, untouched=True), mask, self.late)
         jumped = -stratum.log_alpha
@@ -120,7 +120,7 @@ class Classical(RateMatrixProcess[State]):
         lost = masked_sum(self.jump_loss(w, x0, x, total) - self.jump_loss(self.alike(w, guess), x0, x, total), mask)
         weight = (stratum.log_weight - stratum.log_alpha).exp() / self.jumps.rate  # dLambda = da / (1 - a) / rate
         inside = jumped <= self.jumps.rate * self.largest
-        return torch.where(inside, weight * lost, 0) + self.known(batch, guess)
+        return torch.where(inside, weight * lost, 0)
 
     def density(self, w: Tensor, x0: Tensor, x: Tensor, t: Tensor) -> Tensor:
         rate = self.schedule.rate(t.to(self.noise.rates.dtype))[:, None]

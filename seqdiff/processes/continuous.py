@@ -108,15 +108,21 @@ class ContinuousTime(CategoricalProcess[S]):
     def term(
         self, denoiser: Denoiser, batch: Batch, u: Tensor, generator: Generators, guess: Tensor | None = None
     ) -> Tensor:
-        """Return an estimate (B,) of the integral in nats from one draw of x_t, at t = t_max u^2; u (B,) in [0, 1).
+        """Return an estimate (B,) of the integral in nats from one draw of x_t; u (B,) in [0, 1).
 
         `guess` (B, L, K) replaces `p0`.
         """
+        return self.deviation(denoiser, batch, u, generator, guess) + self.known(batch, guess)
+
+    def deviation(
+        self, denoiser: Denoiser, batch: Batch, u: Tensor, generator: Generators, guess: Tensor | None = None
+    ) -> Tensor:
+        """Return an estimate (B,) of the integral minus `known` from one draw of x_t, by default at t = t_max u^2."""
         x0, u = batch.x0, u.clamp_min(EARLIEST_ROOT)
         state = self.corrupt(x0, self.t_max * u**2, batch.mask, generator)
         w = torch.softmax(self.context(denoiser, state, batch.cond), -1)
         density = self.density(w, x0, state.x, state.t) - self.density(self.alike(w, guess), x0, state.x, state.t)
-        return 2 * self.t_max * u.to(density.dtype) * masked_sum(density, batch.mask) + self.known(batch, guess)
+        return 2 * self.t_max * u.to(density.dtype) * masked_sum(density, batch.mask)
 
     def alike(self, w: Tensor, guess: Tensor | None = None) -> Tensor:
         """Return `guess`, or `p0`, as a prediction like w."""
@@ -135,8 +141,9 @@ class ContinuousTime(CategoricalProcess[S]):
         """
         guess = self.guess(denoiser, batch, generator) if guess is None else guess
         times = times or BOUND_CALLS - self.guesses
+        known, prior_kl = self.known(batch, guess), self.prior_kl(batch.x0, batch.mask)
         for u in strata(times, len(batch), generator, batch.x0.device):
-            yield (self.term(denoiser, batch, u, generator, guess) + self.prior_kl(batch.x0, batch.mask)) / times
+            yield (self.deviation(denoiser, batch, u, generator, guess) + known + prior_kl) / times
 
 
 class RateMatrixProcess(ContinuousTime[S]):

@@ -145,10 +145,10 @@ class SCUD(RateMatrixProcess[EventState]):
         log_ratio = model.clamp_min(tiny).log() - truth.clamp_min(tiny).log()
         return state.t * jump_kl(truth, model - truth, log_ratio).sum(-1)
 
-    def term(
+    def deviation(
         self, denoiser: Denoiser, batch: Batch, u: Tensor, generator: Generators, guess: Tensor | None = None
     ) -> Tensor:
-        """Return an estimate (B,) of the integral over Lambda, which no schedule changes; u (B,) in [0, 1).
+        """Return an estimate (B,) of the integral over Lambda, which no schedule changes, minus `known`.
 
         An event is a jump by K' = 1 + Q/max_i(-Q_ii) with probability 1 - gamma, else nothing: letters with a jump are
         those that are touched.
@@ -168,7 +168,7 @@ class SCUD(RateMatrixProcess[EventState]):
         lost = masked_sum(self.event_kl(w, x0, state) - self.event_kl(self.alike(w, guess), x0, state), mask)
         # dLambda / Lambda = da / ((1 - a) -log(1 - a)), in which the share cancels
         weight = (stratum.log_weight - stratum.log_alpha - jumped.log()).exp()
-        return torch.where(jumped <= share * self.largest, weight * lost, 0) + self.known(batch, guess)
+        return torch.where(jumped <= share * self.largest, weight * lost, 0)
 
     def guess(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
         """Return the mean of the network's predictions from noise alone and from every other letter.

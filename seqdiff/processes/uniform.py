@@ -47,17 +47,17 @@ class Uniform(ContinuousTime[State], UniformNoise):
     def prior_kl(self, x0: Tensor, mask: Tensor) -> Tensor:
         return torch.zeros(len(x0), device=x0.device)
 
-    def term(
+    def deviation(
         self, denoiser: Denoiser, batch: Batch, u: Tensor, generator: Generators, guess: Tensor | None = None
     ) -> Tensor:
-        """Return an estimate (B,) of the integral, by the number of letters that were drawn anew; u (B,) in [0, 1)."""
+        """Return an estimate (B,) of the integral minus `known`, by the number of letters that were drawn anew."""
         x0, mask = batch.x0, batch.mask
         stratum = touched(u, mask, generator, untouched=True)
         t = stratum.a.clamp_min(EARLIEST_ROOT**2)  # a number by whose square float32 can divide
         state = State(torch.where(stratum.where, self.uniform_letters(mask, generator), x0), t, mask)
         w = torch.softmax(self.context(denoiser, state, batch.cond), -1)
         density = self.density(w, x0, state.x, t) - self.density(self.alike(w, guess), x0, state.x, t)
-        return stratum.log_weight.exp().to(density.dtype) * masked_sum(density, mask) + self.known(batch, guess)
+        return stratum.log_weight.exp().to(density.dtype) * masked_sum(density, mask)
 
     def density(self, w: Tensor, x0: Tensor, x: Tensor, t: Tensor) -> Tensor:
         k_alpha, t = ((self.letters * (1 - t)).to(w.dtype)[:, None, None], t.to(w.dtype)[:, None, None])
