@@ -44,7 +44,7 @@ FORCE:
 help:
 	@echo 'make demo                learn simulated promoters and write 1,000 new ones (under 4 minutes on two cores)'
 	@echo 'make demo DATA=my.fasta  the same with your own sequences'
-	@echo 'make test                run every test (under 8 minutes on two cores); WORKERS=8 with more cores'
+	@echo 'make test                run every test (about 7 minutes on two cores); WORKERS=8 with more cores'
 	@echo 'make lint                check style and types (ruff, mypy)'
 	@echo 'make bench               run the benchmarks on real data'
 	@echo 'make clean               remove caches and builds; make distclean removes .venv too; runs/ always stays'

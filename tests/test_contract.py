@@ -337,7 +337,7 @@ BOUNDS: dict[int, tuple[float, float]] = {}
 
 def test_fewer_times_estimate_the_same_bound(case, toy):
     bound, error = bound_of_twenty(case, toy)
-    few, few_error = expected_bound(case.make(20), toy, copies=2000, seed=1, times=7)
+    few, few_error = expected_bound(case.make(20), toy, copies=1000, seed=1, times=7)
     assert abs(few - bound) < 4 * math.hypot(error, few_error)
 
 

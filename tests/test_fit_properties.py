@@ -50,6 +50,7 @@ def test_copies_are_found_on_both_strands():
         assert protein.tolist() == [x.index(s) for s in x]
 
 
+@pytest.mark.filterwarnings("ignore:y. :UserWarning")  # most of these classes have a single row
 def test_split_keeps_copies_together_and_every_class_in_training():
     rng = np.random.default_rng(1)
     for seed in range(200):
@@ -65,6 +66,7 @@ def test_split_keeps_copies_together_and_every_class_in_training():
         assert {y[i] for i in train} == set(y)
 
 
+@pytest.mark.filterwarnings("ignore:y. :UserWarning")
 def test_three_way_split_keeps_copies_together_and_every_class_in_training():
     rng = np.random.default_rng(4)
     for seed in range(20):

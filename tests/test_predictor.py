@@ -172,8 +172,8 @@ def log_p(classifier, state: State, label: int = 1) -> torch.Tensor:
     return classifier.log_likelihood(shown, t, state.mask, torch.full((len(t),), label))
 
 
-# What a classifier of hidden states reads does not depend on the noise: one generator of letters, one of vectors and one
-# from left to right; the others are slow.
+# What a classifier of hidden states reads does not depend on the noise: one generator of letters, one of vectors and
+# one from left to right; the others are slow.
 BY_HIDDEN = ("masked", "embedding", WRITERS[0])
 
 

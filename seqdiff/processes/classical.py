@@ -103,9 +103,10 @@ class Classical(RateMatrixProcess[State]):
     def deviation(
         self, denoiser: Denoiser, batch: Batch, u: Tensor, generator: Generators, guess: Tensor | None = None
     ) -> Tensor:
-        """Return an estimate (B,) of the integral minus `known`; with a guess stratified by the number of letters with an event.
+        """Return an estimate (B,) of the integral minus `known`.
 
-        The events are those of SCUD at gamma = 0, whose rate is that of the fastest letter.
+        With a guess it is stratified by the number of letters with an event. The events are those of SCUD at gamma = 0,
+        whose rate is that of the fastest letter.
         """
         if guess is None:
             return super().deviation(denoiser, batch, u, generator)
