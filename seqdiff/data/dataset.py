@@ -79,6 +79,40 @@ class Dataset:
             kept=self.kept[rows],
         )
 
+    @property
+    def reversed_columns(self) -> np.ndarray:
+        """The column of each position of a sequence read backwards, shape (N, L_max); negative after its end."""
+        return self.lengths[:, None] - 1 - np.arange(self.tokens.shape[1])
+
+    @property
+    def reverse_complements(self) -> np.ndarray:
+        """Tokens of the other strand (dna and rna), zeros after their ends, shape (N, L_max)."""
+        column = self.reversed_columns
+        complement = np.array(self.alphabet.complement, dtype=self.tokens.dtype)
+        other = complement[np.take_along_axis(self.tokens, np.maximum(column, 0), axis=1)]
+        return np.where(column >= 0, other, self.tokens.dtype.type(0))
+
+    def both_strands(self) -> Dataset:
+        """Return the sequences and then their reverse complements, with the same labels; a signal is reversed too.
+
+        Examples
+        --------
+        >>> prepare(["AACG", "T"], y=["a", "b"]).both_strands().sequences
+        ['AACG', 'T', 'CGTT', 'A']
+        """
+        y = self.y
+        if y is not None and y.ndim == 3:
+            column = self.reversed_columns[:, :, None]
+            y = np.where(column >= 0, np.take_along_axis(y, np.maximum(column, 0), axis=1), y.dtype.type(0))
+        return replace(
+            self,
+            sequences=[*self.sequences, *self.alphabet.reverse_complement(self.sequences)],
+            tokens=np.concatenate([self.tokens, self.reverse_complements]),
+            lengths=np.tile(self.lengths, 2),
+            y=None if self.y is None else np.concatenate([self.y, y]),
+            kept=np.tile(self.kept, 2),
+        )
+
     def digest(self) -> str:
         """SHA-256 (64 hexadecimal digits) of letters, tokens, lengths and y; equal data have equal digests anywhere."""
         sha = hashlib.sha256()

@@ -203,7 +203,7 @@ def copies(data: Dataset) -> np.ndarray:
     """Return the first row that holds the same sequence, or its other strand, for each row; shape (N,)."""
     rows = np.column_stack([data.lengths, np.where(data.real, data.tokens, 0)])
     if data.alphabet.complement is not None:
-        other = np.column_stack([data.lengths, _other_strand(data)])
+        other = np.column_stack([data.lengths, data.reverse_complements])
         differs = rows != other
         first = differs.argmax(1)
         swap = differs.any(1) & (np.take_along_axis(rows > other, first[:, None], 1)[:, 0])
@@ -302,15 +302,7 @@ def _both_strands(data: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     tokens, rows, lengths = data.tokens, np.arange(len(data)), data.lengths
     if data.alphabet.complement is None:
         return tokens, rows, lengths
-    return np.concatenate([tokens, _other_strand(data)]), np.tile(rows, 2), np.tile(lengths, 2)
-
-
-def _other_strand(data: Dataset) -> np.ndarray:
-    """Return tokens (N, L) of the reverse complements, zeros after their ends."""
-    column = data.lengths[:, None] - 1 - np.arange(data.tokens.shape[1])  # on the given strand; negative: padding
-    complement = np.array(data.alphabet.complement, dtype=data.tokens.dtype)
-    other = complement[np.take_along_axis(data.tokens, np.maximum(column, 0), axis=1)]
-    return np.where(column >= 0, other, data.tokens.dtype.type(0))
+    return np.concatenate([tokens, data.reverse_complements]), np.tile(rows, 2), np.tile(lengths, 2)
 
 
 def _kmer_codes(tokens: np.ndarray, k: int, letters: int) -> np.ndarray:

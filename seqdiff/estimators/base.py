@@ -67,6 +67,7 @@ from seqdiff.inputs import (
 from seqdiff.model import SampleRequest, SequenceModel, Vocabulary
 from seqdiff.networks import Network, build_network
 from seqdiff.parameters import (
+    Choice,
     ColumnChoice,
     FolderName,
     PathName,
@@ -110,6 +111,11 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
             ("auto", "class", "value", "signal"), kind='{"auto", "class", "value", "signal"} or dict by column'
         ),
     ).doc("How to read the labels y: as classes, values or a signal along each sequence.")
+    strands: str | None = parameter(None, Choice(("both",), optional=True)).doc(
+        """`"both"`: training has the reverse complement of every sequence (dna, rna), too, with the same labels; a
+        signal is reversed with it. `score_samples` returns the mean over both strands. For sequences that may be read
+        on either, such as ChIP peaks."""
+    )
     savepath: PathLike | None = parameter("runs", PathName(optional=True)).doc(
         "Folder of the run folders. None writes nothing."
     )
@@ -578,7 +584,8 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         Returns
         -------
         ndarray (n,), or two of them
-            -inf for a sequence longer than any in training.
+            -inf for a sequence longer than any in training. With ``strands="both"`` the mean over both strands, a
+            lower bound on the log of their mean probability, also where each value is exact.
 
         Raises
         ------
@@ -592,6 +599,8 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         if data.y is not None and target is None:
             raise InputError(argument("y"), "labels", f"None, as {UNLABELLED}", "leave it out")
         check_known(model, data.y)
+        if self.strands == "both":
+            data = data.both_strands()
         seed = check_seed(random_state)
         labels = None if data.y is None or target is None else target.encode(data.y)
         warn_far(data.y, target)
@@ -608,6 +617,8 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
                 why = f"the model's weights are damaged, or {argument('y')} is far outside the training data"
                 raise InputError("scores", found, "finite numbers", f"give other labels or another model, as {why}")
             scores[possible], errors[possible] = log_length[possible] - bound, np.sqrt(shared(variance))
+        if self.strands == "both":
+            scores, errors = scores.reshape(2, -1).mean(0), np.hypot(*errors.reshape(2, -1)) / 2
         return (scores, errors) if return_error else scores
 
     @available_if(_has_bound)
@@ -719,8 +730,15 @@ class SequenceGenerator(GeneratorBase):
             X, y, alphabet=self.alphabet, chosen=weights_of.chosen, target=self.target, verbose=self.verbose,
             length=self.length, **self.reading,
         )  # fmt: skip
+        if self.strands == "both" and data.alphabet.complement is None:
+            wanted = f"dna or rna for {argument('strands', 'both')}, as other letters have no complements"
+            raise InputError(argument("alphabet"), data.alphabet.name, wanted, f"leave {argument('strands')} out")
         train, valid, weights = self._split(data, weights_of.of(data, self.target), validation)
         vocabulary = Vocabulary.fit(train, valid, weights, self.target, self._seed())
+        if self.strands == "both":
+            train, valid = train.both_strands(), None if valid is None else valid.both_strands()
+            first, second = (None if weight is None else np.tile(weight, 2) for weight in weights)
+            weights = (first, second)
         model = self._model(self.build(vocabulary, train, weights[0]), vocabulary)
         batch = vocabulary.batch(train, device, weights[0])
         held = None if valid is None else vocabulary.batch(valid, device, weights[1])
