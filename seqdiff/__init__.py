@@ -25,6 +25,7 @@ __all__ = [
     "SequenceRegressor",
     "UniformDiffusion",
     "compare",
+    "convert_udlm",
     "datasets",
     "load",
     "plot_sweep",
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
         MultinomialDiffusion,
         SequenceGenerator,
         UniformDiffusion,
+        convert_udlm,
         load,
     )
     from seqdiff.evaluation import plot_sweep
@@ -57,7 +59,8 @@ else:  # hidden from type checkers, which would take any name for granted
     _HOME = {name: home for home, names in _HOMES.items() for name in names}
     _FOLDERS = (
         "alphabets", "classifiers", "data", "datasets", "errors", "estimators", "evaluation", "experiments", "files",
-        "guidance", "inputs", "model", "networks", "parameters", "processes", "runs", "runtime", "sampling", "training",
+        "guidance", "hub", "inputs", "model", "networks", "parameters", "processes", "runs", "runtime", "sampling",
+        "training",
     )  # fmt: skip
 
     def __getattr__(name):

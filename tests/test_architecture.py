@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = sorted((REPOSITORY / "seqdiff").rglob("*.py"))
 
 GROUND = {"alphabets", "data", "inputs", "processes", "networks", "parameters", "runtime", "errors"}
-MIDDLE = {"guidance", "sampling", "training", "runs", "evaluation", "model", "files"}
+MIDDLE = {"guidance", "sampling", "training", "runs", "evaluation", "model", "files", "hub"}
 TOP = {"estimators", "classifiers", "experiments", "datasets", "cli", "__init__", "__main__"}
 MAX_LINES = 900
 

@@ -17,7 +17,7 @@ from seqdiff.cli.app import COMMANDS
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 OPTIONAL = {"Bio", "linear_attention_transformer", "logomaker", "matplotlib", "pooch", "rapidfuzz", "tensorboard"}
-OPTIONAL |= {"tokenizers", "torch.utils.tensorboard", "seqdiff.cli", "seqdiff.experiments.demo"}
+OPTIONAL |= {"huggingface_hub", "tokenizers", "torch.utils.tensorboard", "seqdiff.cli", "seqdiff.experiments.demo"}
 HEAVY = OPTIONAL | {"numpy", "pandas", "scipy", "sklearn", "torch"}
 
 

@@ -2,5 +2,17 @@
 
 from seqdiff.alphabets.alphabet import Alphabet, AlphabetError
 from seqdiff.alphabets.alphabets import CODONS, DNA, PROTEIN, RNA, kmers, resolve_alphabet
+from seqdiff.alphabets.marked import MarkedAlphabet, MarkedPieces
 
-__all__ = ["CODONS", "DNA", "PROTEIN", "RNA", "Alphabet", "AlphabetError", "kmers", "resolve_alphabet"]
+__all__ = [
+    "CODONS",
+    "DNA",
+    "PROTEIN",
+    "RNA",
+    "Alphabet",
+    "AlphabetError",
+    "MarkedAlphabet",
+    "MarkedPieces",
+    "kmers",
+    "resolve_alphabet",
+]

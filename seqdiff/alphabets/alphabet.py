@@ -278,13 +278,15 @@ class Alphabet:
     @classmethod
     def from_dict(cls, d: dict[str, Any]) -> Alphabet:
         """Return the alphabet that `to_dict` wrote, of its class, which must be seqdiff's or already imported."""
-        known: list[type[Alphabet]] = [Alphabet, *Alphabet.__subclasses__()]
+        known: list[type[Alphabet]] = [Alphabet]
+        for kind in known:  # grows on the way
+            known += kind.__subclasses__()
         kinds = {kind.__name__: kind for kind in known}
-        kind = d.get("kind", "Alphabet")
-        if kind not in kinds:
-            found = f"the kind {shown(kind)}"
+        name = d.get("kind", "Alphabet")
+        if name not in kinds:
+            found = f"the kind {shown(name)}"
             raise InputError(argument("alphabet"), found, f"one of {listed(kinds)}", "upgrade seqdiff")
-        return kinds[kind](**{name: value for name, value in d.items() if name != "kind"})
+        return kinds[name](**{name: value for name, value in d.items() if name != "kind"})
 
     def normalize(self, sequences: Sequence[str]) -> list[str]:
         """Return the sequences in upper case for dna, rna, protein and words of their letters.

@@ -166,7 +166,7 @@ class PieceAlphabet(Alphabet):
     @classmethod
     def learn(cls, sequences: Sequence[str], size: int = PIECES) -> PieceAlphabet:
         """Return the alphabet of all characters and of the pieces that make up `size` letters with them."""
-        library = _library()
+        library = tokenizers_library()
         sequences = [sequence.strip() for sequence in sequences]  # letters stand within a text
         characters = _characters(sequences, "pieces")
         if len(characters) > size:
@@ -187,7 +187,7 @@ class PieceAlphabet(Alphabet):
 
     @cached_property
     def _tokenizer(self) -> tokenizers.Tokenizer:
-        library = _library()
+        library = tokenizers_library()
         return _prepared(library, library.models.BPE(self._index, list(self.merges)))
 
     def split(self, sequence: str) -> list[str]:
@@ -221,10 +221,11 @@ def _prepared(library: ModuleType, model: tokenizers.models.Model) -> tokenizers
     return tokenizer
 
 
-def _library() -> ModuleType:
+def tokenizers_library() -> ModuleType:
+    """Return the library tokenizers."""
     try:
         import tokenizers
     except ImportError:
         wanted = "the library tokenizers, which is not installed"
-        raise InputError(argument("alphabet"), "'bpe'", wanted, 'pip install "seqdiff[bpe]"') from None
+        raise InputError(argument("alphabet"), "pieces of words", wanted, 'pip install "seqdiff[bpe]"') from None
     return tokenizers

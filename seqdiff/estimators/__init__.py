@@ -1,8 +1,9 @@
 """The generators, under scikit-learn's interface."""
 
 from seqdiff.estimators.autoregressive import Autoregressive
-from seqdiff.estimators.base import GeneratorBase, SequenceGenerator
+from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.estimators.classical import ClassicalDiffusion
+from seqdiff.estimators.converted import convert_udlm, load
 from seqdiff.estimators.dirichlet import DirichletFM
 from seqdiff.estimators.distilled import DistilledFM
 from seqdiff.estimators.embedding import EmbeddingDiffusion
@@ -10,8 +11,6 @@ from seqdiff.estimators.masked import MaskedDiffusion
 from seqdiff.estimators.multinomial import MultinomialDiffusion
 from seqdiff.estimators.scud import SCUD
 from seqdiff.estimators.uniform import UniformDiffusion
-
-load = GeneratorBase.load
 
 __all__ = [
     "SCUD",
@@ -24,5 +23,6 @@ __all__ = [
     "MultinomialDiffusion",
     "SequenceGenerator",
     "UniformDiffusion",
+    "convert_udlm",
     "load",
 ]

@@ -123,8 +123,9 @@ class SequenceEstimator(LearningParameters, BaseEstimator):
         "conv", Parameter(kind='{"conv", "transformer", "bytenet", "linear-transformer"} or callable')
     ).doc(
         """The neural network; in the size of a paper `"transformer-tiny"`, `"transformer-small"`,
-        `"transformer-medium"`, `"bytenet-carp"` or `"conv-dirichlet"`. A callable is called with ``states, letters,
-        length, conditions, fixed_length`` and what it takes of the options."""
+        `"transformer-medium"`, `"bytenet-carp"` or `"conv-dirichlet"`; `"transformer-udlm"` is that of published UDLM
+        models. A callable is called with ``states, letters, length, conditions, fixed_length`` and what it takes of the
+        options."""
     )
     width: int | None = parameter(None, Whole(1, 100_000)).doc(
         """Channels of the network. None is the network's own number: conv 64, transformer 128, bytenet 128,

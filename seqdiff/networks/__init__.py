@@ -14,7 +14,7 @@ from seqdiff.networks.bytenet import ByteNet
 from seqdiff.networks.convnet import ConvNet
 from seqdiff.networks.layers import Conditions, Network
 from seqdiff.networks.linear_transformer import LinearTransformer
-from seqdiff.networks.transformer import Transformer
+from seqdiff.networks.transformer import Transformer, UDLMTransformer
 
 PRESETS: dict[str, tuple[type[Network], dict[str, Any]]] = {
     # MDLM and UDLM (Sahoo et al. 2024, arXiv 2406.07524; Schiff et al. 2024, arXiv 2412.10193): 28, 92 and 321 million
@@ -35,6 +35,7 @@ NETWORKS: dict[str, Callable[..., Network]] = {
     "conv": ConvNet,
     "linear-transformer": LinearTransformer,
     "transformer": Transformer,
+    "transformer-udlm": UDLMTransformer,
     "bytenet": ByteNet,
     **{name: partial(network, **options) for name, (network, options) in PRESETS.items()},
 }
@@ -94,5 +95,6 @@ __all__ = [
     "LinearTransformer",
     "Network",
     "Transformer",
+    "UDLMTransformer",
     "build_network",
 ]

@@ -68,9 +68,9 @@ class TimeEmbedding(nn.Module):
 
     frequencies: Tensor
 
-    def __init__(self, width: int, scale: float = 1000.0) -> None:
+    def __init__(self, width: int, scale: float = 1000.0, features: int | None = None) -> None:
         super().__init__()
-        half = width // 2
+        half = (features or width) // 2
         self.register_buffer(
             "frequencies", scale * torch.exp(-math.log(10_000) * torch.arange(half) / half), persistent=False
         )
@@ -80,6 +80,19 @@ class TimeEmbedding(nn.Module):
         t = t[:, None] if t.ndim == 1 else t
         angles = t[..., None].to(self.frequencies.dtype) * self.frequencies
         return self.mlp(torch.cat([angles.sin(), angles.cos()], -1))
+
+
+class NoiseEmbedding(TimeEmbedding):
+    """`TimeEmbedding` of the noise sigma = -log(1 - 0.999 t) of UDLM and MDLM, 0 to 6.9, by 256 sinusoids.
+
+    It is the log-linear schedule of Sahoo et al. (2024, arXiv 2406.07524); 0.999 keeps it finite at t = 1.
+    """
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, scale=1.0, features=256)
+
+    def forward(self, t: Tensor) -> Tensor:
+        return super().forward(-torch.log1p(-(1 - 1e-3) * t))
 
 
 class ConditionEmbedding(nn.Module):

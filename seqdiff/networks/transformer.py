@@ -8,6 +8,8 @@ on distances; a learned vector per position adds the place in the sequence.
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -18,6 +20,7 @@ from seqdiff.networks.layers import (
     ConditionEmbedding,
     Conditions,
     InputAdapter,
+    NoiseEmbedding,
     ResidualNetwork,
     TimeEmbedding,
     modulate,
@@ -114,6 +117,8 @@ class Transformer(ResidualNetwork):
         True if a position sees only itself and those before it.
     """
 
+    time_embedding: ClassVar[type[TimeEmbedding]] = TimeEmbedding
+
     def __init__(
         self,
         states: int,
@@ -137,7 +142,7 @@ class Transformer(ResidualNetwork):
         self.mix = nn.Linear(width, width)  # under autocast its output, the residual stream, is in half precision
         self.position = nn.Parameter(0.02 * torch.randn(length, width))
         context_width = context_width or width
-        self.time = TimeEmbedding(context_width)
+        self.time = self.time_embedding(context_width)
         self.condition = ConditionEmbedding(conditions, context_width)
         self.blocks = nn.ModuleList(
             TransformerBlock(width, heads, length, dropout, causal, context_width) for _ in range(depth)
@@ -148,12 +153,16 @@ class Transformer(ResidualNetwork):
         self.bias = self.position_bias()
 
     def hidden(self, x: Tensor, t: Tensor, cond: Cond = None, mask: Tensor | None = None) -> Tensor:
-        context = F.silu(self.time(t) + self.condition(cond, len(x)))
+        context = self.context(self.time(t), cond)
         attended = None if mask is None or self.fixed_length else mask[:, None, None, :]
         h = self.mix(self.embed(x) + self.position[: x.shape[1]])
         for block in self.blocks:
             h = block(h, context, attended)
         return self._finish(h, context)
+
+    def context(self, time: Tensor, cond: Cond) -> Tensor:
+        """Return what modulates the blocks, (B, 1 or L, C), from the embedded time (B, 1 or L, C) and the condition."""
+        return F.silu(time + self.condition(cond, len(time)))
 
     def head(self, hidden: Tensor) -> Tensor:
         return self.biased(self.out(hidden), slice(hidden.shape[1]))
@@ -162,9 +171,8 @@ class Transformer(ResidualNetwork):
         return modulate(self.norm(h), *self.modulation(context).chunk(2, -1))
 
     def opened(self, time: Tensor, cond: Cond) -> dict[str, Tensor]:
-        rows = len(time)
-        context = F.silu(time + self.condition(cond, rows))
-        shape = (rows, len(self.blocks), self.heads, self.length, self.position.shape[1] // self.heads)
+        context = self.context(time, cond)
+        shape = (len(time), len(self.blocks), self.heads, self.length, self.position.shape[1] // self.heads)
         keys = context.new_zeros(shape)
         return {"context": context, "keys": keys, "values": torch.zeros_like(keys)}
 
@@ -175,3 +183,16 @@ class Transformer(ResidualNetwork):
         for n, block in enumerate(self.blocks):
             h = block.advance(h, context, i, cache["keys"][:, n], cache["values"][:, n])  # type: ignore[operator]
         return self.out(self._finish(h, context))[:, 0]
+
+
+class UDLMTransformer(Transformer):
+    """`Transformer` with the function of the networks published for UDLM (Schiff et al. 2024, arXiv 2412.10193).
+
+    It takes the noise sigma in place of the time, and adds time and condition behind the SiLU. `convert_udlm` fills it
+    with their weights.
+    """
+
+    time_embedding = NoiseEmbedding
+
+    def context(self, time: Tensor, cond: Cond) -> Tensor:
+        return F.silu(time) + F.silu(self.condition(cond, len(time)))
