@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from seqdiff import runtime
 from seqdiff.data.files import check_writable
 from seqdiff.errors import InputError, argument, shown
+from seqdiff.hub import WEIGHTS, local_folder
 
 FORMAT_VERSION = 1
 _COMMON = {"class", "parameters", "alphabet", "length_law", "target"}
@@ -38,7 +39,7 @@ class ModelFile:
     given : str or path
         As the user named it.
     path : Path
-        The file itself; of a run folder, its best model.
+        The file itself; of a run folder, its best model; of ``hf://owner/name``, what is downloaded.
     header : dict
     """
 
@@ -51,9 +52,10 @@ class ModelFile:
         cls, path: str | os.PathLike[str], wanted: str = "the model.safetensors of a run, or its folder"
     ) -> ModelFile:
         """Return the file that a path means."""
-        given, path = path, Path(path)
+        given, path = path, local_folder(path)
         if path.is_dir():
-            path = path / "check" / "model.safetensors"
+            run, shared = path / "check" / WEIGHTS, path / WEIGHTS
+            path = shared if shared.is_file() and not run.is_file() else run
             if not path.is_file():
                 found, kind = "a folder without check/model.safetensors", "a run folder that has one"
                 raise InputError(str(given), found, kind, "give such a folder, or the file")

@@ -8,8 +8,10 @@ from __future__ import annotations
 import logging
 import numbers
 import os
+import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -19,7 +21,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from seqdiff import runtime
+from seqdiff import __version__, runtime
 from seqdiff.data import (
     Alphabet,
     Dataset,
@@ -48,8 +50,10 @@ from seqdiff.estimators.requests import (
     sampled,
     warn_far,
 )
+from seqdiff.estimators.sharing import check_licence, write_folder
 from seqdiff.files import ModelFile, checked_path
 from seqdiff.guidance.base import GuidanceLike
+from seqdiff.hub import upload
 from seqdiff.inputs import (
     HeldOutLike,
     LabelsLike,
@@ -229,7 +233,7 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
 
         Digests tell one data set from another, so that a run resumes with its own data.
         """
-        run, checkpoint = self._open_run(digests, source, len(train), resume)
+        run, checkpoint = self._open_run(digests, source, len(train), 0 if valid is None else len(valid), resume)
         device = train.x0.device
         try:
             self.run_dir_ = None if run is None else str(run.path)
@@ -273,7 +277,9 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
             values["epochs"] = min(max(1, round(budget / each)), MOST_EPOCHS)
         return Settings(**values, seed=self._seed())
 
-    def _open_run(self, digests: Sequence[str], source: str, n: int, resume: bool) -> tuple[Run | None, bool]:
+    def _open_run(
+        self, digests: Sequence[str], source: str, n: int, held_out: int, resume: bool
+    ) -> tuple[Run | None, bool]:
         if self.savepath is None:
             if resume:
                 wanted = f"the folder of the interrupted run, for {argument('resume', True)}"
@@ -285,6 +291,8 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
             "data": f"{runtime.seed_of(*digests):016x}",
             "source": source,
             "sequences": n,
+            "held_out": held_out,
+            "version": __version__,
             "epochs": self._settings(n).epochs,
             "status": "running",
         }
@@ -632,13 +640,68 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         """Write the fitted model to one safetensors file."""
         self.fitted().to_file(checked_path(path), self._header())
 
+    def save_pretrained(self, folder: PathLike, *, licence: str | None = None) -> None:
+        """Write the fitted model to a folder as the Hugging Face hub has it; `seqdiff.load` reads the folder.
+
+        Parameters
+        ----------
+        folder : path
+            Made if needed. It gets model.safetensors, config.json with readable settings, and README.md, a model card
+            that states data, split, validation bits and seed as far as they are recorded.
+        licence : str, optional
+            Its identifier on the hub, such as ``"mit"`` or ``"cc-by-4.0"``. None: the card says "not stated".
+        """
+        write_folder(self, self._header(), folder, licence)
+
+    def push_to_hub(
+        self,
+        name: str,
+        *,
+        licence: str | None = None,
+        private: bool | None = None,
+        token: str | None = None,
+        message: str = "Upload a model of seqdiff",
+    ) -> str:
+        """Share the fitted model on the Hugging Face hub, in one commit; ``seqdiff.load("hf://owner/name")`` reads it.
+
+        It needs the library huggingface_hub (``pip install "seqdiff[hub]"``).
+
+        Parameters
+        ----------
+        name : str
+            ``"owner/name"``, or a name of your own account. The repository is made if needed.
+        licence : str, optional
+            As of `save_pretrained`, which writes what is uploaded.
+        private : bool, optional
+            Whether a new repository is private; None is the hub's default.
+        token : str, optional
+            None takes that of ``hf auth login`` or of the environment variable HF_TOKEN.
+        message : str
+            Message of the commit.
+
+        Returns
+        -------
+        str
+            Address of the repository.
+
+        Raises
+        ------
+        ValueError
+            If the library, the network or a right is missing, or the name is not allowed.
+        """
+        check_licence(licence)
+        with tempfile.TemporaryDirectory() as folder:
+            write = partial(write_folder, self, self._header(), folder, licence)
+            return upload(Path(folder), name, write, private, token, message)
+
     @classmethod
     def load(cls, path: str | os.PathLike[str], *, device: str = "auto", network: NetworkLike | None = None) -> Any:
-        """Return the fitted estimator of a model file or run folder that `save` or `fit` wrote.
+        """Return the fitted estimator that `save`, `fit`, `save_pretrained` or `push_to_hub` wrote.
 
         Parameters
         ----------
         path : path
+            A model file, a run folder, a folder of `save_pretrained`, or ``hf://owner/name``.
         device : str
             Where to put it; the device it was trained on does not matter.
         network : callable, optional
