@@ -93,6 +93,15 @@ def full_precision(device: torch.device) -> contextlib.AbstractContextManager:
     return torch.autocast(device.type, enabled=False)
 
 
+def attends_in_float32(x: Tensor) -> bool:
+    """Return whether attention trains faster on x in float32, as its bfloat16 backward pass is slow on a CPU.
+
+    128 sequences of 22 letters, 4 heads of 32 channels, torch 2.13: forward and backward 46 ms in bfloat16, 8 ms in
+    float32; 64 of 200 letters: 138 and 71 ms. The forward pass alone is as fast in bfloat16.
+    """
+    return x.device.type == "cpu" and x.dtype == torch.bfloat16 and x.requires_grad
+
+
 def seed_of(*parts: object) -> int:
     """Return a 63-bit seed that is a hash of the parts, so that nearby seeds and steps have unrelated streams."""
     digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()

@@ -10,7 +10,7 @@ from small_models import seeded
 from torch import nn
 
 from seqdiff.networks import Conditions, Transformer, build_network
-from seqdiff.networks.transformer import Rotary, TransformerBlock
+from seqdiff.networks.transformer import Rotary, TransformerBlock, attention
 from seqdiff.processes import Batch, Multinomial
 
 
@@ -61,6 +61,24 @@ def test_block_equals_explicit_attention(causal):
     slow = h + gate1 * block.project(mixed)
     slow = slow + gate2 * block.mlp(block.norm2(slow) * (1 + scale2) + shift2)
     assert torch.allclose(block(h, context, real[:, None, None, :]), slow, atol=1e-5)
+
+
+@pytest.mark.parametrize("causal", [False, True])
+def test_attention_in_bfloat16_trains_in_float32_on_a_cpu(causal):
+    q, k, v, pull = torch.randn(4, 3, 2, 6, 4, generator=seeded()).bfloat16()
+    attended = None if causal else torch.tensor([True, True, True, True, False, True]).expand(3, 1, 1, 6)
+
+    def found(dtype):
+        inputs = [x.to(dtype).requires_grad_() for x in (q, k, v)]
+        with torch.autocast("cpu", dtype=torch.bfloat16, enabled=dtype == torch.bfloat16):
+            mixed = attention(*inputs, attended, causal)
+        assert mixed.dtype == dtype
+        return [mixed, *torch.autograd.grad(mixed, inputs, pull.to(dtype))]
+
+    for half, single in zip(found(torch.bfloat16), found(torch.float32), strict=True):
+        assert torch.equal(half, single.bfloat16())  # nothing was rounded on the way
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert attention(q, k, v, attended, causal).dtype == torch.bfloat16  # without gradients as before
 
 
 def test_padding_is_never_attended():

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from seqdiff import runtime
 from seqdiff.errors import InputError, argument
 from seqdiff.networks.layers import (
     Cond,
@@ -49,6 +50,15 @@ class Rotary(nn.Module):
         return torch.cat([a * cos - b * sin, a * sin + b * cos], -1).to(x.dtype)
 
 
+def attention(q: Tensor, k: Tensor, v: Tensor, attended: Tensor | None, causal: bool) -> Tensor:
+    """Return softmax(q k^T / sqrt(D)) v, (B, H, L, D), over the attended positions (B, 1, 1, L), or the earlier ones."""
+    if not runtime.attends_in_float32(q):
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=attended, is_causal=causal)
+    with runtime.full_precision(q.device):
+        mixed = F.scaled_dot_product_attention(q.float(), k.float(), v.float(), attn_mask=attended, is_causal=causal)
+    return mixed.to(v.dtype)
+
+
 class TransformerBlock(nn.Module):
     """Attention and two linear layers.
 
@@ -75,7 +85,7 @@ class TransformerBlock(nn.Module):
         q, k, v = self._qkv(modulate(self.norm1(h), shift1, scale1))
         q, k = self.rotary(q), self.rotary(k)
         attended = None if self.causal else attended  # padding is at the end, which a causal network does not see
-        mixed = F.scaled_dot_product_attention(q, k, v, attn_mask=attended, is_causal=self.causal)
+        mixed = attention(q, k, v, attended, self.causal)
         h = h + self.dropout(gate1) * self._project(mixed)
         return h + self.dropout(gate2) * self.mlp(modulate(self.norm2(h), shift2, scale2))
 
