@@ -51,7 +51,7 @@ class Rotary(nn.Module):
 
 
 def attention(q: Tensor, k: Tensor, v: Tensor, attended: Tensor | None, causal: bool) -> Tensor:
-    """Return softmax(q k^T / sqrt(D)) v, (B, H, L, D), over the attended positions (B, 1, 1, L), or the earlier ones."""
+    """Return softmax(q k^T / sqrt(D)) v, (B, H, L, D), over attended positions (B, 1, 1, L), or the earlier ones."""
     if not runtime.attends_in_float32(q):
         return F.scaled_dot_product_attention(q, k, v, attn_mask=attended, is_causal=causal)
     with runtime.full_precision(q.device):
