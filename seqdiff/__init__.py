@@ -18,6 +18,7 @@ __all__ = [
     "DirichletFM",
     "DistilledFM",
     "EmbeddingDiffusion",
+    "Levels",
     "MaskedDiffusion",
     "MultinomialDiffusion",
     "SequenceClassifier",
@@ -34,7 +35,7 @@ __all__ = [
 
 if TYPE_CHECKING:
     from seqdiff import datasets
-    from seqdiff.alphabets import Alphabet
+    from seqdiff.alphabets import Alphabet, Levels
     from seqdiff.classifiers import SequenceClassifier, SequenceRegressor
     from seqdiff.estimators import (
         SCUD,
@@ -54,7 +55,7 @@ if TYPE_CHECKING:
     from seqdiff.experiments import compare, sweep
 else:  # hidden from type checkers, which would take any name for granted
     # PEP 562: torch and scikit-learn are loaded with the first name that needs them, not for `seqdiff --help`
-    _HOMES = {"experiments": ("compare", "sweep"), "alphabets": ("Alphabet",), "evaluation": ("plot_sweep",),
+    _HOMES = {"experiments": ("compare", "sweep"), "alphabets": ("Alphabet", "Levels"), "evaluation": ("plot_sweep",),
               "classifiers": ("SequenceClassifier", "SequenceRegressor")}  # fmt: skip
     _HOME = {name: home for home, names in _HOMES.items() for name in names}
     _FOLDERS = (

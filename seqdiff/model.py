@@ -108,6 +108,11 @@ class Vocabulary:
         fixed = self.lengths.fixed
         return {"length": self.lengths.max_length, "conditions": self.conditions, "fixed_length": fixed}
 
+    @property
+    def layout(self) -> dict[str, Any]:
+        """Return the options of a network that says how positions lie: the shape of images."""
+        return {} if self.alphabet.shape is None else {"shape": self.alphabet.shape}
+
     def condition(self, y: LabelsLike, n: int, length: int, device: torch.device) -> Cond:
         """Return the condition of `n` rows, a signal with `length` positions; None for a model without labels."""
         if self.target is None:
@@ -272,12 +277,12 @@ class SequenceModel:
                 yield first, last
                 bar.update(len(last.x))
 
-    def strings(self, request: SampleRequest, which: Tensor, seed: int, verbose: int = 0) -> list[str]:
-        """Return the samples with these numbers as strings."""
-        sequences: list[str] = []
+    def decoded(self, request: SampleRequest, which: Tensor, seed: int, verbose: int = 0) -> list[Any]:
+        """Return the samples with these numbers as strings, or as arrays where they are images."""
+        sequences: list[Any] = []
         for _, last in self.finished(request, which, seed, verbose):
             lengths = last.mask.sum(-1).cpu().numpy()
-            sequences += self.alphabet.decode(self.process.decode(last).cpu().numpy(), lengths)
+            sequences.extend(self.alphabet.decode(self.process.decode(last).cpu().numpy(), lengths))
         return sequences
 
     # -- scoring ------------------------------------------------------------------------------------------------------

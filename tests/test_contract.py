@@ -400,7 +400,7 @@ def test_templates_are_always_satisfied(any_case, toy):
     assert len(x.unique(dim=0)) > 3  # and what is free stays free
 
 
-@pytest.mark.parametrize("network", ["conv", "transformer", "bytenet", "linear-transformer"])
+@pytest.mark.parametrize("network", ["conv", "transformer", "bytenet", "linear-transformer", "unet"])
 def test_gradients_reach_every_parameter(any_case, network):
     process = any_case.make(20)
     sizes = {

@@ -365,7 +365,7 @@ def network(process: Embedding, name: str = "conv", length: int = 8, fixed: bool
     return net
 
 
-@pytest.mark.parametrize("name", ["conv", "transformer", "bytenet", "linear-transformer"])
+@pytest.mark.parametrize("name", ["conv", "transformer", "bytenet", "linear-transformer", "unet"])
 @pytest.mark.parametrize("cls", [Embedding, DiffusionLM])
 @pytest.mark.parametrize("self_conditioning", [False, True])
 def test_gradients_reach_every_parameter(name, cls, self_conditioning):

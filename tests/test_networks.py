@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 
 import pytest
@@ -49,7 +50,7 @@ def test_linear_transformer_takes_any_length(length, window):
         assert ((network(changed, t) - out).abs().amax(-1) > 0).all()
 
 
-@pytest.mark.parametrize("name", ["conv", "bytenet", "linear-transformer"])
+@pytest.mark.parametrize("name", ["conv", "bytenet", "linear-transformer", "unet"])
 def test_time_and_condition_reach_the_output(name):
     conditions = Conditions(classes=3, values=2, channels=1)
     network = randomised(build_network(name, SMALL, **{**SIZES, "conditions": conditions}))
@@ -121,8 +122,10 @@ def test_event_counts_have_distinct_embeddings():
         assert torch.equal(embed(scaled(large.double())), embed(scaled(large)))
 
 
-@pytest.mark.parametrize("fixed", [True, False])
-@pytest.mark.parametrize("name", ["conv", "transformer", "bytenet", "linear-transformer"])
+@pytest.mark.parametrize(
+    ("name", "fixed"),
+    [*itertools.product(["conv", "transformer", "bytenet", "linear-transformer"], [True, False]), ("unet", True)],
+)
 def test_every_network_takes_event_counts_of_positions(name, fixed):
     """Values at padding have no effect, and equal counts are one time."""
     length = 11

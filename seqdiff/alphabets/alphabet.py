@@ -13,7 +13,7 @@ from collections import Counter
 from collections.abc import Sequence
 from itertools import chain, product
 from string import whitespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -174,6 +174,10 @@ class Alphabet:
         The smallest unsigned integer type that holds every token.
     complement : tuple of int or None
         For each token its complement's token (dna and rna only).
+    ordered : bool
+        Whether neighbouring letters are alike, as levels of images are.
+    shape : tuple of int or None
+        (H, W) or (H, W, C) where sequences are images (see `Levels`), None where they are strings.
 
     Raises
     ------
@@ -192,6 +196,9 @@ class Alphabet:
     >>> Alphabet(["C", "Cl", "N"]).encode(["CClN"])[0].tolist()
     [[0, 1, 2]]
     """
+
+    ordered: ClassVar[bool] = False
+    shape: tuple[int, ...] | None = None
 
     def __init__(self, letters: str | Sequence[str], name: str = "custom"):
         letters = tuple(letters)
@@ -334,6 +341,23 @@ class Alphabet:
     def join(self, letters: Sequence[str]) -> str:
         """Return the sequence of letters."""
         return "".join(letters)
+
+    @property
+    def described(self) -> str:
+        """Return what sequences of this alphabet are called in messages."""
+        return f"{self.name} sequences"
+
+    def collect(self, sequences: Sequence[Any]) -> Any:
+        """Return single results of `decode` as users get them: a list, of images an array."""
+        return list(sequences)
+
+    def template(self, given: Any) -> Any:
+        """Return a template as a string, or as a list with an entry for each position."""
+        return given
+
+    def positions(self, given: Any) -> Any:
+        """Return named positions, where they are booleans, as (L,) or (n, L)."""
+        return given
 
     def pad(self, flat: np.ndarray, lengths: np.ndarray) -> np.ndarray:
         """Return flat tokens of `scan` as a matrix of shape (N, L_max), zeros after each sequence's end."""

@@ -14,6 +14,7 @@ from collections.abc import Sequence
 from itertools import chain
 
 from seqdiff.alphabets.alphabet import LETTERS, SMILES_LETTERS, Alphabet, guess_alphabet
+from seqdiff.alphabets.levels import named_levels
 from seqdiff.alphabets.vocabularies import MOST_LETTERS, PIECES, WORDS, OverlappingKmers, PieceAlphabet, WordAlphabet
 from seqdiff.errors import InputError, argument, of_kind, shown
 
@@ -88,8 +89,8 @@ def resolve_alphabet(spec: str | Sequence[str] | Alphabet, sequences: Sequence[s
         ``"dna 3-mers"`` (``"rna 2-mers"``, ...) the words of 3 letters, ``"dna overlapping 3-mers"`` the same at
         every position, and ``"smiles"`` the atoms, bonds, rings and branches of the sequences. ``"words"`` are the
         1,000 most frequent words of the sequences (``"words 5000"``), the others spelled; ``"bpe"`` pieces of words
-        that make 256 letters with the characters (``"bpe 512"``). Any other string, or a list, is the letters
-        themselves; ``"ACGT"`` is `DNA` itself.
+        that make 256 letters with the characters (``"bpe 512"``), ``"levels 64"`` the levels of images. Any other
+        string, or a list, is the letters themselves; ``"ACGT"`` is `DNA` itself.
     sequences : sequence of str
         Read for ``"auto"``, ``"smiles"``, ``"words"`` and ``"bpe"`` alone.
 
@@ -116,6 +117,8 @@ def resolve_alphabet(spec: str | Sequence[str] | Alphabet, sequences: Sequence[s
             return smiles_alphabet(sequences)
         if name in _NAMED:
             return _NAMED[name]
+        if (levels := named_levels(name)) is not None:
+            return levels
         if words := re.fullmatch(r"(dna|rna|protein) (overlapping )?([0-9]+)-mers", name):
             return (OverlappingKmers.make if words[2] else kmers)(words[1], int(words[3][:DIGITS]))
         if sized := _sized(name):

@@ -189,7 +189,8 @@ class SequencePredictor(SequenceEstimator):
                 network = build_network(
                     self.network,
                     {"width": self.width, "depth": self.depth, "dropout": self.dropout}
-                    | ({"causal": True} if writes else {}),
+                    | ({"causal": True} if writes else {})
+                    | vocabulary.layout,
                     self.network_options,
                     states=process.reading_states,
                     letters=distribution.outputs,

@@ -101,7 +101,10 @@ def _fitted(estimator: SequenceGenerator) -> list[str]:
 @click.command()
 @shared.MODEL
 @click.argument("n", type=int)
-@click.option("--out", "-o", metavar="FILE", help="A .fasta, .txt or .csv file; without it, one a line on the screen.")
+@click.option(
+    "--out", "-o", metavar="FILE",
+    help="A .fasta, .txt or .csv file, of images .npy; without it, one sequence a line on the screen.",
+)  # fmt: skip
 @click.option(
     "--y", metavar="LABEL", multiple=True,
     help="The label of the sequences, for a model that learned labels; empirical draws labels as they occur in the"
@@ -144,6 +147,8 @@ def generate(
     """
     generator = load(model, device=device)
     generator.verbose = 1
+    if out is None and generator.alphabet_.shape is not None:
+        raise InputError("--out", "none for a model of images", "a .npy file to write them to", "name one")
     if not any("," in letter for letter in generator.alphabet_.letters):
         forbid = tuple(motif for text in forbid for motif in comma_list(text))
     sequences = generator.generate(
@@ -157,7 +162,8 @@ def generate(
     if out is None:
         click.echo("\n".join(sequences))
     where = "" if out is None else f" in {out}"
-    click.echo(f"{len(sequences):,} sequences{where}; seed {generator.seed_}", err=out is None)
+    made = "sequences" if generator.alphabet_.shape is None else "images"
+    click.echo(f"{len(sequences):,} {made}{where}; seed {generator.seed_}", err=out is None)
 
 
 def condition(model: SequenceGenerator, texts: tuple[str, ...]) -> Any:
@@ -241,7 +247,9 @@ def score(
     read = prepare(Path(data), labels, alphabet=judge.alphabet_, sequence_column=column)
     nats, error = judge.score_samples(read.sequences, read.y, return_error=True, **options)
     if path is not None:
-        _write_scores(path, read.sequences, read.lengths, nats, error)
+        # images have no text: their numbers
+        named = read.sequences if judge.alphabet_.shape is None else [str(i) for i in read.kept.tolist()]
+        _write_scores(path, named, read.lengths, nats, error)
     lines = _scored([judge.alphabet_.split(s) for s in read.sequences], read.lengths, nats, error)
     if np.isfinite(nats).any():
         is_bound = judge.bound_ == "elbo"

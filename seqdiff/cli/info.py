@@ -127,6 +127,8 @@ def _labels(target: Target | None) -> str:
 
 
 def _letters(alphabet: Alphabet) -> str:
+    if alphabet.shape is not None:
+        return alphabet.described
     if alphabet.name != "custom":
         return alphabet.name
     shown = alphabet.letters[:60]
@@ -136,6 +138,13 @@ def _letters(alphabet: Alphabet) -> str:
 
 def _of_data(path: Path, sequence_column: str | None) -> Iterator[tuple[str, str]]:
     records = read_records(path, sequence_column=sequence_column)
+    if records.grid is not None:
+        images = records.grid.alphabet("auto", records.source)
+        yield "file", str(path)
+        yield "images", f"{len(records.sequences):,} of {' x '.join(map(str, records.grid.shape))}"
+        yield "levels", f"{len(images)}, 0 to {records.grid.largest}"
+        yield "duplicates", f"{len(records.sequences) - len(set(records.sequences)):,}"
+        return
     notes: tuple[str, ...] = ()
     alphabet = None
     try:

@@ -1,6 +1,6 @@
 """From files, lists, tables and Biopython records to arrays of tokens; see `prepare`."""
 
-from seqdiff.alphabets import CODONS, DNA, PROTEIN, RNA, Alphabet, AlphabetError, kmers, resolve_alphabet
+from seqdiff.alphabets import CODONS, DNA, PROTEIN, RNA, Alphabet, AlphabetError, Levels, kmers, resolve_alphabet
 from seqdiff.data.constraints import Forbidden, parse_positions, parse_template
 from seqdiff.data.dataset import Dataset, prepare
 from seqdiff.data.lengths import LengthDistribution
@@ -18,6 +18,7 @@ __all__ = [
     "Dataset",
     "Forbidden",
     "LengthDistribution",
+    "Levels",
     "Records",
     "Target",
     "Targets",

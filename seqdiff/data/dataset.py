@@ -30,7 +30,7 @@ class Dataset:
     Attributes
     ----------
     sequences : list of str
-        As the alphabet writes them (upper case for dna, rna, protein; no white space around).
+        As the alphabet writes them (upper case for dna, rna, protein; no white space around; see `Levels` for images).
     tokens : ndarray of shape (N, L_max)
         Zeros after a sequence's end.
     lengths : ndarray of int64, shape (N,)
@@ -154,7 +154,7 @@ def prepare(
 
     Parameters
     ----------
-    X : path, list, array, Series, DataFrame or Biopython records
+    X : path, list, array, Series, DataFrame or Biopython records, or images
         See `read_records`.
     y : array-like, str or list of str, optional
         Labels (entries may be missing; a dict or DataFrame for several columns), or names of the table's columns.
@@ -199,7 +199,9 @@ def prepare(
         records = records.take(kept)
     letters, notes = _alphabet_of(records, alphabet), list(records.notes)
     sequences = letters.normalize(records.sequences)
-    if isinstance(alphabet, str) and alphabet.lower() == "auto":
+    if records.grid is not None:
+        notes.append(f"{records.source} holds {letters.described}")
+    elif isinstance(alphabet, str) and alphabet.lower() == "auto":
         guess = f"the letters of {records.source} look like {letters.name}"
         notes.append(f"{guess}; {argument('alphabet')} overrides this guess")
     if base_of(letters.name) == "protein":
@@ -240,6 +242,8 @@ def prepare(
 
 
 def _alphabet_of(records: Records, alphabet: AlphabetLike) -> Alphabet:
+    if records.grid is not None:
+        return records.grid.alphabet(alphabet, records.source)
     if isinstance(alphabet, Alphabet):
         return alphabet
     _refuse_empty(records.sequences, records.place)

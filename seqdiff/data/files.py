@@ -15,6 +15,7 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from seqdiff.alphabets.alphabet import Alphabet
+from seqdiff.data.images import is_image_path, write_images
 from seqdiff.data.labels import is_missing
 from seqdiff.errors import InputError, argument, of_kind, shorten, shown
 from seqdiff.inputs import PathLike
@@ -153,7 +154,11 @@ def check_output(path: PathLike, alphabet: Alphabet | None = None) -> Path:
         raise InputError(out, of_kind(path), "a file's name", "give one such as 'samples.fasta'")
     path = Path(path).expanduser()
     name = shown(str(path), 200)
-    if path.suffix.lower() not in (*_FASTA, ".txt", ".csv"):
+    if is_image_path(path) and (alphabet is None or alphabet.shape is not None):
+        pass
+    elif alphabet is not None and alphabet.shape is not None:
+        raise InputError(out, f"{name} for images", "a name that ends in .npy", "give such a name")
+    elif path.suffix.lower() not in (*_FASTA, ".txt", ".csv"):
         raise InputError(out, name, "a name that ends in .fasta, .txt or .csv", "give such a name")
     if path.is_dir():
         raise InputError(out, f"{name}, which is a folder", "a file", "give a file's name in it")
@@ -161,7 +166,7 @@ def check_output(path: PathLike, alphabet: Alphabet | None = None) -> Path:
         cure = f"make {shown(str(path.parent), 200)} first"
         raise InputError(out, f"{name} in a folder that does not exist", "a folder that does", cure)
     check_writable(path, f"{out}: {name}")
-    if alphabet is not None and (misfit := _misfit(path.suffix.lower(), alphabet)):
+    if alphabet is not None and alphabet.shape is None and (misfit := _misfit(path.suffix.lower(), alphabet)):
         found, wanted, cure = misfit
         raise InputError(out, f"{name} for {found}", wanted, cure)
     return path
@@ -185,10 +190,15 @@ def check_writable(path: Path, where: str) -> None:
 def ending_for(alphabet: Alphabet) -> str:
     """Return the ending of the first format, ``.fasta``, ``.csv`` or ``.txt``, that gives an alphabet's sequences back.
 
+    Images are ``.npy``.
+
+
     >>> from seqdiff.data import DNA, Alphabet
     >>> ending_for(DNA), ending_for(Alphabet(["a", " "]))
     ('.fasta', '.csv')
     """
+    if alphabet.shape is not None:
+        return ".npy"
     fitting = [ending for ending in (".fasta", ".csv", ".txt") if _misfit(ending, alphabet) is None]
     return fitting[0] if fitting else ".csv"
 
@@ -223,14 +233,14 @@ def _misfit(suffix: str, alphabet: Alphabet) -> tuple[str, str, str] | None:
 
 def write_sequences(
     path: PathLike,
-    sequences: Sequence[str],
+    sequences: Sequence[str] | np.ndarray,
     description: str,
     labels: Mapping[str, Sequence[object]] | None = None,
 ) -> None:
-    """Write sequences to FASTA, text or CSV, by the path's ending, whole or not at all.
+    """Write sequences to FASTA, text or CSV, by the path's ending, or images to .npy, whole or not at all.
 
     The description stands behind the ids ``s1``, ``s2``, ... of FASTA; labels by their name are columns in CSV,
-    ``name=label`` behind the id in FASTA.
+    ``name=label`` behind the id in FASTA; a .npy file holds the array alone.
 
     >>> write_sequences("new.fasta", ["ACGT"], "SCUD model=runs/SCUD seed=1", {"y": ["strong"]})
     >>> print(open("new.fasta").read().strip())
@@ -238,6 +248,8 @@ def write_sequences(
     ACGT
     """
     path = check_output(path)
+    if isinstance(sequences, np.ndarray):
+        return write_images(path, sequences)
     suffix, labels = path.suffix.lower(), labels or {}
     with replacing(path) as name, open(name, "w", encoding="utf-8", newline="") as file:
         rows = enumerate(zip(sequences, *labels.values(), strict=True), 1)

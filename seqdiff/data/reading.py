@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from seqdiff.alphabets.alphabet import LETTERS, guess_alphabet
+from seqdiff.alphabets.levels import image_texts
 from seqdiff.data.files import read_text, without_apostrophe
+from seqdiff.data.images import Grid, as_images, check_images, is_image_path, read_images
 from seqdiff.data.labels import (
     NUMBER,
     CellKind,
@@ -59,6 +61,8 @@ class Records:
         Labels of `as_labels`, one row per sequence.
     label_notes, notes : dict of str, tuple of str
         Notes on the reading of labels, by column ("" for labels without a name), and on the sequences.
+    grid : Grid or None
+        Of images, whose sequences are their strings (see `Levels`).
     """
 
     sequences: list[str]
@@ -67,6 +71,7 @@ class Records:
     y: np.ndarray | None = None
     label_notes: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    grid: Grid | None = None
 
     def take(self, rows: np.ndarray) -> Records:
         """Return the records with these numbers; each keeps its place."""
@@ -316,8 +321,9 @@ def read_records(
     ----------
     X : path, list, tuple, array, Series, Index, DataFrame, or Biopython SeqRecord / Seq objects (list or iterator)
         A path (str or PathLike) is read by its ending: `.fa .fasta .fna .faa .ffn` FASTA, `.csv .tsv .parquet` a table,
-        anything else one sequence a line (or FASTA, if it starts with ``>``); all but Parquet also gzipped. Records
-        are returned as they are: a pipe can be read but once.
+        `.npy` images, anything else one sequence a line (or FASTA, if it starts with ``>``); all but Parquet and
+        images also gzipped. An array of numbers (n, H, W) or (n, H, W, C) holds images. Records are returned as they
+        are: a pipe can be read but once.
     y : array-like, str or list of str, optional
         Labels, one per sequence; or the name of a column of the table, or of several, which may be of several kinds.
     sequence_column : str, optional
@@ -344,6 +350,8 @@ def read_records(
         read = _read_file(path, printable(path), verbose)
     elif hasattr(X, "iloc") and hasattr(X, "columns"):
         read = table_of_frame(X, "X", lambda i: f"row {i} of X (counted from 0)")
+    elif (images := as_images(X)) is not None:
+        read = _of_images(images, "X")
     else:
         read = _read_items(X)
     if isinstance(read, Table):
@@ -352,6 +360,11 @@ def read_records(
         found = f"{shown(y)}, which names a column, where {read.source} is no table"
         raise InputError(argument("y"), found, "labels", f"give a table, or {argument('y')} as an array")
     return read.with_labels(y, kind)
+
+
+def _of_images(images: np.ndarray, source: str) -> Records:
+    grid = check_images(images, source)
+    return Records(image_texts(images), source, lambda i: f"{source}[{i}]", grid=grid)
 
 
 def _read_items(X: object) -> Records:
@@ -364,7 +377,7 @@ def _read_items(X: object) -> Records:
         raise InputError("X", f"a single {type(X).__name__}", "a list of sequences", "pass [X]")
     if getattr(X, "ndim", 1) != 1:
         if (shape := np.shape(X))[1:] != (1,):  # type: ignore[call-overload]
-            wanted = "a one-dimensional list or array of strings"
+            wanted = "a one-dimensional list or array of strings, or images (n, H, W)"
             raise InputError("X", f"shape {shape}", wanted, "give such a one")
         X = np.asarray(X)[:, 0]  # scikit-learn's column of one feature
     name = "X.iloc" if hasattr(X, "iloc") else "X"
@@ -418,6 +431,8 @@ def _read_file(path: str, name: str, verbose: int) -> Records | Table:
         ending = os.path.splitext(stem)[1]
     if ending in PARQUET and not gzipped:
         return table_of_parquet(path, name)
+    if is_image_path(path):
+        return _of_images(read_images(path, name), name)
     text = read_text(path, name, gzipped, verbose)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     kept = [i for i, line in enumerate(lines) if line.strip()]

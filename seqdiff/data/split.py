@@ -14,6 +14,7 @@ import numpy as np
 
 from seqdiff.alphabets.alphabets import AlphabetLike
 from seqdiff.data.dataset import Dataset, prepare
+from seqdiff.data.images import refuse_images
 from seqdiff.data.target import learn_target
 from seqdiff.errors import InputError, argument, shown
 from seqdiff.inputs import HeldOutLike, LabelsLike, SequencesLike, TargetLike
@@ -261,6 +262,7 @@ def cluster_split(
         found = f"{argument('valid', valid)} and {argument('test', test)}, which leave nothing to train on"
         raise InputError("shares", found, "two whose sum is below 1", "make one of them smaller")
     data = sequences if isinstance(sequences, Dataset) else prepare(sequences, alphabet=alphabet)
+    refuse_images(data.alphabet, "clusters by k-mers")
     group = cluster(data, int(k))
     order = np.argsort(group, kind="stable")
     clusters = np.split(order, np.flatnonzero(np.diff(group[order])) + 1)  # rows ascending

@@ -200,7 +200,7 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         with runtime.seeded_weights(self._seed()):
             network = build_network(
                 self.network,
-                self.network_settings(),
+                self.network_settings() | vocabulary.layout,
                 self.network_options,
                 states=process.states,
                 letters=process.outputs,
@@ -308,7 +308,7 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         held = "" if valid is None else f", {len(valid):,} held out for validation"
         size = sum(p.numel() for p in self.objective_.parameters()) / 1e6
         where = "nowhere" if run is None else str(run.path)
-        self._say(f"{len(train):,} {self.alphabet_.name} sequences{held}; {size:.2f} million weights; saved to {where}")
+        self._say(f"{len(train):,} {self.alphabet_.described}{held}; {size:.2f} million weights; saved to {where}")
         if trainer.resumed_at is not None:
             finished = "the run was finished already"
             self._say(finished if trainer.done else f"going on from step {trainer.step:,}")
@@ -331,7 +331,7 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         temperature: float = 1.0,
         length: LengthsLike = None,
         random_state: int | None = None,
-    ) -> list[str]:
+    ) -> list[str] | Any:
         """Generate sequences.
 
         Parameters
@@ -339,7 +339,8 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         n : int
             Number of sequences.
         out : path, optional
-            A ``.fasta``, ``.txt`` or ``.csv`` file to write them to; a copy goes to the run's ``samples/``.
+            A ``.fasta``, ``.txt`` or ``.csv`` file to write them to, of images ``.npy``; a copy goes to the run's
+            ``samples/``.
         y : optional
             The condition: one for all, or one for each sample. Of several columns a dict by name
             (``{"label": "ctcf", "expr": 9.5}``; what is left out is unknown), a tuple in the columns' order, or a
@@ -351,7 +352,8 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
             position (None: any). Every sample satisfies it exactly; a template fixes the length. Fixed letters of
             `MaskedDiffusion` and `SCUD` and every template of `DirichletFM` are shown to the network: samples follow
             p(x | template) as well as they follow p(x) without. Elsewhere, and for sets of letters, free letters do not
-            depend on fixed ones that come later; ``guidance=LookAhead(16)`` corrects this at 16 times the cost.
+            depend on fixed ones that come later; ``guidance=LookAhead(16)`` corrects this at 16 times the cost. Of
+            images: an array of their shape with the fixed levels, and -1 where any may be.
         guidance : Guidance or list of them, optional
             Of `seqdiff.guidance`; several act one after the other.
         forbid : str, int or list of them, optional
@@ -370,7 +372,7 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
 
         Returns
         -------
-        list of str
+        list of str, or ndarray (n, H, W) or (n, H, W, C) of a model of images
             Their labels, where y was given, are kept in `labels_`, and written to `out`.
 
         Raises
@@ -412,7 +414,7 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         temperature: float = 1.0,
         random_state: int | None = None,
         out: str | os.PathLike[str] | None = None,
-    ) -> list[str]:
+    ) -> list[str] | Any:
         """Generate some positions of sequences anew; all others stay.
 
         Variants follow the model's p(x | the letters that stay): for `MaskedDiffusion`, `SCUD` and `DirichletFM`, whose
@@ -422,12 +424,13 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
 
         Parameters
         ----------
-        sequences : str, path, list, array, Series, DataFrame or Biopython records
+        sequences : str, path, list, array, Series, DataFrame, Biopython records or images
             One sequence or as in `fit`; of any lengths that the model makes.
         mask : array, list or str
             Positions to generate: booleans (L,) or (N, L), a list of positions counted from 0, or a string such as
             ``----NNNN----`` with a character for each letter, of which all but ``-`` mark one (or a list of such
-            strings, one for each sequence). Letters of several characters (codons, atoms) are one position each.
+            strings, one for each sequence). Letters of several characters (codons, atoms) are one position each. Of
+            images: booleans (H, W) or (N, H, W).
         n : int
             Variants of each sequence.
         y : optional
@@ -475,7 +478,7 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         temperature: float = 1.0,
         random_state: int | None = None,
         out: str | os.PathLike[str] | None = None,
-    ) -> list[str]:
+    ) -> list[str] | Any:
         """Propose variants that differ from sequences in exactly `n_mutations` positions.
 
         Positions are drawn uniformly; their letters follow the model's p(x | the letters that stay, other letters than
@@ -532,18 +535,18 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         check_count(n)
         return Originals(sequences, self.model_.alphabet, self.model_.lengths, self.sequence_column)
 
-    def _deliver(self, request: SampleRequest, arguments: Arguments) -> list[str]:
+    def _deliver(self, request: SampleRequest, arguments: Arguments) -> Any:
         """Generate what was requested, and write it."""
         sequences = sampled(request, arguments, self.verbose)
         self.made_ = np.array(sorted(sequences))
         self.seed_ = arguments.seed
         self.labels_ = None if request.labels is None else request.labels[self.made_]
-        kept = [sequences[i] for i in self.made_.tolist()]
+        kept = arguments.model.alphabet.collect([sequences[i] for i in self.made_.tolist()])
         if arguments.out is not None:
             self._write(kept, arguments.out, arguments.seed)
         return kept
 
-    def _write(self, sequences: list[str], out: Path, seed: int) -> None:
+    def _write(self, sequences: list[str] | np.ndarray, out: Path, seed: int) -> None:
         description = f"{type(self).__name__} model={self.run_dir_ or 'unsaved'} seed={seed}"
         labels = label_columns(self.labels_)
         write_sequences(out, sequences, description, labels)
@@ -750,8 +753,10 @@ class SequenceGenerator(GeneratorBase):
 
         Parameters
         ----------
-        X : path, list, array, Series, DataFrame or Biopython records
-            A path may be ``.txt`` (one sequence a line), FASTA, CSV, TSV or Parquet, compressed by gzip or not.
+        X : path, list, array, Series, DataFrame, Biopython records, or images
+            A path may be ``.txt`` (one sequence a line), FASTA, CSV, TSV or Parquet, compressed by gzip or not. Images
+            are an array (n, H, W) or (n, H, W, C) of whole numbers, or a ``.npy`` file of one: the levels of an
+            alphabet that has an order, 0 to the largest that occurs, or as many as ``alphabet=Levels(64)`` says.
         y : array, str, list of str, DataFrame, dict or None
             What to condition on: strings and ints are classes, floats are values, (n, L, C) is a signal; a string is
             the name of a column of X. Several columns (a list of names, a DataFrame, a dict, or rows that hold

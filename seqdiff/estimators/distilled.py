@@ -13,6 +13,7 @@ from torch import Tensor
 
 from seqdiff import runtime
 from seqdiff.data import prepare
+from seqdiff.data.images import refuse_images
 from seqdiff.data.labels import as_labels
 from seqdiff.errors import InputError, argument, of_kind, shown
 from seqdiff.estimators.base import GeneratorBase
@@ -107,6 +108,7 @@ class DistilledFM(GeneratorBase):
             found = repr(X) if isinstance(X, str) else of_kind(X)
             raise InputError(argument("X"), found, "a fitted DirichletFM, from which a DistilledFM learns", "give one")
         teacher = X.fitted()
+        refuse_images(teacher.alphabet, "the metrics of a student")
         check_parameters(self)
         self._draw_seed()
         Real(0, 0.9).check("validation", validation)

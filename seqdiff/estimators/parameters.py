@@ -112,7 +112,10 @@ class SequenceEstimator(LearningParameters, BaseEstimator):
 
     alphabet: str | Alphabet = parameter(
         "auto", Parameter(kind='{"auto", "dna", "rna", "protein", "words", "bpe", "smiles"}, str or Alphabet')
-    ).doc('The letters, or all of them in one string. `"auto"` recognises DNA, RNA and proteins.')
+    ).doc(
+        'The letters, or all of them in one string. `"auto"` recognises DNA, RNA, proteins and images; '
+        "`Levels(64)` are as many levels of images."
+    )
     ambiguous: str = parameter("error", Choice(("error", "drop"))).doc(
         "What to do with sequences that hold IUPAC ambiguity codes such as N: refuse or drop them."
     )
@@ -120,29 +123,29 @@ class SequenceEstimator(LearningParameters, BaseEstimator):
         "The column of a table that holds the sequences."
     )
     network: NetworkLike = parameter(
-        "conv", Parameter(kind='{"conv", "transformer", "bytenet", "linear-transformer"} or callable')
+        "conv", Parameter(kind='{"conv", "transformer", "bytenet", "linear-transformer", "unet"} or callable')
     ).doc(
-        """The neural network; in the size of a paper `"transformer-tiny"`, `"transformer-small"`,
+        """The neural network, `"unet"` for images; in the size of a paper `"transformer-tiny"`, `"transformer-small"`,
         `"transformer-medium"`, `"bytenet-carp"` or `"conv-dirichlet"`; `"transformer-udlm"` is that of published UDLM
         models. A callable is called with ``states, letters, length, conditions, fixed_length`` and what it takes of the
         options."""
     )
     width: int | None = parameter(None, Whole(1, 100_000)).doc(
         """Channels of the network. None is the network's own number: conv 64, transformer 128, bytenet 128,
-        linear-transformer 512."""
+        linear-transformer 512, unet 64."""
     )
     depth: int | None = parameter(None, Whole(1, 10_000)).doc(
-        """Blocks of the network. None is the network's own number: conv 6, transformer 4, bytenet 8, linear-transformer
-        12."""
+        """Blocks of the network, of unet those at each size. None is the network's own number: conv 6, transformer 4,
+        bytenet 8, linear-transformer 12, unet 2."""
     )
     dropout: float | None = parameter(None, Real(0, 0.999, optional=True)).doc(
         """Share of the network's channels left out at random in training, against overfitting. None is the network's
-        own: conv 0.03, transformer and bytenet 0.1, linear-transformer 0."""
+        own: conv 0.03, transformer, bytenet and unet 0.1, linear-transformer 0."""
     )
     network_options: Mapping[str, Any] | None = parameter(None, Options()).doc(
         """Further options of the network by name, such as ``{"kernel": 5}``: conv has `kernel` and `dilations`,
         transformer `heads` and `context_width`, bytenet `kernel` and `context_width`, linear-transformer `heads`,
-        `local_heads` and `local_size`."""
+        `local_heads` and `local_size`, unet `halvings`, `heads` and `context_width`."""
     )
     random_state: SeedLike = parameter(0, Seed()).doc(
         "Seed of weights, batches and noise. What None or a generator of numbers gave is kept in `fit_seed_`."

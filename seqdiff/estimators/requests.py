@@ -30,6 +30,7 @@ from seqdiff.data import (
     parse_template,
     read_records,
 )
+from seqdiff.data.images import refuse_images
 from seqdiff.data.target import EMPIRICAL
 from seqdiff.errors import InputError, argument, printable, shorten, shown, warn
 from seqdiff.guidance import Avoid, Chain, Guidance, LookAhead
@@ -107,6 +108,8 @@ class Arguments:
     length: LengthsLike = None
 
     def __post_init__(self, forbid: MotifsLike) -> None:
+        if forbid is not None:
+            refuse_images(self.model.alphabet, argument("forbid"))
         self.motifs = None if forbid is None else Forbidden(forbid, self.model.alphabet)
         Whole(1, MOST_STEPS).check("steps", self.steps, optional=True)
         Real(1e-6, 1e6).check("temperature", self.temperature)
@@ -118,7 +121,8 @@ class Arguments:
         y = self.labels(n)
         allowed = None
         if self.template is not None:
-            allowed = parse_template(self.template, model.alphabet, model.lengths, length)  # type: ignore[arg-type]
+            template = model.alphabet.template(self.template)
+            allowed = parse_template(template, model.alphabet, model.lengths, length)  # type: ignore[arg-type]
             length = len(allowed)
             if self.motifs is not None and (motif := self.motifs.unavoidable(allowed)) is not None:
                 wanted = f"one without what {argument('forbid')} rules out"
@@ -283,14 +287,14 @@ def as_guides(guidance: GuidanceLike) -> list[Guidance]:
     return guides
 
 
-def sampled(request: SampleRequest, arguments: Arguments, verbose: int) -> dict[int, str]:
+def sampled(request: SampleRequest, arguments: Arguments, verbose: int) -> dict[int, Any]:
     """Return the samples of a request by number; those with a forbidden motif are generated again."""
     model, motifs, seed, n = arguments.model, arguments.motifs, arguments.seed, len(request)
-    sequences: dict[int, str] = {}
+    sequences: dict[int, Any] = {}
     missing: dict[int, str] = dict.fromkeys(range(n), "")
     for attempt in range(1 if motifs is None else 1 + TRIES):
         which = torch.tensor(sorted(missing), device=request.lengths.device)
-        made = model.strings(request, which, runtime.seed_of(seed, "again", attempt) if attempt else seed, verbose)
+        made = model.decoded(request, which, runtime.seed_of(seed, "again", attempt) if attempt else seed, verbose)
         missing = {}
         for i, sequence in zip(which.tolist(), made, strict=True):
             motif = None if motifs is None else motifs.found(sequence)
@@ -338,6 +342,9 @@ class Originals:
             raise InputError(self.place(first), found, f"{wanted}, as this model makes", "leave it out")
 
     def _read(self, given: SequencesLike, sequence_column: str | None) -> Records:
+        if self.alphabet.shape is not None:
+            given = np.asarray(given)[None] if np.shape(given) == self.alphabet.shape else given  # type: ignore[arg-type]
+            return self._of_shape(read_records(given))
         if isinstance(given, str) and not os.path.isfile(os.path.expanduser(given)):
             # One sequence; what looks like the name of a file, and could not be a sequence, is a file that is missing.
             pieces = set(self.alphabet.split(self.alphabet.normalize([given])[0]))
@@ -347,6 +354,13 @@ class Originals:
             return read_records(given, sequence_column=sequence_column)
         except InputError as error:
             raise InputError(_as_sequences(error.parts[0]), *error.parts[1:]) from None
+
+    def _of_shape(self, records: Records) -> Records:
+        """Return the records of images, which must have the shape of the model's."""
+        if records.grid is None:
+            raise InputError("sequences", "text", "images, as this model makes", "give an array of them")
+        records.grid.alphabet(self.alphabet, "sequences")
+        return records
 
     def __len__(self) -> int:
         return len(self.sequences)
@@ -377,7 +391,7 @@ class Originals:
     def infilled(self, mask: PositionsLike, n: int, motifs: Forbidden | None) -> np.ndarray:
         """Return the letters (N n, L, K) that n variants of each sequence may have, where `mask` lets them change."""
         rows = np.repeat(np.arange(len(self)), n)
-        free = parse_positions(mask, self.lengths, "mask", self.place)
+        free = parse_positions(self.alphabet.positions(mask), self.lengths, "mask", self.place)
         allowed = self.templates(free[rows], False, rows)
         for i in range(len(self)) if motifs is not None else ():
             if (motif := self.held(motifs, allowed[i * n], i)) is not None:  # type: ignore[arg-type]
@@ -392,7 +406,7 @@ class Originals:
         if positions is None:
             possible = np.arange(self.tokens.shape[1]) < self.lengths[:, None]
         else:
-            possible = parse_positions(positions, self.lengths, "positions", self.place)
+            possible = parse_positions(self.alphabet.positions(positions), self.lengths, "positions", self.place)
         few = np.flatnonzero(possible.sum(-1) < count)
         if len(few):
             i = int(few[0])

@@ -48,9 +48,9 @@ class SCUD(SequenceGenerator):
     forward: Any = parameter(
         "auto", Parameter(kind='{"auto", "uniform", "kimura", "gaussian", "blosum62"} or array')
     ).doc(
-        """Rates from letter to letter. `"auto"` is `"blosum62"` for proteins, else `"uniform"`; `"kimura"` is for DNA
-        and RNA, `"gaussian"` for letters that have an order; an array is a rate matrix (K, K) in the order of the
-        alphabet: its rows sum to 0."""
+        """Rates from letter to letter. `"auto"` is `"blosum62"` for proteins, `"gaussian"` for the levels of images,
+        else `"uniform"`; `"kimura"` is for DNA and RNA, `"gaussian"` for letters that have an order; an array is a rate
+        matrix (K, K) in the order of the alphabet: its rows sum to 0."""
     )
     schedule: str = parameter("mutual_information", Choice(("mutual_information", "linear", "cos", "log-linear"))).doc(
         """When events come: with `"mutual_information"` every step of the sampler wins back as much information about
@@ -71,7 +71,8 @@ class SCUD(SequenceGenerator):
             known = listed([name for name in ("auto", *FORWARDS) if name != "absorbing"], "or")
             raise InputError(argument("forward"), shown(spec), f"{known}, or an array of rates", "give one of these")
         if isinstance(spec, str) and spec == "auto":
-            spec = "blosum62" if vocabulary.alphabet.name == "protein" else "uniform"
+            ordered = "gaussian" if vocabulary.alphabet.ordered else "uniform"
+            spec = "blosum62" if vocabulary.alphabet.name == "protein" else ordered
         forward = make_forward(spec, vocabulary.alphabet.letters)
         gamma = self.gamma
         if gamma is None:

@@ -1,7 +1,7 @@
 """Metrics of generators and of their samples, baselines to beat, plots."""
 
 from seqdiff.evaluation.baselines import MarkovChain, PositionalMarkov, PositionWeightMatrix
-from seqdiff.evaluation.plots import plot_curves, plot_gc, plot_logo, plot_position_frequencies, plot_sweep
+from seqdiff.evaluation.plots import plot_curves, plot_gc, plot_images, plot_logo, plot_position_frequencies, plot_sweep
 from seqdiff.evaluation.statistics import (
     bits_per_letter,
     bits_per_letter_error,
@@ -35,6 +35,7 @@ __all__ = [
     "nearest_distance",
     "plot_curves",
     "plot_gc",
+    "plot_images",
     "plot_letters",
     "plot_logo",
     "plot_position_frequencies",

@@ -13,6 +13,7 @@ samples.
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -106,6 +107,50 @@ def information(sequences: Sequence[str]) -> pd.DataFrame:
     entropy = -np.where(p > 0, p * np.log2(np.where(p > 0, p, 1)), 0).sum(1)
     bits = np.maximum(np.log2(K) - entropy - (K - 1) / (2 * n * np.log(2)), 0)
     return frequencies.mul(bits, axis=0)
+
+
+def plot_images(
+    images: np.ndarray, columns: int | None = None, ax: Axes | None = None, title: str | None = None
+) -> Axes:
+    """Draw images in a grid, row by row.
+
+    Parameters
+    ----------
+    images : ndarray (n, H, W) or (n, H, W, C)
+        As `generate` returns them; of 1 or 3 channels. The lowest level is black, the highest of all white.
+    columns : int, optional
+        Default: about as many as rows.
+    ax : Axes, optional
+        Default: those of a new Figure.
+    title : str, optional
+
+    Examples
+    --------
+    >>> plot_images(np.eye(4)[None].repeat(6, 0), columns=3).images[0].get_array().shape
+    (11, 16)
+    """
+    images = np.asarray(images)
+    if (
+        images.ndim not in (3, 4)
+        or images.dtype.kind not in "biuf"
+        or not images.size
+        or images.shape[3:] not in ((), (1,), (3,))
+    ):
+        found = f"shape {images.shape} of {images.dtype}"
+        wanted = "images (n, H, W) or (n, H, W, C) of 1 or 3 channels"
+        raise InputError(argument("images"), found, wanted, "give such an array")
+    columns = columns or math.ceil(math.sqrt(len(images)))
+    height, width, *_ = sides = images.shape[1:3]
+    rows = -(-len(images) // columns)
+    level = images.reshape(len(images), *sides, -1) / max(1, images.max())
+    grid = np.ones((rows * (height + 1) + 1, columns * (width + 1) + 1, level.shape[-1]))  # a white line between
+    for i, image in enumerate(level):
+        top, left = 1 + i // columns * (height + 1), 1 + i % columns * (width + 1)
+        grid[top : top + height, left : left + width] = image
+    ax = open_axes(ax, min(14, 0.7 * columns), min(20, 0.7 * rows * height / width + 0.3 * bool(title)), title)
+    ax.set_axis_off()
+    ax.imshow(grid.squeeze(-1) if grid.shape[-1] == 1 else grid, cmap="gray", interpolation="nearest", vmin=0, vmax=1)
+    return ax
 
 
 def plot_logo(

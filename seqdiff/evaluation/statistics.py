@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 def bits_per_letter(log_likelihood: ArrayLike, sequences: Sequence[str]) -> float:
     """Return the bits per letter of n sequences, of their log-likelihoods (n,) in nats as `score_samples` returns them.
 
-    It is `inf` where one sequence is impossible.
+    It is `inf` where one sequence is impossible. Of images, an array, it is bits per dimension.
 
     Examples
     --------
@@ -67,10 +67,15 @@ def bits_per_letter_error(log_likelihood: ArrayLike, sequences: Sequence[str]) -
     return float(np.sqrt(n / (n - 1) * (residual**2).sum()) / letters.sum() / np.log(2))
 
 
+def _letter_count(sequence: str | np.ndarray) -> int:
+    """Return the letters of a sequence, the numbers of an image."""
+    return sequence.size if isinstance(sequence, np.ndarray) else len(sequence)
+
+
 def _nats_and_letters(log_likelihood: ArrayLike, sequences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     """Return -log p and the number of letters of each sequence."""
     nats = -np.asarray(log_likelihood, dtype=float)
-    letters = np.array([len(sequence) for sequence in sequences], dtype=float)
+    letters = np.array([_letter_count(sequence) for sequence in sequences], dtype=float)
     if nats.shape != letters.shape:
         found = f"shape {nats.shape} for {len(letters)} sequences"
         raise InputError(argument("log_likelihood"), found, "one number per sequence", "give as many")

@@ -16,6 +16,7 @@ import numpy as np
 
 from seqdiff.data import Alphabet, Dataset, prepare
 from seqdiff.data.files import ending_for
+from seqdiff.data.images import refuse_images
 from seqdiff.datasets import load_sigma70, sigma70_log_prob
 from seqdiff.errors import InputError
 from seqdiff.estimators import Autoregressive
@@ -252,6 +253,7 @@ def _load(
         plan = Plan.make(10_000, 50, n, quick)
         return prepare(load_sigma70(plan.simulated), alphabet="dna"), plan
     read = prepare(data, alphabet=alphabet, ambiguous="drop", sequence_column=sequence_column)
+    refuse_images(read.alphabet, "the demo")
     count = len(read)
     if count < FEWEST_SEQUENCES:
         found, wanted = f"{count} sequence{'s' * (count != 1)}", f"at least {FEWEST_SEQUENCES} to train on"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from seqdiff.data import Dataset, LengthDistribution, class_codes, cluster_split, learn_target, prepare, read_records
+from seqdiff.data.images import refuse_images
 from seqdiff.data.split import NOT_BY_CLUSTERS, deal, families, given_part, share_of
 from seqdiff.errors import InputError, argument, listed, shown
 from seqdiff.estimators import SequenceGenerator
@@ -42,6 +43,7 @@ def make_parts(
 ) -> Parts:
     """Read the data, by `reading` as `prepare` takes it, and divide it; other parameters as of `seqdiff.compare`."""
     data = prepare(X, y, **reading)
+    refuse_images(data.alphabet, "a comparison by k-mers")
     reading |= {"alphabet": data.alphabet}
     given, shares = {}, {"valid": 0.0, "test": 0.0}
     for side, name, value in (("valid", "validation", validation), ("test", "test", test)):

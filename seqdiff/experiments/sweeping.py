@@ -19,6 +19,7 @@ from torch import nn
 
 from seqdiff import runtime
 from seqdiff.data import prepare
+from seqdiff.data.images import refuse_images
 from seqdiff.errors import InputError, argument, of_kind, shown, warn
 from seqdiff.estimators import SequenceGenerator
 from seqdiff.evaluation import copied_fraction, diversity, kmer_size, summary
@@ -114,7 +115,7 @@ def sweep(
     >>> table[["guide", "gamma", "made"]].values.tolist()
     [['free', 1.0, 4], ['free', 2.0, 4]]
     """
-    model.fitted()
+    refuse_images(model.fitted().alphabet, "a sweep")
     Whole(1).check("n", n)
     Whole(1).check("k", k, optional=True)
     _check(model, guides, gammas, n, judge, arguments)

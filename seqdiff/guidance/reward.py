@@ -39,9 +39,9 @@ class Reward(Guidance):
     Parameters
     ----------
     fn : callable, or sequence of them
-        ``fn(sequences: list of str) -> n numbers``, larger is better; ``-inf`` is impossible (a sample has it only
-        where all its particles have, with a warning). A scikit-learn model's predict behind a feature function, a
-        folding program, a rule. Its own exceptions are not caught.
+        ``fn(sequences: list of str, or array of images) -> n numbers``, larger is better; ``-inf`` is impossible (a
+        sample has it only where all its particles have, with a warning). A scikit-learn model's predict behind a
+        feature function, a folding program, a rule. Its own exceptions are not caught.
     strength : float
         b in exp(b r): how much a unit of reward counts. The distribution that is sampled is p(x) exp(b r(x)).
     weights : sequence of float, optional
@@ -126,20 +126,24 @@ class Reward(Guidance):
     def take(self, rows: Tensor) -> Guidance:
         return self.replaced(reward=0.0, log_weight=0.0, checked=0)
 
-    def rewards(self, sequences: list[str]) -> Tensor:
+    def rewards(self, sequences: Sequence[str] | np.ndarray) -> Tensor:
         """Return the strength times the weighted sum of the functions, (B,); -inf of one is -inf.
 
         No function is given a sequence twice in one call.
         """
-        unique = list(dict.fromkeys(sequences))
+        keys = [s if isinstance(s, str) else s.tobytes() for s in sequences]  # of images, their bytes
+        first = {key: i for i, key in reversed([*enumerate(keys)])}
+        unique = dict.fromkeys(keys)
+        images = sequences[[first[key] for key in unique]] if isinstance(sequences, np.ndarray) else None
         total = np.zeros(len(unique))
         for fn, weight in zip(self.functions, self.weights, strict=True):
-            found = checked(fn(list(unique)), len(unique), fn)
+            given: Any = list(unique) if images is None else images.copy()
+            found = checked(fn(given), len(unique), fn)
             total += np.where(found == -np.inf, -np.inf, self.strength * weight * np.where(found == -np.inf, 0, found))
         self.counts["calls"] += 1
         self.counts["sequences"] += len(unique)
         value = dict(zip(unique, total.tolist(), strict=True))
-        return torch.tensor([value[s] for s in sequences], dtype=torch.float64)
+        return torch.tensor([value[key] for key in keys], dtype=torch.float64)
 
     def after(self, context: ReachedContext) -> Any:
         number = int(context.progress * (self.checks or context.process.reward_checks) + 1e-9)
@@ -157,7 +161,7 @@ class Reward(Guidance):
             )
         return regrouped(context.state, METHODS[self.method](self, groups, last, context.generator))
 
-    def expected(self, context: ReachedContext, last: bool) -> list[str]:
+    def expected(self, context: ReachedContext, last: bool) -> list[str] | np.ndarray:
         """Return an estimate of the sequence that each row will be; in the end, the sequence."""
         state = context.state
         if last or not context.process.foretells:

@@ -15,6 +15,7 @@ from seqdiff.networks.convnet import ConvNet
 from seqdiff.networks.layers import Conditions, Network
 from seqdiff.networks.linear_transformer import LinearTransformer
 from seqdiff.networks.transformer import Transformer, UDLMTransformer
+from seqdiff.networks.unet import UNet
 
 PRESETS: dict[str, tuple[type[Network], dict[str, Any]]] = {
     # MDLM and UDLM (Sahoo et al. 2024, arXiv 2406.07524; Schiff et al. 2024, arXiv 2412.10193): 28, 92 and 321 million
@@ -37,6 +38,7 @@ NETWORKS: dict[str, Callable[..., Network]] = {
     "transformer": Transformer,
     "transformer-udlm": UDLMTransformer,
     "bytenet": ByteNet,
+    "unet": UNet,
     **{name: partial(network, **options) for name, (network, options) in PRESETS.items()},
 }
 
@@ -96,5 +98,6 @@ __all__ = [
     "Network",
     "Transformer",
     "UDLMTransformer",
+    "UNet",
     "build_network",
 ]
