@@ -235,15 +235,19 @@ class SequenceModel:
 
     def denoiser(self) -> Denoiser:
         """Return the network as samplers call it."""
-        return Denoiser(self.network, runtime.rows_at_once(self.device), self.precision)
+        device = self.device
+        return Denoiser(self.network, runtime.rows_at_once(device), self.precision, runtime.call_letters(device))
 
-    def sample(self, request: SampleRequest, which: Tensor, seed: int) -> Iterator[Iterator[Any]]:
-        """Return one trajectory for each group of the samples with these numbers.
+    def sample(
+        self, request: SampleRequest, which: Tensor, seed: int, together: bool = False
+    ) -> Iterator[Iterator[Any]]:
+        """Return one trajectory for each group of the samples with these numbers, or one of all `together`.
 
         Where the guide takes several rows for a sample, they stand together, and the first is yielded.
         """
         device, guide = self.device, request.guide
-        rows = runtime.rows_at_once(device)
+        rows = len(which) * guide.copies if together else runtime.rows_at_once(device, request.width)
+        rows, size = max(rows, guide.copies), runtime.chunk_rows(request.width)
 
         def run(first: int) -> Iterator[Any]:
             part = torch.arange(first, min(first + rows, len(which) * guide.copies), device=device)
@@ -252,7 +256,7 @@ class SequenceModel:
                 self.process,
                 self.denoiser(),
                 request.mask(sample),
-                runtime.chunk_generators(len(part), device, seed, "sample", first=first // runtime.CHUNK),
+                runtime.chunk_generators(len(part), device, seed, "sample", first=first, size=size),
                 cond=None if request.cond is None else {k: v[sample] for k, v in request.cond.items()},
                 guidance=guide.take(sample),
                 steps=request.steps,
@@ -295,22 +299,22 @@ class SequenceModel:
         device, objective = self.device, self.objective
         # no condition at all without labels, not the null of each row
         everything = self.vocabulary.batch(data, device, labels=data.y is not None)
-        rows = runtime.rows_at_once(device)
+        exact, longest = self.process.bound == "exact", self.lengths.max_length
+        rows, size = runtime.rows_at_once(device, longest), runtime.chunk_rows(longest)
         # Noise is drawn row by row at full width, so that a score depends on nothing but its sequence, its row and the
         # seed. Where there is none, sequences of like lengths go together, and no more padding than they need.
-        exact = self.process.bound == "exact"
         order = np.argsort(data.lengths, kind="stable") if exact else np.arange(len(data))
         bounds, variances = np.empty(len(data)), np.empty(len(data))
         bar = runtime.progress(len(data), "sequence", verbose if len(data) > rows else 0)
         with bar, runtime.autocast(device, self.precision, exact=True):
             for first in range(0, len(data), rows):
                 here = order[first : first + rows]
-                width = crop_width(int(data.lengths[here[-1]]), self.lengths.max_length) if exact else None
+                width = crop_width(int(data.lengths[here[-1]]), longest) if exact else None
                 part = everything.take(torch.from_numpy(here).to(device), width)
-                number, chunk = len(part), first // runtime.CHUNK
+                number = len(part)
 
-                def streams(*names: int, number: int = number, chunk: int = chunk) -> list[torch.Generator]:
-                    return runtime.chunk_generators(number, device, seed, "score", *names, first=chunk)
+                def streams(*names: int, number: int = number, first: int = first) -> list[torch.Generator]:
+                    return runtime.chunk_generators(number, device, seed, "score", *names, first=first, size=size)
 
                 if times is None and objective.refines:
                     bound, variance = objective.refined_bound(part, streams)

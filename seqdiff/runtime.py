@@ -29,6 +29,10 @@ UPGRADE = "upgrade with pip install -U seqdiff"
 """The cure where a file has a newer format."""
 CHUNK = 256
 """Rows whose noise one generator draws; fixed, so that samples do not depend on the batch size."""
+LETTERS = CHUNK * 1024
+"""Letters whose noise one generator draws at most, and on a CPU those of one call of the network, padding included."""
+LETTERS_TOGETHER = 4 * LETTERS
+"""Letters sampled or scored together on a CPU."""
 
 Module = TypeVar("Module", bound=nn.Module)
 Generators = torch.Generator | Sequence[torch.Generator]
@@ -113,16 +117,47 @@ def generator_for(device: torch.device | str, *parts: object) -> torch.Generator
     return torch.Generator(device=device).manual_seed(seed_of(*parts))
 
 
-def chunk_generators(n: int, device: torch.device | str, *parts: object, first: int = 0) -> list[torch.Generator]:
-    """Return one generator for each 256 of `n` rows, for `uniform` and `normal`; `first` is the number of the first."""
-    return [generator_for(device, *parts, first + i) for i in range(-(-n // CHUNK))]
+def power_of_two(n: int) -> int:
+    """Return the largest power of two that is at most n, and at least 1."""
+    return 1 << max(0, n.bit_length() - 1)
 
 
-class ChosenRows(list):
+def chunk_rows(width: int) -> int:
+    """Return the rows of `width` letters whose noise one generator draws: 256, fewer beyond 1,024 letters.
+
+    A generator draws all of its rows, however few are wanted; at 32,768 letters 256 rows cost more than the network.
+
+    Examples
+    --------
+    >>> [chunk_rows(width) for width in (50, 1024, 1025, 8192, 32_768)]
+    [256, 256, 128, 32, 8]
+    """
+    return min(CHUNK, power_of_two(LETTERS // max(1, width)))
+
+
+class Chunks(list):
+    """Generators of which each draws the noise of `size` rows."""
+
+    size = CHUNK
+
+    def __init__(self, generators: Sequence[torch.Generator], size: int = CHUNK) -> None:
+        super().__init__(generators)
+        self.size = size
+
+
+def chunk_generators(n: int, device: torch.device | str, *parts: object, first: int = 0, size: int = CHUNK) -> Chunks:
+    """Return one generator for each `size` of n rows, for `uniform` and `normal`; `first` is the number of row 0.
+
+    `first` is a multiple of `size` (256, or `chunk_rows`).
+    """
+    return Chunks([generator_for(device, *parts, first // size + i) for i in range(-(-n // size))], size)
+
+
+class ChosenRows(Chunks):
     """Generators of `chunk_generators` for the rows (n,) alone, whose noise is as if all rows were drawn."""
 
     def __init__(self, generators: Sequence[torch.Generator], rows: Tensor) -> None:
-        super().__init__(generators)
+        super().__init__(generators, getattr(generators, "size", CHUNK))
         self.rows = rows
 
 
@@ -137,11 +172,13 @@ def _draw(
         return function(shape, generator=generator, device=device, dtype=dtype)
     # A list of generators draws full chunks, even where the last has fewer rows: row i then has the same noise
     # whether it was drawn alone or among a million.
-    rows = (CHUNK, *shape[1:])
+    size = generator.size if isinstance(generator, Chunks) else CHUNK
+    rows = (size, *shape[1:])
     drawn = [function(rows, generator=g, device=device, dtype=dtype) for g in generator]
-    if shape[0] > len(drawn) * CHUNK:
-        raise ValueError(f"{len(drawn)} generators draw {len(drawn) * CHUNK} rows, but {shape[0]} are wanted")
-    return torch.cat(drawn)[generator.rows if isinstance(generator, ChosenRows) else slice(shape[0])]
+    if shape[0] > len(drawn) * size:
+        raise ValueError(f"{len(drawn)} generators draw {len(drawn) * size} rows, but {shape[0]} are wanted")
+    everything = drawn[0] if len(drawn) == 1 else torch.cat(drawn)
+    return everything[generator.rows if isinstance(generator, ChosenRows) else slice(shape[0])]
 
 
 def widest(device: torch.device | str) -> torch.dtype:
@@ -234,6 +271,26 @@ class DropoutStream:
             finally:
                 self._state = self._generator.get_state()
                 self._generator.set_state(before)
+
+
+def repeatable_draws(
+    device: torch.device,
+) -> tuple[contextlib.AbstractContextManager[None], contextlib.AbstractContextManager[None]]:
+    """Return two contexts: what torch's global generator draws now, in the first, it draws again in the second."""
+    state = _global_generator(device).get_state()
+
+    @contextlib.contextmanager
+    def again() -> Iterator[None]:
+        generator = _global_generator(device)
+        with _GLOBAL_DRAWS:  # in a backward pass, outside `DropoutStream.drawing`
+            before = generator.get_state()
+            generator.set_state(state)
+            try:
+                yield
+            finally:
+                generator.set_state(before)
+
+    return contextlib.nullcontext(), again()
 
 
 @contextlib.contextmanager
@@ -346,9 +403,19 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
-def rows_at_once(device: torch.device) -> int:
-    """Return the number of sequences to sample or score together: a multiple of `CHUNK` that keeps the device busy."""
-    return CHUNK if device.type == "cpu" else 16 * CHUNK
+def rows_at_once(device: torch.device, width: int = 1) -> int:
+    """Return the number of sequences of `width` letters to sample or score together.
+
+    It is a power of two that keeps the device busy: 256 on a CPU, fewer beyond 4,096 letters, so that the tables of the
+    process, of some numbers for each letter, fit into the memory.
+    """
+    times = 16 if waits(device) else 1
+    return times * min(CHUNK, power_of_two(LETTERS_TOGETHER // max(1, width)))
+
+
+def call_letters(device: torch.device) -> int:
+    """Return the number of letters, padding included, in one call of the network in sampling and scoring."""
+    return 16 * LETTERS if waits(device) else LETTERS
 
 
 def progress(total: int, unit: str, verbose: int) -> tqdm:

@@ -19,15 +19,17 @@ from seqdiff.runtime import Generators
 
 
 class Denoiser:
-    """A network as samplers call it: under autocast, on at most `rows` rows at a time, its hidden states moved or not.
+    """A network as samplers call it: under autocast, on some rows at a time, its hidden states moved or not.
 
     Parameters
     ----------
     network : callable
         ``network(x, t, cond, mask) -> logits (B, L, K)``. To have hidden states moved it must be a `Network`.
     rows : int, optional
-        Bounds the memory without changing the result. None: all at once.
+        Rows at a time: bounds the memory without changing the result. None: all at once.
     precision : {"auto", "float32", "bfloat16"}
+    letters : int, optional
+        The same for the letters of all rows together; a row is never divided.
 
     Examples
     --------
@@ -38,18 +40,27 @@ class Denoiser:
 
     LIMIT = 2  # hidden states remembered: with a condition and without
 
-    def __init__(self, network: Callable[..., Tensor], rows: int | None = None, precision: str = "float32") -> None:
-        self.network, self.rows, self.precision = network, rows, precision
+    def __init__(
+        self,
+        network: Callable[..., Tensor],
+        rows: int | None = None,
+        precision: str = "float32",
+        letters: int | None = None,
+    ) -> None:
+        self.network, self.rows, self.precision, self.letters = network, rows, precision, letters
         self.shift: Tensor | None = None
         self.remembered: list[tuple[dict[str, Tensor], Tensor]] = []
 
     def __call__(self, x: Tensor, t: Tensor, cond: Cond = None, mask: Tensor | None = None) -> Tensor:
-        if self.rows is None or len(x) <= self.rows:
+        rows = len(x) if self.rows is None else self.rows
+        if self.letters is not None:
+            rows = max(1, min(rows, self.letters // x.shape[1]))
+        if len(x) <= rows:
             with runtime.autocast(x.device, self.precision):
                 if self.shift is None:
                     return self.network(x, t, cond, mask)
                 return self._moved(x, t, cond, mask, self.shift)
-        parts = [slice(i, i + self.rows) for i in range(0, len(x), self.rows)]
+        parts = [slice(i, i + rows) for i in range(0, len(x), rows)]
         return torch.cat([self.take(p)(x[p], t[p], taken(cond, p), None if mask is None else mask[p]) for p in parts])
 
     @property
@@ -119,7 +130,7 @@ def trajectory(
     mask : Tensor
         Booleans (B, L): how many sequences, and which positions each of them has.
     generator : torch.Generator or sequence of them
-        A sequence draws the noise of 256 rows each (`runtime.chunk_generators`).
+        A sequence draws the noise of 256 rows each, or fewer (`runtime.chunk_generators`).
     cond : dict, optional
         Conditions, B rows each.
     guidance : Guidance, optional
@@ -142,11 +153,14 @@ def trajectory(
 
     def predict(context: StepContext) -> Tensor:
         asked = denoiser if context.shift is None else denoiser.shifted(context.shift)  # type: ignore[attr-defined]
-        return process.predict(asked, context.state, context.cond, temperature)
+        return predicted(asked, context.state, context.cond, temperature)
 
+    predicted = process.predict_drawn if chain.separate else process.predict
     clean = chain.around("clean", predict)
     kernel = chain.around("kernel", lambda context: process.kernel(clean(context), context.state, context.target))
     state = chain.start(process, process.prior(mask, generator))
+    if chain.separate:
+        state = process.onwards(state)
     yield state
     levels = list(process.levels(state, steps))
     for i, level in enumerate(levels):
@@ -154,12 +168,11 @@ def trajectory(
         context = StepContext(process, state, None, cond, progress, generator)
         step = partial(_step, context, kernel)
         state = step(state, level)
-        left = levels[i + 1 :]
         reached = replace(context, state=state, target=level)
         state = chain.after(
             ReachedContext(
                 process, state, level, cond, progress, generator,
-                predict=partial(clean, reached), finish=partial(_finish, step, state, left),
+                predict=partial(clean, reached), finish=partial(_finish, step, state, levels, i + 1),
             )
         )  # fmt: skip
         yield state
@@ -174,20 +187,20 @@ def _step(context: StepContext, kernel: Hook, state: State, level: object) -> St
     return process.step(state, target, guided, generator)
 
 
-def _finish(step: Callable[[State, object], State], state: State, left: list[Any]) -> State:
-    """Return one of the states that this one may end as."""
-    for level in left:
+def _finish(step: Callable[[State, object], State], state: State, levels: list[Any], done: int) -> State:
+    """Return one of the states that this one may end as, which is at the level before `levels[done]`."""
+    for level in levels[done:]:
         state = step(state, level)
     return state
 
 
 def check_kernel(kernel: Tensor, state: State) -> None:
-    """Raise an InputError for a kernel (B, L, S) with nan or no letter at a position of its sequences.
+    """Raise an InputError for a kernel (B, L, S) with nan, or no letter at a position of its sequences.
 
     Drawing would silently give the first letter of the alphabet.
     """
     top = kernel.amax(-1)  # nan where any entry is
-    if bool((torch.isnan(top) | (torch.isinf(top) & state.mask)).any()):
+    if bool((torch.isnan(top) | (torch.isinf(top) & state.drawn)).any()):
         cause = "the model's weights are damaged, or y or the strength of a guide is far too large"
         found, cure = (
             "letter probabilities that are not finite numbers",

@@ -150,14 +150,14 @@ def test_samples_do_not_depend_on_batch_size_or_number(kind, request, monkeypatc
     if kind == "model":  # sequences of several lengths are as wide as the longest asked for
         assert model.generate(7, random_state=2) == samples[:7]
         assert model.generate(300, random_state=2) == samples[:300]
-    monkeypatch.setattr(runtime, "rows_at_once", lambda device: 1024)
+    monkeypatch.setattr(runtime, "rows_at_once", lambda device, width=1: 1024)
     assert model.generate(600, random_state=2) == samples
 
 
 def test_scores_do_not_depend_on_the_batch_size(model, monkeypatch):
     X = sequences(600)
     scores = model.score_samples(X)
-    monkeypatch.setattr(runtime, "rows_at_once", lambda device: 1024)
+    monkeypatch.setattr(runtime, "rows_at_once", lambda device, width=1: 1024)
     assert np.allclose(model.score_samples(X), scores, atol=1e-4)
 
 

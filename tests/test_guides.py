@@ -125,7 +125,7 @@ def test_samples_do_not_depend_on_rows_at_once(models, monkeypatch, name, kind):
     n = 80 if kind in BY_REWARD else 300
     settings = {"guidance": models.guide(kind, name, "A", 1.0), "steps": STEPS, "random_state": 0}
     one_by_one = models.generator(name).generate(n, **settings)
-    monkeypatch.setattr(runtime, "rows_at_once", lambda device: 512)
+    monkeypatch.setattr(runtime, "rows_at_once", lambda device, width=1: 512)
     assert models.generator(name).generate(n, **settings) == one_by_one
 
 

@@ -60,7 +60,7 @@ def test_scoring_shows_progress(workdir: Path, monkeypatch: pytest.MonkeyPatch) 
     Path("x.txt").write_text("\n".join(x))
     Autoregressive(**SMALL | {"verbose": 0}).fit(x).save("m.safetensors")
     assert "sequence" not in CliRunner().invoke(main, ["score", "m.safetensors", "x.txt"]).stderr
-    monkeypatch.setattr(runtime, "rows_at_once", lambda device: 16)
+    monkeypatch.setattr(runtime, "rows_at_once", lambda device, width=1: 16)
     shown = CliRunner().invoke(main, ["score", "m.safetensors", "x.txt"])
     assert "40/40" in shown.stderr and "40/40" not in shown.stdout
 

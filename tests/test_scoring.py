@@ -247,7 +247,7 @@ def test_scores_do_not_depend_on_other_sequences(uniform_model, monkeypatch):
     assert asked  # some rows did need more
     scores = uniform_model.score_samples(X)
     np.testing.assert_allclose(uniform_model.score_samples(X[:CHUNK]), scores[:CHUNK], rtol=1e-5)
-    monkeypatch.setattr(runtime, "rows_at_once", lambda device: 2 * CHUNK)
+    monkeypatch.setattr(runtime, "rows_at_once", lambda device, width=1: 2 * CHUNK)
     np.testing.assert_allclose(uniform_model.score_samples(X), scores, rtol=1e-5)
 
 

@@ -403,8 +403,9 @@ class SequencePredictor(SequenceEstimator):
         batch = self.vocabulary_.batch(data, device, labels=False)
         found = []
         with torch.no_grad():
-            for first in range(0, len(batch), runtime.CHUNK):
-                part = batch.take(slice(first, first + runtime.CHUNK))
+            rows = max(1, min(runtime.CHUNK, runtime.call_letters(device) // batch.x0.shape[1]))
+            for first in range(0, len(batch), rows):
+                part = batch.take(slice(first, first + rows))
                 found.append(self.reader_.predicted(part.x0, part.mask).cpu().numpy())
         return np.concatenate(found)
 

@@ -331,9 +331,13 @@ def position_frequencies(data: Dataset, length: int, weight: np.ndarray | None =
 
     `weight` (N,) is that of each sequence, 1 by default.
     """
-    counts = np.full((length, len(data.alphabet)), PSEUDOCOUNT)
-    each = np.repeat(np.ones(len(data)) if weight is None else weight, data.lengths)
-    np.add.at(counts, (np.nonzero(data.real)[1], data.tokens[data.real]), each)
+    letters = len(data.alphabet)
+    place = np.broadcast_to(letters * np.arange(data.tokens.shape[1]), data.tokens.shape)[data.real]
+    counted = np.concatenate([np.arange(length * letters), place + data.tokens[data.real]])
+    each = None
+    if weight is not None:
+        each = np.concatenate([np.full(length * letters, PSEUDOCOUNT), np.repeat(weight, data.lengths)])
+    counts = np.bincount(counted, each).reshape(length, letters)
     return counts / counts.sum(1, keepdims=True)
 
 

@@ -395,7 +395,7 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         seed = check_seed(random_state)
         request = self.request(n, random_state=seed, **options)
         Whole(1, runtime.CHUNK // request.guide.copies).check("n", n)
-        return next(self.model_.sample(request, torch.arange(n, device=self.model_.device), seed))
+        return next(self.model_.sample(request, torch.arange(n, device=self.model_.device), seed, together=True))
 
     def request(self, n: int, *, random_state: int = 0, **options: Unpack[SampleOptions]) -> SampleRequest:
         """Return the arguments of a `generate`, checked, as `SequenceModel.sample` takes them; nothing is generated."""

@@ -39,9 +39,9 @@ class MaskedDiffusion(SequenceGenerator):
         "Whether the network takes the time as input, which the masks show already."
     )
     sampler: str = parameter("first-hitting", Choice(("first-hitting", "ancestral"))).doc(
-        """`"first-hitting"` (arXiv 2409.02908) is exact with one network call per letter, and generates several
-        letters a call where `generate` has fewer steps. `"ancestral"` goes through times (100 by default, or T) and is
-        exact in the limit of many."""
+        """`"first-hitting"` (arXiv 2409.02908) is exact with one network call per letter; with fewer `steps` of
+        `generate`, and by default beyond 1,000 letters, each call generates several letters. `"ancestral"` goes through
+        times (100 by default, or T) and is exact in the limit of many."""
     )
     order: str = parameter("random", Choice(("random", "confidence", "margin"))).doc(
         """The next letter of first-hitting sampling: any, or the one with the largest probability, or with the largest

@@ -122,6 +122,8 @@ class Guidance:
 
     copies: int = 1
     """Rows of each sample, which stand together; in the end the first is the sample."""
+    separate: bool = False
+    """True if each letter's distribution is changed by itself, and no letter of a state is read."""
 
     @property
     def name(self) -> str:
@@ -185,6 +187,10 @@ class Chain(Guidance):
             wanted = "one guide that chooses among the rows of a sample"
             raise InputError(argument("guidance"), names, wanted, "give one of them")
         return several[0].copies if several else 1
+
+    @property
+    def separate(self) -> bool:  # type: ignore[override]
+        return all(guide.separate for guide in self.guides)
 
     def bind(self, model: FittedModel, n: int, cond: Cond) -> Chain:
         return Chain(guide.bind(model, n, cond) for guide in self.guides)

@@ -44,6 +44,8 @@ class ClassifierFree(Guidance):
     3
     """
 
+    separate = True
+
     def __init__(self, gamma: StrengthLike = 2.0) -> None:
         self.gamma = Strength(gamma)
 

@@ -80,6 +80,8 @@ class ByteNet(DilatedNetwork):
     dropout : float
     causal : bool
         True if a position sees only itself and those before it.
+    checkpointing, positions
+        See `ResidualNetwork`.
     """
 
     def __init__(
@@ -95,15 +97,17 @@ class ByteNet(DilatedNetwork):
         context_width: int | None = None,
         dropout: float = 0.1,
         causal: bool = False,
+        checkpointing: bool = False,
+        positions: bool = True,
     ) -> None:
-        super().__init__(states, letters, length, conditions, fixed_length)
+        super().__init__(states, letters, length, conditions, fixed_length, checkpointing, positions)
         if width < 4:
             wanted = "at least 4, as its half has the sinusoids of the time"
             raise InputError(argument("width"), str(width), wanted, "give as many")
         context_width = width // 2 if context_width is None else context_width
         self.causal = causal
         self.embed = InputAdapter(states, width)
-        self.position = nn.Parameter(0.02 * torch.randn(length, width)) if fixed_length else None
+        self.position = self.position_vectors(width) if fixed_length else None
         self.time = TimeEmbedding(context_width)
         self.condition = ConditionEmbedding(conditions, context_width)
         self.film = zeroed(nn.Linear(context_width, 2 * width))
@@ -124,5 +128,5 @@ class ByteNet(DilatedNetwork):
 
     def _input(self, x: Tensor, context: Tensor, place: int | slice) -> Tensor:
         shift, scale = self.film(context).chunk(2, -1)
-        h = self.embed(x) if self.position is None else self.embed(x) + self.position[place]
+        h = self.with_position(self.embed(x), place)
         return modulate(h.to(shift.dtype), shift, scale)  # under autocast the residual stream is in half precision

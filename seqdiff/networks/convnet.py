@@ -100,7 +100,7 @@ class DilatedNetwork(ResidualNetwork):
         if self.fixed_length or self.causal:  # a causal network does not see what is beyond the end
             mask = None
         for block in self.blocks:
-            h = block(h, context, mask)
+            h = self.passed(block, h, context, mask)
         return h
 
     def next_logits(self, x: Tensor, i: int, cache: dict[str, Tensor]) -> Tensor:
@@ -156,7 +156,11 @@ class ConvNet(DilatedNetwork):
     causal : bool
         True if a position sees only itself and those before it.
     dilations : sequence of int
-        Of the blocks, repeated; each is limited so that the kernel fits the length.
+        Of the blocks, repeated; each is limited so that the kernel fits the length. A position sees ``kernel // 2``
+        times their sum on either side, or, if causal, twice as many letters before it: 40 or 80 by default, 508 or
+        1,016 with seven blocks of ``[1, 2, 4, 8, 16, 32, 64]``. The cost does not depend on them.
+    checkpointing, positions
+        See `ResidualNetwork`.
 
     Examples
     --------
@@ -178,12 +182,14 @@ class ConvNet(DilatedNetwork):
         dropout: float = 0.03,
         causal: bool = False,
         dilations: Sequence[int] = (1, 1, 2, 4),
+        checkpointing: bool = False,
+        positions: bool = True,
     ) -> None:
-        super().__init__(states, letters, length, conditions, fixed_length)
+        super().__init__(states, letters, length, conditions, fixed_length, checkpointing, positions)
         self.causal = causal
         self.embed = InputAdapter(states, width)
         self.mix = nn.Linear(width, width)  # under autocast its output, the residual stream, is in half precision
-        self.position = nn.Parameter(0.02 * torch.randn(length, width))
+        self.position = self.position_vectors(width)
         self.time = TimeEmbedding(width)
         self.condition = ConditionEmbedding(conditions, width)
         self.film = zeroed(nn.Linear(width, 2 * width))
@@ -198,7 +204,7 @@ class ConvNet(DilatedNetwork):
 
     def hidden(self, x: Tensor, t: Tensor, cond: Cond = None, mask: Tensor | None = None) -> Tensor:
         time = self.time(t)
-        read = self._read(x, time) + self.position[: x.shape[1]]
+        read = self.with_position(self._read(x, time), slice(x.shape[1]))
         if (signal := self._signal(cond)) is not None:
             read = read + signal
         return self.through(self.mix(read), F.silu(average(time, mask) + self.condition(cond, len(x))), mask)
@@ -224,5 +230,5 @@ class ConvNet(DilatedNetwork):
         return cache if signal is None else cache | {"signal": signal}
 
     def entered(self, x: Tensor, i: int, context: Tensor, cache: dict[str, Tensor]) -> Tensor:
-        read = self._read(x[:, None], cache["time"])[:, 0] + self.position[i]
+        read = self.with_position(self._read(x[:, None], cache["time"])[:, 0], i)
         return self.mix(read + cache["signal"][:, i] if "signal" in cache else read)

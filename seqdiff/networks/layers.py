@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+from torch.utils.checkpoint import checkpoint
 
+from seqdiff import runtime
 from seqdiff.errors import InputError
 
 Cond = dict[str, Tensor] | None
@@ -179,7 +182,19 @@ class Network(nn.Module):
 class ResidualNetwork(Network):
     """A network of residual blocks with a bias for each position; where it is causal, it reads letter by letter.
 
-    A subclass sets the attributes below, `bias` as `position_bias` makes it.
+    A subclass sets the attributes below, `bias` as `position_bias` makes it and `position` as `position_vectors` does,
+    and calls its blocks by `passed`.
+
+    Parameters
+    ----------
+    states, letters, length, conditions, fixed_length
+        See `Network`.
+    checkpointing : bool
+        True if the activations within a block are not kept for the gradients but computed again (gradient
+        checkpointing; Chen et al. 2016, arXiv 1604.06174): of each block, only its input is kept. Losses and gradients
+        are the same to the last bit, dropout included; a training step takes a third more time.
+    positions : bool
+        False if places have no learned vectors and biases: for long sequences in which a place means nothing.
     """
 
     causal: bool
@@ -188,22 +203,57 @@ class ResidualNetwork(Network):
     norm: nn.LayerNorm
     out: nn.Linear
     bias: nn.Parameter
+    position: nn.Parameter | None
+
+    def __init__(
+        self,
+        states: int,
+        letters: int,
+        length: int,
+        conditions: Conditions,
+        fixed_length: bool,
+        checkpointing: bool = False,
+        positions: bool = True,
+    ) -> None:
+        super().__init__(states, letters, length, conditions, fixed_length)
+        self.checkpointing, self.positions = checkpointing, positions
+
+    @property
+    def placed(self) -> bool:
+        """Return whether each place has a bias of its own: it means the same in all sequences."""
+        return self.fixed_length and self.positions
 
     def position_bias(self) -> nn.Parameter:
         """Return zeros: a bias (L, K) of the positions, or one for all, (1, K), where lengths vary."""
-        return nn.Parameter(torch.zeros(self.length if self.fixed_length else 1, self.letters))
+        return nn.Parameter(torch.zeros(self.length if self.placed else 1, self.letters))
+
+    def position_vectors(self, width: int) -> nn.Parameter | None:
+        """Return vectors (L, W) of the positions, where they have some."""
+        return nn.Parameter(0.02 * torch.randn(self.length, width)) if self.positions else None
+
+    def with_position(self, read: Tensor, place: int | slice) -> Tensor:
+        """Return what is read at some places, or at one, plus their vectors."""
+        return read if self.position is None else read + self.position[place]
+
+    def passed(self, block: nn.Module, h: Tensor, *context: Tensor | None) -> Tensor:
+        """Return h (B, L, W) after a block, whose activations are kept for the gradients or not."""
+        if not (self.checkpointing and torch.is_grad_enabled()):
+            return block(h, *context)
+        draws = partial(runtime.repeatable_draws, h.device)
+        passed: Tensor = checkpoint(block, h, *context, use_reentrant=False, preserve_rng_state=False, context_fn=draws)
+        return passed
 
     def start_at(self, log_frequencies: Tensor) -> None:
         """Predict the position weight matrix at first: the other weights need not learn it."""
         with torch.no_grad():
-            self.bias.copy_(log_frequencies if self.fixed_length else log_frequencies.exp().mean(0, keepdim=True).log())
+            self.bias.copy_(log_frequencies if self.placed else log_frequencies.exp().mean(0, keepdim=True).log())
 
     def head(self, hidden: Tensor) -> Tensor:
         return self.biased(self.out(self.norm(hidden)), slice(hidden.shape[1]))
 
     def biased(self, logits: Tensor, place: int | slice) -> Tensor:
         """Return logits with the bias of their positions, (B, L, K) of a slice or (B, K) of one."""
-        return logits + self.bias[place if self.fixed_length else 0].to(logits.dtype)
+        return logits + self.bias[place if self.placed else 0].to(logits.dtype)
 
     def advance(
         self, x: Tensor, i: int, cond: Cond = None, cache: dict[str, Tensor] | None = None

@@ -125,6 +125,8 @@ class Transformer(ResidualNetwork):
     dropout : float
     causal : bool
         True if a position sees only itself and those before it.
+    checkpointing, positions
+        See `ResidualNetwork`; attention knows distances without `positions`, too.
     """
 
     time_embedding: ClassVar[type[TimeEmbedding]] = TimeEmbedding
@@ -142,15 +144,17 @@ class Transformer(ResidualNetwork):
         context_width: int | None = None,
         dropout: float = 0.1,
         causal: bool = False,
+        checkpointing: bool = False,
+        positions: bool = True,
     ) -> None:
-        super().__init__(states, letters, length, conditions, fixed_length)
+        super().__init__(states, letters, length, conditions, fixed_length, checkpointing, positions)
         if width % (2 * heads):
             wanted = f"a multiple of {2 * heads}, twice {argument('heads', heads)}"
             raise InputError(argument("width"), str(width), wanted, "make it a multiple")
         self.heads, self.causal = heads, causal
         self.embed = InputAdapter(states, width)
         self.mix = nn.Linear(width, width)  # under autocast its output, the residual stream, is in half precision
-        self.position = nn.Parameter(0.02 * torch.randn(length, width))
+        self.position = self.position_vectors(width)
         context_width = context_width or width
         self.time = self.time_embedding(context_width)
         self.condition = ConditionEmbedding(conditions, context_width)
@@ -165,9 +169,9 @@ class Transformer(ResidualNetwork):
     def hidden(self, x: Tensor, t: Tensor, cond: Cond = None, mask: Tensor | None = None) -> Tensor:
         context = self.context(self.time(t), cond)
         attended = None if mask is None or self.fixed_length else mask[:, None, None, :]
-        h = self.mix(self.embed(x) + self.position[: x.shape[1]])
+        h = self.mix(self.with_position(self.embed(x), slice(x.shape[1])))
         for block in self.blocks:
-            h = block(h, context, attended)
+            h = self.passed(block, h, context, attended)
         return self._finish(h, context)
 
     def context(self, time: Tensor, cond: Cond) -> Tensor:
@@ -182,14 +186,14 @@ class Transformer(ResidualNetwork):
 
     def opened(self, time: Tensor, cond: Cond) -> dict[str, Tensor]:
         context = self.context(time, cond)
-        shape = (len(time), len(self.blocks), self.heads, self.length, self.position.shape[1] // self.heads)
+        shape = (len(time), len(self.blocks), self.heads, self.length, self.norm.normalized_shape[0] // self.heads)
         keys = context.new_zeros(shape)
         return {"context": context, "keys": keys, "values": torch.zeros_like(keys)}
 
     def next_logits(self, x: Tensor, i: int, cache: dict[str, Tensor]) -> Tensor:
         context = cache["context"]
         context = context[:, i : i + 1] if context.shape[1] > 1 else context
-        h = self.mix(self.embed(x[:, None]) + self.position[i])
+        h = self.mix(self.with_position(self.embed(x[:, None]), i))
         for n, block in enumerate(self.blocks):
             h = block.advance(h, context, i, cache["keys"][:, n], cache["values"][:, n])  # type: ignore[operator]
         return self.out(self._finish(h, context))[:, 0]

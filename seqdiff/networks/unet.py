@@ -194,7 +194,7 @@ class UNet(ResidualNetwork):
     def hidden(self, x: Tensor, t: Tensor, cond: Cond = None, mask: Tensor | None = None) -> Tensor:
         time = self.time(t)  # (B, 1, C), or of event counts (B, L, C)
         shift, scale = self.film(F.silu(time)).chunk(2, -1)
-        h = self.enter(self._pixels(modulate(self.embed(x), shift, scale) + self.position))
+        h = self.enter(self._pixels(self.with_position(modulate(self.embed(x), shift, scale), slice(None))))
         contexts = self._contexts(F.silu(time + self.condition(cond, len(x))))
         found = []
         for blocks, context in zip(self.down, contexts, strict=False):

@@ -13,6 +13,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -92,6 +94,86 @@ class PrefixState(State):
 
     cache: PrefixCache = field(default_factory=PrefixCache)
     open: Tensor | None = None  # (B,) booleans, True where the sequence has not ended; None where lengths are known
+
+
+class NextLetters:
+    """What a network has read under each condition, for a loop that only adds letters.
+
+    Unlike `PrefixCache` it compares no letters, so that a letter costs as much at any length.
+    """
+
+    def __init__(self) -> None:
+        self.readings: list[tuple[Cond, int, Cache | None, Tensor | None]] = []
+
+    def read(self, advance: Advance, letter: Callable[[int], Tensor], i: int, cond: Cond) -> Tensor:
+        """Return the logits (B, outputs) after input letter i; `letter(j)` (B,) is input letter j."""
+        known = next((r for r in self.readings if same_tensors(r[0], cond)), (cond, 0, None, None))
+        _, done, cache, logits = known
+        for j in range(done, i + 1):
+            logits, cache = advance(letter(j), j, cond, cache)
+        assert logits is not None
+        others = [r for r in self.readings if r is not known]
+        self.readings = [(cond, i + 1, cache, logits), *others][: PrefixCache.LIMIT]
+        return logits
+
+
+class WritingState(PrefixState):
+    """A prefix whose letters are put together only when they are asked for. A loop may step once from each.
+
+    Parameters
+    ----------
+    letters : list of Tensor
+        (B,) each, those drawn so far, or more: one list that the states of a loop share.
+    t : Tensor
+        (B,) their number.
+    known : Tensor
+        Booleans (B, L), the real positions of sequences whose length is known.
+    added : Tensor
+        (B,) letters of the sequences whose length was left open.
+    next : NextLetters
+    open : Tensor or None
+        As in `PrefixState`.
+    """
+
+    def __init__(
+        self, letters: list[Tensor], t: Tensor, known: Tensor, added: Tensor, next: NextLetters, open: Tensor | None
+    ) -> None:
+        # x and mask are absent here, and computed when asked for
+        vars(self).update(
+            letters=letters, number=len(letters), t=t, known=known, added=added, next=next, open=open,
+            cache=PrefixCache(),
+        )  # fmt: skip
+
+    letters: list[Tensor]
+    number: int
+    known: Tensor
+    added: Tensor
+    next: NextLetters
+
+    @cached_property
+    def x(self) -> Tensor:  # type: ignore[override]
+        drawn = self.letters[: self.number]
+        empty = torch.zeros_like(self.known, dtype=torch.long)
+        return torch.cat([torch.stack(drawn, 1), empty[:, self.number :]], 1) if drawn else empty
+
+    @cached_property
+    def mask(self) -> Tensor:  # type: ignore[override]
+        return self.known | (torch.arange(self.known.shape[1], device=self.known.device) < self.added[:, None])
+
+    @property
+    def drawn(self) -> Tensor:
+        here = self.known[:, self.number : self.number + 1]
+        return here if self.open is None else here | self.open[:, None]
+
+    def whole(self) -> PrefixState:
+        """Return the state as one of which letters may be changed and rows be taken."""
+        return PrefixState(self.x, self.t, self.mask, self.cache, self.open)
+
+    def take(self, rows: Tensor | slice) -> PrefixState:  # type: ignore[override]
+        return self.whole().take(rows)
+
+    def replace(self, **changes: Any) -> PrefixState:  # type: ignore[override]
+        return self.whole().replace(**changes)
 
 
 class Autoregressive(Process[PrefixState]):
@@ -214,6 +296,10 @@ class Autoregressive(Process[PrefixState]):
         t = torch.zeros(mask.shape[:1], dtype=torch.long, device=mask.device)
         return PrefixState(x, t, mask, PrefixCache(), still_open)
 
+    def onwards(self, state: PrefixState) -> PrefixState:
+        t = state.t.new_zeros(len(state.t))
+        return WritingState([], t, state.mask, torch.zeros_like(t), NextLetters(), state.open)
+
     def levels(self, state: PrefixState, steps: int | None) -> Iterator[int]:
         """Yield the positions 0..L-1 for any `steps`."""
         yield from range(state.x.shape[1])
@@ -224,31 +310,57 @@ class Autoregressive(Process[PrefixState]):
         The letters drawn are certain, the next one is predicted, those after it are uniform. Letters that are fixed or
         ruled out at a later position therefore have no influence on earlier ones; see `LookAhead`.
         """
+        state = state.whole() if isinstance(state, WritingState) else state
         i, (rows, length) = int(state.t[0]) if len(state.t) else 0, state.x.shape
         still_open = state.open
         width = self.letters + (still_open is not None)
-        log_p = torch.full((rows, length, width), -math.log(self.letters), device=state.x.device)
-        log_p[..., self.letters :] = -torch.inf
+        log_p = self._unknown((rows, length, width), state.x.device)
         log_p[:, :i] = torch.where(F.one_hot(state.x[:, :i], width) == 1, 0.0, -torch.inf)
         if i == length:
             return log_p
         alive = state.mask[:, i] if still_open is None else state.mask[:, i] | still_open
         if alive.any():
-            logits = self._next(denoiser, state, i, cond) / temperature
-            if self.ends:
-                may_end = torch.zeros_like(alive) if still_open is None or i == 0 else still_open
-                logits = logits.masked_fill(~may_end[:, None] & self._is_end(logits), -torch.inf)
-            log_p = log_p.to(logits.dtype)
-            log_p[:, i] = torch.log_softmax(logits, -1)[:, :width]
+            found = self._log_next(denoiser, state, i, alive, cond, temperature)
+            log_p = log_p.to(found.dtype)
+            log_p[:, i] = found
         return log_p
+
+    def predict_drawn(self, denoiser: Denoiser, state: PrefixState, cond: Cond, temperature: float = 1.0) -> Tensor:
+        if not isinstance(state, WritingState):
+            return self.predict(denoiser, state, cond, temperature)
+        return self._log_next(denoiser, state, state.number, state.drawn[:, 0], cond, temperature)[:, None]
+
+    def _unknown(self, shape: tuple[int, ...], device: torch.device) -> Tensor:
+        """Return log-probabilities, (..., K) or with the end (..., K + 1), of letters that are equally likely."""
+        log_p = torch.full(shape, -math.log(self.letters), device=device)
+        log_p[..., self.letters :] = -torch.inf
+        return log_p
+
+    def _log_next(
+        self, denoiser: Denoiser, state: PrefixState, i: int, alive: Tensor, cond: Cond, temperature: float
+    ) -> Tensor:
+        """Return log p of letter i, (B, K) or with the end (B, K + 1); rows `alive` (B,) have one or may have."""
+        width = self.letters + (state.open is not None)
+        if not alive.any():
+            return self._unknown((len(alive), width), alive.device)
+        logits = self._next(denoiser, state, i, cond) / temperature
+        if self.ends:
+            may_end = torch.zeros_like(alive) if state.open is None or i == 0 else state.open
+            logits = logits.masked_fill(~may_end[:, None] & self._is_end(logits), -torch.inf)
+        return torch.log_softmax(logits, -1)[:, :width]
 
     def _next(self, denoiser: Denoiser, state: PrefixState, i: int, cond: Cond) -> Tensor:
         """Return the logits of letter i, (B, outputs), at least in float32."""
         advance = getattr(denoiser, "advance", None)
-        inputs = self.inputs(state.x)
         if advance is None:
+            inputs = self.inputs(state.x)
             return at_least_float32(denoiser(inputs, self._times(inputs), cond)[:, i])
-        return at_least_float32(state.cache.read(advance, inputs[:, : i + 1], cond))
+        if isinstance(state, WritingState):
+            start, letters = torch.full_like(state.t, self.letters), state.letters
+            logits = state.next.read(advance, lambda j: letters[j - 1] if j else start, i, cond)
+        else:
+            logits = state.cache.read(advance, self.inputs(state.x)[:, : i + 1], cond)
+        return at_least_float32(logits)
 
     def foreseen(self, state: PrefixState) -> Tensor:
         """Return True at the next letter of the sequences that have not ended."""
@@ -275,6 +387,9 @@ class Autoregressive(Process[PrefixState]):
 
     def step(self, state: PrefixState, target: int, kernel: Tensor, generator: Generators) -> PrefixState:
         """Draw the letter at position `target` of every row."""
+        if isinstance(state, WritingState):
+            here = kernel if kernel.shape[1] == 1 else kernel[:, target : target + 1]
+            return self._written(state, sample_categorical(here, generator)[:, 0])
         letter = sample_categorical(kernel[:, target : target + 1], generator)[:, 0]
         x, mask, still_open = state.x.clone(), state.mask, state.open
         if still_open is not None:
@@ -283,3 +398,14 @@ class Autoregressive(Process[PrefixState]):
             mask[:, target] |= still_open
         x[:, target] = torch.where(mask[:, target], letter, 0)
         return PrefixState(x, torch.full_like(state.t, target + 1), mask, state.cache, still_open)
+
+    def _written(self, state: WritingState, letter: Tensor) -> WritingState:
+        """Return the state with one more letter (B,)."""
+        real, still_open, added = state.known[:, state.number], state.open, state.added
+        if still_open is not None:
+            still_open = still_open & (letter != self.letters)
+            real, added = real | still_open, added + still_open
+        if len(state.letters) > state.number:
+            raise ValueError("step: got a state that was stepped from before, expected one of `State.replace`")
+        state.letters.append(torch.where(real, letter, 0))
+        return WritingState(state.letters, state.t + 1, state.known, added, state.next, still_open)

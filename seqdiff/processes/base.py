@@ -47,6 +47,11 @@ class State:
         """Return the state with other values of some fields."""
         return dataclasses.replace(self, **changes)
 
+    @property
+    def drawn(self) -> Tensor:
+        """Booleans, True at the real ones of the positions of `Process.predict_drawn`, (B, L) by default."""
+        return self.mask
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -269,6 +274,18 @@ class Process(nn.Module, Generic[S]):
         booleans (B, L), True where a mask on p(x0 | x_t) would rule out no more than the state does.
         """
         return state, torch.zeros_like(state.mask)
+
+    def onwards(self, state: S) -> S:
+        """Return the prior's state for a loop that only goes forward, with guides that read no letters of the state.
+
+        A process that draws one letter in a step then spares what concerns the others, in `predict_drawn`, too. By
+        default the state itself.
+        """
+        return state
+
+    def predict_drawn(self, denoiser: Denoiser, state: S, cond: Cond, temperature: float = 1.0) -> Tensor:
+        """Return `predict` for the positions that the next step may draw, (B, 1, K) or by default (B, L, K)."""
+        return self.predict(denoiser, state, cond, temperature)
 
     def levels(self, state: S, steps: int | None) -> Iterator[Any]:
         """Yield the levels to visit, noisiest first: times, event counts or positions. None: the process's default."""

@@ -29,6 +29,7 @@ from seqdiff.runtime import Generators, uniform, widest
 
 DEFAULT_TIMES = 20  # strata of the bound in continuous time
 DEFAULT_STEPS = 100  # steps of the ancestral sampler in continuous time
+MOST_CALLS = 1000  # of the first-hitting sampler by default
 
 
 @dataclass(frozen=True)
@@ -176,6 +177,10 @@ class FirstHitting(Masked):
     Every position draws the time at which it is unmasked; the network is called at those times only, in falling order,
     so that a sequence takes as many calls as it has letters and follows the distribution of infinitely many ancestral
     steps. With fewer steps than letters each call unmasks several, in groups as equal as possible.
+
+    By default there are at most 1,000 calls, so that the cost of a letter does not grow with the length. Two letters
+    are then drawn in one call, independently of each other, with probability 1/1,000 at any length: where letters
+    depend on those within some distance, the error of each is the same in short sequences and in long ones.
     """
 
     def prior(self, mask: Tensor, generator: Generators) -> MaskedState:
@@ -199,9 +204,12 @@ class FirstHitting(Masked):
         return at_rank(state.times, left)
 
     def levels(self, state: MaskedState, steps: int | None) -> Iterator[int]:
-        """Yield the number of calls left, this one included: from the most letters to unmask, or `steps`, to 1."""
+        """Yield the number of calls left, this one included: from the most letters to unmask, or `steps`, to 1.
+
+        None is as many as letters, at most 1,000.
+        """
         longest = int((state.x == self.letters).sum(-1).amax())
-        yield from range(longest if steps is None else min(steps, longest), 0, -1)
+        yield from range(min(longest, steps or MOST_CALLS), 0, -1)
 
     def priority(self, log_p0: Tensor, state: MaskedState) -> Tensor:
         """Return (B, L): masks with the largest are unmasked first."""

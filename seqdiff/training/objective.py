@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from seqdiff.processes.base import Batch, Process
 from seqdiff.processes.continuous import BOUND_CALLS
-from seqdiff.runtime import ChosenRows, Generators, uniform, widest
+from seqdiff.runtime import ChosenRows, Generators, call_letters, uniform, widest
+from seqdiff.sampling import Denoiser
 
 SMALL, SHARE = 0.25, 0.05  # nats, and share of the bound: errors up to the larger are small enough
 MOST = 8  # times as many levels as usual, where an error is not
@@ -42,13 +43,17 @@ class Objective(nn.Module):
         `times` is the number of noise levels of `Process.bound_terms`, drawn by `generator` for all sequences of the
         batch. The variance of a single term is nan.
         """
-        terms = list(self.process.bound_terms(self.network, batch, times, generator))
+        terms = list(self.process.bound_terms(self._denoiser(batch), batch, times, generator))
         total = torch.stack(terms).to(widest(batch.x0.device)).sum(0)
         if self.process.bound == "exact":
             return total, torch.zeros_like(total)
         if len(terms) < 2:
             return total, torch.full_like(total, torch.nan)
         return total, error_variance(torch.stack(terms)).to(total.dtype)
+
+    def _denoiser(self, batch: Batch) -> Denoiser:
+        """Return the network, called on as many letters at a time as the memory has room for."""
+        return Denoiser(self.network, letters=call_letters(batch.x0.device))
 
     @property
     def refines(self) -> bool:
@@ -66,11 +71,12 @@ class Objective(nn.Module):
         process: Any = self.process
         rows, first = torch.arange(len(batch), device=batch.x0.device), streams()
         levels = math.ceil((BOUND_CALLS - process.guesses) / 2)
-        guess = process.guess(self.network, batch, first)
+        denoiser = self._denoiser(batch)
+        guess = process.guess(denoiser, batch, first)
 
         def run(rows: Tensor, generators: Generators) -> tuple[Tensor, Tensor]:
             part = batch.take(rows)
-            terms = process.bound_terms(self.network, part, levels, generators, guess[rows])
+            terms = process.bound_terms(denoiser, part, levels, generators, guess[rows])
             stacked = torch.stack([*terms]).to(widest(rows.device))
             return stacked.sum(0), error_variance(stacked)
 

@@ -21,7 +21,7 @@ from seqdiff import runtime
 from seqdiff.errors import InputError, argument, warn
 from seqdiff.parameters import Choice, Parameterised, Real, Verbosity, Whole, parameter
 from seqdiff.runs import Run
-from seqdiff.training.batches import Parts, at_most, epoch_batches, validation_batches
+from seqdiff.training.batches import MOST_LETTERS, Parts, at_most, epoch_batches, validation_batches
 from seqdiff.training.objective import Batch, Objective, drop_labels
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -343,7 +343,8 @@ class Trainer:
     def _run_epoch(self, bar: tqdm, interrupted: Callable[[], bool]) -> None:
         epoch, size = self.epoch, self.settings.batch_size
         width, cost = self.train.x0.shape[1], runtime.call_cost(self.device)
-        order, batches = epoch_batches(self._lengths, width, size, self.settings.seed, epoch, cost)
+        most = MOST_LETTERS * (16 if runtime.waits(self.device) else 1)
+        order, batches = epoch_batches(self._lengths, width, size, self.settings.seed, epoch, cost, most)
         order = order.to(self.device)
         self.objective.train()
         shown = time.monotonic()
