@@ -131,8 +131,8 @@ class ModelFile:
         named = {**(options if isinstance(options, dict) else {}), **{n: settings[n] for n in limits if n in settings}}
         for name, value in named.items():
             limit = limits.get(name, largest)
-            if name not in limits and not isinstance(value, int):
-                continue
+            if name not in limits and (not isinstance(value, int) or isinstance(value, bool)):
+                continue  # no size
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= limit):
                 where = f"{self.given}, which is not as seqdiff writes it: {name}"
                 allowed = f"a whole number up to {limit}, as its tensors are no larger"

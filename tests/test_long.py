@@ -287,7 +287,7 @@ def test_networks_without_positions_treat_places_alike(name):
 
 
 @pytest.mark.parametrize("make", [Autoregressive, MaskedDiffusion, UniformDiffusion])
-def test_models_of_2048_letters(make):
+def test_models_of_2048_letters(make, tmp_path):
     X = sequences(6, 2048, p=[0.7, 0.1, 0.1, 0.1])
     options = {"checkpointing": True, "positions": False}
     model = make(width=8, depth=1, epochs=2, batch_size=2, network_options=options, savepath=None, verbose=0)
@@ -296,3 +296,6 @@ def test_models_of_2048_letters(make):
     samples = model.generate(1, y="a", steps=3, guidance=guidance, random_state=0)
     assert [len(s) for s in samples] == [2048]
     assert model.score(X[:2], ["a", "b"]) / 2048 > -np.log(4)
+    model.save(tmp_path / "model.safetensors")
+    again = make.load(tmp_path / "model.safetensors")
+    assert np.array_equal(again.score_samples(X[:1]), model.score_samples(X[:1]))
