@@ -34,6 +34,7 @@ from seqdiff.processes import (
     Uniform,
 )
 from seqdiff.processes.dirichlet import heun
+from seqdiff.processes.masked import SpreadOut
 from seqdiff.processes.noise.embeddings import cosine_schedule
 from seqdiff.processes.noise.rate_matrices import make_forward
 from seqdiff.processes.noise.schedules import make_schedule
@@ -213,6 +214,12 @@ FLOWS = {
         make=lambda steps: LinearFlow(3, steps or 50),
         steps=None,
         sampler_steps=100,
+        distance=0.02,
+    ),
+    "first-hitting, spread": Flow(
+        make=lambda steps: SpreadOut(3, steps),
+        steps=None,
+        sampler_steps=6,
         distance=0.02,
     ),
 }

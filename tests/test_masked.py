@@ -14,7 +14,7 @@ from small_models import seeded
 from seqdiff import MaskedDiffusion
 from seqdiff.guidance import Template
 from seqdiff.processes import Batch, FirstHitting, Masked, State
-from seqdiff.processes.masked import ConfidentFirst, MarginFirst
+from seqdiff.processes.masked import ConfidentFirst, MarginFirst, SpreadOut
 from seqdiff.runtime import chunk_generators
 from seqdiff.sampling import Denoiser, trajectory
 
@@ -24,6 +24,7 @@ SAMPLERS = {
     "first-hitting": FirstHitting,
     "confidence": ConfidentFirst,
     "margin": MarginFirst,
+    "spread": SpreadOut,
 }
 
 
@@ -194,7 +195,7 @@ def counting(denoiser):
     return call, calls
 
 
-@pytest.mark.parametrize("name", ["first-hitting", "confidence", "margin"])
+@pytest.mark.parametrize("name", ["first-hitting", "confidence", "margin", "spread"])
 @pytest.mark.parametrize("steps", [None, 2])
 def test_first_hitting_calls_the_network_at_most_once_per_letter(name, steps):
     lengths = torch.arange(1, 5).repeat(50)
@@ -277,6 +278,46 @@ def test_unmasking_orders():
     _, states = draw(process, any_denoiser(4), torch.ones(6000, 4, dtype=torch.bool))
     first = (states[1].x != 4).double().mean(0)
     assert (first - 0.25).abs().max() < 5 * math.sqrt(3 / 16 / 6000)
+
+
+def test_spread_unmasks_evenly():
+    """Each call unmasks the ceil(m/n)-th part of m masks, their ranks at even distances, each letter equally often."""
+    mask = torch.ones(4000, 7, dtype=torch.bool)
+    mask[:, 5:] = False
+    _, states = draw(SpreadOut(4), any_denoiser(4, width=7), mask, steps=3)
+    for left, before, after in zip((3, 2, 1), states, states[1:], strict=False):
+        masks = before.x == 4
+        chosen = masks & (after.x != 4)
+        m = masks.sum(-1)
+        assert torch.equal(chosen.sum(-1), torch.ceil(m / left).long())
+        for row in range(20):
+            ranks = (masks[row].cumsum(0) - 1)[chosen[row]]
+            gaps = ranks.diff() * len(ranks) / m[row]
+            assert ((gaps - 1).abs() < len(ranks) / m[row]).all()
+    first = ((states[0].x == 4) & (states[1].x != 4)).double().mean(0)[:5]
+    assert (first - 0.4).abs().max() < 5 * math.sqrt(0.24 / 4000)
+
+
+def test_spread_is_nearer_to_a_markov_chain_with_few_steps():
+    length, step = 8, torch.tensor([[0.75, 0.25], [0.25, 0.75]])
+    x = torch.cartesian_prod(*[torch.arange(2)] * length)
+    p = 0.5 * step[x[:, :-1], x[:, 1:]].prod(-1)
+
+    def exact(z, *rest):
+        fits = ((z[:, None] == x) | (z[:, None] == 2)).all(-1) * p
+        return torch.stack([(fits @ (x == k).float()) for k in range(2)], -1).log()
+
+    mask = torch.ones(50_000, length, dtype=torch.bool)
+    apart = {
+        make: 0.5 * float((frequencies(draw(make(2), exact, mask, steps=4)[0], 2) - order_as(p, x)).abs().sum())
+        for make in (FirstHitting, SpreadOut)
+    }
+    assert apart[SpreadOut] < 0.6 * apart[FirstHitting]
+
+
+def order_as(p: torch.Tensor, x: torch.Tensor) -> torch.Tensor:
+    """Return probabilities in the order of `frequencies`."""
+    return p[(x * 2 ** torch.arange(x.shape[1])).sum(-1).argsort()]
 
 
 def test_remasking_keeps_the_marginals():

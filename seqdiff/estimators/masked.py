@@ -9,11 +9,13 @@ from seqdiff.errors import InputError, argument, shown
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Real, Switch, Whole, parameter
-from seqdiff.processes.masked import ConfidentFirst, FirstHitting, MarginFirst, Masked
+from seqdiff.processes.masked import ConfidentFirst, FirstHitting, MarginFirst, Masked, SpreadOut
 
 _PROCESSES = {
     ("ancestral", "random"): Masked,
+    ("ancestral", "spread"): Masked,
     ("first-hitting", "random"): FirstHitting,
+    ("first-hitting", "spread"): SpreadOut,
     ("first-hitting", "confidence"): ConfidentFirst,
     ("first-hitting", "margin"): MarginFirst,
 }
@@ -43,9 +45,10 @@ class MaskedDiffusion(SequenceGenerator):
         `generate`, and by default beyond 1,000 letters, each call generates several letters. `"ancestral"` goes through
         times (100 by default, or T) and is exact in the limit of many."""
     )
-    order: str = parameter("random", Choice(("random", "confidence", "margin"))).doc(
-        """The next letter of first-hitting sampling: any, or the one with the largest probability, or with the largest
-        distance between the two largest. Only `"random"` samples the model's distribution."""
+    order: str = parameter("spread", Choice(("random", "spread", "confidence", "margin"))).doc(
+        """The letters of a call of first-hitting sampling: `"spread"`, letters far from one another, so that few steps
+        sample almost as well as many; `"random"`, any; those with the largest probability, or with the largest distance
+        between the two largest. The last two do not sample the model's distribution."""
     )
     remasking: float = parameter(0.0, Real(0, 1)).doc(
         """For the ancestral sampler: share of the largest possible probability with which letters are masked again
@@ -55,7 +58,7 @@ class MaskedDiffusion(SequenceGenerator):
     def make_process(self, vocabulary: Vocabulary) -> Masked:
         make: Any = _PROCESSES.get((self.sampler, self.order))
         if make is None:
-            wanted = f"'random' with {argument('sampler', self.sampler)}"
+            wanted = f"'random' or 'spread' with {argument('sampler', self.sampler)}"
             cure = f"give that, or {argument('sampler', 'first-hitting')}"
             raise InputError(argument("order"), shown(self.order), wanted, cure)
         if make is Masked:

@@ -14,6 +14,7 @@ Samplers: ancestral, with remasking or not (ReMDM, Wang et al. 2025, arXiv 2503.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import ClassVar
@@ -30,6 +31,7 @@ from seqdiff.runtime import Generators, uniform, widest
 DEFAULT_TIMES = 20  # strata of the bound in continuous time
 DEFAULT_STEPS = 100  # steps of the ancestral sampler in continuous time
 MOST_CALLS = 1000  # of the first-hitting sampler by default
+GOLDEN = (math.sqrt(5) - 1) / 2
 
 
 @dataclass(frozen=True)
@@ -215,14 +217,34 @@ class FirstHitting(Masked):
         """Return (B, L): masks with the largest are unmasked first."""
         return state.times
 
-    def kernel(self, log_p0: Tensor, state: MaskedState, target: int) -> Tensor:
+    def chosen(self, log_p0: Tensor, state: MaskedState, target: int) -> Tensor:
+        """Return the masks to unmask in this call of the `target` that are left, booleans (B, L)."""
         masks = state.x == self.letters
-        write = torch.ceil(masks.sum(-1) / target).long()
-        chosen = smallest((-self.priority(log_p0, state)).masked_fill(~masks, torch.inf), write)
-        return self._with_mask(log_p0, masks & ~chosen)
+        priority = self.priority(log_p0, state).masked_fill(~masks, -torch.inf)
+        return masks & smallest(-priority, torch.ceil(masks.sum(-1) / target).long())
+
+    def kernel(self, log_p0: Tensor, state: MaskedState, target: int) -> Tensor:
+        return self._with_mask(log_p0, (state.x == self.letters) & ~self.chosen(log_p0, state, target))
 
     def step(self, state: MaskedState, target: int, kernel: Tensor, generator: Generators) -> MaskedState:
         return self._state(sample_categorical(kernel, generator), state.mask, state.times)
+
+
+class SpreadOut(FirstHitting):
+    """First-hitting calls that unmask letters at even distances, so that they depend on one another least.
+
+    Letters of one call are drawn independently given those before. Of m masks every (m/n)-th is unmasked, from a random
+    one on; the order does not depend on the letters, so one letter per call is exact, as in a random order.
+    """
+
+    def chosen(self, log_p0: Tensor, state: MaskedState, target: int) -> Tensor:
+        masks = state.x == self.letters
+        m = masks.sum(-1, keepdim=True).to(state.times.dtype)
+        share = torch.ceil(m / target) / m.clamp_min(1)
+        # uniform in each row, another in each call
+        start = (state.times.sum(-1, keepdim=True) + target * GOLDEN) % 1
+        rank = masks.cumsum(-1).to(share.dtype)
+        return masks & (torch.floor(rank * share + start) > torch.floor((rank - 1) * share + start))
 
 
 class ConfidentFirst(FirstHitting):
