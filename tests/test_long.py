@@ -286,7 +286,9 @@ def test_networks_without_positions_treat_places_alike(name):
 # -- whole models -----------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("make", [Autoregressive, MaskedDiffusion, UniformDiffusion])
+@pytest.mark.parametrize(
+    "make", [pytest.param(Autoregressive, marks=pytest.mark.slow), MaskedDiffusion, UniformDiffusion]
+)
 def test_models_of_2048_letters(make, tmp_path):
     X = sequences(6, 2048, p=[0.7, 0.1, 0.1, 0.1])
     options = {"checkpointing": True, "positions": False}

@@ -146,9 +146,9 @@ class SequenceEstimator(LearningParameters, BaseEstimator):
         """Further options of the network by name, such as ``{"kernel": 5}``: conv has `kernel` and `dilations`,
         transformer `heads` and `context_width`, bytenet `kernel` and `context_width`, linear-transformer `heads`,
         `local_heads` and `local_size`, unet `halvings`, `heads` and `context_width`. For long sequences the first three
-        have ``"checkpointing": True`` (training takes a third of the memory and a third more time, with the same
-        results) and ``"positions": False`` (no learned vectors and biases of places, where a place means nothing, as in
-        genomes)."""
+        have ``"checkpointing": True`` (training takes less memory, most of all in deep networks, and a quarter more
+        time, with the same results) and ``"positions": False`` (no learned vectors and biases of places, where a place
+        means nothing, as in genomes)."""
     )
     random_state: SeedLike = parameter(0, Seed()).doc(
         "Seed of weights, batches and noise. What None or a generator of numbers gave is kept in `fit_seed_`."

@@ -192,7 +192,7 @@ class ResidualNetwork(Network):
     checkpointing : bool
         True if the activations within a block are not kept for the gradients but computed again (gradient
         checkpointing; Chen et al. 2016, arXiv 1604.06174): of each block, only its input is kept. Losses and gradients
-        are the same to the last bit, dropout included; a training step takes a third more time.
+        are the same to the last bit, dropout included; a training step takes a quarter more time.
     positions : bool
         False if places have no learned vectors and biases: for long sequences in which a place means nothing.
     """
