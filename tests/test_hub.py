@@ -13,11 +13,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 from published_layout import LETTERS, write_published
 from small_models import refuses, sequences, tiny
 
 import seqdiff
 from seqdiff.alphabets import MarkedAlphabet
+from seqdiff.cli import main
 from seqdiff.hub import local_folder
 
 hub = pytest.importorskip("huggingface_hub")
@@ -140,6 +142,16 @@ def test_a_model_is_shared_and_loaded_by_its_name(cache: Path, uploads: list[tup
     assert type(model).load("hf://me/promoters").n_train_ == model.n_train_
     refuses(lambda: seqdiff.load("hf://me/promoters@v2"), "promoters@v2", "no earlier download")
     refuses(lambda: seqdiff.SCUD.load("hf://me/promoters"), "expected a SCUD")
+
+
+def test_commands_take_the_name_of_a_shared_model(cache: Path) -> None:
+    tiny().fit(sequences(20)).save_pretrained(stored(cache, "someone/model"))
+    for command in (["info", "hf://someone/model"], ["generate", "hf://someone/model", "3", "--steps", "2"]):
+        done = CliRunner().invoke(main, command)
+        assert done.exit_code == 0, done.output
+    assert "MultinomialDiffusion" in CliRunner().invoke(main, ["info", "hf://someone/model"]).output
+    failed = CliRunner().invoke(main, ["info", "hf://someone/other"])
+    assert failed.exit_code != 0 and "no earlier download" in failed.output
 
 
 def test_published_models_are_found_with_their_tokenizers(cache: Path) -> None:

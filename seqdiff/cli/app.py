@@ -23,12 +23,12 @@ from seqdiff.errors import NOTATION, NOTHING
 COMMANDS = {
     "demo": ("commands", "Fit a model to promoters, generate new ones, and show how good they are."),
     "fit": ("commands", "Fit a model to the sequences in DATA."),
-    "generate": ("commands", "Generate N new sequences with MODEL, a run folder or a model file."),
+    "generate": ("commands", "Generate N new sequences with MODEL: a run folder, a model file, or hf://owner/name."),
     "score": ("commands", "Compute the log-likelihood of the sequences in DATA under MODEL."),
     "compare": ("experiments", "Fit several models to the sequences in DATA and compare them."),
     "classify": ("guiding", "Fit a classifier or a regressor to labelled sequences in DATA, to guide a generator."),
     "sweep": ("experiments", "Generate sequences with MODEL under guidance of several strengths, and compare them."),
-    "info": ("info", "Describe PATH: a run folder, a model file, or a file of sequences."),
+    "info": ("info", "Describe PATH: a run folder, a model file, a shared model, or a file of sequences."),
 }
 """The module of each command and the first sentence of its help: `seqdiff --help` loads neither torch nor a command."""
 

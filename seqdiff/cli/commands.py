@@ -135,7 +135,7 @@ def generate(
     device: str,
     **options: Any,
 ) -> None:
-    """Generate N new sequences with MODEL, a run folder or a model file.
+    """Generate N new sequences with MODEL: a run folder, a model file, or hf://owner/name.
 
     \b
     Examples:

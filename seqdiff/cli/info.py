@@ -26,6 +26,7 @@ from seqdiff.errors import InputError
 from seqdiff.estimators.classes import kebab
 from seqdiff.evaluation import gc_content
 from seqdiff.files import ModelFile
+from seqdiff.hub import WEIGHTS, local_folder
 from seqdiff.runs import Run
 
 
@@ -33,15 +34,18 @@ from seqdiff.runs import Run
 @click.argument("path")
 @shared.COLUMN
 def info(path: str, sequence_column: str | None) -> None:
-    """Describe PATH: a run folder, a model file, or a file of sequences.
+    """Describe PATH: a run folder, a model file, a shared model, or a file of sequences.
 
     \b
     Examples:
       seqdiff info promoters.csv
       seqdiff info runs/demo
+      seqdiff info hf://owner/name
     """
-    given = Path(path)
-    if given.is_dir():
+    given = local_folder(path)
+    if given.is_dir() and (given / WEIGHTS).is_file():
+        lines = _of_model(given)
+    elif given.is_dir():
         lines = _of_run(given)
     elif given.suffix == ".safetensors":
         lines = _of_model(given)
