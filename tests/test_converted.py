@@ -210,7 +210,13 @@ def test_files_that_are_not_of_the_layout_are_refused(tmp_path: Path) -> None:
     refuses(lambda: convert(write_changed(tmp_path / "b", cfg=False), labels=["x", "y"]), "labels", "has none")
 
     config = json.loads((tmp_path / "config.json").read_text())
-    for name, value in (("n_heads", 5), ("vocab_size", "9"), ("model_length", 10**9), ("cfg_num_classes", -1)):
+    for name, value in (
+        ("n_heads", 5),
+        ("vocab_size", "9"),
+        ("model_length", 10**9),
+        ("cfg_num_classes", -1),
+        ("dropout", "x"),
+    ):
         (tmp_path / "config.json").write_text(json.dumps(config | {name: value}))
         refuses(lambda: convert(tmp_path), "config.json", "got")
     (tmp_path / "config.json").write_text(json.dumps(config | {"hidden_dim": 16}))

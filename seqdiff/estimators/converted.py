@@ -168,6 +168,8 @@ class Config:
         if self.width % (2 * self.heads):
             raise self._wrong("hidden_dim", self.width, f"a multiple of {2 * self.heads}, twice n_heads")
         self.dropout = values.get("dropout", 0.1)
+        if not isinstance(self.dropout, (int, float)) or not 0 <= self.dropout < 1:
+            raise self._wrong("dropout", self.dropout, "a number from 0 to below 1")
         self.timed = bool(values.get("time_conditioning", self.kind == "udlm"))
         self.classes = values.get("cfg_num_classes", -1) if values.get("cfg", False) else 0
         if not isinstance(self.classes, int) or not 0 <= self.classes <= LARGEST:
@@ -338,5 +340,7 @@ def _default_tokenizer(path: PathLike, folder: Path) -> PathLike:
 
 def _type_of(config: Mapping[str, Any]) -> str:
     """Return the type of a model: `model_type`, or the name of its class."""
-    names = [str(name).lower() for name in (config.get("model_type"), *(config.get("architectures") or []))]
+    classes = config.get("architectures")
+    classes = classes if isinstance(classes, list) else []
+    names = [str(name).lower() for name in (config.get("model_type"), *classes)]
     return next((name for name in names if name in KINDS), names[0])
