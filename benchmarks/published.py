@@ -70,6 +70,7 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=32)
     parser.add_argument("--gamma", type=float, action="append", help="strengths of classifier-free guidance")
     parser.add_argument("--prefix", default="C1CC", help="letters that the template fixes")
+    parser.add_argument("--rewarded", type=int, default=256, help="samples with a reward: several rows each")
     parser.add_argument("--score", type=int, default=200, help="molecules of the data to score")
     parser.add_argument("--csv")
     args = parser.parse_args()
@@ -97,8 +98,9 @@ def main() -> None:
     rows = Rows(args.csv)
     for name, options in ways.items():
         start = cpu_seconds()
-        samples = model.generate(args.samples, steps=args.steps, random_state=0, **options)
-        row = {"samples": name, **chemistry(samples, known), "CPU-s": cpu_seconds() - start}
+        n = min(args.samples, args.rewarded) if name.startswith("reward") else args.samples
+        samples = model.generate(n, steps=args.steps, random_state=0, **options)
+        row = {"way": name, "samples": n, **chemistry(samples, known), "CPU-s": cpu_seconds() - start}
         rows.add(row)
     rows.show()
 
