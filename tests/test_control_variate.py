@@ -11,7 +11,7 @@ from enumerable import Toy, raw_input
 from small_models import seeded
 
 from seqdiff.processes import SCUD, Classical, Uniform
-from seqdiff.processes.noise.importance_sampling import at_rank, late, smallest, touched
+from seqdiff.processes.noise.importance_sampling import at_rank, late, smallest, spread, touched
 from seqdiff.processes.noise.rate_matrices import make_forward
 from seqdiff.processes.noise.schedules import SCHEDULES, make_schedule
 from seqdiff.training.objective import Batch, Objective
@@ -25,6 +25,9 @@ PROCESSES = {
     "scud": lambda: SCUD(make_forward(ROUND, "ABC"), gamma=0.3),
     "scud, short": lambda: SCUD(make_forward(ROUND, "ABC"), gamma=0.3, schedule=make_schedule("log-linear", 0.3)),
     "scud, gamma 0": lambda: SCUD(make_forward("uniform", "ABC")),
+    "scud, gradual": lambda: SCUD(make_forward(ROUND, "ABC"), gamma=0.3, gradual=True),
+    "scud, gamma 0, gradual": lambda: SCUD(make_forward("uniform", "ABC"), gradual=True),
+    "classical, gradual": lambda: Classical(make_forward(ROUND, "ABC"), make_schedule("cos"), gradual=True),
 }
 
 
@@ -155,10 +158,29 @@ def check(stratum, integrand, expected: float) -> None:
 
 @pytest.mark.parametrize("name", INTEGRANDS)
 @pytest.mark.parametrize("untouched", [False, True])
-@pytest.mark.parametrize("power", [None, 2.0, 9.0])
+@pytest.mark.parametrize("power", [None, 2.0, 9.0, "spread"])
 def test_weighted_means_are_integrals(name, untouched, power):
     stratum, mask = draws(untouched)
-    check(stratum if power is None else late(stratum, mask, power), *INTEGRANDS[name])
+    if power == "spread":  # up to 40 jumps: beyond lies exp(-20) of the integrals
+        stratum = spread((torch.arange(N) + 0.5) / N, mask, seeded(), 40.0, untouched=untouched)
+        assert not (stratum.where & ~mask).any() and float(-stratum.log_alpha.min()) <= 40.01
+    check(stratum if power in (None, "spread") else late(stratum, mask, power), *INTEGRANDS[name])
+
+
+def test_spread_draws_have_no_rare_large_weights():
+    """Where a letter is forgotten after a hundred jumps, as much is lost from 10 to 100 as from 1 to 10."""
+    mask = torch.ones(N, 64, dtype=torch.bool)
+    u = (torch.arange(N) + 0.5) / N
+
+    def integrand(stratum):  # of a: 1/(jumps (1 - a)), in jumps log(100) from 1 to 100
+        jumps = -stratum.log_alpha
+        inside = (jumps > 1) & (jumps < 100)
+        return torch.where(inside, (stratum.log_weight - stratum.log_alpha - jumps.log()).exp(), 0)
+
+    even = integrand(spread(u, mask, seeded(), 100.0))
+    rare = integrand(late(touched(u, mask, seeded()), mask, 32.0))
+    assert float(even.mean()) == pytest.approx(math.log(100), rel=0.01)
+    assert float(even.std()) < 2 * math.log(100) and float(rare.std()) > 5 * float(even.std())
 
 
 def test_untouched_sequences_are_included():

@@ -161,6 +161,8 @@ def test_guides_see_images():
         return images.mean((1, 2))
 
     made = model.generate(8, guidance=Reward(brightness, 20.0), random_state=0)
+    twice = np.concatenate([IMAGES[:3], IMAGES[1:2]])  # of which the function is given each once
+    assert np.allclose(Reward(lambda images: images.mean((1, 2)) + len(images)).rewards(twice), twice.mean((1, 2)) + 3)
     assert set(seen) == {(5, 3)} and made.mean() > model.generate(8, random_state=0).mean()
     classifier = SequenceClassifier(noise_like=model, network="unet", width=8, depth=1, epochs=1, verbose=0)
     classifier.fit(IMAGES, LABELS)
@@ -237,8 +239,11 @@ def test_rows_and_columns_are_alike(shape):
             assert torch.allclose(network(x, t)[:, order], other(x[:, order], same), atol=1e-5)
 
 
-def test_every_pixel_reaches_every_other_and_its_count_more_than_its_mean():
+@pytest.mark.parametrize("enters", [True, False])
+def test_every_pixel_reaches_every_other_and_its_count_more_than_its_mean(enters):
     network = unet((6, 5))
+    if not enters:  # counts in the blocks alone
+        network.film.weight.data.zero_()
     x, counts = torch.randint(3, (2, 30)), torch.rand(2, 30)
     with torch.no_grad():
         out = network(x, counts)

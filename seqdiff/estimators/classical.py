@@ -44,4 +44,5 @@ class ClassicalDiffusion(SequenceGenerator):
     def make_process(self, vocabulary: Vocabulary) -> Classical:
         forward = make_forward(self.forward, vocabulary.alphabet.letters)
         # Stretched where the rates are slow, so that the noise forgets the data; never compressed.
-        return Classical(forward, make_schedule(self.schedule, max(1.0, 1 / forward.gap)))
+        schedule = make_schedule(self.schedule, max(1.0, 1 / forward.gap))
+        return Classical(forward, schedule, gradual=vocabulary.alphabet.ordered and forward.gradual)

@@ -80,7 +80,10 @@ class SCUD(SequenceGenerator):
         # Stretched where the rates are slow, so that the noise forgets the data; never compressed.
         scale = events_per_time(forward, gamma) * max(1.0, 1 / forward.gap)
         make = LogisticSCUD if self.logistic else processes.SCUD
-        return make(forward, gamma, make_schedule(self.schedule, scale), correctors=self.correctors)
+        # other letters keep the noise levels that their seeds have always drawn
+        gradual = vocabulary.alphabet.ordered and forward.gradual
+        schedule = make_schedule(self.schedule, scale)
+        return make(forward, gamma, schedule, correctors=self.correctors, gradual=gradual)
 
     def first_logits(self, train: Dataset, vocabulary: Vocabulary, weight: np.ndarray | None) -> Tensor:
         frequencies = super().first_logits(train, vocabulary, weight)

@@ -22,7 +22,6 @@ from seqdiff.processes.base import Batch, Denoiser, State, like, masked_sum
 from seqdiff.processes.categorical import sample_categorical
 from seqdiff.processes.continuous import RateMatrixProcess, positive
 from seqdiff.processes.noise.events import events_per_time, poisson
-from seqdiff.processes.noise.importance_sampling import late, touched
 from seqdiff.processes.noise.rate_matrices import Forward, jump_kl
 from seqdiff.processes.noise.schedules import Linear, Schedule
 from seqdiff.runtime import Generators
@@ -39,10 +38,14 @@ class Classical(RateMatrixProcess[State]):
         None is `Linear()`. With absorbing rates it must mask every letter in the end.
     steps : int
         Steps of the sampler by default.
+    gradual : bool
+        See `RateMatrixProcess`.
     """
 
-    def __init__(self, forward: Forward, schedule: Schedule | None = None, steps: int = 100) -> None:
-        super().__init__(forward, schedule or Linear(), events_per_time(forward, 0.0), steps)
+    def __init__(
+        self, forward: Forward, schedule: Schedule | None = None, steps: int = 100, gradual: bool = False
+    ) -> None:
+        super().__init__(forward, schedule or Linear(), events_per_time(forward, 0.0), steps, gradual)
         self.noise = forward
         self.measure_end()
 
@@ -111,7 +114,7 @@ class Classical(RateMatrixProcess[State]):
         if guess is None:
             return super().deviation(denoiser, batch, u, generator)
         x0, mask = batch.x0, batch.mask
-        stratum = late(touched(u, mask, generator, untouched=True), mask, self.late)
+        stratum = self.stratum(u, mask, generator, untouched=True)
         jumped = -stratum.log_alpha
         total = (jumped / self.jumps.rate).clamp_max(self.largest)
         jumps = torch.where(stratum.where, poisson(jumped, x0.shape[1], generator, least=1), 0)
@@ -120,7 +123,7 @@ class Classical(RateMatrixProcess[State]):
         w = torch.softmax(self.context(denoiser, state, batch.cond), -1)
         lost = masked_sum(self.jump_loss(w, x0, x, total) - self.jump_loss(self.alike(w, guess), x0, x, total), mask)
         weight = (stratum.log_weight - stratum.log_alpha).exp() / self.jumps.rate  # dLambda = da / (1 - a) / rate
-        inside = jumped <= self.jumps.rate * self.largest
+        inside = jumped <= self.most_jumps
         return torch.where(inside, weight * lost, 0)
 
     def density(self, w: Tensor, x0: Tensor, x: Tensor, t: Tensor) -> Tensor:

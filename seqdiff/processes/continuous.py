@@ -26,6 +26,7 @@ from torch import Tensor
 from seqdiff.processes.base import Batch, Denoiser, S, masked_sum
 from seqdiff.processes.categorical import CategoricalProcess, strata, stratified
 from seqdiff.processes.noise.events import Powers, one_event
+from seqdiff.processes.noise.importance_sampling import Stratum, late, spread, touched
 from seqdiff.processes.noise.rate_matrices import Forward
 from seqdiff.processes.noise.schedules import Schedule
 from seqdiff.runtime import Generators, widest
@@ -149,14 +150,17 @@ class ContinuousTime(CategoricalProcess[S]):
 class RateMatrixProcess(ContinuousTime[S]):
     """A diffusion by a rate matrix along a schedule. Subclasses define `kl_at_end` and call `measure_end` when made.
 
-    `fastest` is the largest rate by which a letter changes.
+    `fastest` is the largest rate by which a letter changes. With `gradual` half of the noise levels of a bound are
+    drawn for what happens after each letter has jumped, as where letters turn into neighbours, many times before they
+    are forgotten.
     """
 
     letter_kl: Tensor  # KL(q(x_T | x_0) || prior) for each letter x_0, (K,) nats
     p0_kl: Tensor  # KL(q(x_T | x_0) || p0 q_T), (K,) nats
 
-    def __init__(self, forward: Forward, schedule: Schedule, fastest: float, steps: int) -> None:
+    def __init__(self, forward: Forward, schedule: Schedule, fastest: float, steps: int, gradual: bool = False) -> None:
         super().__init__(forward.letters, steps)
+        self.gradual = gradual
         self.schedule, self.t_max = schedule, schedule.t_max
         self.jumps = Powers(one_event(forward, fastest), forward.stationary, fastest)
         self.late = max(2.0, 2 * fastest / forward.gap)  # the power of `late`: the loss lasts beyond the first jumps
@@ -173,6 +177,17 @@ class RateMatrixProcess(ContinuousTime[S]):
         self.largest = self.schedule.largest  # as a number: to read it anew would wait for the device
         for buffer, kl in zip((self.letter_kl, self.p0_kl), self.kl_at_end(), strict=True):
             buffer.copy_(kl)
+
+    @property
+    def most_jumps(self) -> float:
+        """Return the expected jumps of the fastest letter until `t_max`."""
+        return self.jumps.rate * self.largest
+
+    def stratum(self, u: Tensor, mask: Tensor, generator: Generators, untouched: bool) -> Stratum:
+        """Return a draw of the expected jumps per letter, minus `log_alpha`, and of the letters that jumped."""
+        if self.gradual:
+            return spread(u, mask, generator, self.most_jumps, untouched=untouched)
+        return late(touched(u, mask, generator, untouched=untouched), mask, self.late)
 
     def kl_at_end(self) -> tuple[Tensor, Tensor]:
         """Return `letter_kl` and `p0_kl` at Lambda = `largest`."""

@@ -27,7 +27,7 @@ from seqdiff.processes.base import Batch, Cond, Denoiser, State, like, masked_su
 from seqdiff.processes.categorical import sample_categorical, single_letters
 from seqdiff.processes.continuous import RateMatrixProcess, positive
 from seqdiff.processes.noise.events import Powers, make_powers, poisson, thinned
-from seqdiff.processes.noise.importance_sampling import late, latest, touched
+from seqdiff.processes.noise.importance_sampling import latest
 from seqdiff.processes.noise.rate_matrices import Forward, jump_kl
 from seqdiff.processes.noise.schedules import Linear, Schedule
 from seqdiff.runtime import Generators
@@ -73,6 +73,8 @@ class SCUD(RateMatrixProcess[EventState]):
         Steps of the sampler by default.
     correctors : int
         Corrector steps after each of them, one call of the network each.
+    gradual : bool
+        See `RateMatrixProcess`.
     """
 
     shows_known = "letters"
@@ -88,9 +90,10 @@ class SCUD(RateMatrixProcess[EventState]):
         schedule: Schedule | None = None,
         steps: int = 100,
         correctors: int = 0,
+        gradual: bool = False,
     ) -> None:
         powers = make_powers(forward, gamma)
-        super().__init__(forward, schedule or Linear(powers.rate), powers.rate * (1 - gamma), steps)
+        super().__init__(forward, schedule or Linear(powers.rate), powers.rate * (1 - gamma), steps, gradual)
         self.gamma, self.powers, self.correctors = gamma, powers, correctors
         self.measure_end()
 
@@ -133,6 +136,10 @@ class SCUD(RateMatrixProcess[EventState]):
 
     # -- the loss -----------------------------------------------------------------------------------------------------
 
+    @property
+    def most_jumps(self) -> float:
+        return (1 - self.gamma) * self.largest  # of which Lambda counts all events
+
     def event_kl(self, w: Tensor, x0: Tensor, state: EventState) -> Tensor:
         """Return S KL(q(x_{S-1} | x_S, x_0) || p_theta(x_{S-1} | x_S)), (B, L) nats, from context probabilities w."""
         w = w.to(self.powers.one.dtype)
@@ -154,9 +161,9 @@ class SCUD(RateMatrixProcess[EventState]):
         those that are touched.
         """
         x0, mask, share = batch.x0, batch.mask, 1 - self.gamma
-        stratum = late(touched(u, mask, generator, untouched=self.gamma > 0), mask, self.late)
+        stratum = self.stratum(u, mask, generator, untouched=self.gamma > 0)
         jumped = -stratum.log_alpha  # expected jumps of a letter, Lambda (1 - gamma)
-        most = latest(self.late, x0.shape[1])
+        most = max(latest(2.0, x0.shape[1]), self.most_jumps) if self.gradual else latest(self.late, x0.shape[1])
         jumps = torch.where(stratum.where, poisson(jumped, x0.shape[1], generator, least=1, most=most), 0)
         x = sample_categorical(self.jumps.rows(jumps, x0).log(), generator)
         if self.gamma > 0:
@@ -168,7 +175,7 @@ class SCUD(RateMatrixProcess[EventState]):
         lost = masked_sum(self.event_kl(w, x0, state) - self.event_kl(self.alike(w, guess), x0, state), mask)
         # dLambda / Lambda = da / ((1 - a) -log(1 - a)), in which the share cancels
         weight = (stratum.log_weight - stratum.log_alpha - jumped.log()).exp()
-        return torch.where(jumped <= share * self.largest, weight * lost, 0)
+        return torch.where(jumped <= self.most_jumps, weight * lost, 0)
 
     def guess(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
         """Return the mean of the network's predictions from noise alone and from every other letter.

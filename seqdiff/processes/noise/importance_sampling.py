@@ -61,6 +61,35 @@ def touched(u: Tensor, mask: Tensor, generator: Generators, *, untouched: bool =
     return Stratum(a, torch.log1p(-a), smallest(times, k), weight.log())
 
 
+SPREAD_FROM = 0.5  # jumps per letter from which `spread` draws evenly: before, few letters have any
+
+
+def spread(u: Tensor, mask: Tensor, generator: Generators, most: float, *, untouched: bool = False) -> Stratum:
+    """Draw as `touched` does in half of the rows; in the others -log_alpha evenly on a logarithmic scale, up to `most`.
+
+    For noise by which letters jump many times before they are forgotten: of L strata `touched` has one for all that
+    happens after each letter has jumped. With the densities q1 and q2 of the two ways relative to that of the letters
+    given a, k/(a L) and the one of a, the weight is that of their mixture, 1/(q1/2 + q2/2), whichever was drawn
+    (Veach & Guibas 1995, doi 10.1145/218380.218498).
+
+    u (B,) in [0, 1): below 1/2 the stratum of `touched`, above that of the logarithm.
+    """
+    near = touched((2 * u) % 1, mask, generator, untouched=untouched)
+    times = uniform(tuple(mask.shape), generator, mask.device).to(near.a.dtype)
+    scale = math.log(most / SPREAD_FROM)
+    jumps = SPREAD_FROM * torch.exp(((2 * u) % 1).to(near.a.dtype) * scale)
+    early = u < 0.5
+    log_alpha = torch.where(early, near.log_alpha, -jumps)
+    a = -torch.expm1(log_alpha)
+    where = torch.where(early[:, None], near.where, (times < a[:, None]) & mask)
+    k, length = where.sum(-1), mask.sum(-1)
+    log_q1 = torch.log(k / (a * (length + untouched)))
+    log_q1 = torch.where(k == 0, 0.0 if untouched else -torch.inf, log_q1)
+    log_q2 = -torch.log(-log_alpha * scale) - log_alpha
+    log_q2 = torch.where((-log_alpha >= SPREAD_FROM) & (-log_alpha <= most * (1 + 1e-6)), log_q2, -torch.inf)
+    return Stratum(a, log_alpha, where, math.log(2) - torch.logaddexp(log_q1, log_q2))
+
+
 LEAST_Y = 1e-16  # of y below
 
 

@@ -167,6 +167,11 @@ class Forward(nn.Module):
         self._keep("rates", rates)
         self._keep("stationary", stationary_distribution(rates) if stationary is None else stationary)
 
+    @property
+    def gradual(self) -> bool:
+        """Return whether letters jump many times before they are forgotten, as they do from level to level."""
+        return float(-self.rates.diagonal().min()) > 5 * self.gap
+
     def _keep(self, name: str, values: np.ndarray) -> None:
         self.register_buffer(name, torch.tensor(values, dtype=torch.float64), persistent=False)
 
