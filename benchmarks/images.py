@@ -5,7 +5,7 @@ Handwritten digits of scikit-learn, 1,797 images of 8 x 8 with 17 levels, or enl
 "binary version", data_batch_1.bin to data_batch_5.bin and test_batch.bin, in a folder of yours; no pickle is read. All
 models have the same network and see as many batches; their settings were chosen on the validation set.
 
-    python benchmarks/images.py --seeds 3 --plots plots                 # about 3 CPU-minutes a model and seed
+    python benchmarks/images.py --seeds 3 --plots plots                 # 1 to 2 CPU-minutes a model and seed
     python benchmarks/images.py --data digits16 --seeds 3
     python benchmarks/images.py --data cifar-10-batches-bin --levels 64 --set width=128   # a GPU
 """
@@ -25,7 +25,7 @@ import seqdiff
 from seqdiff.data.split import random_split
 from seqdiff.evaluation import MarkovChain, PositionWeightMatrix, bits_per_letter, plot_images
 
-NETWORK = {"network": "unet", "width": 64, "depth": 1, "epochs": 60, "batch_size": 128, "lr": 2e-3, "eval_every": 5}
+NETWORK = {"network": "unet", "width": 32, "depth": 1, "epochs": 30, "batch_size": 64, "lr": 3e-3, "eval_every": 10}
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "masked": ("MaskedDiffusion", {}),
     "uniform": ("UniformDiffusion", {}),
