@@ -34,7 +34,6 @@ from seqdiff.processes import (
     Uniform,
 )
 from seqdiff.processes.dirichlet import heun
-from seqdiff.processes.masked import SpreadOut
 from seqdiff.processes.noise.embeddings import cosine_schedule
 from seqdiff.processes.noise.rate_matrices import make_forward
 from seqdiff.processes.noise.schedules import make_schedule
@@ -217,7 +216,7 @@ FLOWS = {
         distance=0.02,
     ),
     "first-hitting, spread": Flow(
-        make=lambda steps: SpreadOut(3, steps),
+        make=lambda steps: FirstHitting(3, steps, spread=True),
         steps=None,
         sampler_steps=6,
         distance=0.02,

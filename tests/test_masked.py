@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,7 +15,7 @@ from small_models import seeded
 from seqdiff import MaskedDiffusion
 from seqdiff.guidance import Template
 from seqdiff.processes import Batch, FirstHitting, Masked, State
-from seqdiff.processes.masked import ConfidentFirst, MarginFirst, SpreadOut
+from seqdiff.processes.masked import ConfidentFirst, MarginFirst
 from seqdiff.runtime import chunk_generators
 from seqdiff.sampling import Denoiser, trajectory
 
@@ -24,7 +25,7 @@ SAMPLERS = {
     "first-hitting": FirstHitting,
     "confidence": ConfidentFirst,
     "margin": MarginFirst,
-    "spread": SpreadOut,
+    "spread": partial(FirstHitting, spread=True),
 }
 
 
@@ -284,7 +285,7 @@ def test_spread_unmasks_evenly():
     """Each call unmasks the ceil(m/n)-th part of m masks, their ranks at even distances, each letter equally often."""
     mask = torch.ones(4000, 7, dtype=torch.bool)
     mask[:, 5:] = False
-    _, states = draw(SpreadOut(4), any_denoiser(4, width=7), mask, steps=3)
+    _, states = draw(FirstHitting(4, spread=True), any_denoiser(4, width=7), mask, steps=3)
     for left, before, after in zip((3, 2, 1), states, states[1:], strict=False):
         masks = before.x == 4
         chosen = masks & (after.x != 4)
@@ -308,11 +309,11 @@ def test_spread_is_nearer_to_a_markov_chain_with_few_steps():
         return torch.stack([(fits @ (x == k).float()) for k in range(2)], -1).log()
 
     mask = torch.ones(50_000, length, dtype=torch.bool)
-    apart = {
-        make: 0.5 * float((frequencies(draw(make(2), exact, mask, steps=4)[0], 2) - order_as(p, x)).abs().sum())
-        for make in (FirstHitting, SpreadOut)
-    }
-    assert apart[SpreadOut] < 0.6 * apart[FirstHitting]
+    apart = {}
+    for spread in (False, True):
+        drawn, _ = draw(FirstHitting(2, spread=spread), exact, mask, steps=4)
+        apart[spread] = 0.5 * float((frequencies(drawn, 2) - order_as(p, x)).abs().sum())
+    assert apart[True] < 0.6 * apart[False]
 
 
 def order_as(p: torch.Tensor, x: torch.Tensor) -> torch.Tensor:

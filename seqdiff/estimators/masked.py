@@ -9,13 +9,13 @@ from seqdiff.errors import InputError, argument, shown
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Real, Switch, Whole, parameter
-from seqdiff.processes.masked import ConfidentFirst, FirstHitting, MarginFirst, Masked, SpreadOut
+from seqdiff.processes.masked import ConfidentFirst, FirstHitting, MarginFirst, Masked
 
 _PROCESSES = {
     ("ancestral", "random"): Masked,
     ("ancestral", "spread"): Masked,
     ("first-hitting", "random"): FirstHitting,
-    ("first-hitting", "spread"): SpreadOut,
+    ("first-hitting", "spread"): partial(FirstHitting, spread=True),
     ("first-hitting", "confidence"): ConfidentFirst,
     ("first-hitting", "margin"): MarginFirst,
 }

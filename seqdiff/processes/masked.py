@@ -183,7 +183,16 @@ class FirstHitting(Masked):
     By default there are at most 1,000 calls, so that the cost of a letter does not grow with the length. Two letters
     are then drawn in one call, independently of each other, with probability 1/1,000 at any length: where letters
     depend on those within some distance, the error of each is the same in short sequences and in long ones.
+
+    Letters of one call are drawn independently given those before. With `spread` they stand at even distances, so that
+    they depend on one another least; neither order depends on the letters, so both are exact with one letter per call.
     """
+
+    def __init__(
+        self, letters: int, steps: int | None = None, time_conditioning: bool = False, *, spread: bool = False
+    ) -> None:
+        super().__init__(letters, steps, time_conditioning)
+        self.spread = spread
 
     def prior(self, mask: Tensor, generator: Generators) -> MaskedState:
         times = uniform(tuple(mask.shape), generator, mask.device)
@@ -220,6 +229,8 @@ class FirstHitting(Masked):
     def chosen(self, log_p0: Tensor, state: MaskedState, target: int) -> Tensor:
         """Return the masks to unmask in this call of the `target` that are left, booleans (B, L)."""
         masks = state.x == self.letters
+        if self.spread:
+            return masks & spread_out(masks, state.times, target)
         priority = self.priority(log_p0, state).masked_fill(~masks, -torch.inf)
         return masks & smallest(-priority, torch.ceil(masks.sum(-1) / target).long())
 
@@ -230,21 +241,13 @@ class FirstHitting(Masked):
         return self._state(sample_categorical(kernel, generator), state.mask, state.times)
 
 
-class SpreadOut(FirstHitting):
-    """First-hitting calls that unmask letters at even distances, so that they depend on one another least.
-
-    Letters of one call are drawn independently given those before. Of m masks every (m/n)-th is unmasked, from a random
-    one on; the order does not depend on the letters, so one letter per call is exact, as in a random order.
-    """
-
-    def chosen(self, log_p0: Tensor, state: MaskedState, target: int) -> Tensor:
-        masks = state.x == self.letters
-        m = masks.sum(-1, keepdim=True).to(state.times.dtype)
-        share = torch.ceil(m / target) / m.clamp_min(1)
-        # uniform in each row, another in each call
-        start = (state.times.sum(-1, keepdim=True) + target * GOLDEN) % 1
-        rank = masks.cumsum(-1).to(share.dtype)
-        return masks & (torch.floor(rank * share + start) > torch.floor((rank - 1) * share + start))
+def spread_out(masks: Tensor, times: Tensor, target: int) -> Tensor:
+    """Return every (m/n)-th of the m masks of each row, from a random one on, n = ceil(m/target); booleans (B, L)."""
+    m = masks.sum(-1, keepdim=True).to(times.dtype)
+    share = torch.ceil(m / target) / m.clamp_min(1)
+    start = (times.sum(-1, keepdim=True) + target * GOLDEN) % 1  # uniform in each row, another in each call
+    rank = masks.cumsum(-1).to(share.dtype)
+    return torch.floor(rank * share + start) > torch.floor((rank - 1) * share + start)
 
 
 class ConfidentFirst(FirstHitting):
