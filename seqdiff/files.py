@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import importlib.metadata
 import json
 import os
 from collections.abc import Iterator
@@ -28,6 +29,14 @@ FORMAT_VERSION = 1
 _COMMON = {"class", "parameters", "alphabet", "length_law", "target"}
 GENERATOR, PREDICTOR = _COMMON | {"n_train"}, _COMMON | {"noise"}
 """Keys of the headers of the two kinds of files."""
+
+
+def version() -> str:
+    """Return the version of the installed package, as files record it."""
+    try:
+        return importlib.metadata.version("seqdiff")
+    except importlib.metadata.PackageNotFoundError:  # run from a folder that is not installed
+        return "unknown"
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ from seqdiff.data import (
     target_from_dict,
 )
 from seqdiff.errors import InputError
-from seqdiff.estimators.classes import kebab
+from seqdiff.estimators.loading import kebab
 from seqdiff.evaluation import gc_content
 from seqdiff.files import ModelFile
 from seqdiff.hub import WEIGHTS, local_folder

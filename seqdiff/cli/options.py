@@ -18,7 +18,8 @@ import click
 from seqdiff.data import read_records
 from seqdiff.errors import NOTHING, InputError, shown
 from seqdiff.estimators import SequenceGenerator
-from seqdiff.estimators.classes import find_learner, kebab, learners
+from seqdiff.estimators.classes import find_learner, learners
+from seqdiff.estimators.loading import kebab
 from seqdiff.parameters import doc_text, kind_text, parameters_of
 
 DEFAULT_MODEL = "autoregressive"  # the best of README's table, and the cheapest

@@ -21,7 +21,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from seqdiff import __version__, runtime
+from seqdiff import runtime
 from seqdiff.data import (
     Alphabet,
     Dataset,
@@ -51,7 +51,7 @@ from seqdiff.estimators.requests import (
     warn_far,
 )
 from seqdiff.estimators.sharing import check_licence, write_folder
-from seqdiff.files import ModelFile, checked_path
+from seqdiff.files import ModelFile, checked_path, version
 from seqdiff.guidance.base import GuidanceLike
 from seqdiff.hub import upload
 from seqdiff.inputs import (
@@ -292,7 +292,7 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
             "source": source,
             "sequences": n,
             "held_out": held_out,
-            "version": __version__,
+            "version": version(),
             "epochs": self._settings(n).epochs,
             "status": "running",
         }

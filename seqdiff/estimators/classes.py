@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from importlib import import_module
 from importlib.metadata import entry_points
 
@@ -12,17 +11,6 @@ from seqdiff.estimators.loading import subclasses
 
 GROUP = "seqdiff.estimators"
 """Entry points of this group name estimators, or modules that define some, of other packages."""
-
-
-def kebab(name: str) -> str:
-    """Return a class name as it is typed in a shell.
-
-    Examples
-    --------
-    >>> kebab("MultinomialDiffusion"), kebab("SCUD"), kebab("DirichletFM"), kebab("batch_size")
-    ('multinomial-diffusion', 'scud', 'dirichlet-fm', 'batch-size')
-    """
-    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).replace("_", "-").lower()
 
 
 def import_outside(modules: tuple[str, ...] = ()) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -21,6 +22,17 @@ from seqdiff.inputs import NetworkLike, PathLike
 from seqdiff.parameters import check_parameters
 
 CALLABLE = "<a function>"
+
+
+def kebab(name: str) -> str:
+    """Return a class name as it is typed in a shell.
+
+    Examples
+    --------
+    >>> kebab("MultinomialDiffusion"), kebab("SCUD"), kebab("DirichletFM"), kebab("batch_size")
+    ('multinomial-diffusion', 'scud', 'dirichlet-fm', 'batch-size')
+    """
+    return re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "-", name).replace("_", "-").lower()
 
 
 def plain_parameters(estimator: BaseEstimator, leave_out: str = "") -> dict[str, Any]:

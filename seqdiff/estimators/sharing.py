@@ -15,9 +15,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import seqdiff
 from seqdiff.errors import InputError, argument, shorten, shown
-from seqdiff.files import FORMAT_VERSION
+from seqdiff.estimators.loading import kebab
+from seqdiff.files import FORMAT_VERSION, version
 from seqdiff.hub import WEIGHTS
 from seqdiff.inputs import PathLike
 from seqdiff.parameters import parameters_of
@@ -85,7 +85,7 @@ def describe(model: GeneratorBase, header: Mapping[str, Any]) -> dict[str, Any]:
     parameters = {k: v for k, v in header["parameters"].items() if k not in NOT_SHARED}
     return {
         "library": "seqdiff",
-        "seqdiff_version": seqdiff.__version__,
+        "seqdiff_version": version(),
         "format_version": FORMAT_VERSION,
         "class": header["class"],
         "module": header["module"],
@@ -134,8 +134,6 @@ def _evaluations(model: GeneratorBase) -> dict[str, list[float]]:
 
 def card(config: Mapping[str, Any], licence: str | None, name: str) -> str:
     """Return the model card, in Markdown with a header in YAML; `config` as of `describe`."""
-    from seqdiff.estimators.classes import kebab  # it imports the estimators, and they this module
-
     training, alphabet, labels = config["training"], config["alphabet"], config["labels"]
     tags = ["seqdiff", kebab(config["class"]), "sequence-generation", re.sub(r"[^a-z0-9-]+", "-", alphabet["name"])]
     header = ["---", *([f"license: {licence}"] if licence else []), "library_name: seqdiff"]
