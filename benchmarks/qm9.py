@@ -44,6 +44,7 @@ from common import (
     nats,
     strengths,
 )
+from smiles import parsed
 
 from seqdiff import SequenceClassifier
 from seqdiff.data import resolve_alphabet
@@ -62,14 +63,12 @@ TOP = 0.9
 
 def molecules(spellings: Sequence[str]) -> pd.DataFrame:
     """Return canonical form (None if invalid), QED and number of rings (nan if invalid) of each string."""
-    from rdkit import Chem, RDLogger
+    from rdkit import Chem
     from rdkit.Chem import QED
 
-    RDLogger.DisableLog("rdApp.*")
     rows = []
-    for spelling in spellings:
-        molecule = Chem.MolFromSmiles(spelling)
-        if molecule is None or not molecule.GetNumAtoms():
+    for molecule in parsed(spellings):
+        if molecule is None:
             rows.append((None, math.nan, math.nan))
         else:
             form = Chem.MolToSmiles(molecule)

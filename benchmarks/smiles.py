@@ -13,7 +13,7 @@ are valid.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import pandas as pd
@@ -36,13 +36,21 @@ from seqdiff.data import random_split
 from seqdiff.evaluation import MarkovChain
 
 
-def canonical(sequences: Sequence[str]) -> list[str | None]:
-    """Return the canonical form of each string, None for invalid ones."""
+def parsed(sequences: Iterable[str]) -> Iterator[Any]:
+    """Yield RDKit's molecule of each string, None for invalid and empty ones."""
     from rdkit import Chem, RDLogger
 
     RDLogger.DisableLog("rdApp.*")
-    molecules = [Chem.MolFromSmiles(s) for s in sequences]
-    return [None if m is None or not m.GetNumAtoms() else Chem.MolToSmiles(m) for m in molecules]
+    for sequence in sequences:
+        molecule = Chem.MolFromSmiles(sequence)
+        yield molecule if molecule is not None and molecule.GetNumAtoms() else None
+
+
+def canonical(sequences: Sequence[str]) -> list[str | None]:
+    """Return the canonical form of each string, None for invalid ones."""
+    from rdkit import Chem
+
+    return [None if molecule is None else Chem.MolToSmiles(molecule) for molecule in parsed(sequences)]
 
 
 def chemistry(samples: Sequence[str], known: set[str]) -> dict[str, float]:

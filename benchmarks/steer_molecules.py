@@ -31,7 +31,7 @@ from common import (
     model_parser,
     strengths,
 )
-from smiles import canonical, letters_of
+from smiles import canonical, letters_of, parsed
 
 from seqdiff import SequenceClassifier
 from seqdiff.guidance import NOS, PPLM, ClassifierFree
@@ -41,14 +41,11 @@ PROPERTIES = ("qed", "rings")
 
 def properties(sequences: Sequence[str]) -> pd.DataFrame:
     """Return QED and the number of rings, nan for invalid strings."""
-    from rdkit import Chem, RDLogger
     from rdkit.Chem import QED, rdMolDescriptors
 
-    RDLogger.DisableLog("rdApp.*")
     rows = []
-    for sequence in sequences:
-        molecule = Chem.MolFromSmiles(sequence)
-        if molecule is None or not molecule.GetNumAtoms():
+    for molecule in parsed(sequences):
+        if molecule is None:
             rows.append((np.nan, np.nan))
         else:
             rows.append((QED.qed(molecule), float(rdMolDescriptors.CalcNumRings(molecule))))

@@ -18,12 +18,13 @@ import hashlib
 import itertools
 import json
 import logging
+import math
 import os
 import pickle
 import shutil
 import socket
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -65,6 +66,15 @@ class Run:
             return None
         ours = isinstance(args, dict) and {"estimator", "parameters", "data"} <= args.keys()
         return args if ours and isinstance(args["parameters"], dict) else None
+
+    def read_evaluations(self) -> dict[str, list[float]]:
+        """Return the columns of metrics_eval.txt, none where nothing was validated yet."""
+        path = self.path / "metrics_eval.txt"
+        if not path.is_file():
+            return {}
+        import pandas as pd  # slow to import
+
+        return pd.read_csv(path, sep="\t").to_dict(orient="list")
 
     def foreign(self) -> list[str]:
         """Return what a folder without our args.json holds that seqdiff did not put there."""
@@ -288,6 +298,15 @@ class EventFile:
 
     def close(self) -> None:
         self._file.close()
+
+
+def best_evaluation(table: Mapping[str, Sequence[float]]) -> dict[str, float]:
+    """Return the row of `Run.read_evaluations` with the fewest bits per letter, {} where there is none."""
+    bits = table.get("bits_per_letter")
+    if not bits:
+        return {}
+    row = min(range(len(bits)), key=lambda i: math.inf if math.isnan(bits[i]) else bits[i])
+    return {name: column[row] for name, column in table.items()}
 
 
 def differing(old: dict[str, Any], new: dict[str, Any]) -> list[str]:

@@ -403,19 +403,23 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
 
 
+def room(device: torch.device) -> int:
+    """Return how many times as many letters the device computes together as a CPU."""
+    return 16 if waits(device) else 1
+
+
 def rows_at_once(device: torch.device, width: int = 1) -> int:
     """Return the number of sequences of `width` letters to sample or score together.
 
     It is a power of two that keeps the device busy: 256 on a CPU, fewer beyond 4,096 letters, so that the tables of the
     process, of some numbers for each letter, fit into the memory.
     """
-    times = 16 if waits(device) else 1
-    return times * min(CHUNK, power_of_two(LETTERS_TOGETHER // max(1, width)))
+    return room(device) * min(CHUNK, power_of_two(LETTERS_TOGETHER // max(1, width)))
 
 
 def call_letters(device: torch.device) -> int:
     """Return the number of letters, padding included, in one call of the network in sampling and scoring."""
-    return 16 * LETTERS if waits(device) else LETTERS
+    return room(device) * LETTERS
 
 
 def progress(total: int, unit: str, verbose: int) -> tqdm:

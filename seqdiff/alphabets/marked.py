@@ -12,7 +12,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from seqdiff.alphabets.alphabet import Alphabet
-from seqdiff.alphabets.vocabularies import GOES_ON, tokenizers_library
+from seqdiff.alphabets.vocabularies import joined_pieces, tokenizers_library
 from seqdiff.errors import InputError, argument, shown
 
 if TYPE_CHECKING:
@@ -133,5 +133,4 @@ class MarkedPieces(MarkedAlphabet):
         return self._tokenizer.encode(sequence, add_special_tokens=False).tokens
 
     def join(self, letters: Sequence[str]) -> str:
-        kept = [letter for letter in letters if letter not in self.marks]
-        return "".join(x[len(GOES_ON) :] if x.startswith(GOES_ON) else " " + x for x in kept).removeprefix(" ")
+        return joined_pieces(letter for letter in letters if letter not in self.marks)

@@ -79,6 +79,16 @@ MOST_LETTERS = 65_536
 WORDS, PIECES = 1000, 256  # by default
 
 
+def joined_pieces(letters: Iterable[str]) -> str:
+    """Return the text of words and pieces of words.
+
+    >>> joined_pieces(["the", "so", "##ber"])
+    'the sober'
+    """
+    text = "".join(letter[len(GOES_ON) :] if letter.startswith(GOES_ON) else " " + letter for letter in letters)
+    return text.removeprefix(" ")
+
+
 class WordAlphabet(Alphabet):
     """Words that are separated by spaces, the rare ones spelled.
 
@@ -129,8 +139,7 @@ class WordAlphabet(Alphabet):
         return len(before) + (not goes_on and column > 0), letter[len(GOES_ON) :] if goes_on else letter
 
     def join(self, letters: Sequence[str]) -> str:
-        text = "".join(letter[len(GOES_ON) :] if letter.startswith(GOES_ON) else " " + letter for letter in letters)
-        return text.removeprefix(" ")
+        return joined_pieces(letters)
 
 
 class PieceAlphabet(Alphabet):

@@ -27,7 +27,7 @@ from seqdiff.estimators.loading import kebab
 from seqdiff.evaluation import gc_content
 from seqdiff.files import ModelFile
 from seqdiff.hub import WEIGHTS, local_folder
-from seqdiff.runs import Run
+from seqdiff.runs import Run, best_evaluation
 
 
 @click.command()
@@ -58,8 +58,6 @@ def info(path: str, sequence_column: str | None) -> None:
 
 
 def _of_run(folder: Path) -> Iterator[tuple[str, str]]:
-    import pandas as pd
-
     run = Run(folder)
     args = run.read_args()
     if args is None:
@@ -67,12 +65,8 @@ def _of_run(folder: Path) -> Iterator[tuple[str, str]]:
     yield "run folder", str(folder)
     yield "status", _status(run, args)
     yield "training set", f"{args.get('sequences', 0):,} sequences of {args.get('source', 'unknown')}"
-    metrics = folder / "metrics_eval.txt"
-    if metrics.is_file():
-        table = pd.read_csv(metrics, sep="\t")
-        if len(table):
-            best = table.loc[table["bits_per_letter"].idxmin()]
-            yield "best validation", f"{best['bits_per_letter']:.4f} bits per letter, in epoch {best['epoch']:.0f}"
+    if best := best_evaluation(run.read_evaluations()):
+        yield "best validation", f"{best['bits_per_letter']:.4f} bits per letter, in epoch {best['epoch']:.0f}"
     if run.model.is_file():
         yield from _of_model(run.model)
     else:

@@ -79,18 +79,17 @@ class Dataset:
             kept=self.kept[rows],
         )
 
-    @property
-    def reversed_columns(self) -> np.ndarray:
-        """The column of each position of a sequence read backwards, shape (N, L_max); negative after its end."""
-        return self.lengths[:, None] - 1 - np.arange(self.tokens.shape[1])
+    def backwards(self, values: np.ndarray) -> np.ndarray:
+        """Return values (N, L_max, ...) of the positions in reverse order, zeros after a sequence's end."""
+        column = self.lengths[:, None] - 1 - np.arange(self.tokens.shape[1])  # negative after the end
+        column = column.reshape(*column.shape, *[1] * (values.ndim - 2))
+        return np.where(column >= 0, np.take_along_axis(values, np.maximum(column, 0), axis=1), values.dtype.type(0))
 
     @property
     def reverse_complements(self) -> np.ndarray:
         """Tokens of the other strand (dna and rna), zeros after their ends, shape (N, L_max)."""
-        column = self.reversed_columns
         complement = np.array(self.alphabet.complement, dtype=self.tokens.dtype)
-        other = complement[np.take_along_axis(self.tokens, np.maximum(column, 0), axis=1)]
-        return np.where(column >= 0, other, self.tokens.dtype.type(0))
+        return self.backwards(complement[self.tokens])
 
     def both_strands(self) -> Dataset:
         """Return the sequences and then their reverse complements, with the same labels; a signal is reversed too.
@@ -102,8 +101,7 @@ class Dataset:
         """
         y = self.y
         if y is not None and y.ndim == 3:
-            column = self.reversed_columns[:, :, None]
-            y = np.where(column >= 0, np.take_along_axis(y, np.maximum(column, 0), axis=1), y.dtype.type(0))
+            y = self.backwards(y)
         return replace(
             self,
             sequences=[*self.sequences, *self.alphabet.reverse_complement(self.sequences)],

@@ -154,11 +154,10 @@ def check_output(path: PathLike, alphabet: Alphabet | None = None) -> Path:
         raise InputError(out, of_kind(path), "a file's name", "give one such as 'samples.fasta'")
     path = Path(path).expanduser()
     name = shown(str(path), 200)
-    if is_image_path(path) and (alphabet is None or alphabet.shape is not None):
-        pass
-    elif alphabet is not None and alphabet.shape is not None:
-        raise InputError(out, f"{name} for images", "a name that ends in .npy", "give such a name")
-    elif path.suffix.lower() not in (*_FASTA, ".txt", ".csv"):
+    if alphabet is not None and alphabet.shape is not None:
+        if not is_image_path(path):
+            raise InputError(out, f"{name} for images", "a name that ends in .npy", "give such a name")
+    elif path.suffix.lower() not in (*_FASTA, ".txt", ".csv") and not (alphabet is None and is_image_path(path)):
         raise InputError(out, name, "a name that ends in .fasta, .txt or .csv", "give such a name")
     if path.is_dir():
         raise InputError(out, f"{name}, which is a folder", "a file", "give a file's name in it")

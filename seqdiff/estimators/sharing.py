@@ -21,7 +21,7 @@ from seqdiff.files import FORMAT_VERSION, version
 from seqdiff.hub import WEIGHTS
 from seqdiff.inputs import PathLike
 from seqdiff.parameters import parameters_of
-from seqdiff.runs import Run
+from seqdiff.runs import Run, best_evaluation
 from seqdiff.runtime import replacing
 from seqdiff.training.trainer import VALIDATION_ROWS
 
@@ -100,9 +100,8 @@ def describe(model: GeneratorBase, header: Mapping[str, Any]) -> dict[str, Any]:
 
 def training_record(model: GeneratorBase) -> dict[str, Any]:
     """Return what is recorded of the training, None for what is not: of this fit, and in the run folder."""
-    args: dict[str, Any] = {}
-    if model.run_dir_ is not None:
-        args = Run(model.run_dir_).read_args() or {}
+    run = None if model.run_dir_ is None else Run(model.run_dir_)
+    args: dict[str, Any] = (run.read_args() if run else None) or {}
     record = {
         "sequences": args.get("sequences") or model.n_train_ or None,
         "source": Path(str(args["source"])).name if "source" in args else None,  # no folders of the user's machine
@@ -112,24 +111,11 @@ def training_record(model: GeneratorBase) -> dict[str, Any]:
         "status": args.get("status"),
         "seqdiff_version": args.get("version"),
     }
-    best = dict.fromkeys(("epoch", "bound", "bits_per_letter", "cpu_seconds"))
-    table = _evaluations(model)
-    if table.get("bits_per_letter"):
-        row = min(range(len(table["bits_per_letter"])), key=table["bits_per_letter"].__getitem__)
-        best = {name: table[name][row] for name in best if name in table}
+    table = model.evaluations_ if hasattr(model, "evaluations_") else run.read_evaluations() if run else {}
+    row = best_evaluation(table)
+    names = ("epoch", "bound", "bits_per_letter", "cpu_seconds")
+    best = {name: row[name] for name in names if name in row} if row else dict.fromkeys(names)
     return record | {"validation": best, "bound": model.bound_}
-
-
-def _evaluations(model: GeneratorBase) -> dict[str, list[float]]:
-    """Return the validation bounds of the fit, or of its run folder."""
-    if hasattr(model, "evaluations_"):
-        return model.evaluations_
-    path = None if model.run_dir_ is None else Path(model.run_dir_) / "metrics_eval.txt"
-    if path is None or not path.is_file():
-        return {}
-    import pandas as pd  # slow to import
-
-    return pd.read_csv(path, sep="\t").to_dict(orient="list")
 
 
 def card(config: Mapping[str, Any], licence: str | None, name: str) -> str:

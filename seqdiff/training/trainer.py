@@ -343,7 +343,7 @@ class Trainer:
     def _run_epoch(self, bar: tqdm, interrupted: Callable[[], bool]) -> None:
         epoch, size = self.epoch, self.settings.batch_size
         width, cost = self.train.x0.shape[1], runtime.call_cost(self.device)
-        most = MOST_LETTERS * (16 if runtime.waits(self.device) else 1)
+        most = MOST_LETTERS * runtime.room(self.device)
         order, batches = epoch_batches(self._lengths, width, size, self.settings.seed, epoch, cost, most)
         order = order.to(self.device)
         self.objective.train()
