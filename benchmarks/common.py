@@ -22,6 +22,8 @@ import torch
 import seqdiff
 from seqdiff.evaluation import PositionWeightMatrix, copied_fraction, kmer_js
 from seqdiff.guidance import FUDGE, ClassifierBased
+from seqdiff.runs import best_evaluation
+from seqdiff.runtime import replacing
 
 FAMILY = ("Autoregressive", "MaskedDiffusion", "UniformDiffusion", "ClassicalDiffusion", "SCUD", "EmbeddingDiffusion")
 ROOT = Path(__file__).resolve().parent.parent
@@ -150,9 +152,8 @@ def timed_fit(model: Any, *data: Any, **options: Any) -> dict[str, Any]:
     start = cpu_seconds()
     model.fit(*data, **options)
     row: dict[str, Any] = {"CPU-s": cpu_seconds() - start}
-    values = model.evaluations_["bits_per_letter"]
-    if values:
-        row["best epoch"] = model.evaluations_["epoch"][int(np.argmin(values))]
+    if best := best_evaluation(model.evaluations_):
+        row["best epoch"] = best["epoch"]
     return row | {"epochs": len(model.history_["epoch"])}
 
 
@@ -171,6 +172,12 @@ def nats(model: Any, sequences: Sequence[str], y: Any = None, draws: int = 1) ->
     found = [model.score_samples(list(sequences), y, **option) for option in options]
     error = np.sqrt(np.mean([error**2 for _, error in found], axis=0) / draws)
     return np.mean([score for score, _ in found], axis=0), error
+
+
+def mean_nats(model: Any, sequences: Sequence[str], draws: int = 1) -> tuple[float, float]:
+    """Return nats per sequence, minus the log-likelihood or its bound, and their Monte Carlo error."""
+    score, error = nats(model, sequences, draws=draws)
+    return float(-score.mean()), float(np.sqrt((error**2).sum()) / len(error))
 
 
 def bits_error(error: np.ndarray, letters: int) -> float:
@@ -220,9 +227,8 @@ class Rows:
         shown = {k: f"{v:.5g}" if isinstance(v, float) else v for k, v in row.items()}
         print("  ".join(f"{k} {v}" for k, v in shown.items()), flush=True)
         if self.csv:
-            temporary = Path(f"{self.csv}.tmp")
-            pd.DataFrame(self.rows).to_csv(temporary, index=False)
-            os.replace(temporary, self.csv)
+            with replacing(self.csv) as temporary:
+                pd.DataFrame(self.rows).to_csv(temporary, index=False)
         return row
 
     def show(self) -> None:

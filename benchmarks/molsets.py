@@ -32,7 +32,6 @@ import functools
 import importlib
 import math
 import multiprocessing
-import os
 import sys
 import types
 from collections.abc import Sequence
@@ -42,9 +41,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from common import Rows, add_keep, add_no_test, begin, cpu_seconds, kept_model, make_models, model_parser, nats
+from common import Rows, add_keep, add_no_test, begin, cpu_seconds, kept_model, make_models, mean_nats, model_parser
 
 from seqdiff.data import resolve_alphabet
+from seqdiff.runtime import replacing
 
 MODELS = ("Autoregressive", "MaskedDiffusion", "UniformDiffusion", "SCUD")
 HELD, VALID, CPU_LIMIT = 10_000, 2_000, 50_000
@@ -150,7 +150,8 @@ class Judge:
             found["filters"] = tools.fraction_passes_filters(mols, pool)
             found["novelty"] = tools.novelty(mols, self.known, pool)
             if len(seen):
-                found["unseen"] = len(set(forms) - set(seen)) / len(set(forms))
+                unique = set(forms)
+                found["unseen"] = len(unique.difference(seen)) / len(unique)
         return {name: float(value) for name, value in found.items()}
 
 
@@ -164,12 +165,9 @@ def split(molecules: Sequence[str], limit: int | None) -> tuple[list[str], list[
 
 def likelihood(model: Any, molecules: list[str], draws: int) -> dict[str, float]:
     """Return nats per molecule, their Monte Carlo error, and bits per letter (an end token is not counted)."""
-    score, error = nats(model, molecules, draws=draws)
-    letters = sum(len(model.alphabet_.split(molecule)) for molecule in molecules)
-    return {
-        "nats": float(-score.mean()), "MC": float(np.sqrt((error**2).sum()) / len(error)),
-        "bits per letter": float(-score.sum() / math.log(2) / letters),
-    }  # fmt: skip
+    total, error = mean_nats(model, molecules, draws)
+    letters = np.mean([len(model.alphabet_.split(molecule)) for molecule in molecules])
+    return {"nats": total, "MC": error, "bits per letter": float(total / math.log(2) / letters)}
 
 
 def kept_samples(path: Path | None, model: Any, n: int, **options: Any) -> tuple[list[str], dict[str, float]]:
@@ -180,9 +178,8 @@ def kept_samples(path: Path | None, model: Any, n: int, **options: Any) -> tuple
     samples = model.generate(n, **options)
     used = cpu_seconds() - start
     if path is not None:
-        temporary = path.with_suffix(".tmp")
-        temporary.write_text("\n".join(samples))
-        os.replace(temporary, path)
+        with replacing(path) as temporary:
+            temporary.write_text("\n".join(samples))
     return samples, {"generating CPU-s": used}
 
 

@@ -23,7 +23,6 @@ the number, and the property's means are over the novel ones and the new ones.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,8 +39,8 @@ from common import (
     data_file,
     kept_model,
     make_models,
+    mean_nats,
     model_parser,
-    nats,
     strengths,
 )
 from smiles import parsed
@@ -49,6 +48,7 @@ from smiles import parsed
 from seqdiff import SequenceClassifier
 from seqdiff.data import resolve_alphabet
 from seqdiff.guidance import NOS, PPLM, ClassifierBased, ClassifierFree
+from seqdiff.runtime import replacing
 
 MODELS = ("Autoregressive", "UniformDiffusion", "MaskedDiffusion", "SCUD")
 GUIDES = ("free", "based", "exact", "moved")
@@ -87,8 +87,8 @@ def read_table(folder: str | None, limit: int | None) -> pd.DataFrame:
     table = pd.concat([spellings, molecules(spellings)], axis=1)
     if path is not None:
         path.parent.mkdir(parents=True, exist_ok=True)
-        table.to_csv(f"{path}.tmp", index=False)
-        os.replace(f"{path}.tmp", path)
+        with replacing(path) as temporary:
+            table.to_csv(temporary, index=False)
     return table
 
 
@@ -112,14 +112,12 @@ def perplexity(mean_nats: float, mean_letters: float, autoregressive: bool) -> f
 
 def likelihood(model: Any, sequences: list[str], draws: int, part: str) -> dict[str, float]:
     """Return nats per molecule, their Monte Carlo error, the length's share, and the paper's perplexity."""
-    score, error = nats(model, sequences, draws=draws)
+    total, error = mean_nats(model, sequences, draws)
     letters = np.array([len(model.alphabet_.split(s)) for s in sequences])
     exact = model.bound_ == "exact"  # then the end token holds the length
     length = math.nan if exact else float(-model.length_distribution_.log_prob(letters).mean())
-    total = float(-score.mean())
     return {
-        f"{part} nats": total, "MC": float(np.sqrt((error**2).sum()) / len(error)),
-        "length nats": length, "letter nats": total - length,
+        f"{part} nats": total, "MC": error, "length nats": length, "letter nats": total - length,
         "perplexity": perplexity(total, float(letters.mean()), exact),
     }  # fmt: skip
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -32,8 +35,6 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture(autouse=True)
 def _close_figures() -> Iterator[None]:
     yield
-    import sys
-
     if "matplotlib.pyplot" in sys.modules:
         sys.modules["matplotlib.pyplot"].close("all")
 
@@ -45,6 +46,21 @@ def data_dir() -> Path:
     if not folder.is_dir():
         pytest.skip("needs the real data, which are not part of the repository: set SEQDIFF_DATA to their folder")
     return folder
+
+
+@pytest.fixture
+def load_benchmark(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Any]:
+    """Return what imports a script of benchmarks/ by name, with its folder on the path during the test."""
+
+    def load(name: str) -> Any:
+        script = REPOSITORY / "benchmarks" / f"{name}.py"
+        monkeypatch.setattr(sys, "path", [str(script.parent), *sys.path])
+        spec = importlib.util.spec_from_file_location(f"{name}_script", script)
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        return module
+
+    return load
 
 
 @pytest.fixture

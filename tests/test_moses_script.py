@@ -14,16 +14,10 @@ import pytest
 
 from seqdiff.alphabets import Alphabet
 
-SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "molsets.py"
-
 
 @pytest.fixture
-def script(monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(SCRIPT.parent), *sys.path])
-    spec = importlib.util.spec_from_file_location("molsets_script", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+def script(load_benchmark):
+    return load_benchmark("molsets")
 
 
 def test_metrics_are_those_of_the_authors(script):

@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 import itertools
 import math
 import sys
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
-
-SCRIPT = Path(__file__).resolve().parents[1] / "benchmarks" / "qm9.py"
 
 
 def molecules(spellings):
@@ -25,11 +21,8 @@ def molecules(spellings):
 
 
 @pytest.fixture
-def qm9(monkeypatch):
-    monkeypatch.setattr(sys, "path", [str(SCRIPT.parent), *sys.path])
-    spec = importlib.util.spec_from_file_location("qm9_script", SCRIPT)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
+def qm9(load_benchmark, monkeypatch):
+    module = load_benchmark("qm9")
     monkeypatch.setattr(module, "molecules", molecules)
     return module
 
