@@ -37,6 +37,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -176,6 +177,7 @@ class Clock:
         except OutOfTime:
             row["note"] = f"stopped after {limit:.0f} s"
         except Exception as error:  # the other rows continue
+            traceback.print_exc()
             row["note"] = f"{type(error).__name__}: {' '.join(str(error).split())[:200]}"
         finally:
             if alarm:
