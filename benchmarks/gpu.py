@@ -7,10 +7,12 @@
 Training: every generator with two networks takes the same steps on the CPU and on the device, in float32 and with the
 same seed, but not with the same noise. "bits CPU" and "bits" are the resulting bits per letter on other sequences.
 "same weights" is the difference in bits between the device and the CPU for the CPU's weights (the noise is the same
-only for Autoregressive). The other columns are of a step at the default precision: its milliseconds, the parts of the
-network (forward, backward), of the process (noise, loss) and of the rest (batch, optimizer, average); the number of
-waits for the device; memory; and the rate of its matrix products as a share of the rate of one large product on the
-same device.
+only for Autoregressive). The other columns are of a step at the default precision: its milliseconds; those of a step
+whose kernels are launched one by one from Python ("launched"; else a step is recorded, then repeated by one command),
+with the parts of the network (forward, backward), of the process (noise, loss) and of the rest (batch, optimizer,
+average); "recording", the milliseconds that recording takes once; "recorded - launched", the largest difference in bits
+between the losses of the two, epoch by epoch, from the same seed in float32; the number of waits for the device;
+memory; and the rate of its matrix products as a share of the rate of one large product on the same device.
 
 Generators and guides: sequences per second of barely trained models, because the rate does not depend on training, for
 the largest number of sequences that takes a few seconds. Guided samples and the unguided ones for comparison take 32
@@ -64,11 +66,12 @@ MODELS = (
     "EmbeddingDiffusion", "ClassicalDiffusion", "DistilledFM",
 )  # fmt: skip
 NETWORKS = ("conv", "transformer")
-TRAINING = ("model", "network", "bits CPU", "bits", "same weights", "step ms", "network ms", "process ms", "rest ms",
-            "waits", "MiB", "of peak", "note")  # fmt: skip
+TRAINING = ("model", "network", "bits CPU", "bits", "same weights", "recorded - launched", "step ms", "recording ms",
+            "launched ms", "network ms", "process ms", "rest ms", "waits", "MiB", "of peak", "note")  # fmt: skip
 SPEED = ("model", "letters", "n", "sequences/s", "note")
 GUIDED = ("guide", "model", "letters", "n", "sequences/s", "of unguided", "note")
-SHARES = (0.40, 0.14, 0.18, 0.14, 0.14)  # of the time, for the sections in order
+SHARES = {"training": 0.40, "generators": 0.14, "guides": 0.16}
+"""Of the time, for the sections; the latter two are for short and for long sequences."""
 
 
 class OutOfTime(Exception):
@@ -219,8 +222,9 @@ class Bench:
         self.sizes: dict[str, Any] = {"width": 8, "depth": 1, "batch_size": 16} if small else {}
         self.common = self.sizes | {"savepath": None, "verbose": 0, "random_state": 0}
         self.batch = 16 if small else 128
+        self.launches = 1 if small else 15  # steps until a step that can be recorded is
         self.letters = (12, 20) if small else (50, 500)
-        self.steps = 4 if small else 60
+        self.steps = 4 if small else 40
         self.cache: dict[tuple[Any, ...], Any] = {}
 
     def make(self, name: str, network: str, **options: Any) -> Any:
@@ -327,8 +331,27 @@ class Step:
 
     def whole(self) -> None:
         trainer = self.trainer
-        trainer.loss_sum += trainer._step(trainer.train.take(self.rows), 0)
+        trainer.loss_sum += trainer._step(self.rows, 0)
         trainer.step += 1
+
+    def record(self, launches: int) -> float | None:
+        """Take steps until the step is recorded; return the milliseconds of recording, or None where it is not."""
+        recordings, found = self.trainer._recordings, []
+        before = self.runtime.record
+
+        def timed(*args: Any) -> Any:
+            start = time.perf_counter()
+            recorded = before(*args)
+            found.append(1e3 * (time.perf_counter() - start))
+            return recorded
+
+        self.runtime.record = timed
+        try:
+            for _ in range(launches):
+                self.whole()
+        finally:
+            self.runtime.record = before
+        return found[0] if found and recordings.possible else None
 
     def loss(self) -> None:
         """Compute the loss and its gradient."""
@@ -433,6 +456,20 @@ def same_weights(model: Any, device: Any, data: Any) -> float:
     return bits(there, data) - bits(model, data)
 
 
+@contextlib.contextmanager
+def launching(recordings: Any = None) -> Iterator[None]:
+    """Let these recordings, or all that are made inside, record nothing."""
+    from seqdiff import runtime
+
+    owner, name = (runtime.Recordings, "MOST") if recordings is None else (recordings, "possible")
+    before = getattr(owner, name)
+    setattr(owner, name, 0 if recordings is None else False)
+    try:
+        yield
+    finally:
+        setattr(owner, name, before)
+
+
 def train(bench: Bench, row: dict[str, Any], fastest: float, memory: bool) -> None:
     """Fill in a row of the training table."""
     import torch
@@ -441,8 +478,11 @@ def train(bench: Bench, row: dict[str, Any], fastest: float, memory: bool) -> No
     data = promoters(bench.batch * bench.steps // 2, bench.letters[0])
     step = Step(bench, name, network)
     n, turns = (1, 1) if bench.small else (10, 3)
-    whole, loss, alone = (step.milliseconds(part, n, turns) for part in (step.whole, step.loss, step.network))
-    row |= {"step ms": whole, "network ms": alone, "process ms": loss - alone, "rest ms": whole - loss}
+    with launching(step.trainer._recordings):
+        whole, loss, alone = (step.milliseconds(part, n, turns) for part in (step.whole, step.loss, step.network))
+    row |= {"launched ms": whole, "network ms": alone, "process ms": loss - alone, "rest ms": whole - loss}
+    row["recording ms"] = step.record(bench.launches)
+    row["step ms"] = whole = step.milliseconds(step.whole, n, turns)
     if (waits := step.waits()) is not None:
         row["waits"], row["waits at"] = waits
     if memory:
@@ -453,6 +493,11 @@ def train(bench: Bench, row: dict[str, Any], fastest: float, memory: bool) -> No
     exact = {"steps": bench.steps, "precision": "float32"}
     model = bench.fit(name, network, data, device=str(bench.device), **exact)
     row["bits"] = model.evaluations_["bits_per_letter"][-1]
+    if row["recording ms"] is not None:
+        with launching():
+            other = bench.fit(name, network, data, device=str(bench.device), **exact)
+        pairs = zip(model.history_["bits_per_letter"], other.history_["bits_per_letter"], strict=True)
+        row["recorded - launched"] = max(abs(a - b) for a, b in pairs)
     model = bench.fit(name, network, data, device="cpu", **exact)
     row["bits CPU"] = model.evaluations_["bits_per_letter"][-1]
     if name != "DistilledFM":  # its data are pairs of noise and sequences
@@ -606,29 +651,32 @@ def measure(args: argparse.Namespace) -> Report:
     clock, bench = Clock(60 * args.minutes), Bench(device, args.small)
     report = Report(machine(device, args.commit), args.out)
     models = [name for name in MODELS if name in args.models.split(",")]
-    shares = iter([sum(SHARES[: i + 1]) for i in range(len(SHARES))])
+    sections = args.sections.split(",")
+    bench.letters = tuple(int(n) for n in args.letters.split(",")) if args.letters else bench.letters
+    parts = [(name, letters) for letters in bench.letters for name in ("generators", "guides") if name in sections]
+    every = [("training", 0)] * ("training" in sections) + parts
+    whole = sum(SHARES[name] for name, _ in every)
+    clock.end = 0.0
 
-    def section() -> None:
-        clock.end = next(shares) * clock.seconds
+    def section(name: str) -> bool:
+        clock.end += SHARES[name] / whole * clock.seconds if name in sections else 0
+        return name in sections
 
-    section()
     fastest = peak(device, args.small)
     report.about["matrix product, TFLOP/s"] = round(fastest / 1e12, 2)
-    for network in args.networks.split(","):
+    for network in args.networks.split(",") if section("training") else ():
         for name in models:
             row: dict[str, Any] = {"model": name, "network": network}
             work = partial(train, bench, row, fastest, device.type == "cuda")
             report.add("Training", TRAINING, clock.fill(row, 45, work))
     report.write()
     for letters in bench.letters:
-        section()
-        for name in models:
+        for name in models if section("generators") else ():
             row = {"model": name, "letters": letters}
             report.add("Generators", SPEED, clock.fill(row, 30, partial(generate, bench, clock, row)))
         report.write()
-        section()
         unguided: dict[str, float] = {}
-        for guide, name, make in guides(bench, letters):
+        for guide, name, make in guides(bench, letters) if section("guides") else ():
             if name in models:
                 row = {"guide": guide, "model": name, "letters": letters}
                 work = partial(steer, bench, clock, row, make, unguided)
@@ -646,6 +694,8 @@ def main() -> None:
     parser.add_argument("--device", default="auto")
     parser.add_argument("--models", default=",".join(MODELS), help="names, separated by commas")
     parser.add_argument("--networks", default=",".join(NETWORKS), help="networks to train, separated by commas")
+    parser.add_argument("--sections", default=",".join(SHARES), help="sections to run, separated by commas")
+    parser.add_argument("--letters", help="lengths of the sequences to train on and to generate, separated by commas")
     parser.add_argument("--minutes", type=float, default=7.5, help="time limit of the whole run")
     parser.add_argument("--out", metavar="FOLDER", help="write gpu.md and gpu.json there, after each section")
     parser.add_argument("--commit", help="name of the commit, for a machine without git")

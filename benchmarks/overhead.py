@@ -55,7 +55,7 @@ def main() -> None:
 
     def full() -> None:
         first = (trainer.step * args.batch) % (ROWS - args.batch)
-        trainer.loss_sum += trainer._step(data.take(order[first : first + args.batch]), 0)
+        trainer.loss_sum += trainer._step(order[first : first + args.batch], 0)
         trainer.step += 1
 
     network = make()

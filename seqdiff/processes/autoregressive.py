@@ -197,6 +197,7 @@ class Autoregressive(Process[PrefixState]):
     """
 
     bound = "exact"
+    repeatable = True
     state_class = PrefixState
     models_length = True
     classifier_reads = "prefixes"

@@ -158,6 +158,9 @@ class Process(nn.Module, Generic[S]):
     """True if letters drawn from `predict` estimate the final sample; else a row is sampled to its end for that."""
     distils_to: ClassVar[type[Process[Any]] | None] = None
     """The process that learns this one's samples in one call; only for samplers that draw nothing after the start."""
+    repeatable: ClassVar[bool] = False
+    """True if `loss` depends on tensors alone and neither reads nor changes other values from call to call: a GPU then
+    repeats the training step without Python (`runtime.Recordings`)."""
     guesses: ClassVar[int] = 0
     """Calls of the network for the control variate of a bound (`ContinuousTime.guess`); 0: there is none."""
 

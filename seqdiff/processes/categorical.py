@@ -74,6 +74,7 @@ class CategoricalProcess(Process[S]):
     """A diffusion whose states are letters. Subclasses define `log_evidence`, `corrupt`, `posterior`, `prior`."""
 
     bound = "elbo"
+    repeatable = True
     classifier_reads = "letters"
     mixes_kernel: ClassVar[bool] = True
 

@@ -120,6 +120,7 @@ class SimplexFlow(Process[SimplexState]):
 
     bound = None
     state_class = SimplexState
+    repeatable: ClassVar[bool] = True
     classifier_reads: ClassVar[Literal["letters", "vectors", "prefixes"] | None] = "vectors"
     reward_checks: ClassVar[int] = 1  # no step is random: copies of a row would stay equal
     foretells = False

@@ -27,6 +27,11 @@ class Objective(nn.Module):
         self.process = process
         self.network = network
 
+    @property
+    def repeatable(self) -> bool:
+        """Return whether the loss is the same kernels whenever it is computed, so that they can be recorded."""
+        return self.process.repeatable and not getattr(self.network, "checkpointing", False)
+
     def forward(self, batch: Batch, generator: Generators) -> dict[str, Tensor]:
         """Return the parts of which the loss of each sequence is the sum, in nats, (B,) each."""
         parts = self.process.parts(self.network, batch, generator)

@@ -6,12 +6,14 @@ where an uninterrupted one does.
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import logging
 import math
 import time
 from collections.abc import Callable, Sequence
-from typing import Any, Generic, TypeVar
+from functools import partial
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -213,6 +215,14 @@ class Settings(TrainingParameters):
         return self.lr * (self.lr_decay**epoch if self.lr_schedule == "exponential" else 1.0)
 
 
+class Losses(NamedTuple):
+    """Sums of a batch, and the gradients of its mean."""
+
+    total: Tensor
+    parts: dict[str, Tensor]  # of the loss, where it has several
+    gradients: list[Tensor | None]
+
+
 class Trainer:
     """Train an objective.
 
@@ -269,6 +279,7 @@ class Trainer:
         self.resumed_at: int | None = None
         self._generator = torch.Generator(device=self.device)
         self._dropout = runtime.DropoutStream(self.device)
+        self._recordings = runtime.Recordings[Losses](self.device, self._generator)
         self._good = {k: v.clone() for k, v in self.ema.module.state_dict().items()}  # finite, of an earlier epoch
         self._lengths = train.lengths.cpu()
         self._mean_length = float(self._lengths.double().mean())
@@ -350,7 +361,7 @@ class Trainer:
         shown = time.monotonic()
         for i in range(self.step % self.batches, self.batches):
             rows = order[i * size : (i + 1) * size]
-            loss = self._step(self.train.take(rows), i, batches[i])
+            loss = self._step(rows, i, batches[i])
             self.loss_sum += loss
             self.step += 1
             bar.update()
@@ -373,36 +384,57 @@ class Trainer:
         if time.monotonic() - self._checkpointed > CHECKPOINT_SECONDS:
             self._checkpoint()
 
-    def _step(self, batch: Batch, i: int, parts: Parts | None = None) -> Tensor:
+    def _step(self, rows: Tensor, i: int, parts: Parts | None = None) -> Tensor:
         """Return the summed losses of a batch, after forward, backward and, every `update_freq` batches, an update."""
         s = self.settings
         self._dropout.seed(runtime.seed_of(s.seed, "dropout", self.step))
-        generator = self._generator.manual_seed(runtime.seed_of(s.seed, "step", self.step))
-        batch = drop_labels(batch, s.label_dropout, generator)
+        self._generator.manual_seed(runtime.seed_of(s.seed, "step", self.step))
         first = (i - i % s.update_freq) * s.batch_size
         together = min(s.update_freq * s.batch_size, len(self.train) - first)  # the last update may have fewer rows
+        parts = parts or [(slice(None), self.train.x0.shape[1])]
+        if self._recordings.possible and s.update_freq == 1 and self.objective.repeatable:
+            work = partial(self._losses, together=together, parts=parts, drawing=contextlib.nullcontext)
+            key = tuple((rows.start, rows.stop, width) for rows, width in parts)
+            with self._dropout.drawing():  # around all, as the state of a generator cannot be read while recording
+                losses = self._recordings(work, rows, key)
+            for parameter, gradient in zip(self.objective.parameters(), losses.gradients, strict=True):
+                parameter.grad = gradient
+        else:
+            losses = self._losses(rows, together, parts, self._dropout.drawing)
+        for name, value in losses.parts.items():
+            self.part_sums[name] = self.part_sums.get(name, 0) + value
+        if (i + 1) % s.update_freq == 0 or i + 1 == self.batches:
+            self._apply_update()
+        return losses.total
+
+    def _losses(
+        self, rows: Tensor, together: int, parts: Parts, drawing: Callable[[], contextlib.AbstractContextManager[None]]
+    ) -> Losses:
+        """Add the gradients of the mean loss of some rows to the weights', and return them with the sums.
+
+        `together` is the number of rows of an update; `drawing` is the context in which dropout draws.
+        """
+        s = self.settings
+        if s.update_freq == 1:  # whatever failed to be recorded has left nothing
+            self.optimizer.zero_grad(set_to_none=True)
+        batch = drop_labels(self.train.take(rows), s.label_dropout, self._generator)
+        sums: dict[str, Tensor] = {}
         total = torch.zeros((), device=self.device)
-        for rows, width in parts or [(slice(None), batch.x0.shape[1])]:
-            part = batch.take(rows, width)
-            with self._dropout.drawing(), runtime.autocast(self.device, s.precision):
+        for some, width in parts:
+            part = batch.take(some, width)
+            with drawing(), runtime.autocast(self.device, s.precision):
                 # Nats count alike in short sequences and in long ones: that is the likelihood.
-                shares = self.objective(part, generator)
+                shares = self.objective(part, self._generator)
                 losses = sum(shares.values()) / self._mean_length
             if part.weight is not None:
                 losses = losses * part.weight
             loss = losses.sum()
-            self._add_shares(shares, part.weight)
+            for name, values in shares.items() if len(shares) > 1 else ():
+                weighted = values.detach() if part.weight is None else values.detach() * part.weight
+                sums[name] = sums.get(name, 0) + weighted.sum()
             (loss / together).backward()
             total += loss.detach()
-        if (i + 1) % s.update_freq == 0 or i + 1 == self.batches:
-            self._apply_update()
-        return total
-
-    def _add_shares(self, shares: dict[str, Tensor], weight: Tensor | None) -> None:
-        """Add the parts of a loss, where it has several, to those of the epoch."""
-        for name, values in shares.items() if len(shares) > 1 else ():
-            weighted = values.detach() if weight is None else values.detach() * weight
-            self.part_sums[name] = self.part_sums.get(name, 0) + weighted.sum()
+        return Losses(total, sums, [parameter.grad for parameter in self.objective.parameters()])
 
     def _apply_update(self) -> None:
         s = self.settings
