@@ -6,13 +6,17 @@
 
 Training: every generator with two networks takes the same steps on the CPU and on the device, in float32 and with the
 same seed, but not with the same noise. "bits CPU" and "bits" are the resulting bits per letter on other sequences.
-"same weights" is the difference in bits between the device and the CPU for the CPU's weights (the noise is the same
-only for Autoregressive). The other columns are of a step at the default precision: its milliseconds; those of a step
-whose kernels are launched one by one from Python ("launched"; else a step is recorded, then repeated by one command),
-with the parts of the network (forward, backward), of the process (noise, loss) and of the rest (batch, optimizer,
-average); "recording", the milliseconds that recording takes once; "recorded - launched", the largest difference in bits
-between the losses of the two, epoch by epoch, from the same seed in float32; the number of waits for the device;
-memory; and the rate of its matrix products as a share of the rate of one large product on the same device.
+"same weights" is the mean difference in bits between the device and the CPU for the CPU's weights, over six draws of
+the noise (the same only for Autoregressive), "+-" its standard error. The other columns are of a step at the default
+precision: its milliseconds; those of a step whose kernels are launched one by one from Python ("launched"; else a step
+is recorded, then repeated by one command), with the parts of the network (forward, backward), of the process (noise,
+loss) and of the rest (batch, optimizer, average); "recording", the milliseconds that recording takes once; "recorded -
+launched", the largest difference in bits between the losses of the two, epoch by epoch, from the same seed in float32;
+the number of waits for the device; memory; and the rate of its matrix products as a share of the rate of one large
+product on the same device.
+
+Several shapes: trainings on sequences of two lengths, so that the batches have several widths, where more than the one
+shape of `Recordings.MOST` is recorded. On an H100 a second recording failed once.
 
 Generators and guides: sequences per second of barely trained models, because the rate does not depend on training, for
 the largest number of sequences that takes a few seconds. Guided samples and the unguided ones for comparison take 32
@@ -66,8 +70,10 @@ MODELS = (
     "EmbeddingDiffusion", "ClassicalDiffusion", "DistilledFM",
 )  # fmt: skip
 NETWORKS = ("conv", "transformer")
-TRAINING = ("model", "network", "bits CPU", "bits", "same weights", "recorded - launched", "step ms", "recording ms",
-            "launched ms", "network ms", "process ms", "rest ms", "waits", "MiB", "of peak", "note")  # fmt: skip
+TRAINING = ("model", "network", "bits CPU", "bits", "same weights", "+-", "recorded - launched", "step ms",
+            "recording ms", "launched ms", "network ms", "process ms", "rest ms", "waits", "MiB",
+            "of peak", "note")  # fmt: skip
+SHAPES = ("model", "network", "shapes", "recorded", "failure", "note")
 SPEED = ("model", "letters", "n", "sequences/s", "note")
 GUIDED = ("guide", "model", "letters", "n", "sequences/s", "of unguided", "note")
 SHARES = {"training": 0.40, "generators": 0.14, "guides": 0.16}
@@ -351,6 +357,7 @@ class Step:
                 self.whole()
         finally:
             self.runtime.record = before
+        self.failure = recordings.failure
         return found[0] if found and recordings.possible else None
 
     def loss(self) -> None:
@@ -429,7 +436,7 @@ def peak(device: Any, small: bool) -> float:
     return n * 2 * size**3 / (time.perf_counter() - start)
 
 
-def bits(model: Any, data: Any) -> float:
+def bits(model: Any, data: Any, seed: int = 0) -> float:
     """Return bits per letter of labelled sequences by the bound, or by the loss for models without a bound."""
     import torch
 
@@ -439,21 +446,25 @@ def bits(model: Any, data: Any) -> float:
     prepared = prepare(*data, alphabet=model.alphabet_)
     device = next(model.objective_.parameters()).device
     batch = model.fitted().vocabulary.batch(prepared, device)
-    generator = runtime.generator_for(device, 0, "bits")
+    generator = runtime.generator_for(device, seed, "bits")
     with torch.no_grad(), runtime.autocast(device, "float32", exact=True):
         total, _ = model.objective_.bound(batch.take(slice(None)), 20, generator)
     return float(total.sum()) / float(batch.lengths.sum()) / math.log(2)
 
 
-def same_weights(model: Any, device: Any, data: Any) -> float:
-    """Return the difference in bits of a CPU's model on the device; its noise differs, except for exact likelihoods."""
+def same_weights(model: Any, device: Any, data: Any, draws: int) -> tuple[float, float]:
+    """Return the mean difference in bits of a CPU's model on the device, over draws of the noise, and its error.
+
+    The noise of the two differs, except for exact likelihoods.
+    """
     import seqdiff
 
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.safetensors"
         model.save(path)
         there = seqdiff.load(path, device=str(device))
-    return bits(there, data) - bits(model, data)
+    found = [bits(there, data, seed) - bits(model, data, seed) for seed in range(draws)]
+    return statistics.mean(found), statistics.stdev(found) / math.sqrt(draws)
 
 
 @contextlib.contextmanager
@@ -482,6 +493,8 @@ def train(bench: Bench, row: dict[str, Any], fastest: float, memory: bool) -> No
         whole, loss, alone = (step.milliseconds(part, n, turns) for part in (step.whole, step.loss, step.network))
     row |= {"launched ms": whole, "network ms": alone, "process ms": loss - alone, "rest ms": whole - loss}
     row["recording ms"] = step.record(bench.launches)
+    if step.failure is not None:
+        row["note"] = f"not recorded: {step.failure}"
     row["step ms"] = whole = step.milliseconds(step.whole, n, turns)
     if (waits := step.waits()) is not None:
         row["waits"], row["waits at"] = waits
@@ -501,7 +514,31 @@ def train(bench: Bench, row: dict[str, Any], fastest: float, memory: bool) -> No
     model = bench.fit(name, network, data, device="cpu", **exact)
     row["bits CPU"] = model.evaluations_["bits_per_letter"][-1]
     if name != "DistilledFM":  # its data are pairs of noise and sequences
-        row["same weights"] = same_weights(model, bench.device, bench.validation(bench.letters[0]))
+        found = same_weights(model, bench.device, bench.validation(bench.letters[0]), 2 if bench.small else 6)
+        row["same weights"], row["+-"] = found
+
+
+def shapes(bench: Bench, row: dict[str, Any]) -> None:
+    """Fill in how many shapes were recorded, where half of the batches are narrower, and what went wrong."""
+    from seqdiff import runtime
+
+    X, _ = promoters(bench.batch * (4 if bench.small else 20), bench.letters[0])
+    X = [x if i % (2 * bench.batch) == 0 else x[: -bench.letters[0] // 4] for i, x in enumerate(X)]
+    kept: list[Any] = []
+    before, most = runtime.Recordings.__init__, runtime.Recordings.MOST
+
+    def keep(self: Any, *args: Any) -> None:
+        before(self, *args)
+        kept.append(self)
+
+    runtime.Recordings.__init__, runtime.Recordings.MOST = keep, 9  # type: ignore[method-assign]
+    try:
+        bench.make(row["model"], row["network"], epochs=3, device=str(bench.device)).fit(X, validation=None)
+    finally:
+        runtime.Recordings.__init__, runtime.Recordings.MOST = before, most  # type: ignore[method-assign]
+        row["recorded"] = sum(shape.repeat is not None for shape in kept[0]._shapes.values())
+        row["shapes"] = len(kept[0]._shapes)
+        row["failure"] = kept[0].failure
 
 
 # -- sampling ---------------------------------------------------------------------------------------------------------
@@ -669,6 +706,10 @@ def measure(args: argparse.Namespace) -> Report:
             row: dict[str, Any] = {"model": name, "network": network}
             work = partial(train, bench, row, fastest, device.type == "cuda")
             report.add("Training", TRAINING, clock.fill(row, 45, work))
+    for name in models if "training" in sections else ():
+        row = {"model": name, "network": "conv"}
+        if name not in ("DistilledFM", "EmbeddingDiffusion"):
+            report.add("Several shapes", SHAPES, clock.fill(row, 20, partial(shapes, bench, row)))
     report.write()
     for letters in bench.letters:
         for name in models if section("generators") else ():

@@ -329,9 +329,9 @@ class Recordings(Generic[Result]):
     A training step of a small network is hundreds of kernels of microseconds, whose launches from Python take ten times
     as long: 20 ms of which the GPU works 2 (conv network, batches of 128 sequences of 50 letters, H100).
 
-    A shape is recorded when it has come ten times, so that recording costs less than what was spent already, and only
-    where the work neither waits for the device nor fails to be recorded; if repeating turns out to be slower, the work
-    is launched as before. On other devices the work is just done.
+    The first shape that has come ten times is recorded (recording costs less than was spent already), and only where
+    the work neither waits for the device nor fails to be recorded; if repeating turns out to be slower, the work is
+    launched as before. On other devices the work is just done.
 
     Parameters
     ----------
@@ -339,13 +339,20 @@ class Recordings(Generic[Result]):
     generators : torch.Generator
         Generators that the work draws from, besides torch's global one. They are seeded between calls as usual, and
         what is drawn is the same as without recording.
+
+    Attributes
+    ----------
+    failure : str or None
+        Why nothing is recorded, where that was tried.
     """
 
-    CALLS, MOST = 10, 32  # calls before a shape is recorded, and shapes
+    CALLS = 10  # before a shape is recorded
+    MOST = 1  # shapes: on an H100 with torch 2.11 one of three attempts to record a second failed, the cause is unknown
 
     def __init__(self, device: torch.device, *generators: torch.Generator) -> None:
         self.device, self.generators = device, generators
         self.possible = _records(device)
+        self.failure: str | None = None
         self._shapes: dict[Hashable, _Shape[Result]] = {}
         self._pool: Any = None  # the graphs share their memory: only one runs at a time
 
@@ -364,19 +371,23 @@ class Recordings(Generic[Result]):
         if shape.settled or shape.calls < self.CALLS - 1:
             return work(rows)
         if shape.calls == self.CALLS - 1:
-            result, self.possible = _without_waiting(work, rows)
+            result, self.failure = _without_waiting(work, rows)
+            self.possible = self.failure is None
             return result
         if shape.calls == self.CALLS:
             result, shape.seconds = self._timed(work, rows)
             return result
         shape.settled = True
         if sum(other.repeat is not None for other in self._shapes.values()) < self.MOST:
+            everything = (*self.generators, _global_generator(self.device))
+            states = [generator.get_state() for generator in everything]
             try:
                 shape.repeat, self._pool = record(work, rows, self.generators, self._pool)
                 shape.settled = False
             except RuntimeError as error:  # some operations cannot be recorded: by torch's own account, or CUDA's
-                logging.getLogger(__name__).debug("not recorded: %s", error)
-                self.possible = False
+                self.possible, self.failure = False, str(error)
+                for generator, state in zip(everything, states, strict=True):
+                    _renew(generator, state)
         return work(rows) if shape.repeat is None else shape.repeat(rows)
 
     def _repeated(self, shape: _Shape[Result], repeat: Callable[[Tensor], Result], rows: Tensor) -> Result:
@@ -401,8 +412,8 @@ def _records(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_available()
 
 
-def _without_waiting(work: Callable[[Tensor], Result], rows: Tensor) -> tuple[Result, bool]:
-    """Return the result of the work, and whether it was launched without waiting for the device."""
+def _without_waiting(work: Callable[[Tensor], Result], rows: Tensor) -> tuple[Result, str | None]:
+    """Return the result of the work, and a line of code that waited for the device meanwhile."""
     before = torch.cuda.get_sync_debug_mode()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -411,7 +422,15 @@ def _without_waiting(work: Callable[[Tensor], Result], rows: Tensor) -> tuple[Re
             result = work(rows)
         finally:
             torch.cuda.set_sync_debug_mode(before)
-    return result, not any("called a synchronizing" in str(warning.message) for warning in caught)
+    lines = [f"{w.filename}:{w.lineno} waits" for w in caught if "called a synchronizing" in str(w.message)]
+    return result, next(iter(lines), None)
+
+
+def _renew(generator: torch.Generator, state: Tensor) -> None:
+    """Let a generator go on from a state: it takes itself for recorded for ever where recording ended with an error."""
+    other = torch.Generator(generator.device)
+    other.set_state(state)
+    generator.graphsafe_set_state(other.graphsafe_get_state())
 
 
 def record(
