@@ -215,6 +215,12 @@ FLOWS = {
         sampler_steps=100,
         distance=0.02,
     ),
+    "masked, spread": Flow(
+        make=lambda steps: Masked(3, steps, spread=True),
+        steps=None,
+        sampler_steps=100,
+        distance=0.02,
+    ),
     "first-hitting, spread": Flow(
         make=lambda steps: FirstHitting(3, steps, spread=True),
         steps=None,

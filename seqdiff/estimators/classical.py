@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.estimators.parameters import ORDER
 from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Parameter, parameter
 from seqdiff.processes import Classical
@@ -40,9 +41,11 @@ class ClassicalDiffusion(SequenceGenerator):
         that alpha is the slowest correlation. `"mutual_information"` lets the information about a clean letter fall
         evenly, for letters as frequent as in the training data."""
     )
+    order: str = ORDER
 
     def make_process(self, vocabulary: Vocabulary) -> Classical:
         forward = make_forward(self.forward, vocabulary.alphabet.letters)
         # Stretched where the rates are slow, so that the noise forgets the data; never compressed.
         schedule = make_schedule(self.schedule, max(1.0, 1 / forward.gap))
-        return Classical(forward, schedule, gradual=vocabulary.alphabet.ordered and forward.gradual)
+        gradual = vocabulary.alphabet.ordered and forward.gradual
+        return Classical(forward, schedule, gradual=gradual, spread=self.order == "spread")

@@ -13,7 +13,7 @@ from seqdiff.processes.masked import ConfidentFirst, FirstHitting, MarginFirst, 
 
 _PROCESSES = {
     ("ancestral", "random"): Masked,
-    ("ancestral", "spread"): Masked,
+    ("ancestral", "spread"): partial(Masked, spread=True),
     ("first-hitting", "random"): FirstHitting,
     ("first-hitting", "spread"): partial(FirstHitting, spread=True),
     ("first-hitting", "confidence"): ConfidentFirst,
@@ -46,9 +46,9 @@ class MaskedDiffusion(SequenceGenerator):
         times (100 by default, or T) and is exact in the limit of many."""
     )
     order: str = parameter("spread", Choice(("random", "spread", "confidence", "margin"))).doc(
-        """The letters of a call of first-hitting sampling: `"spread"`, letters far from one another, so that few steps
-        sample almost as well as many; `"random"`, any; those with the largest probability, or with the largest distance
-        between the two largest. The last two do not sample the model's distribution."""
+        """The letters of a call: `"spread"`, letters far from one another, so that few steps sample almost as well as
+        many; `"random"`, any; for first-hitting sampling also those with the largest probability, or with the largest
+        distance between the two largest. The last two do not sample the model's distribution."""
     )
     remasking: float = parameter(0.0, Real(0, 1)).doc(
         """For the ancestral sampler: share of the largest possible probability with which letters are masked again
@@ -61,7 +61,7 @@ class MaskedDiffusion(SequenceGenerator):
             wanted = f"'random' or 'spread' with {argument('sampler', self.sampler)}"
             cure = f"give that, or {argument('sampler', 'first-hitting')}"
             raise InputError(argument("order"), shown(self.order), wanted, cure)
-        if make is Masked:
+        if self.sampler == "ancestral":
             make = partial(make, remasking=float(self.remasking))
         elif self.remasking:
             wanted = f"0 with {argument('sampler', 'first-hitting')}"

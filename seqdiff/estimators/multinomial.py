@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.estimators.parameters import ORDER
 from seqdiff.model import Vocabulary
 from seqdiff.parameters import Whole, parameter
 from seqdiff.processes import Multinomial
@@ -33,13 +34,14 @@ class MultinomialDiffusion(SequenceGenerator):
     )
     local_heads: int = parameter(8, Whole(0, 10_000)).doc("Heads of the linear transformer that are local.")
     local_size: int = parameter(25, Whole(1, 1_000_000)).doc("Letters in the window of a local head.")
+    order: str = ORDER
     defaults = {
         "network": "linear-transformer", "epochs": 200, "batch_size": 32, "lr": 1e-4, "lr_schedule": "exponential",
         "warmup": 0, "weight_decay": 0.0, "eval_every": 2, "check_every": 20,
     }  # fmt: skip
 
     def make_process(self, vocabulary: Vocabulary) -> Multinomial:
-        return Multinomial(len(vocabulary.alphabet), self.diffusion_steps)
+        return Multinomial(len(vocabulary.alphabet), self.diffusion_steps, spread=self.order == "spread")
 
     def network_settings(self) -> dict[str, Any]:
         own = {"heads": self.heads, "local_heads": self.local_heads, "local_size": self.local_size}

@@ -42,6 +42,15 @@ made_ : ndarray
 """The fitted attributes of every generator, as docstrings list them."""
 
 
+ORDER = parameter("spread", Choice(("spread", "random"))).doc(
+    """The letters that change in a call of the network: `"spread"`, letters far from one another, so that few steps
+    lose less; `"random"`, each by itself, as in the paper. Each letter changes with the same probability, and in the
+    limit of many steps both sample the model's distribution. With few steps the joint distributions of the letters
+    differ, and only `"random"` samples the process in T steps that a bound in T steps is of."""
+)
+"""The parameter `order` of generators whose letters may change several times."""
+
+
 class Weights:
     """Weights of `sample_weight`, one for each sequence read; 0 is as if it had not been given.
 

@@ -11,6 +11,7 @@ from seqdiff import processes
 from seqdiff.data import Dataset
 from seqdiff.errors import InputError, argument, listed, shown
 from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.estimators.parameters import ORDER
 from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Parameter, Real, Switch, Whole, parameter
 from seqdiff.processes.categorical import Logistic, logistic_start
@@ -63,6 +64,7 @@ class SCUD(SequenceGenerator):
         """Corrector steps after each step of the sampler, each one more call of the network: events are undone and done
         again."""
     )
+    order: str = ORDER
     batches = 2700
 
     def make_process(self, vocabulary: Vocabulary) -> processes.SCUD:
@@ -83,7 +85,8 @@ class SCUD(SequenceGenerator):
         # other letters keep the noise levels that their seeds have always drawn
         gradual = vocabulary.alphabet.ordered and forward.gradual
         schedule = make_schedule(self.schedule, scale)
-        return make(forward, gamma, schedule, correctors=self.correctors, gradual=gradual)
+        spread = self.order == "spread"
+        return make(forward, gamma, schedule, correctors=self.correctors, gradual=gradual, spread=spread)
 
     def first_logits(self, train: Dataset, vocabulary: Vocabulary, weight: np.ndarray | None) -> Tensor:
         frequencies = super().first_logits(train, vocabulary, weight)

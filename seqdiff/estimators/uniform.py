@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.estimators.parameters import ORDER
 from seqdiff.model import Vocabulary
 from seqdiff.parameters import Whole, parameter
 from seqdiff.processes import Multinomial, Process, Uniform
@@ -28,7 +29,12 @@ class UniformDiffusion(SequenceGenerator):
     diffusion_steps: int | None = parameter(None, Whole(1, 1_000_000)).doc(
         "None is continuous time, whose bound is tighter; a number T is the same process in T steps."
     )
+    order: str = ORDER
 
     def make_process(self, vocabulary: Vocabulary) -> Process:
-        letters, steps = len(vocabulary.alphabet), self.diffusion_steps
-        return Uniform(letters) if steps is None else Multinomial(letters, steps, linear_keep(steps))
+        letters, steps, spread = len(vocabulary.alphabet), self.diffusion_steps, self.order == "spread"
+        return (
+            Uniform(letters, spread=spread)
+            if steps is None
+            else Multinomial(letters, steps, linear_keep(steps), spread=spread)
+        )

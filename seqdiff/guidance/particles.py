@@ -152,7 +152,7 @@ class TemplateAhead(Template):
 
     def start(self, process: Process[Any], state: State) -> State:
         state, self.known = process.given(state, self.log_allowed.expand(*state.mask.shape, -1))
-        return state
+        return state.replace(independent=torch.ones_like(state.mask[:, 0]))  # `after` reads densities of single letters
 
     def clean(self, predict: Hook, context: StepContext) -> Tensor:
         log_p0 = self._predicted(predict, context)

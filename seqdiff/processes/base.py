@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, ClassVar, Generic, Literal, TypeVar
 
@@ -32,11 +32,14 @@ class State:
         Times (B,), or event counts (B, L).
     mask : Tensor
         Booleans (B, L), True at real positions, False at padding.
+    independent : Tensor, optional
+        Given, booleans (B,), if a step must draw each letter by itself, as a guide reads the density of the draw.
     """
 
     x: Tensor
     t: Tensor
     mask: Tensor
+    independent: Tensor | None = field(default=None, kw_only=True)
 
     def take(self: S, rows: Tensor | slice) -> S:
         """Return the state of some of the rows."""

@@ -11,6 +11,12 @@ Loss, likelihood and sampler use one posterior, the exact mixture over it:
 
 With the context prediction inside, this is the "product" form of Hoogeboom et al. (2021, arXiv 2102.05379) and
 Austin et al. (2021, arXiv 2107.03006) to machine precision, for any rate matrix.
+
+A step draws every letter from its own p(x_s | x_t), but which letters change is by default drawn for all together, by
+systematic sampling (`sample_changes`). Two letters that change in one step do not see each other's new value; far apart
+they depend on each other least. In the limit of many steps at most one letter changes in a step, with the same rate as
+by independent draws, so that both sample the same distribution. With few steps the two differ; samples of the model
+whose bound in T steps is scored are those of T steps with independent draws (``spread=False``).
 """
 
 from __future__ import annotations
@@ -23,6 +29,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from seqdiff.processes.base import Cond, Denoiser, Process, S, masked_sum
+from seqdiff.processes.noise.importance_sampling import evenly
 from seqdiff.runtime import Generators, uniform, widest
 
 
@@ -39,6 +46,23 @@ def sample_categorical(log_p: Tensor, generator: Generators) -> Tensor:
     # u < total, so at least the last positive letter is past it; a letter of probability 0 adds nothing to the sum
     # before it and is never the first past u.
     return (cumulative <= u).sum(-1).clamp_max(log_p.shape[-1] - 1)
+
+
+def sample_changes(log_p: Tensor, x: Tensor, generator: Generators) -> Tensor:
+    """Draw letters (B, L) from log-probabilities (B, L, S) such that those that differ from x (B, L) are far apart.
+
+    Each position has its own distribution, as with `sample_categorical`, but which positions change is drawn for all
+    together by systematic sampling (`evenly`). The new letters are independent of one another, given x.
+    """
+    wide = widest(log_p.device)
+    p = (log_p - log_p.amax(-1, keepdim=True)).to(wide).exp()
+    stay = p.gather(-1, x[..., None])
+    others = p.scatter(-1, x[..., None], 0.0).cumsum(-1)
+    total = others[..., -1:]
+    u = uniform(tuple(x.shape), generator, x.device).to(wide)[..., None] * total
+    letters = (others <= u).sum(-1).clamp_max(log_p.shape[-1] - 1)
+    start = uniform((len(x), 1), generator, x.device).to(wide)
+    return torch.where(evenly((total / (total + stay)).squeeze(-1), start), letters, x)
 
 
 def single_letters(log_allowed: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
@@ -77,6 +101,8 @@ class CategoricalProcess(Process[S]):
     repeatable = True
     classifier_reads = "letters"
     mixes_kernel: ClassVar[bool] = True
+    spread: bool = True
+    """True if the letters that change in a step are far apart (`sample_changes`), False if each is drawn by itself."""
 
     def posterior(self, log_p0: Tensor, state: S, target: float | Tensor) -> Tensor:
         """Return the log-kernel log p(x_s | x_t), (B, L, S), normalised: the exact mixture over p(x0 | x_t)."""
@@ -89,7 +115,13 @@ class CategoricalProcess(Process[S]):
         return masked_sum(kernel.gather(-1, reached.x[..., None]).squeeze(-1), state.mask)
 
     def step(self, state: S, target: Any, kernel: Tensor, generator: Generators) -> S:
-        return state.replace(x=sample_categorical(kernel, generator), t=torch.full_like(state.t, target))
+        return state.replace(x=self.draw(state, kernel, generator), t=torch.full_like(state.t, target))
+
+    def draw(self, state: S, kernel: Tensor, generator: Generators) -> Tensor:
+        """Draw the letters (B, L) at the next level."""
+        if self.spread and state.independent is None:
+            return sample_changes(kernel, state.x, generator)
+        return sample_categorical(kernel, generator)
 
 
 # The logistic parameterisation of ordered letters (Austin et al. 2021, arXiv 2107.03006, appendix A.8).

@@ -40,13 +40,21 @@ class Classical(RateMatrixProcess[State]):
         Steps of the sampler by default.
     gradual : bool
         See `RateMatrixProcess`.
+    spread : bool
+        True if the letters that change in a step are far apart.
     """
 
     def __init__(
-        self, forward: Forward, schedule: Schedule | None = None, steps: int = 100, gradual: bool = False
+        self,
+        forward: Forward,
+        schedule: Schedule | None = None,
+        steps: int = 100,
+        gradual: bool = False,
+        *,
+        spread: bool = True,
     ) -> None:
         super().__init__(forward, schedule or Linear(), events_per_time(forward, 0.0), steps, gradual)
-        self.noise = forward
+        self.noise, self.spread = forward, spread
         self.measure_end()
 
     def fit_schedule(self, p0: Tensor) -> None:

@@ -25,7 +25,7 @@ from torch.nn import functional as F
 
 from seqdiff.processes.base import Batch, Cond, Denoiser, State, like, masked_sum, rows_of, taken
 from seqdiff.processes.categorical import CategoricalProcess, sample_categorical, single_letters, strata, turned
-from seqdiff.processes.noise.importance_sampling import at_rank, smallest, touched
+from seqdiff.processes.noise.importance_sampling import at_rank, smallest, touched, whole_between
 from seqdiff.runtime import Generators, uniform, widest
 
 DEFAULT_TIMES = 20  # strata of the bound in continuous time
@@ -58,6 +58,8 @@ class Masked(CategoricalProcess[MaskedState]):
         Share, 0 to 1, of the largest possible probability min(1, s/(1 - t)) with which an unmasked letter is masked
         again in the step from t to s (ReMDM's rescaled schedule). The distribution at each time stays the same, and
         errors of steps that unmask many letters at once can be corrected.
+    spread : bool
+        True if the letters that are unmasked or masked in a step are far apart.
     """
 
     shows_known = "letters"
@@ -65,10 +67,16 @@ class Masked(CategoricalProcess[MaskedState]):
     mixes_kernel = False  # a step draws letters of p(x0 | x_t) itself
 
     def __init__(
-        self, letters: int, steps: int | None = None, time_conditioning: bool = False, *, remasking: float = 0.0
+        self,
+        letters: int,
+        steps: int | None = None,
+        time_conditioning: bool = False,
+        *,
+        remasking: float = 0.0,
+        spread: bool = False,
     ) -> None:
         super().__init__(letters)
-        self.steps, self.time_conditioning, self.remasking = steps, time_conditioning, remasking
+        self.steps, self.time_conditioning, self.remasking, self.spread = steps, time_conditioning, remasking, spread
 
     @property
     def states(self) -> int:
@@ -191,8 +199,7 @@ class FirstHitting(Masked):
     def __init__(
         self, letters: int, steps: int | None = None, time_conditioning: bool = False, *, spread: bool = False
     ) -> None:
-        super().__init__(letters, steps, time_conditioning)
-        self.spread = spread
+        super().__init__(letters, steps, time_conditioning, spread=spread)
 
     def prior(self, mask: Tensor, generator: Generators) -> MaskedState:
         times = uniform(tuple(mask.shape), generator, mask.device)
@@ -246,8 +253,7 @@ def spread_out(masks: Tensor, times: Tensor, target: int) -> Tensor:
     m = masks.sum(-1, keepdim=True).to(times.dtype)
     share = torch.ceil(m / target) / m.clamp_min(1)
     start = (times.sum(-1, keepdim=True) + target * GOLDEN) % 1  # uniform in each row, another in each call
-    rank = masks.cumsum(-1).to(share.dtype)
-    return torch.floor(rank * share + start) > torch.floor((rank - 1) * share + start)
+    return whole_between(masks.cumsum(-1).to(share.dtype) * share, start)
 
 
 class ConfidentFirst(FirstHitting):

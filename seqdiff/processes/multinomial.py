@@ -104,6 +104,9 @@ class Multinomial(UniformNoise):
         T, `diffusion_steps` of the estimator.
     log_keep : ndarray, optional
         (T + 1,) log abar_0..abar_T; None takes `cosine_keep`.
+    spread : bool
+        True if the letters that change in a step are far apart. The process of T steps whose bound is computed draws
+        each by itself.
     """
 
     log_keep: Tensor
@@ -111,9 +114,11 @@ class Multinomial(UniformNoise):
     term_square: Tensor
     term_count: Tensor
 
-    def __init__(self, letters: int, steps: int = 100, log_keep: np.ndarray | None = None) -> None:
+    def __init__(
+        self, letters: int, steps: int = 100, log_keep: np.ndarray | None = None, *, spread: bool = True
+    ) -> None:
         super().__init__(letters)
-        self.steps = steps
+        self.steps, self.spread = steps, spread
         log_keep = cosine_keep(steps) if log_keep is None else log_keep
         with np.errstate(divide="ignore"):
             log_lose = np.log(-np.expm1(log_keep))

@@ -75,6 +75,8 @@ class SCUD(RateMatrixProcess[EventState]):
         Corrector steps after each of them, one call of the network each.
     gradual : bool
         See `RateMatrixProcess`.
+    spread : bool
+        True if the positions whose events a step undoes are far apart.
     """
 
     shows_known = "letters"
@@ -91,10 +93,12 @@ class SCUD(RateMatrixProcess[EventState]):
         steps: int = 100,
         correctors: int = 0,
         gradual: bool = False,
+        *,
+        spread: bool = True,
     ) -> None:
         powers = make_powers(forward, gamma)
         super().__init__(forward, schedule or Linear(powers.rate), powers.rate * (1 - gamma), steps, gradual)
-        self.gamma, self.powers, self.correctors = gamma, powers, correctors
+        self.gamma, self.powers, self.correctors, self.spread = gamma, powers, correctors, spread
         self.measure_end()
 
     def fit_schedule(self, p0: Tensor) -> None:
@@ -222,7 +226,7 @@ class SCUD(RateMatrixProcess[EventState]):
         time, redo = level
         now, then = self.total(state.time[:1]), self.total(state.time.new_full((1,), time))
         stay = 1 - self.redone if redo else float((then / now).clamp(0, 1))
-        counts = thinned(state.t, stay, generator)
+        counts = thinned(state.t, stay, generator, spread=self.spread)
         if redo and state.steered is not None:  # a template's weights count each letter once: none is drawn again
             counts = torch.where(state.steered, state.t, counts)
         return Undo(counts, time, redo)
@@ -261,7 +265,7 @@ class SCUD(RateMatrixProcess[EventState]):
         return target.counts
 
     def step(self, state: EventState, target: Undo, kernel: Tensor, generator: Generators) -> EventState:
-        x = sample_categorical(kernel, generator)
+        x = sample_categorical(kernel, generator)  # which positions have their events undone is drawn by `aim`
         time = torch.full_like(state.time, target.time)
         after = state.replace(
             x=x, t=target.counts, time=time, fresh=torch.zeros_like(time, dtype=torch.bool), undone=None

@@ -36,7 +36,21 @@ def linear_keep(steps: int) -> np.ndarray:
 
 
 class Uniform(ContinuousTime[State], UniformNoise):
-    """Uniform diffusion in continuous time; times are real numbers, 0 (data) to 1 (noise)."""
+    """Uniform diffusion in continuous time; times are real numbers, 0 (data) to 1 (noise).
+
+    Parameters
+    ----------
+    letters : int
+        K.
+    steps : int
+        Steps of the sampler by default.
+    spread : bool
+        True if the letters that change in a step are far apart.
+    """
+
+    def __init__(self, letters: int, steps: int = 100, *, spread: bool = True) -> None:
+        super().__init__(letters, steps)
+        self.spread = spread
 
     def kept(self, t: Tensor) -> tuple[Tensor, Tensor]:
         return torch.log1p(-t), torch.log(t)  # 1 - alpha is t itself: 1 - (1 - t) would lose it

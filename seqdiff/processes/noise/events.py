@@ -22,6 +22,7 @@ from numpy.typing import ArrayLike
 from torch import Tensor, nn
 
 from seqdiff.errors import InputError, argument, shown
+from seqdiff.processes.noise.importance_sampling import evenly
 from seqdiff.processes.noise.rate_matrices import Forward
 from seqdiff.runtime import Generators, in_float64, uniform, waits
 
@@ -223,9 +224,16 @@ def poisson(rate: Tensor, length: int, generator: Generators, *, least: int = 0,
     return _invert(log_p, n, rows, u).to(u.device)
 
 
-def thinned(counts: Tensor, share: float, generator: Generators) -> Tensor:
-    """Return the events left of `counts` (B, L), int64 (B, L), where each stays with probability `share`."""
+def thinned(counts: Tensor, share: float, generator: Generators, *, spread: bool = False) -> Tensor:
+    """Return the events left of `counts` (B, L), int64 (B, L), where each stays with probability `share`.
+
+    With `spread` the positions that lose events are far apart (`evenly`).
+    """
     u = uniform(tuple(counts.shape), generator, counts.device)
+    if spread:
+        start = uniform((len(counts), 1), generator, counts.device)
+        lost = 1 - share ** counts.to(u.dtype)  # the probability that some events go; fewer are left where u is small
+        u = torch.where(evenly(lost, start), u * lost, lost + u * (1 - lost))
     different, which = torch.unique(counts, return_inverse=True)
     total = in_float64(different.to(u.dtype))[:, None]
     mean = total[:, 0] * share

@@ -34,6 +34,28 @@ def at_rank(keys: Tensor, count: Tensor) -> Tensor:
     return torch.where(count > 0, found, torch.zeros_like(found))
 
 
+def whole_between(cumulative: Tensor, start: Tensor) -> Tensor:
+    """Return booleans (B, L), True where a whole number lies between start + cumulative_(l-1) and start + cumulative_l.
+
+    `cumulative` (B, L) does not fall, `start` (B, 1) is in [0, 1).
+    """
+    return torch.diff(torch.floor(cumulative + start), dim=-1, prepend=torch.zeros_like(start)) > 0
+
+
+def evenly(p: Tensor, start: Tensor) -> Tensor:
+    """Return booleans (B, L), True with probabilities p (B, L), such that the positions that are True are far apart.
+
+    Systematic sampling (Madow 1949) with `start` (B, 1) uniform in [0, 1). In any stretch of positions the number of
+    those that are True differs from its mean by less than 1; where the sum of p is below 1, at most one is True.
+
+    Examples
+    --------
+    >>> evenly(torch.full((1, 8), 0.25), torch.tensor([[0.5]])).int().tolist()
+    [[0, 1, 0, 0, 0, 1, 0, 0]]
+    """
+    return whole_between(p.cumsum(-1), start) | (p >= 1)  # in long sequences rounding might miss a certain one
+
+
 class Stratum(NamedTuple):
     """A draw of a and of the letters that are touched; the mean of exp(log_weight) D is the integral."""
 
