@@ -39,7 +39,9 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINT_VERSION = 1
 TEMPORARY = ".*.tmp"
-FREE_TO_CHANGE = {"verbose", "device", "savepath", "model_name", "check_every", "sampler", "order", "remasking"}
+FREE_TO_CHANGE = {
+    "verbose", "device", "savepath", "model_name", "check_every", "sampler", "order", "remasking", "renoising",
+}  # fmt: skip
 """Parameters that may differ when a run is resumed: they do not change what is learned."""
 
 

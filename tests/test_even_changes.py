@@ -191,3 +191,42 @@ def test_the_user_chooses_the_order(model, process):
     for order in ("spread", "random"):
         made = model.set_params(order=order).make_process(vocabulary)
         assert isinstance(made, process) and made.spread == (order == "spread")
+
+
+@pytest.mark.parametrize(("s", "t"), [(0.0, 0.4), (0.1, 0.2), (0.25, 1.0), (0.5, 0.9)])
+def test_renoising_keeps_the_marginals(s, t):
+    """sum over x_t of q(x_t | x0) p(x_s | x_t, x0) is q(x_s | x0), for any share of renoising."""
+    one_hot = torch.eye(4, dtype=torch.float64)[0]
+    q_t, q_s = (i / 4 + (1 - i) * one_hot for i in (t, s))
+    state = State(torch.arange(4)[:, None], torch.full((4,), t).double(), torch.ones(4, 1, dtype=torch.bool))
+    plain, some, anew = (
+        Uniform(4, renoising=renoising).posterior(one_hot.log().expand(4, 1, 4), state, s).exp()[:, 0]
+        for renoising in (0.0, 0.3, 1.0)
+    )
+    for kernel in (plain, some, anew):
+        assert torch.allclose(q_t @ kernel, q_s, atol=1e-12)
+    share = 0.3 if s < 0.3 else 0.0  # renoised only near the end
+    assert torch.allclose(some, (1 - share) * plain + share * q_s, atol=1e-12)
+    assert torch.allclose(anew, q_s.expand(4, 4) if share else plain, atol=1e-12)
+    # at s = 0 both are x0 itself, and at t = 1 nothing is kept
+    assert torch.allclose(plain, anew, atol=1e-12) == (s in (0.0, 0.5) or t == 1)
+
+
+def test_renoising_has_more_of_its_steps_at_the_end():
+    state = Uniform(4).prior(torch.ones(1, 1, dtype=torch.bool), seeded())
+    assert list(Uniform(4).levels(state, 4)) == [0.75, 0.5, 0.25, 0.0]
+    assert list(Uniform(4, renoising=0.1).levels(state, 4)) == pytest.approx([0.75**1.5, 0.5**1.5, 0.125, 0.0])
+
+
+def test_a_run_is_resumed_with_another_order_and_renoising(tmp_path):
+    data, chosen = ["ACGT", "ACGA", "CCGT", "ACTT"] * 8, {"order": "random", "renoising": 1.0}
+    tiny = {"width": 4, "depth": 1, "savepath": str(tmp_path), "model_name": "run", "verbose": 0}
+    UniformDiffusion(epochs=1, **tiny).fit(data)
+    process = UniformDiffusion(epochs=1, **tiny, **chosen).fit(data, resume=True).objective_.process
+    assert (process.spread, process.renoising) == (False, 1.0)
+
+
+def test_renoising_needs_continuous_time():
+    model = UniformDiffusion(diffusion_steps=10, renoising=0.5, savepath=None, verbose=0)
+    with pytest.raises(ValueError, match=r"renoising: got 0\.5, expected 0 with diffusion_steps"):
+        model.fit(["ACGT"] * 4)

@@ -6,16 +6,22 @@ alpha_t = 1 - t for t in [0, 1], so that x_0 is the data and x_1 uniform noise, 
     r_j = q_j / q_z,   q_j = K alpha_t w_j + 1 - alpha_t,   z = x_t,   w = softmax(context)
 
 with r0 and q0 the same for w = x_0. The terms are rates of jumps: this is the paper's equation, rearranged.
+
+The sampler can correct itself (Deschenaux et al. 2026, arXiv 2602.21185): with probability kappa a step draws x_0 and
+noises it anew, q(x_s | x_0), in place of q(x_s | x_t, x_0); the marginals of both are those of the forward process.
 """
 
 from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import one_hot
 
-from seqdiff.processes.base import Batch, Denoiser, State, masked_sum
+from seqdiff.processes.base import Batch, Denoiser, State, like, masked_sum
 from seqdiff.processes.continuous import EARLIEST_ROOT, ContinuousTime
 from seqdiff.processes.multinomial import UniformNoise
 from seqdiff.processes.noise.importance_sampling import touched
@@ -35,6 +41,10 @@ def linear_keep(steps: int) -> np.ndarray:
         return np.log1p(-np.arange(steps + 1) / steps)
 
 
+RENOISED = 0.3  # time before which steps noise anew: later ones have too little of the sequence to correct
+CORRECTING = 1.5  # power of the times of a correcting sampler, which needs its steps at the end
+
+
 class Uniform(ContinuousTime[State], UniformNoise):
     """Uniform diffusion in continuous time; times are real numbers, 0 (data) to 1 (noise).
 
@@ -44,13 +54,29 @@ class Uniform(ContinuousTime[State], UniformNoise):
         K.
     steps : int
         Steps of the sampler by default.
+    renoising : float
+        kappa, from 0 to 1, of the steps to times below `RENOISED`. Above 0 a step draws many letters at once however
+        small it is, so that the sampler is not exact in the limit of many steps.
     spread : bool
         True if the letters that change in a step are far apart.
     """
 
-    def __init__(self, letters: int, steps: int = 100, *, spread: bool = True) -> None:
+    def __init__(self, letters: int, steps: int = 100, *, renoising: float = 0.0, spread: bool = True) -> None:
         super().__init__(letters, steps)
-        self.spread = spread
+        self.renoising, self.spread = renoising, spread
+
+    def levels(self, state: State, steps: int | None) -> Iterator[Any]:
+        power = CORRECTING if self.renoising else 1.0
+        yield from (t**power for t in super().levels(state, steps))
+
+    def posterior(self, log_p0: Tensor, state: State, target: float | Tensor) -> Tensor:
+        """Return log p(x_s | x_t), (B, L, K), for s = `target` < t, a number or (B,), mixed with the noise anew."""
+        log_kept = super().posterior(log_p0, state, target)
+        if not self.renoising:
+            return log_kept
+        s, kappa = like(target, state.t).to(log_p0.dtype)[:, None, None], self.renoising
+        mixed = (kappa * ((1 - s) * log_p0.exp() + s / self.letters) + (1 - kappa) * log_kept.exp()).log()
+        return torch.where(s < RENOISED, mixed, log_kept)
 
     def kept(self, t: Tensor) -> tuple[Tensor, Tensor]:
         return torch.log1p(-t), torch.log(t)  # 1 - alpha is t itself: 1 - (1 - t) would lose it
