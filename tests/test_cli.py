@@ -25,7 +25,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 import seqdiff
-from seqdiff import MultinomialDiffusion, runtime
+from seqdiff import MaskedDiffusion, MultinomialDiffusion, runtime
 from seqdiff.cli import main
 from seqdiff.cli.app import plain_messages
 from seqdiff.cli.options import models, options_of
@@ -418,6 +418,23 @@ def test_options_are_the_estimators_parameters(name: str) -> None:
         assert option.type_cast_value(context, str(parameter.default)) == parameter.default
         assert option.help, f"{cls.__name__} says nothing of {parameter.name}"
     assert "--random-state" in run(f"fit --model {name} --help").stdout
+
+
+def test_presets_are_defaults(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    given: list[dict[str, Any]] = []
+
+    def fit(self: Any, X: Any, y: Any = None, **kwargs: Any) -> None:
+        given.append(self.get_params())
+        raise ValueError("seen")
+
+    monkeypatch.setattr(MaskedDiffusion, "fit", fit)
+    for line in ("--preset long --lr 0.001", "--lr 0.001 --preset=long"):
+        fails(f"fit p.csv --model masked-diffusion {line}")
+        assert given.pop() == MaskedDiffusion.preset("long", lr=0.001).get_params() != MaskedDiffusion().get_params()
+    message = fails("fit p.csv --model scud --preset long")
+    assert message.startswith("Error: --preset: got 'long', expected none: SCUD has no presets; leave it out")
+    message = fails("fit p.csv --model masked --preset longer")
+    assert "got 'longer', expected one of 'long'" in message and not given
 
 
 def test_values_reach_the_estimator(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -50,12 +50,15 @@ def demo(data: str | None, **options: Any) -> None:
 @click.command(cls=EstimatorCommand)
 @shared.DATA
 @click.option("--model", default=DEFAULT_MODEL, help=f"The kind of model: {', '.join(models())}.")
+@click.option("--preset", metavar="NAME", help="Measured settings other than the defaults: long, of masked-diffusion.")
 @shared.LABELS
 @click.option(
     "--validation", metavar="SHARE|FILE", default="0.1", help="Share of the sequences to hold out, or a file of them."
 )
 @click.option("--resume", is_flag=True, help="Resume an interrupted run; give the same settings and data.")
-def fit(data: str, model: str, y: tuple[str, ...], validation: str, resume: bool, **parameters: Any) -> None:
+def fit(
+    data: str, model: str, preset: str | None, y: tuple[str, ...], validation: str, resume: bool, **parameters: Any
+) -> None:
     """Fit a model to the sequences in DATA.
 
     DATA is a text file (one sequence a line), FASTA, CSV, TSV or Parquet; .gz is fine. The result is a folder in
@@ -66,6 +69,7 @@ def fit(data: str, model: str, y: tuple[str, ...], validation: str, resume: bool
       seqdiff fit promoters.fasta
       seqdiff fit promoters.csv --y strength --model-name strong
       seqdiff fit promoters.fasta --model masked-diffusion
+      seqdiff fit promoters.fasta --model masked-diffusion --preset long
       seqdiff fit --model masked-diffusion --help
 
     The first one takes minutes on a laptop. masked-diffusion takes twice as long, and is better where letters are fixed

@@ -9,8 +9,9 @@ from __future__ import annotations
 import inspect
 import json
 import re
-from collections.abc import Container, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import click
@@ -121,37 +122,44 @@ def option_of(cls: type, name: str, default: object = NOTHING) -> click.Option:
     def named(m: re.Match[str]) -> str:  # a quoted value, another parameter, or any name
         return f"--{kebab(m[2])}" if m[2] in parameters_of(cls) else m[1] or m[2]
 
+    value = own if default is NOTHING else default
     text = re.sub(r"`+(?:\"(.*?)\"|(\w+))`+", named, doc_text(cls, parameter))
     text = re.sub(r"\bNone\b", "none", text).replace("`", "").replace('"', "")
     if choices := re.match(r"\{(.*?)\}", kind_text(parameter, own)):
         text = f"{text} One of: {choices[1].replace(chr(34), '')}.".strip()
     flag = f"--{kebab(name)}"
     if parameter.shell_type is bool:
-        return click.Option([f"{flag}/--no-{kebab(name)}", name], default=own, help=text)
+        return click.Option([f"{flag}/--no-{kebab(name)}", name], default=value, help=text)
     if default is NOTHING and own is not None:
         text = f"{text}  [default: {own:g}]" if isinstance(own, float) else f"{text}  [default: {own}]"
-    value = own if default is NOTHING else default
     kind = Value(parameter.shell_type, parameter.optional or own is None)
     return click.Option([flag, name], type=kind, default=value, show_default=False, help=text)
 
 
-def options_of(cls: type, taken: Container[str | None] = ()) -> list[click.Option]:
-    """Return one option for each parameter of an estimator, but for those in `taken`."""
+def options_of(
+    cls: type, taken: Container[str | None] = (), preset: Mapping[str, object] = MappingProxyType({})
+) -> list[click.Option]:
+    """Return one option for each parameter of an estimator, except those in `taken`; `preset` has other defaults."""
     known = parameters_of(cls)
     names = inspect.signature(cls).parameters
-    return [option_of(cls, name) for name in names if name in known and name not in taken]
+    return [option_of(cls, name, preset.get(name, NOTHING)) for name in names if name in known and name not in taken]
 
 
 class EstimatorCommand(click.Command):
-    """A command with `--model`, whose other options are the parameters of the estimator that `--model` names."""
+    """A command with `--model`, whose other options are the parameters of the estimator that `--model` names.
+
+    Their defaults are those of `--preset`, where it is given.
+    """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        ctx.meta["seqdiff.model"] = find_model(_model_in(args))
+        ctx.meta["seqdiff.model"] = find_model(_value_in(args, "--model") or DEFAULT_MODEL)
+        ctx.meta["seqdiff.preset"] = _value_in(args, "--preset")
         return super().parse_args(ctx, args)
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        own = super().get_params(ctx)
-        return [*own, *options_of(self._model(ctx), {param.name for param in own})]
+        own, model, name = super().get_params(ctx), self._model(ctx), ctx.meta.get("seqdiff.preset")
+        preset = {} if name is None else model.preset_parameters(name)
+        return [*own, *options_of(model, {param.name for param in own}, preset)]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         own = {param.name for param in super().get_params(ctx)}
@@ -165,14 +173,14 @@ class EstimatorCommand(click.Command):
         return ctx.meta.get("seqdiff.model") or find_model(DEFAULT_MODEL)
 
 
-def _model_in(args: list[str]) -> str:
-    """Return the value of the last `--model` among the arguments."""
-    name = DEFAULT_MODEL
+def _value_in(args: list[str], option: str) -> str | None:
+    """Return the value of an option, the last one among the arguments."""
+    found = None
     for i, argument in enumerate(args):
         if argument == "--":
             break
-        if argument == "--model" and i + 1 < len(args):
-            name = args[i + 1]
-        elif argument.startswith("--model="):
-            name = argument.partition("=")[2]
-    return name
+        if argument == option and i + 1 < len(args):
+            found = args[i + 1]
+        elif argument.startswith(f"{option}="):
+            found = argument.removeprefix(f"{option}=")
+    return found

@@ -9,7 +9,7 @@ import logging
 import numbers
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,7 @@ from seqdiff.data import prepare as prepare_data
 from seqdiff.data.dataset import letter_frequencies, position_frequencies
 from seqdiff.data.files import check_output, write_sequences
 from seqdiff.data.split import given_part, share_of
-from seqdiff.errors import InputError, argument, warn
+from seqdiff.errors import InputError, argument, listed, shown, warn
 from seqdiff.estimators.loading import load_estimator, plain_parameters
 from seqdiff.estimators.parameters import ATTRIBUTES, SequenceEstimator, Weights
 from seqdiff.estimators.requests import (
@@ -739,6 +739,45 @@ class SequenceGenerator(GeneratorBase):
     A subclass has `process_class`, `make_process`, and its parameters as fields (`Parameterised` says how); its
     signature and the "Parameters" of its docstring follow.
     """
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Parameters of `preset`, by its name."""
+
+    @classmethod
+    def preset(cls, name: str, **parameters: Any) -> Any:
+        """Return an estimator with the parameters of a preset, measured settings that are not the defaults.
+
+        Parameters
+        ----------
+        name : str
+            One of the class's `presets`.
+        **parameters
+            Parameters of the estimator; they replace those of the preset.
+
+        Returns
+        -------
+        SequenceGenerator
+
+        Raises
+        ------
+        InputError
+            If the class has no preset of this name.
+
+        Examples
+        --------
+        >>> from seqdiff import MaskedDiffusion
+        >>> MaskedDiffusion.preset("long", length=50).epochs
+        200
+        """
+        return cls(**{**cls.preset_parameters(name), **parameters})
+
+    @classmethod
+    def preset_parameters(cls, name: str) -> dict[str, Any]:
+        """Return the parameters of a preset, or raise an `InputError`."""
+        if name not in cls.presets:
+            wanted = f"one of {listed(sorted(cls.presets))}" if cls.presets else f"none: {cls.__name__} has no presets"
+            raise InputError(argument("preset"), shown(name), wanted, "leave it out, or set the parameters one by one")
+        return dict(cls.presets[name])
 
     def fit(
         self,

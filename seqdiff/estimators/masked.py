@@ -24,6 +24,9 @@ _PROCESSES = {
 class MaskedDiffusion(SequenceGenerator):
     """Masked diffusion (MDLM, Sahoo et al. 2024, arXiv 2406.07524): letters are masked and predicted.
 
+    ``MaskedDiffusion.preset("long")`` trains for 200 epochs, six times the default on 10,000 sequences, and overtakes
+    autoregressive models on few data (arXiv 2507.15857).
+
     Examples
     --------
     >>> from seqdiff import MaskedDiffusion
@@ -34,6 +37,7 @@ class MaskedDiffusion(SequenceGenerator):
     """
 
     process_class = Masked
+    presets = {"long": {"epochs": 200, "lr": 4e-3, "dropout": 0.03}}
     diffusion_steps: int | None = parameter(None, Whole(1, 1_000_000)).doc(
         "T of the bound that is trained and scored. None is continuous time, which is tighter."
     )
