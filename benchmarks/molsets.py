@@ -30,6 +30,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import importlib
+import json
 import math
 import multiprocessing
 import sys
@@ -189,6 +190,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=30_000, help="0 for none")
     parser.add_argument("--steps", type=int, help="steps of sampling of the diffusions; default: those of each model")
     parser.add_argument("--temperature", type=float, default=1.0)
+    parser.add_argument("--sampling", type=json.loads, default={}, help='parameters of sampling: {"renoising": 1.0}')
     parser.add_argument("--jobs", type=int, default=1, help="processes for the metrics")
     add_keep(parser)
     add_no_test(parser)
@@ -217,14 +219,15 @@ def main() -> None:
     for name, seed, model in make_models(args, alphabet=resolve_alphabet("smiles", fit + held)):
         kept = f"moses-{len(fit)}-{name}-{seed}"
         model = kept_model(args.keep, kept, model, fit, validation=valid)
-        model.verbose = 0
+        model.set_params(verbose=0, **args.sampling)
         row: dict[str, Any] = {"model": name, "seed": seed}
         if args.draws and model.bound_ is not None:
             row |= likelihood(model, valid, args.draws)
         if args.samples:
             steps = None if name == "Autoregressive" else args.steps
             options = {"steps": steps, "temperature": args.temperature, "random_state": seed}
-            file = f"{kept}-{args.samples}-{steps or 'all'}-{args.temperature:g}.txt"
+            own = "".join(f"-{name}-{value}" for name, value in args.sampling.items())
+            file = f"{kept}-{args.samples}-{steps or 'all'}-{args.temperature:g}{own}.txt"
             path = None if args.keep is None else Path(args.keep) / file
             samples, used = kept_samples(path, model, args.samples, **options)
             row |= used

@@ -39,9 +39,11 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINT_VERSION = 1
 TEMPORARY = ".*.tmp"
-FREE_TO_CHANGE = {
-    "verbose", "device", "savepath", "model_name", "check_every", "sampler", "order", "remasking", "renoising",
+SAMPLING = {
+    "sampler", "order", "remasking", "renoising", "correctors", "solver", "sampling_steps", "clamp", "eta",
 }  # fmt: skip
+"""Parameters of how samples are drawn, which a fitted model takes over from `set_params`."""
+FREE_TO_CHANGE = {"verbose", "device", "savepath", "model_name", "check_every"} | SAMPLING
 """Parameters that may differ when a run is resumed: they do not change what is learned."""
 
 

@@ -26,8 +26,9 @@ def test_stored_models_sample_and_score_identically(name):
         np.testing.assert_allclose(found["scores"], wanted["scores"], rtol=1e-5, atol=1e-5)
 
 
-def test_stored_classifier_predicts_identically():
-    np.testing.assert_allclose(make.predicted(), STORED["classifier"], atol=1e-5)
+@pytest.mark.parametrize("name", make.CLASSIFIERS)
+def test_stored_classifiers_predict_identically(name):
+    np.testing.assert_allclose(make.predicted(name), STORED[name], atol=1e-5)
 
 
 def test_a_stored_run_is_read_and_resumed(tmp_path):
@@ -40,4 +41,4 @@ def test_a_stored_run_is_read_and_resumed(tmp_path):
 
 def test_every_stored_file_is_checked():
     stored = {path.stem for path in GOLDEN.glob("*.safetensors")}
-    assert stored == {*make.NAMES, "classifier"} and {*STORED} == {*make.FIGURES}
+    assert stored == {*make.NAMES, *make.CLASSIFIERS} and {*STORED} == {*make.FIGURES}

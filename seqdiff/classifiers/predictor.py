@@ -10,7 +10,7 @@ import copy
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -42,6 +42,7 @@ from seqdiff.model import SequenceModel, Vocabulary
 from seqdiff.networks import Conditions, Network, build_network
 from seqdiff.parameters import Parameter, Switch, Whole, check_parameters, document, parameter
 from seqdiff.processes import Clean, Process
+from seqdiff.runs import SAMPLING
 from seqdiff.training import Settings, Trainer
 
 logger = logging.getLogger(__name__)
@@ -342,7 +343,7 @@ class SequencePredictor(SequenceEstimator):
         elif longest != known_longest:
             found, wanted = f"{found} of up to {longest} letters", f"one of up to {known_longest} {of}"
         # files of earlier versions have no digest, or one of the network alone, "body"
-        elif (digest is not None and digest != noise_digest(generator, self.hidden)) or (
+        elif (digest is not None and digest not in noise_digests(generator, self.hidden)) or (
             body is not None and body != tensors_digest(generator.network.state_dict())
         ):
             found = f"{found} with other {'weights' if self.hidden else 'noise'}"
@@ -419,11 +420,20 @@ def hidden_width(generator: SequenceModel) -> int:
         return generator.network.hidden(x, t, None, one).shape[-1]
 
 
-def noise_digest(generator: SequenceModel, hidden: bool) -> str:
-    """Return a hash of the noise of a generator: its settings and its process's tensors; with `hidden`, all tensors."""
+def noise_digest(generator: SequenceModel, hidden: bool, without: Container[str] = SAMPLING) -> str:
+    """Return a hash of the noise of a generator: its settings and its process's tensors; with `hidden`, all tensors.
+
+    `without` are settings that are left out: how samples are drawn is not noise.
+    """
     tensors = (generator.objective if hidden else generator.process).state_dict()
-    settings = json.dumps(generator.settings, sort_keys=True)
+    settings = json.dumps({k: v for k, v in generator.settings.items() if k not in without}, sort_keys=True)
     return tensors_digest(tensors, type(generator.process).__name__, settings)
+
+
+def noise_digests(generator: SequenceModel, hidden: bool) -> set[str]:
+    """Return the hash, and that of earlier versions, which counts the settings of sampling that there were then."""
+    later = {"renoising"} if generator.name == "MaskedDiffusion" else {"renoising", "order"}
+    return {noise_digest(generator, hidden), noise_digest(generator, hidden, later)}
 
 
 class SequenceClassifier(ClassifierMixin, SequencePredictor):

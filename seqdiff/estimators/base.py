@@ -9,7 +9,7 @@ import logging
 import numbers
 import os
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,7 +35,7 @@ from seqdiff.data import prepare as prepare_data
 from seqdiff.data.dataset import letter_frequencies, position_frequencies
 from seqdiff.data.files import check_output, write_sequences
 from seqdiff.data.split import given_part, share_of
-from seqdiff.errors import InputError, argument, listed, shown, warn
+from seqdiff.errors import InputError, argument, shown, warn
 from seqdiff.estimators.loading import load_estimator, plain_parameters
 from seqdiff.estimators.parameters import ATTRIBUTES, SequenceEstimator, Weights
 from seqdiff.estimators.requests import (
@@ -83,7 +83,7 @@ from seqdiff.parameters import (
     parameters_of,
 )
 from seqdiff.processes import Batch, Process
-from seqdiff.runs import Run, open_run
+from seqdiff.runs import SAMPLING, Run, open_run
 from seqdiff.training import Objective, Settings, Trainer, TrainingParameters
 
 if TYPE_CHECKING:
@@ -184,10 +184,26 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         return self.model_.vocabulary.n_train
 
     def fitted(self) -> SequenceModel:
-        """Return the fitted model, with the precision of the parameter now; scikit-learn's NotFittedError before."""
+        """Return the fitted model, which samples as the parameters say now; scikit-learn's NotFittedError before."""
         check_is_fitted(self, "model_")
         self.model_.precision = self.precision
+        self._follow_parameters(self.model_)
         return self.model_
+
+    def _follow_parameters(self, model: SequenceModel) -> None:
+        """Make the process anew where `set_params` has changed how samples are drawn."""
+        changed = {k: v for k, v in self._own_settings().items() if k in model.settings and v != model.settings[k]}
+        if not changed.keys() & SAMPLING:
+            return
+        check_parameters(self)
+        for name in changed.keys() - SAMPLING:  # the process would be another one
+            wanted = f"{shown(model.settings[name])}, with which the model was fitted"
+            cure = "set it back to change how samples are drawn, or fit again"
+            raise InputError(argument(name), shown(changed[name]), wanted, cure)
+        process = self.make_process(model.vocabulary)
+        process.load_state_dict(model.process.state_dict())
+        model.objective.process = runtime.place(process, model.device).requires_grad_(False).eval()
+        model.settings = {**model.settings, **changed}
 
     def build(
         self, vocabulary: Vocabulary, train: Dataset | None = None, weight: np.ndarray | None = None
@@ -213,9 +229,13 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         return Objective(process, network)
 
     def _model(self, objective: Objective, vocabulary: Vocabulary) -> SequenceModel:
+        name, own = type(self).__name__, self._own_settings()
+        return SequenceModel(name, objective, vocabulary, self.label_dropout, self.precision, own)
+
+    def _own_settings(self) -> dict[str, Any]:
+        """Return the parameters that make the process, as plain values."""
         common = parameters_of(GeneratorBase)
-        own = {name: value for name, value in plain_parameters(self).items() if name not in common}
-        return SequenceModel(type(self).__name__, objective, vocabulary, self.label_dropout, self.precision, own)
+        return {name: value for name, value in plain_parameters(self).items() if name not in common}
 
     # -- training -----------------------------------------------------------------------------------------------------
 
@@ -739,45 +759,6 @@ class SequenceGenerator(GeneratorBase):
     A subclass has `process_class`, `make_process`, and its parameters as fields (`Parameterised` says how); its
     signature and the "Parameters" of its docstring follow.
     """
-
-    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
-    """Parameters of `preset`, by its name."""
-
-    @classmethod
-    def preset(cls, name: str, **parameters: Any) -> Any:
-        """Return an estimator with the parameters of a preset, measured settings that are not the defaults.
-
-        Parameters
-        ----------
-        name : str
-            One of the class's `presets`.
-        **parameters
-            Parameters of the estimator; they replace those of the preset.
-
-        Returns
-        -------
-        SequenceGenerator
-
-        Raises
-        ------
-        InputError
-            If the class has no preset of this name.
-
-        Examples
-        --------
-        >>> from seqdiff import MaskedDiffusion
-        >>> MaskedDiffusion.preset("long", length=50).epochs
-        200
-        """
-        return cls(**{**cls.preset_parameters(name), **parameters})
-
-    @classmethod
-    def preset_parameters(cls, name: str) -> dict[str, Any]:
-        """Return the parameters of a preset, or raise an `InputError`."""
-        if name not in cls.presets:
-            wanted = f"one of {listed(sorted(cls.presets))}" if cls.presets else f"none: {cls.__name__} has no presets"
-            raise InputError(argument("preset"), shown(name), wanted, "leave it out, or set the parameters one by one")
-        return dict(cls.presets[name])
 
     def fit(
         self,

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 
 from seqdiff.data import Alphabet, Dataset, class_codes, learn_target
-from seqdiff.errors import InputError, argument, shown
+from seqdiff.errors import InputError, argument, listed, shown
 from seqdiff.estimators.requests import check_seed
 from seqdiff.inputs import NetworkLike, SeedLike, TargetLike, WeightsLike
 from seqdiff.parameters import Choice, Options, Parameter, Real, Seed, Whole, parameter
@@ -165,6 +165,45 @@ class SequenceEstimator(LearningParameters, BaseEstimator):
     device: str = parameter("auto", Parameter(kind="str")).doc(
         '`"auto"` takes a GPU where there is one; or `"cpu"`, `"cuda"`, `"mps"`.'
     )
+
+    presets: ClassVar[Mapping[str, Mapping[str, Any]]] = {}
+    """Parameters of `preset`, by its name."""
+
+    @classmethod
+    def preset(cls, name: str, **parameters: Any) -> Any:
+        """Return an estimator with the parameters of a preset, measured settings that are not the defaults.
+
+        Parameters
+        ----------
+        name : str
+            One of the class's `presets`.
+        **parameters
+            Parameters of the estimator; they replace those of the preset.
+
+        Returns
+        -------
+        SequenceEstimator
+
+        Raises
+        ------
+        InputError
+            If the class has no preset of this name.
+
+        Examples
+        --------
+        >>> from seqdiff import MaskedDiffusion
+        >>> MaskedDiffusion.preset("long", length=50).epochs
+        200
+        """
+        return cls(**{**cls.preset_parameters(name), **parameters})
+
+    @classmethod
+    def preset_parameters(cls, name: str) -> dict[str, Any]:
+        """Return the parameters of a preset, or raise an `InputError`."""
+        if name not in cls.presets:
+            wanted = f"one of {listed(sorted(cls.presets))}" if cls.presets else f"none: {cls.__name__} has no presets"
+            raise InputError(argument("preset"), shown(name), wanted, "leave it out, or set the parameters one by one")
+        return dict(cls.presets[name])
 
     @property
     def reading(self) -> dict[str, Any]:

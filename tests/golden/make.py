@@ -41,7 +41,8 @@ ESTIMATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "embedding": ("EmbeddingDiffusion", {"diffusion_steps": 10}),
 }
 NAMES = [f"{name}-{data}" for name in ESTIMATORS for data in ("dna", "protein")]
-FIGURES = [*NAMES, "classifier", "run"]
+CLASSIFIERS = {"classifier": "masked-dna", "classifier-scud": "scud-dna"}
+FIGURES = [*NAMES, *CLASSIFIERS, "run"]
 RUN = HERE / "run"
 
 
@@ -104,10 +105,10 @@ def steered(model: Any, name: str) -> dict[str, list[str]]:
     return found
 
 
-def predicted() -> list[list[float]]:
-    """Return what the stored classifier says of eight sequences."""
-    model = seqdiff.load(HERE / "masked-dna.safetensors", device="cpu")
-    classifier = SequenceClassifier.load(HERE / "classifier.safetensors", noise_like=model, device="cpu")
+def predicted(name: str) -> list[list[float]]:
+    """Return what a stored classifier says of eight sequences."""
+    model = seqdiff.load(HERE / f"{CLASSIFIERS[name]}.safetensors", device="cpu")
+    classifier = SequenceClassifier.load(HERE / f"{name}.safetensors", noise_like=model, device="cpu")
     return classifier.predict_proba(dna()[0][:8]).tolist()
 
 
@@ -158,8 +159,8 @@ def make_run() -> None:
 
 def figure(name: str, folder: Path) -> Any:
     """Return what figures.json should hold under a name."""
-    if name == "classifier":
-        return predicted()
+    if name in CLASSIFIERS:
+        return predicted(name)
     return resumed(folder) if name == "run" else measured(name)
 
 
@@ -174,10 +175,10 @@ def main() -> None:
     if options.models:
         for name in NAMES:
             fit(name).save(HERE / f"{name}.safetensors")
-        model = seqdiff.load(HERE / "masked-dna.safetensors")
-        SequenceClassifier(noise_like=model, width=8, depth=1, epochs=4, verbose=0).fit(*dna()).save(
-            HERE / "classifier.safetensors"
-        )
+        for name, generator in CLASSIFIERS.items():
+            model = seqdiff.load(HERE / f"{generator}.safetensors")
+            classifier = SequenceClassifier(noise_like=model, width=8, depth=1, epochs=4, verbose=0).fit(*dna())
+            classifier.save(HERE / f"{name}.safetensors")
         make_run()
     path = HERE / "figures.json"
     figures = {} if options.models else json.loads(path.read_text(encoding="utf-8"))
