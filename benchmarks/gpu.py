@@ -44,7 +44,6 @@ import sys
 import tempfile
 import time
 import traceback
-import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -388,20 +387,12 @@ class Step:
         return statistics.median(found)
 
     def waits(self) -> tuple[int, list[str]] | None:
-        """Return the number of waits for the device in a step, and their lines; None on a CPU."""
-        import torch
-
+        """Return the number of waits for the device in a launched step, and their lines; None on a CPU."""
         if self.device.type != "cuda":
             return None
-        torch.cuda.set_sync_debug_mode("warn")
-        try:
-            with warnings.catch_warnings(record=True) as caught:
-                warnings.simplefilter("always")
-                self.whole()
-        finally:
-            torch.cuda.set_sync_debug_mode("default")
-        lines = [f"{Path(w.filename).name}:{w.lineno}" for w in caught if "synchroniz" in str(w.message)]
-        return len(lines), sorted(set(lines))
+        with launching(self.trainer._recordings):  # a recorded step runs few of the lines
+            _, lines = self.runtime.waits_of(self.whole)
+        return len(lines), sorted({Path(line).name for line in lines})
 
     def operations(self) -> float:
         """Return the number of floating-point operations of the network's matrix products in a step."""
@@ -520,25 +511,17 @@ def train(bench: Bench, row: dict[str, Any], fastest: float, memory: bool) -> No
 
 def shapes(bench: Bench, row: dict[str, Any]) -> None:
     """Fill in how many shapes were recorded, where half of the batches are narrower, and what went wrong."""
-    from seqdiff import runtime
-
     X, _ = promoters(bench.batch * (4 if bench.small else 20), bench.letters[0])
     X = [x if i % (2 * bench.batch) == 0 else x[: -bench.letters[0] // 4] for i, x in enumerate(X)]
-    kept: list[Any] = []
-    before, most = runtime.Recordings.__init__, runtime.Recordings.MOST
-
-    def keep(self: Any, *args: Any) -> None:
-        before(self, *args)
-        kept.append(self)
-
-    runtime.Recordings.__init__, runtime.Recordings.MOST = keep, 9  # type: ignore[method-assign]
-    try:
+    with holding() as kept:
         bench.make(row["model"], row["network"], epochs=3, device=str(bench.device)).fit(X, validation=None)
+    recordings = kept[0]._recordings
+    recordings.MOST = 9
+    try:
+        kept[0].fit()
     finally:
-        runtime.Recordings.__init__, runtime.Recordings.MOST = before, most  # type: ignore[method-assign]
-        row["recorded"] = sum(shape.repeat is not None for shape in kept[0]._shapes.values())
-        row["shapes"] = len(kept[0]._shapes)
-        row["failure"] = kept[0].failure
+        row["recorded"] = sum(shape.repeat is not None for shape in recordings._shapes.values())
+        row["shapes"], row["failure"] = len(recordings._shapes), recordings.failure
 
 
 # -- sampling ---------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ import time
 import warnings
 from collections.abc import Callable, Hashable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from types import FrameType
 from typing import Any, Generic, TypeVar
@@ -371,8 +372,9 @@ class Recordings(Generic[Result]):
         if shape.settled or shape.calls < self.CALLS - 1:
             return work(rows)
         if shape.calls == self.CALLS - 1:
-            result, self.failure = _without_waiting(work, rows)
-            self.possible = self.failure is None
+            result, lines = waits_of(partial(work, rows))
+            self.failure = f"{lines[0]} waits" if lines else None
+            self.possible = not lines
             return result
         if shape.calls == self.CALLS:
             result, shape.seconds = self._timed(work, rows)
@@ -412,18 +414,17 @@ def _records(device: torch.device) -> bool:
     return device.type == "cuda" and torch.cuda.is_available()
 
 
-def _without_waiting(work: Callable[[Tensor], Result], rows: Tensor) -> tuple[Result, str | None]:
-    """Return the result of the work, and a line of code that waited for the device meanwhile."""
+def waits_of(work: Callable[[], Result]) -> tuple[Result, list[str]]:
+    """Return the result of work on a CUDA device, and the line of code of each time that it waited for the device."""
     before = torch.cuda.get_sync_debug_mode()
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         torch.cuda.set_sync_debug_mode("warn")
         try:
-            result = work(rows)
+            result = work()
         finally:
             torch.cuda.set_sync_debug_mode(before)
-    lines = [f"{w.filename}:{w.lineno} waits" for w in caught if "called a synchronizing" in str(w.message)]
-    return result, next(iter(lines), None)
+    return result, [f"{w.filename}:{w.lineno}" for w in caught if "called a synchronizing" in str(w.message)]
 
 
 def _renew(generator: torch.Generator, state: Tensor) -> None:

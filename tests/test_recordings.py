@@ -48,7 +48,7 @@ class Recorder:
 def recorder(monkeypatch):
     made = Recorder()
     monkeypatch.setattr(runtime, "_records", lambda device: True)
-    monkeypatch.setattr(runtime, "_without_waiting", lambda work, rows: (work(rows), None))
+    monkeypatch.setattr(runtime, "waits_of", lambda work: (work(), []))
     monkeypatch.setattr(runtime, "record", made)
     monkeypatch.setattr(runtime, "_renew", lambda generator, state: generator.set_state(state))
     monkeypatch.setattr(runtime.Recordings, "_timed", lambda self, work, rows: (work(rows), 1.0))
@@ -157,8 +157,9 @@ def test_only_what_is_faster_is_repeated(monkeypatch, recorder, seconds, calls):
 
 def test_work_that_waits_is_not_recorded(monkeypatch, recorder):
     monkeypatch.setattr(runtime, "record", simple)
-    monkeypatch.setattr(runtime, "_without_waiting", lambda work, rows: (work(rows), "x.py:1 waits"))
-    assert run()[0].calls == 20
+    monkeypatch.setattr(runtime, "waits_of", lambda work: (work(), ["x.py:1"]))
+    work, recordings = run()
+    assert work.calls == 20 and recordings.failure == "x.py:1 waits"
 
 
 def test_nothing_is_recorded_on_a_cpu():
@@ -190,13 +191,9 @@ def test_rows_of_another_number_are_another_shape(monkeypatch, recorder):
         assert torch.equal(recordings(Work(), rows), 2 * rows)
 
 
-def test_trainer_has_no_gradients_left(recorder):
+def test_trainer_has_no_gradients_left(monkeypatch, recorder):
     """A second training of the same weights would else begin with the last step's."""
-    kept = []
-    before = Trainer._finish
-    try:
-        Trainer._finish = lambda self: kept.append(self) or before(self)
-        fitted()
-    finally:
-        Trainer._finish = before
+    kept, before = [], Trainer._finish
+    monkeypatch.setattr(Trainer, "_finish", lambda self: kept.append(self) or before(self))
+    fitted()
     assert all(p.grad is None for p in kept[0].objective.parameters())

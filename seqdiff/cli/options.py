@@ -11,7 +11,6 @@ import json
 import re
 from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any
 
 import click
@@ -137,10 +136,10 @@ def option_of(cls: type, name: str, default: object = NOTHING) -> click.Option:
 
 
 def options_of(
-    cls: type, taken: Container[str | None] = (), preset: Mapping[str, object] = MappingProxyType({})
+    cls: type, taken: Container[str | None] = (), preset: Mapping[str, object] | None = None
 ) -> list[click.Option]:
     """Return one option for each parameter of an estimator, except those in `taken`; `preset` has other defaults."""
-    known = parameters_of(cls)
+    known, preset = parameters_of(cls), preset or {}
     names = inspect.signature(cls).parameters
     return [option_of(cls, name, preset.get(name, NOTHING)) for name in names if name in known and name not in taken]
 
@@ -158,7 +157,7 @@ class EstimatorCommand(click.Command):
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
         own, model, name = super().get_params(ctx), self._model(ctx), ctx.meta.get("seqdiff.preset")
-        preset = {} if name is None else model.preset_parameters(name)
+        preset = None if name is None else model.preset_parameters(name)
         return [*own, *options_of(model, {param.name for param in own}, preset)]
 
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:

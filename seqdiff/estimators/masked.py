@@ -24,7 +24,7 @@ _PROCESSES = {
 class MaskedDiffusion(SequenceGenerator):
     """Masked diffusion (MDLM, Sahoo et al. 2024, arXiv 2406.07524): letters are masked and predicted.
 
-    ``MaskedDiffusion.preset("long")`` trains for 200 epochs, six times the default on 10,000 sequences, and overtakes
+    ``MaskedDiffusion.preset("long")`` trains for 200 epochs, five times the default on 10,000 sequences, and overtakes
     autoregressive models on few data (arXiv 2507.15857).
 
     Examples

@@ -39,13 +39,7 @@ def sample_categorical(log_p: Tensor, generator: Generators) -> Tensor:
     The distribution function is inverted at one float64 uniform per position: Gumbel noise in float32 has a floor that
     sharpens the distribution.
     """
-    wide = widest(log_p.device)
-    p = (log_p - log_p.amax(-1, keepdim=True)).to(wide).exp()
-    cumulative = p.cumsum(-1)
-    u = uniform(tuple(log_p.shape[:-1]), generator, log_p.device).to(wide)[..., None] * cumulative[..., -1:]
-    # u < total, so at least the last positive letter is past it; a letter of probability 0 adds nothing to the sum
-    # before it and is never the first past u.
-    return (cumulative <= u).sum(-1).clamp_max(log_p.shape[-1] - 1)
+    return _inverted(_relative(log_p).cumsum(-1), generator)
 
 
 def sample_changes(log_p: Tensor, x: Tensor, generator: Generators) -> Tensor:
@@ -54,15 +48,26 @@ def sample_changes(log_p: Tensor, x: Tensor, generator: Generators) -> Tensor:
     Each position has its own distribution, as with `sample_categorical`, but which positions change is drawn for all
     together by systematic sampling (`evenly`). The new letters are independent of one another, given x.
     """
-    wide = widest(log_p.device)
-    p = (log_p - log_p.amax(-1, keepdim=True)).to(wide).exp()
+    p = _relative(log_p)
     stay = p.gather(-1, x[..., None])
     others = p.scatter(-1, x[..., None], 0.0).cumsum(-1)
     total = others[..., -1:]
-    u = uniform(tuple(x.shape), generator, x.device).to(wide)[..., None] * total
-    letters = (others <= u).sum(-1).clamp_max(log_p.shape[-1] - 1)
-    start = uniform((len(x), 1), generator, x.device).to(wide)
+    letters = _inverted(others, generator)
+    start = uniform((len(x), 1), generator, x.device).to(p.dtype)
     return torch.where(evenly((total / (total + stay)).squeeze(-1), start), letters, x)
+
+
+def _relative(log_p: Tensor) -> Tensor:
+    """Return probabilities (B, L, S) relative to the largest of each position, in float64 where the device has it."""
+    return (log_p - log_p.amax(-1, keepdim=True)).to(widest(log_p.device)).exp()
+
+
+def _inverted(cumulative: Tensor, generator: Generators) -> Tensor:
+    """Draw (B, L) by sums of relative probabilities (B, L, S), at one uniform per position."""
+    u = uniform(tuple(cumulative.shape[:-1]), generator, cumulative.device).to(cumulative.dtype)[..., None]
+    # u total < total, so at least the last positive letter is past it; a letter of probability 0 adds nothing to the
+    # sum before it and is never the first past.
+    return (cumulative <= u * cumulative[..., -1:]).sum(-1).clamp_max(cumulative.shape[-1] - 1)
 
 
 def single_letters(log_allowed: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -216,11 +216,10 @@ class Settings(TrainingParameters):
 
 
 class Losses(NamedTuple):
-    """Sums of a batch, and the gradients of its mean."""
+    """Sums of a batch."""
 
     total: Tensor
     parts: dict[str, Tensor]  # of the loss, where it has several
-    gradients: list[Tensor | None]
 
 
 class Trainer:
@@ -279,7 +278,7 @@ class Trainer:
         self.resumed_at: int | None = None
         self._generator = torch.Generator(device=self.device)
         self._dropout = runtime.DropoutStream(self.device)
-        self._recordings = runtime.Recordings[Losses](self.device, self._generator)
+        self._recordings = runtime.Recordings[tuple[Losses, list[Tensor | None]]](self.device, self._generator)
         self._good = {k: v.clone() for k, v in self.ema.module.state_dict().items()}  # finite, of an earlier epoch
         self._lengths = train.lengths.cpu()
         self._mean_length = float(self._lengths.double().mean())
@@ -393,11 +392,11 @@ class Trainer:
         together = min(s.update_freq * s.batch_size, len(self.train) - first)  # the last update may have fewer rows
         parts = parts or [(slice(None), self.train.x0.shape[1])]
         if self._recordings.possible and s.update_freq == 1 and self.objective.repeatable:
-            work = partial(self._losses, together=together, parts=parts, drawing=contextlib.nullcontext)
+            work = partial(self._repeatable_losses, together=together, parts=parts)
             key = tuple((rows.start, rows.stop, width) for rows, width in parts)
             with self._dropout.drawing():  # around all, as the state of a generator cannot be read while recording
-                losses = self._recordings(work, rows, key)
-            for parameter, gradient in zip(self.objective.parameters(), losses.gradients, strict=True):
+                losses, gradients = self._recordings(work, rows, key)
+            for parameter, gradient in zip(self.objective.parameters(), gradients, strict=True):
                 parameter.grad = gradient
         else:
             losses = self._losses(rows, together, parts, self._dropout.drawing)
@@ -410,13 +409,11 @@ class Trainer:
     def _losses(
         self, rows: Tensor, together: int, parts: Parts, drawing: Callable[[], contextlib.AbstractContextManager[None]]
     ) -> Losses:
-        """Add the gradients of the mean loss of some rows to the weights', and return them with the sums.
+        """Return the losses of some rows, and add the gradients of their mean to the weights'.
 
         `together` is the number of rows of an update; `drawing` is the context in which dropout draws.
         """
         s = self.settings
-        if s.update_freq == 1:  # whatever failed to be recorded has left nothing
-            self.optimizer.zero_grad(set_to_none=True)
         batch = drop_labels(self.train.take(rows), s.label_dropout, self._generator)
         sums: dict[str, Tensor] = {}
         total = torch.zeros((), device=self.device)
@@ -434,7 +431,13 @@ class Trainer:
                 sums[name] = sums.get(name, 0) + weighted.sum()
             (loss / together).backward()
             total += loss.detach()
-        return Losses(total, sums, [parameter.grad for parameter in self.objective.parameters()])
+        return Losses(total, sums)
+
+    def _repeatable_losses(self, rows: Tensor, together: int, parts: Parts) -> tuple[Losses, list[Tensor | None]]:
+        """Return `_losses` and all gradients, which are those of these rows alone; dropout draws as it is."""
+        self.optimizer.zero_grad(set_to_none=True)  # of a recording that failed
+        losses = self._losses(rows, together, parts, contextlib.nullcontext)
+        return losses, [parameter.grad for parameter in self.objective.parameters()]
 
     def _apply_update(self) -> None:
         s = self.settings
