@@ -59,10 +59,11 @@ def choose_device(device: str | torch.device = "auto") -> torch.device:
 
 
 def _fast_bfloat16(device: torch.device) -> bool:
-    """Return whether bfloat16 is faster than float32 here: on a CPU that takes its own matrix units."""
+    """Return whether bfloat16 is faster than float32 here: on a CPU that takes AMX, or products of AVX-512."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)  # older cards have it, but slower than float32
-    return device.type == "cpu" and hasattr(torch.cpu, "_is_amx_tile_supported") and torch.cpu._is_amx_tile_supported()
+    supported = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")  # names that a later torch may not have
+    return device.type == "cpu" and any(getattr(torch.cpu, name, bool)() for name in supported)
 
 
 @contextlib.contextmanager

@@ -299,6 +299,17 @@ def test_bfloat16_is_not_emulated(major, monkeypatch):
         assert isinstance(autocast(torch.device("cuda"), "auto"), kind) is (major == 9)
 
 
+@pytest.mark.parametrize(
+    ("tiles", "products", "fast"), [(False, False, False), (True, False, True), (False, True, True)]
+)
+def test_bfloat16_on_cpus_that_are_made_for_it(tiles, products, fast, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: tiles)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: products)
+    for exact in (False, True):  # never for scores
+        with runtime.autocast(torch.device("cpu"), "auto", exact=exact):
+            assert torch.is_autocast_enabled("cpu") is (fast and not exact)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("device", ["cuda", "mps"])
 def test_files_of_predictors_plots_and_comparisons(device, workdir):

@@ -194,7 +194,7 @@ class TrainingParameters(LearningParameters):
         needs."""
     )
     precision: str = parameter("auto", Choice(("auto", "float32", "bfloat16"))).doc(
-        'Numbers to train with; `"auto"` takes bfloat16 on a GPU that has it.'
+        'Numbers to train with; `"auto"` takes bfloat16 on a GPU or CPU that is fast with it.'
     )
 
 
