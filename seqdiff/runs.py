@@ -313,9 +313,15 @@ def best_evaluation(table: Mapping[str, Sequence[float]]) -> dict[str, float]:
     return {name: column[row] for name, column in table.items()}
 
 
-def differing(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """Return the names of the parameters that matter and differ."""
-    return sorted(k for k in old.keys() | new.keys() if k not in FREE_TO_CHANGE and old.get(k) != new.get(k))
+FORMER = {"time_sampling": "uniform"}
+"""Values of parameters that runs of earlier versions had without stating them."""
+
+
+def differing(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
+    """Return the parameters that matter and differ, with their old values."""
+    names = sorted(k for k in old.keys() | new.keys() if k not in FREE_TO_CHANGE)
+    had = {k: old.get(k, FORMER.get(k) if k in new else None) for k in names}
+    return {k: value for k, value in had.items() if value != new.get(k)}
 
 
 def open_run(
@@ -437,15 +443,14 @@ def _take_locked(run: Run, args: dict[str, Any], resume: bool) -> tuple[Run, boo
         raise InputError(where, f"a run of {old['estimator']}", f"one of {args['estimator']} to resume", another)
     names = differing(old["parameters"], args["parameters"])
     had, wanted = (a.get("epochs", a["parameters"].get("epochs")) for a in (old, args))
-    further = names == ["epochs"] and isinstance(had, int) and isinstance(wanted, int)
+    further = [*names] == ["epochs"] and isinstance(had, int) and isinstance(wanted, int)
     if further and wanted < had:
         found = f"{wanted} to resume the run of {had} in {where}"
         raise InputError(argument("epochs"), found, f"{had} or more", f"give as many, or {another}")
     if names and not further:
         found = f"a run with other values of {', '.join(map(argument, names))}"
-        raise InputError(
-            where, found, "one with the same to resume", f"give those that its args.json has, or {another}"
-        )
+        values = ", ".join(argument(name, value) for name, value in names.items())
+        raise InputError(where, found, "one with the same to resume", f"give {values}, or {another}")
     if old["data"] != args["data"]:
         raise InputError(
             where, "a run on other data", "one of the same to resume",

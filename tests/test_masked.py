@@ -15,7 +15,7 @@ from small_models import seeded
 from seqdiff import MaskedDiffusion
 from seqdiff.guidance import Template
 from seqdiff.processes import Batch, FirstHitting, Masked, State
-from seqdiff.processes.masked import ConfidentFirst, MarginFirst
+from seqdiff.processes.masked import ConfidentFirst, MarginFirst, MaskedState, Planned
 from seqdiff.runtime import chunk_generators
 from seqdiff.sampling import Denoiser, trajectory
 
@@ -26,6 +26,7 @@ SAMPLERS = {
     "confidence": ConfidentFirst,
     "margin": MarginFirst,
     "spread": partial(FirstHitting, spread=True),
+    "planned": Planned,
 }
 
 
@@ -209,6 +210,54 @@ def test_first_hitting_calls_the_network_at_most_once_per_letter(name, steps):
         assert (written < left)[left > 0].all()
 
 
+def test_planned_sampling_masks_what_is_least_sure():
+    """Against the rule, letter by letter; a template's letters, once drawn, stay."""
+    g, zero = seeded(), torch.zeros(1)
+    x = torch.randint(4, (40, 6), generator=g)
+    mask, log_p0 = torch.arange(6) < torch.randint(1, 7, (40, 1), generator=g), torch.randn(40, 6, 3, generator=g)
+    x, log_p0, steered = torch.where(mask, x, 0), log_p0.log_softmax(-1), torch.rand(40, 6, generator=g) < 0.3
+    for target in (0.0, 0.4, 0.9):
+        for fixed in (None, steered):
+            state = MaskedState(x, torch.ones(40), mask, None, fixed)
+            kernel = Planned(3).kernel(log_p0, state, target).exp()
+            for row in range(40):
+                real = [i for i in range(6) if mask[row, i]]
+                stay = [i for i in real if fixed is not None and fixed[row, i] and x[row, i] < 3]
+                free = [i for i in real if i not in stay]
+                worth = {i: log_p0[row, i].max() if x[row, i] == 3 else log_p0[row, i, x[row, i]] for i in free}
+                again = sorted(free, key=worth.__getitem__)[: int(len(free) * target)]
+                for i in real:
+                    wanted = torch.eye(4)[x[row, i]] if x[row, i] < 3 else torch.cat([log_p0[row, i].exp(), zero])
+                    assert torch.allclose(kernel[row, i], torch.eye(4)[3] if i in again else wanted)
+
+
+def test_planned_sampling_has_so_many_masks_at_each_time():
+    mask = torch.arange(4) < torch.arange(300)[:, None] % 4 + 1
+    _, states = draw(Planned(3), any_denoiser(), mask, steps=5)
+    for state in states[1:]:
+        assert torch.equal((state.x == 3).sum(-1), (mask.sum(-1) * state.t + 1e-6).floor().long())
+
+
+def test_bell_shaped_training_draws_its_masks_around_half():
+    def shares(process):
+        seen = []
+
+        def listen(x, t, cond=None, mask=None):
+            seen.append((x == 3).double().mean(-1))
+            return torch.zeros(*x.shape, 3, dtype=torch.float64)
+
+        process.loss(listen, Batch.of(torch.zeros(4000, 50).long(), torch.ones(4000, 50, dtype=torch.bool)), seeded())
+        return seen[0].sort().values
+
+    for steps in (None, 50):
+        uniform, bell = shares(Masked(3, steps)), shares(Masked(3, steps, bell=True))
+        ranks = torch.tensor([0.1, 0.25, 0.5, 0.75, 0.9])
+        wanted = torch.sigmoid(torch.distributions.Normal(0, 1).icdf(ranks))
+        # the letters of a level are a random number of them in T steps
+        assert torch.allclose(bell[(ranks * 4000).long()], wanted.double(), atol=0.03)
+        assert torch.allclose(uniform[(ranks * 4000).long()], ranks.double(), atol=0.03)
+
+
 def test_ancestral_sampling_stops_calling_for_finished_rows():
     denoiser, calls = counting(any_denoiser())
     draw(Masked(3), denoiser, torch.ones(300, 4, dtype=torch.bool), steps=40)
@@ -364,6 +413,7 @@ X = ["ACGTAC", "ACGTTC", "ACGAAC", "ACCTAC", "ACG", "TTACG"] * 3
         {"diffusion_steps": 4, "time_conditioning": True},
         {"sampler": "ancestral", "remasking": 0.2},
         {"order": "margin", "time_conditioning": True},
+        {"order": "planned", "time_sampling": "uniform"},
     ],
 )
 def test_every_variant_fits_scores_generates_and_reloads(own, tmp_path):
@@ -385,6 +435,8 @@ def test_every_variant_fits_scores_generates_and_reloads(own, tmp_path):
     [
         ({"sampler": "ddim"}, ["ddim", "first-hitting", "ancestral"]),
         ({"sampler": "ancestral", "order": "margin"}, ["margin", "first-hitting"]),
+        ({"sampler": "ancestral", "order": "planned"}, ["planned", "first-hitting"]),
+        ({"time_sampling": "late"}, ["late", "bell"]),
         ({"order": "left"}, ["left", "confidence"]),
         ({"remasking": 0.1}, ["remasking", "ancestral"]),
         ({"sampler": "ancestral", "remasking": 1.5}, ["remasking", "1.5"]),

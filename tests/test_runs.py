@@ -347,9 +347,10 @@ def test_lock_is_released(workdir, monkeypatch):
 @pytest.mark.parametrize("named_run", [True, False])
 def test_resume_with_other_parameters_is_refused_naming_them(parameters, named, named_run, workdir):
     model = interrupted(model_name="mine" if named_run else None)
-    before = tree("runs")
+    before, value = tree("runs"), model.get_params()[named[0]]
     model.set_params(**parameters)  # by the folder it remembers, or by its name
-    refuses(lambda: model.fit(X, resume=True), "got a run with other values of " + ", ".join(named))
+    said = ["got a run with other values of " + ", ".join(named), f"give {named[0]}={value!r}"]
+    refuses(lambda: model.fit(X, resume=True), *said)
     assert tree("runs") == before
 
 

@@ -15,6 +15,7 @@ CASES = [
     (UniformDiffusion, {"renoising": 1.0}),
     (SCUD, {"correctors": 2}),
     (MaskedDiffusion, {"sampler": "ancestral", "remasking": 0.5}),
+    (MaskedDiffusion, {"order": "planned"}),
     (EmbeddingDiffusion, {"eta": 0.0}),
 ]
 
@@ -42,15 +43,23 @@ def test_wrong_values_are_refused_and_nothing_changes():
     assert model.set_params(order="spread").generate(4, random_state=1) == first  # the fitted model is not affected
 
 
-def test_classifiers_know_the_noise_again(tmp_path):
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [
+        (UniformDiffusion, {"order": "random", "renoising": 0.5}),
+        (MaskedDiffusion, {"order": "planned"}),
+        (MaskedDiffusion, {"sampler": "ancestral"}),
+    ],
+)
+def test_classifiers_know_the_noise_again(kind, options, tmp_path):
     y = ["A" if x[0] == "A" else "other" for x in X]
-    model = UniformDiffusion(**TINY).fit(X)
+    model = kind(**TINY).fit(X)
     SequenceClassifier(noise_like=model, width=8, depth=1, epochs=1, verbose=0).fit(X, y).save(
         tmp_path / "c.safetensors"
     )
-    model.set_params(order="random", renoising=0.5)
+    model.set_params(**options)
     classifier = SequenceClassifier.load(tmp_path / "c.safetensors", noise_like=model, device="cpu")
     assert len(model.generate(3, guidance=ClassifierBased(classifier, "A"))) == 3
-    other = UniformDiffusion(**TINY, diffusion_steps=10).fit(X)
+    other = kind(**TINY, diffusion_steps=10).fit(X)
     with pytest.raises(InputError, match="noise_like"):
         SequenceClassifier.load(tmp_path / "c.safetensors", noise_like=other, device="cpu")

@@ -47,6 +47,8 @@ from seqdiff.training import Settings, Trainer
 
 logger = logging.getLogger(__name__)
 P = TypeVar("P", bound="SequencePredictor")
+NO_NOISE = SAMPLING | {"time_sampling"}
+"""Settings of generators that are not their noise."""
 
 READERS = {(False, False): Reader, (True, False): PrefixReader, (False, True): HiddenReader,
            (True, True): HiddenPrefixReader}  # fmt: skip
@@ -257,7 +259,7 @@ class SequencePredictor(SequenceEstimator):
             "class": type(self).__name__,
             "module": type(self).__module__,
             "parameters": plain_parameters(self, leave_out="noise_like"),
-            "noise": type(self.process_).__name__,
+            "noise": _noise_class(self.process_).__name__,
             "noise_digest": self.noise_digest_,
             **{k: v for k, v in self.vocabulary_.to_dict().items() if k not in ("n_train", "unlabelled")},
         }
@@ -333,11 +335,11 @@ class SequencePredictor(SequenceEstimator):
         found, cure = f"a {generator.name}", "give the model that it was trained with"
         if clean:
             raise InputError(where, found, f"None {of}, which was trained on clean sequences", "leave it out")
-        process, digest, body = type(generator.process).__name__, header.get("noise_digest"), header.get("body")
+        kind, digest, body = _noise_class(generator.process), header.get("noise_digest"), header.get("body")
         own, known = generator.alphabet, vocabulary.alphabet
         longest, known_longest = generator.lengths.max_length, vocabulary.lengths.max_length
-        if process != header["noise"]:
-            found, wanted = f"{found} with that of {process}", f"the noise of {header['noise']} {of}"
+        if header["noise"] not in {own.__name__ for own in _family(kind)}:  # earlier versions name the sampler's class
+            found, wanted = f"{found} with that of {kind.__name__}", f"the noise of {header['noise']} {of}"
         elif own != known:
             found, wanted = f"{found} of {own.name} letters ({len(own)})", f"one of {known.name} ({len(known)}) {of}"
         elif longest != known_longest:
@@ -420,20 +422,38 @@ def hidden_width(generator: SequenceModel) -> int:
         return generator.network.hidden(x, t, None, one).shape[-1]
 
 
-def noise_digest(generator: SequenceModel, hidden: bool, without: Container[str] = SAMPLING) -> str:
+def noise_digest(
+    generator: SequenceModel, hidden: bool, without: Container[str] = NO_NOISE, kind: type | None = None
+) -> str:
     """Return a hash of the noise of a generator: its settings and its process's tensors; with `hidden`, all tensors.
 
-    `without` are settings that are left out: how samples are drawn is not noise.
+    `without` are settings that are left out: how samples are drawn is not noise. `kind` is the class that the noise is
+    named after, by default the one that defines it, whatever sampler it has.
     """
     tensors = (generator.objective if hidden else generator.process).state_dict()
     settings = json.dumps({k: v for k, v in generator.settings.items() if k not in without}, sort_keys=True)
-    return tensors_digest(tensors, type(generator.process).__name__, settings)
+    return tensors_digest(tensors, (kind or _noise_class(generator.process)).__name__, settings)
 
 
 def noise_digests(generator: SequenceModel, hidden: bool) -> set[str]:
-    """Return the hash, and that of earlier versions, which counts the settings of sampling that there were then."""
-    later = {"renoising"} if generator.name == "MaskedDiffusion" else {"renoising", "order"}
-    return {noise_digest(generator, hidden), noise_digest(generator, hidden, later)}
+    """Return the hash, and those of earlier versions, which name the sampler's class.
+
+    The earliest also count the settings of sampling that there were then.
+    """
+    later = {"renoising", "time_sampling"} | ({"order"} if generator.name != "MaskedDiffusion" else set())
+    earlier = [(without, kind) for without in (NO_NOISE, later) for kind in _family(_noise_class(generator.process))]
+    return {noise_digest(generator, hidden)} | {noise_digest(generator, hidden, *how) for how in earlier}
+
+
+def _noise_class(process: Process) -> type:
+    """Return the class that defines the noise of a process, the same for all samplers."""
+    return next(kind for kind in type(process).__mro__ if "corrupt" in vars(kind))
+
+
+def _family(kind: type) -> list[type]:
+    """Return a class and all that inherit from it."""
+    children: list[type] = kind.__subclasses__()
+    return [kind, *(heir for child in children for heir in _family(child))]
 
 
 class SequenceClassifier(ClassifierMixin, SequencePredictor):

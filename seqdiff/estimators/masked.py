@@ -9,7 +9,7 @@ from seqdiff.errors import InputError, argument, shown
 from seqdiff.estimators.base import SequenceGenerator
 from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Real, Switch, Whole, parameter
-from seqdiff.processes.masked import ConfidentFirst, FirstHitting, MarginFirst, Masked
+from seqdiff.processes.masked import ConfidentFirst, FirstHitting, MarginFirst, Masked, Planned
 
 _PROCESSES = {
     ("ancestral", "random"): Masked,
@@ -18,6 +18,7 @@ _PROCESSES = {
     ("first-hitting", "spread"): partial(FirstHitting, spread=True),
     ("first-hitting", "confidence"): ConfidentFirst,
     ("first-hitting", "margin"): MarginFirst,
+    ("first-hitting", "planned"): Planned,
 }
 
 
@@ -44,15 +45,21 @@ class MaskedDiffusion(SequenceGenerator):
     time_conditioning: bool = parameter(False, Switch()).doc(
         "Whether the network takes the time as input, which the masks show already."
     )
+    time_sampling: str = parameter("bell", Choice(("uniform", "bell"))).doc(
+        """Shares of masks in training: `"bell"`, near 1/2 more often (arXiv 2605.13026), with which the bound of the
+        held-out sequences falls faster; `"uniform"`, as the bound has it, so that the training loss estimates it."""
+    )
     sampler: str = parameter("first-hitting", Choice(("first-hitting", "ancestral"))).doc(
         """`"first-hitting"` (arXiv 2409.02908) is exact with one network call per letter; with fewer `steps` of
         `generate`, and by default beyond 1,000 letters, each call generates several letters. `"ancestral"` goes through
         times (100 by default, or T) and is exact in the limit of many."""
     )
-    order: str = parameter("spread", Choice(("random", "spread", "confidence", "margin"))).doc(
+    order: str = parameter("spread", Choice(("random", "spread", "confidence", "margin", "planned"))).doc(
         """The letters of a call: `"spread"`, letters far from one another, so that few steps sample almost as well as
         many; `"random"`, any; for first-hitting sampling also those with the largest probability, or with the largest
-        distance between the two largest. The last two do not sample the model's distribution."""
+        distance between the two largest, and `"planned"` (P2, arXiv 2502.03540): letters that turn out unlikely are
+        masked again, in 100 calls by default, so that most molecules are valid. The last three do not sample the
+        model's distribution."""
     )
     remasking: float = parameter(0.0, Real(0, 1)).doc(
         """For the ancestral sampler: share of the largest possible probability with which letters are masked again
@@ -71,4 +78,5 @@ class MaskedDiffusion(SequenceGenerator):
             wanted = f"0 with {argument('sampler', 'first-hitting')}"
             cure = f"give that, or {argument('sampler', 'ancestral')}"
             raise InputError(argument("remasking"), shown(self.remasking), wanted, cure)
-        return make(len(vocabulary.alphabet), self.diffusion_steps, bool(self.time_conditioning))
+        bell = self.time_sampling == "bell"
+        return make(len(vocabulary.alphabet), self.diffusion_steps, bool(self.time_conditioning), bell=bell)

@@ -8,8 +8,13 @@ with the number of masked letters k uniform over 1..L and t the k-th smallest of
 masked: Beta(k, L - k + 1), the distribution of t given k under the weight 1/t. The second form is used: its weight is
 at most L where 1/t diverges. In T steps, t_i = i/T, the bound is sum_i 1/i E sum_{l masked} -log p(x_0^l | x_t).
 
-Samplers: ancestral, with remasking or not (ReMDM, Wang et al. 2025, arXiv 2503.00307), and first-hitting (Zheng et al.
-2024, arXiv 2409.02908), which is exact with one call of the network per letter.
+Samplers: ancestral, with remasking or not (ReMDM, Wang et al. 2025, arXiv 2503.00307); first-hitting (Zheng et al.
+2024, arXiv 2409.02908), which is exact with one call of the network per letter; and planned (P2, Peng et al. 2025,
+arXiv 2502.03540), which masks the letters again that the network doubts most.
+
+In continuous time training may draw its levels near 1/2 more often, without a weight that makes up for it ("bell-shaped
+time sampling", Hong et al. 2026, arXiv 2605.13026): at few masks nearly all is known, at many nearly nothing, and the
+network learns most between. The bound that is validated and scored stays the bound.
 """
 
 from __future__ import annotations
@@ -60,6 +65,8 @@ class Masked(CategoricalProcess[MaskedState]):
         errors of steps that unmask many letters at once can be corrected.
     spread : bool
         True if the letters that are unmasked or masked in a step are far apart.
+    bell : bool
+        True if levels near 1/2 are trained more often (`bell_shaped`), so that `loss` is no estimate of the bound.
     """
 
     shows_known = "letters"
@@ -74,9 +81,11 @@ class Masked(CategoricalProcess[MaskedState]):
         *,
         remasking: float = 0.0,
         spread: bool = False,
+        bell: bool = False,
     ) -> None:
         super().__init__(letters)
-        self.steps, self.time_conditioning, self.remasking, self.spread = steps, time_conditioning, remasking, spread
+        self.steps, self.time_conditioning, self.bell = steps, time_conditioning, bell
+        self.remasking, self.spread = remasking, spread
 
     @property
     def states(self) -> int:
@@ -116,7 +125,8 @@ class Masked(CategoricalProcess[MaskedState]):
         return weight.to(context.dtype) * masked_sum(cross_entropy, (state.x == self.letters) & state.mask)
 
     def loss(self, denoiser: Denoiser, batch: Batch, generator: Generators) -> Tensor:
-        return self.term(denoiser, batch, turned(len(batch), generator, batch.x0.device), generator)
+        u = turned(len(batch), generator, batch.x0.device)
+        return self.term(denoiser, batch, bell_shaped(u) if self.bell else u, generator)
 
     def bound_terms(
         self, denoiser: Denoiser, batch: Batch, times: int | None, generator: Generators
@@ -196,11 +206,6 @@ class FirstHitting(Masked):
     they depend on one another least; neither order depends on the letters, so both are exact with one letter per call.
     """
 
-    def __init__(
-        self, letters: int, steps: int | None = None, time_conditioning: bool = False, *, spread: bool = False
-    ) -> None:
-        super().__init__(letters, steps, time_conditioning, spread=spread)
-
     def prior(self, mask: Tensor, generator: Generators) -> MaskedState:
         times = uniform(tuple(mask.shape), generator, mask.device)
         # padding is unmasked before the start, so that the k-th smallest time is that of the k-th letter from the end
@@ -246,6 +251,49 @@ class FirstHitting(Masked):
 
     def step(self, state: MaskedState, target: int, kernel: Tensor, generator: Generators) -> MaskedState:
         return self._state(sample_categorical(kernel, generator), state.mask, state.times)
+
+
+class Planned(Masked):
+    """Masked diffusion whose sampler masks again what it doubts (P2, Peng et al. 2025, arXiv 2502.03540).
+
+    As in ancestral sampling a share t of the letters is masked at time t, here exactly so many: those that the network
+    holds for the least probable. A letter is worth its own probability, a mask that of its likeliest letter. The
+    network was never trained to judge a letter that it sees ("self-planning"), yet mistakes are found and corrected:
+    more sequences are valid, and samples do not follow the model's distribution, however many steps there are.
+    """
+
+    def log_evidence(self, state: MaskedState, dtype: torch.dtype) -> Tensor:
+        """Return 0 for all letters: the network's opinion of a letter counts, not that it is seen."""
+        return torch.zeros((*state.x.shape, self.letters), dtype=dtype, device=state.x.device)
+
+    def predict(self, denoiser: Denoiser, state: MaskedState, cond: Cond, temperature: float = 1.0) -> Tensor:
+        return CategoricalProcess.predict(self, denoiser, state, cond, temperature)
+
+    def kernel(self, log_p0: Tensor, state: MaskedState, target: float) -> Tensor:
+        """Return the log-kernel (B, L, K + 1): each position certain to be masked, to keep its letter or to get one."""
+        seen = (state.x != self.letters) & state.mask
+        letter = state.x.clamp_max(self.letters - 1)[..., None]
+        own = log_p0.gather(-1, letter)
+        sure = torch.where(seen, own.squeeze(-1), log_p0.amax(-1))
+        free = state.mask if state.steered is None else state.mask & ~(seen & state.steered)
+        masked = smallest(sure.masked_fill(~free, torch.inf), torch.floor(free.sum(-1) * target + 1e-6).long())
+        kept = torch.full_like(log_p0, -torch.inf).scatter(-1, letter, 0.0)
+        return self._with_mask(torch.where(seen[..., None], kept, log_p0), masked & free)
+
+    def step(self, state: MaskedState, target: float, kernel: Tensor, generator: Generators) -> MaskedState:
+        x = torch.where(state.mask, sample_categorical(kernel, generator), 0)
+        return state.replace(x=x, t=torch.full_like(state.t, target))
+
+
+def bell_shaped(u: Tensor) -> Tensor:
+    """Return levels (B,) in [0, 1) around 1/2, the logistic function of a standard normal variable, of uniforms u.
+
+    Examples
+    --------
+    >>> bell_shaped(torch.tensor([0.0, 0.05, 0.25, 0.5, 0.75, 0.95])).round(decimals=2).tolist()
+    [0.0, 0.16, 0.34, 0.5, 0.66, 0.84]
+    """
+    return torch.special.expit(torch.special.ndtri(u))
 
 
 def spread_out(masks: Tensor, times: Tensor, target: int) -> Tensor:

@@ -41,7 +41,7 @@ ESTIMATORS: dict[str, tuple[str, dict[str, Any]]] = {
     "embedding": ("EmbeddingDiffusion", {"diffusion_steps": 10}),
 }
 NAMES = [f"{name}-{data}" for name in ESTIMATORS for data in ("dna", "protein")]
-CLASSIFIERS = {"classifier": "masked-dna", "classifier-scud": "scud-dna"}
+CLASSIFIERS = {"classifier": "masked-dna", "classifier-masked": "masked-dna", "classifier-scud": "scud-dna"}
 FIGURES = [*NAMES, *CLASSIFIERS, "run"]
 RUN = HERE / "run"
 
@@ -114,7 +114,7 @@ def predicted(name: str) -> list[list[float]]:
 
 def run_settings() -> dict[str, Any]:
     """Return the parameters of the stored run, which was interrupted in its second epoch of four."""
-    return TINY | {"epochs": 4, "check_every": 1, "alphabet": "dna"}
+    return TINY | {"epochs": 4, "check_every": 1, "alphabet": "dna", "time_sampling": "uniform"}
 
 
 def resumed(folder: Path) -> dict[str, Any]:
