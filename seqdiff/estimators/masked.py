@@ -38,7 +38,7 @@ class MaskedDiffusion(SequenceGenerator):
     """
 
     process_class = Masked
-    presets = {"long": {"epochs": 200, "lr": 4e-3, "dropout": 0.03}}
+    presets = {"long": {"epochs": 200, "lr": 4e-3, "dropout": 0.03, "time_sampling": "uniform"}}
     diffusion_steps: int | None = parameter(None, Whole(1, 1_000_000)).doc(
         "T of the bound that is trained and scored. None is continuous time, which is tighter."
     )
