@@ -259,7 +259,7 @@ class SequencePredictor(SequenceEstimator):
             "class": type(self).__name__,
             "module": type(self).__module__,
             "parameters": plain_parameters(self, leave_out="noise_like"),
-            "noise": _noise_class(self.process_).__name__,
+            "noise": type(self.process_).__name__,
             "noise_digest": self.noise_digest_,
             **{k: v for k, v in self.vocabulary_.to_dict().items() if k not in ("n_train", "unlabelled")},
         }
@@ -335,11 +335,11 @@ class SequencePredictor(SequenceEstimator):
         found, cure = f"a {generator.name}", "give the model that it was trained with"
         if clean:
             raise InputError(where, found, f"None {of}, which was trained on clean sequences", "leave it out")
-        kind, digest, body = _noise_class(generator.process), header.get("noise_digest"), header.get("body")
+        process, digest, body = generator.process, header.get("noise_digest"), header.get("body")
         own, known = generator.alphabet, vocabulary.alphabet
         longest, known_longest = generator.lengths.max_length, vocabulary.lengths.max_length
-        if header["noise"] not in {own.__name__ for own in _family(kind)}:  # earlier versions name the sampler's class
-            found, wanted = f"{found} with that of {kind.__name__}", f"the noise of {header['noise']} {of}"
+        if header["noise"] not in {kind.__name__ for kind in _family(_noise_class(process))}:  # it names a sampler's
+            found, wanted = f"{found} with that of {type(process).__name__}", f"the noise of {header['noise']} {of}"
         elif own != known:
             found, wanted = f"{found} of {own.name} letters ({len(own)})", f"one of {known.name} ({len(known)}) {of}"
         elif longest != known_longest:
@@ -447,7 +447,8 @@ def noise_digests(generator: SequenceModel, hidden: bool) -> set[str]:
 
 def _noise_class(process: Process) -> type:
     """Return the class that defines the noise of a process, the same for all samplers."""
-    return next(kind for kind in type(process).__mro__ if "corrupt" in vars(kind))
+    own = (kind for kind in type(process).__mro__ if "corrupt" in vars(kind) and kind is not Process)
+    return next(own, type(process))
 
 
 def _family(kind: type) -> list[type]:

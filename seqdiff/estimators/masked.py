@@ -58,8 +58,9 @@ class MaskedDiffusion(SequenceGenerator):
         """The letters of a call: `"spread"`, letters far from one another, so that few steps sample almost as well as
         many; `"random"`, any; for first-hitting sampling also those with the largest probability, or with the largest
         distance between the two largest, and `"planned"` (P2, arXiv 2502.03540): letters that turn out unlikely are
-        masked again, in 100 calls by default, so that most molecules are valid. The last three do not sample the
-        model's distribution."""
+        masked again, in 100 calls by default, so that most molecules are valid. The last three prefer likely letters
+        and do not sample the model's distribution: sequences without a grammar, such as promoters, become monotonous,
+        above all by `"planned"`."""
     )
     remasking: float = parameter(0.0, Real(0, 1)).doc(
         """For the ancestral sampler: share of the largest possible probability with which letters are masked again

@@ -259,7 +259,8 @@ class Planned(Masked):
     As in ancestral sampling a share t of the letters is masked at time t, here exactly so many: those that the network
     holds for the least probable. A letter is worth its own probability, a mask that of its likeliest letter. The
     network was never trained to judge a letter that it sees ("self-planning"), yet mistakes are found and corrected:
-    more sequences are valid, and samples do not follow the model's distribution, however many steps there are.
+    more sequences are valid. Samples do not follow the model's distribution, however many steps there are: they have
+    its likely letters, and where letters hardly depend on one another nothing else.
     """
 
     def log_evidence(self, state: MaskedState, dtype: torch.dtype) -> Tensor:
@@ -290,7 +291,7 @@ def bell_shaped(u: Tensor) -> Tensor:
 
     Examples
     --------
-    >>> bell_shaped(torch.tensor([0.0, 0.05, 0.25, 0.5, 0.75, 0.95])).round(decimals=2).tolist()
+    >>> bell_shaped(torch.tensor([0.0, 0.05, 0.25, 0.5, 0.75, 0.95], dtype=torch.float64)).round(decimals=2).tolist()
     [0.0, 0.16, 0.34, 0.5, 0.66, 0.84]
     """
     return torch.special.expit(torch.special.ndtri(u))
