@@ -38,9 +38,13 @@ SMALL: Any = {"width": 8, "depth": 1, "epochs": 1, "savepath": None}
 
 
 def test_default_model_is_the_best_in_the_readme() -> None:
-    """`seqdiff fit FILE` trains what the README's table recommends, with a small network."""
-    rows = re.findall(r"^\| `(\w+)\(\)` \| ([\d.]+)", README, re.M)
-    best = min(rows, key=lambda row: float(row[1]))[0]
+    """`seqdiff fit FILE` trains what the README's table recommends, with a small network.
+
+    Of the values that are the best within their standard error, that of the fastest training.
+    """
+    rows = re.findall(r"^\| `(\w+)\(\)` \| ([\d.]+)[^|]*\| (\d+)", README, re.M)
+    least = min(float(bits) for _, bits, _ in rows)
+    best = min((row for row in rows if float(row[1]) < least + 0.001), key=lambda row: int(row[2]))[0]
     model = find_model(DEFAULT_MODEL)
     assert model.__name__ == best
     assert model().network == "conv" and model().epochs is None
