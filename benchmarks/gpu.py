@@ -298,6 +298,14 @@ def holding() -> Iterator[list[Any]]:
         Trainer.fit = before  # type: ignore[method-assign]
 
 
+def trainer_of(fit: Callable[[], Any]) -> Any:
+    """Return the trainer that an estimator's `fit` makes, ready to train."""
+    with holding() as kept:
+        fit()
+    kept[0].objective.requires_grad_(True).train()  # a fit that is left freezes it
+    return kept[0]
+
+
 class Step:
     """Training step of an estimator on a device, set up by its `fit`, and the parts of the step."""
 
@@ -311,13 +319,11 @@ class Step:
         options: dict[str, Any] = {"epochs": 1000, "device": str(bench.device)}
         if name == "DistilledFM":
             teacher = bench.fit("DirichletFM", network, (X, y), steps=2, device=str(bench.device))
-            with holding() as kept:
-                bench.make(name, network, pairs=len(X), teacher_steps=4, **options).fit(teacher)
+            student = bench.make(name, network, pairs=len(X), teacher_steps=4, **options)
+            self.trainer = trainer_of(lambda: student.fit(teacher))
         else:
-            with holding() as kept:
-                bench.make(name, network, **options).fit(X, y, validation=None)
-        self.trainer = kept[0]
-        self.trainer.objective.requires_grad_(True).train()
+            model = bench.make(name, network, **options)
+            self.trainer = trainer_of(lambda: model.fit(X, y, validation=None))
         rows = min(bench.batch, len(self.trainer.train))
         self.rows = torch.arange(rows, device=self.device)
         self.batch = self.trainer.train.take(self.rows)
@@ -513,12 +519,12 @@ def shapes(bench: Bench, row: dict[str, Any]) -> None:
     """Fill in how many shapes were recorded, where half of the batches are narrower, and what went wrong."""
     X, _ = promoters(bench.batch * (4 if bench.small else 20), bench.letters[0])
     X = [x if i % (2 * bench.batch) == 0 else x[: -bench.letters[0] // 4] for i, x in enumerate(X)]
-    with holding() as kept:
-        bench.make(row["model"], row["network"], epochs=3, device=str(bench.device)).fit(X, validation=None)
-    recordings = kept[0]._recordings
+    model = bench.make(row["model"], row["network"], epochs=3, device=str(bench.device))
+    trainer = trainer_of(lambda: model.fit(X, validation=None))
+    recordings = trainer._recordings
     recordings.MOST = 9
     try:
-        kept[0].fit()
+        trainer.fit()
     finally:
         row["recorded"] = sum(shape.repeat is not None for shape in recordings._shapes.values())
         row["shapes"], row["failure"] = len(recordings._shapes), recordings.failure

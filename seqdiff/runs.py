@@ -319,9 +319,9 @@ FORMER = {"time_sampling": "uniform"}
 
 def differing(old: dict[str, Any], new: dict[str, Any]) -> dict[str, Any]:
     """Return the parameters that matter and differ, with their old values."""
+    had = FORMER | old
     names = sorted(k for k in old.keys() | new.keys() if k not in FREE_TO_CHANGE)
-    had = {k: old.get(k, FORMER.get(k) if k in new else None) for k in names}
-    return {k: value for k, value in had.items() if value != new.get(k)}
+    return {k: had.get(k) for k in names if had.get(k) != new.get(k)}
 
 
 def open_run(

@@ -10,7 +10,7 @@ import copy
 import json
 import logging
 import os
-from collections.abc import Callable, Container
+from collections.abc import Callable, Container, Iterator
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
@@ -345,7 +345,7 @@ class SequencePredictor(SequenceEstimator):
         elif longest != known_longest:
             found, wanted = f"{found} of up to {longest} letters", f"one of up to {known_longest} {of}"
         # files of earlier versions have no digest, or one of the network alone, "body"
-        elif (digest is not None and digest not in noise_digests(generator, self.hidden)) or (
+        elif (digest is not None and digest not in noise_digests(generator, self.hidden, header["noise"])) or (
             body is not None and body != tensors_digest(generator.network.state_dict())
         ):
             found = f"{found} with other {'weights' if self.hidden else 'noise'}"
@@ -423,26 +423,26 @@ def hidden_width(generator: SequenceModel) -> int:
 
 
 def noise_digest(
-    generator: SequenceModel, hidden: bool, without: Container[str] = NO_NOISE, kind: type | None = None
+    generator: SequenceModel, hidden: bool, without: Container[str] = NO_NOISE, name: str | None = None
 ) -> str:
     """Return a hash of the noise of a generator: its settings and its process's tensors; with `hidden`, all tensors.
 
-    `without` are settings that are left out: how samples are drawn is not noise. `kind` is the class that the noise is
-    named after, by default the one that defines it, whatever sampler it has.
+    `without` are settings that are left out: how samples are drawn is not noise. `name` is that of a class, by default
+    the one that defines the noise, whatever the sampler is.
     """
     tensors = (generator.objective if hidden else generator.process).state_dict()
     settings = json.dumps({k: v for k, v in generator.settings.items() if k not in without}, sort_keys=True)
-    return tensors_digest(tensors, (kind or _noise_class(generator.process)).__name__, settings)
+    return tensors_digest(tensors, name or _noise_class(generator.process).__name__, settings)
 
 
-def noise_digests(generator: SequenceModel, hidden: bool) -> set[str]:
-    """Return the hash, and those of earlier versions, which name the sampler's class.
+def noise_digests(generator: SequenceModel, hidden: bool, sampler: str) -> Iterator[str]:
+    """Yield the hash, and those of earlier versions, which have the name of the sampler's class.
 
     The earliest also count the settings of sampling that there were then.
     """
     later = {"renoising", "time_sampling"} | ({"order"} if generator.name != "MaskedDiffusion" else set())
-    earlier = [(without, kind) for without in (NO_NOISE, later) for kind in _family(_noise_class(generator.process))]
-    return {noise_digest(generator, hidden)} | {noise_digest(generator, hidden, *how) for how in earlier}
+    yield noise_digest(generator, hidden)
+    yield from (noise_digest(generator, hidden, without, sampler) for without in (NO_NOISE, later))
 
 
 def _noise_class(process: Process) -> type:

@@ -272,7 +272,7 @@ class Planned(Masked):
 
     def kernel(self, log_p0: Tensor, state: MaskedState, target: float) -> Tensor:
         """Return the log-kernel (B, L, K + 1): each position certain to be masked, to keep its letter or to get one."""
-        seen = (state.x != self.letters) & state.mask
+        seen = state.x != self.letters
         letter = state.x.clamp_max(self.letters - 1)[..., None]
         own = log_p0.gather(-1, letter)
         sure = torch.where(seen, own.squeeze(-1), log_p0.amax(-1))
@@ -280,10 +280,6 @@ class Planned(Masked):
         masked = smallest(sure.masked_fill(~free, torch.inf), torch.floor(free.sum(-1) * target + 1e-6).long())
         kept = torch.full_like(log_p0, -torch.inf).scatter(-1, letter, 0.0)
         return self._with_mask(torch.where(seen[..., None], kept, log_p0), masked & free)
-
-    def step(self, state: MaskedState, target: float, kernel: Tensor, generator: Generators) -> MaskedState:
-        x = torch.where(state.mask, sample_categorical(kernel, generator), 0)
-        return state.replace(x=x, t=torch.full_like(state.t, target))
 
 
 def bell_shaped(u: Tensor) -> Tensor:
