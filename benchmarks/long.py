@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import resource
 import subprocess
 import sys
 import tempfile
@@ -170,9 +169,18 @@ COSTS = [  # what, estimator, settings
 ]
 
 
-def memory() -> int:
-    """Return the bytes of memory in use now."""
-    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+def memory(kind: str = "VmRSS") -> int:
+    """Return the bytes of memory in use now; "VmHWM": the most since `forget_peak`."""
+    line = next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith(kind))
+    return int(line.split()[1]) * 1024
+
+
+def forget_peak() -> None:
+    """Let the peak of memory start from what is in use now.
+
+    Not `getrusage`, whose peak is that of the process's whole life and of the one that it was forked from.
+    """
+    Path("/proc/self/clear_refs").write_text("5")
 
 
 def measured(what: str, name: str, length: int, together: int, settings: dict[str, Any], file: str) -> dict[str, float]:
@@ -185,6 +193,7 @@ def measured(what: str, name: str, length: int, together: int, settings: dict[st
     y, repeats = [f"species {i % SPECIES}" for i in range(len(X))], 1
     if what == "training":
         model = getattr(seqdiff, name)(**settings, epochs=3, batch_size=rows, savepath=None, verbose=0)
+        forget_peak()
         before, start = memory(), cpu_seconds()
         model.fit(X, y, validation=None)
         letters = 3 * len(X) * length
@@ -195,6 +204,7 @@ def measured(what: str, name: str, length: int, together: int, settings: dict[st
         repeats = 10 if what == "scoring" and model.bound_ == "exact" else 1
         # a letter of few sequences costs as much as one of many, where one is generated after another
         n = 8 if what.startswith("generating") and name == "Autoregressive" else rows
+        forget_peak()
         before, start = memory(), cpu_seconds()
         for _ in range(repeats):
             if what == "scoring":
@@ -203,8 +213,7 @@ def measured(what: str, name: str, length: int, together: int, settings: dict[st
                 model.generate(n, y=y[0], steps=steps, random_state=0)
         rows, letters = n, repeats * n * length
     used = cpu_seconds() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return {"us": used / letters * 1e6, "kB": max(0, peak - before) / 1024 / (rows * length)}
+    return {"us": used / letters * 1e6, "kB": max(0, memory("VmHWM") - before) / 1024 / (rows * length)}
 
 
 def cost(args: argparse.Namespace) -> None:

@@ -32,6 +32,7 @@ SHOWN = {
 """Processes whose networks see single letters from the start, and steps."""
 WEIGHTED = {
     "multinomial": (lambda L: processes.Multinomial(4, 60), 60),
+    "blocks": (lambda L: processes.FirstHitting(4, block=3), None),
     "uniform": (lambda L: processes.Uniform(4), 60),
     "classical": (lambda L: processes.Classical(make_forward(Q, "ACGT"), make_schedule("cos")), 60),
     "embedding": (lambda L: processes.Embedding(CORNERS, cosine_schedule(100)), 40),

@@ -154,6 +154,15 @@ CASES = {
         sampler_steps=6,  # one call per letter, as in 3
         distance=0.02,
     ),
+    "blocks": Case(
+        make=lambda steps: FirstHitting(3, block=2),
+        transition=masked_transition,
+        pairs=((0, 0.0625), (0, 0.5), (0.25, 0.375), (0.125, 0.875), (0.875, 0.9375)),
+        gaps={None: 0.005},
+        steps=None,
+        sampler_steps=6,
+        distance=0.02,
+    ),
     "uniform": Case(
         make=lambda steps: Uniform(3),
         transition=uniform_transition,
@@ -223,6 +232,12 @@ FLOWS = {
     ),
     "first-hitting, spread": Flow(
         make=lambda steps: FirstHitting(3, steps, spread=True),
+        steps=None,
+        sampler_steps=6,
+        distance=0.02,
+    ),
+    "blocks, spread": Flow(
+        make=lambda steps: FirstHitting(3, spread=True, block=2),
         steps=None,
         sampler_steps=6,
         distance=0.02,

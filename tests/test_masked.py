@@ -27,7 +27,12 @@ SAMPLERS = {
     "margin": MarginFirst,
     "spread": partial(FirstHitting, spread=True),
     "planned": Planned,
+    "blocks": partial(FirstHitting, block=3),
+    "blocks, spread": partial(FirstHitting, spread=True, block=2),
+    "blocks, margin": partial(MarginFirst, block=2),
+    "blocks, planned": partial(Planned, block=2),
 }
+BLOCKS = {name: int(make.keywords["block"]) for name, make in SAMPLERS.items() if name.startswith("blocks")}
 
 
 def any_denoiser(letters: int = 3, width: int = 4, temper=torch.ones_like):
@@ -102,6 +107,72 @@ def test_estimates_equal_the_integral_over_time(steps):
         error = estimate.std(0) / math.sqrt(copies)
         assert (error < 0.03).all()
         assert ((estimate.mean(0) - torch.tensor(expected, dtype=torch.float64)).abs() < 4 * error + 1e-9).all()
+
+
+def slow_block_bound(denoiser, x0: torch.Tensor, length: int, block: int) -> float:
+    """Return the sum over blocks of E_k n/k E[cross-entropy of k masks of n], the blocks after it masked."""
+    total, mask = 0.0, (torch.arange(len(x0)) < length)[None]
+    for first in range(0, length, block):
+        own = range(first, min(first + block, length))
+        for hidden in itertools.product([False, True], repeat=len(own)):
+            chosen = [i for i, masked in zip(own, hidden, strict=True) if masked]
+            if not chosen:
+                continue
+            x = x0.clone()
+            x[chosen + list(range(own.stop, length))] = 3
+            log_p = denoiser(x[None], torch.zeros(1), None, mask).log_softmax(-1)[0]
+            nll = -float(log_p[chosen, x0[chosen]].sum())
+            # k uniform over 1..n, then a set of k letters, with the weight n/k
+            total += nll / len(chosen) / math.comb(len(own), len(chosen))
+    return total
+
+
+@pytest.mark.parametrize("block", [1, 2, 3, 4, 9])
+def test_bound_of_blocks_is_the_sum_of_their_bounds(block):
+    denoiser, g, copies = any_denoiser(), seeded(1), 10_000
+    rows, lengths = torch.randint(3, (3, 4), generator=g), torch.tensor([4, 3, 1])
+    expected = [slow_block_bound(denoiser, x, int(n), block) for x, n in zip(rows, lengths, strict=True)]
+    x0, mask = rows.repeat(copies, 1), (torch.arange(4) < lengths[:, None]).repeat(copies, 1)
+    process = Masked(3, block=block)
+    for estimate in (
+        process.loss(denoiser, Batch.of(x0, mask), g),
+        sum(process.bound_terms(denoiser, Batch.of(x0, mask), 3, g)),
+    ):
+        estimate = estimate.reshape(copies, 3)
+        error = estimate.std(0) / math.sqrt(copies)
+        assert (error < 0.1).all()
+        assert ((estimate.mean(0) - torch.tensor(expected, dtype=torch.float64)).abs() < 4 * error + 1e-9).all()
+
+
+def whole_blocks(masks: torch.Tensor, mask: torch.Tensor, block: int) -> bool:
+    """Return whether no letter is seen to the right of the first block that has a mask."""
+    index = torch.arange(mask.shape[1]) // block
+    first = torch.where(masks, index, 99).amin(-1, keepdim=True)
+    return bool((masks | (index <= first) | ~mask).all())
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+@pytest.mark.parametrize("steps", [None, 2, 30])
+def test_network_never_sees_a_letter_to_the_right_of_the_block(name, steps):
+    """In training, scoring, noise for classifiers and sampling, known letters of a template included."""
+    process, block, seen = SAMPLERS[name](3), BLOCKS[name], []
+
+    def listen(x, t, cond=None, mask=None):
+        seen.append(whole_blocks((x == 3) & mask, mask, block))
+        return any_denoiser(width=6)(x, t, cond, mask)
+
+    mask = torch.arange(6) < torch.arange(300)[:, None] % 6 + 1
+    x0 = torch.where(mask, torch.randint(3, mask.shape, generator=seeded()), 0)
+    process.loss(listen, Batch.of(x0, mask), seeded())
+    sum(process.bound_terms(listen, Batch.of(x0, mask), 3, seeded()))
+    noised = process.noised(x0, torch.rand(300, generator=seeded()), mask, seeded())
+    assert whole_blocks((noised.x == 3) & mask, mask, block) and (noised.x == 3).any()
+    allowed = torch.ones(6, 3, dtype=torch.bool)
+    allowed[4] = torch.tensor([False, True, False])
+    for guidance in (None, Template(allowed)):
+        _, states = draw(process, listen, mask, steps=steps, guidance=guidance)
+        assert all(whole_blocks((state.x == 3) & mask, mask, block) for state in states)
+    assert len(seen) >= 8 and all(seen)
 
 
 def test_bound_of_the_exact_denoiser_is_the_likelihood_in_any_order():
@@ -197,7 +268,9 @@ def counting(denoiser):
     return call, calls
 
 
-@pytest.mark.parametrize("name", ["first-hitting", "confidence", "margin", "spread"])
+@pytest.mark.parametrize(
+    "name", ["first-hitting", "confidence", "margin", "spread", "blocks", "blocks, spread", "blocks, margin"]
+)
 @pytest.mark.parametrize("steps", [None, 2])
 def test_first_hitting_calls_the_network_at_most_once_per_letter(name, steps):
     lengths = torch.arange(1, 5).repeat(50)
@@ -414,6 +487,8 @@ X = ["ACGTAC", "ACGTTC", "ACGAAC", "ACCTAC", "ACG", "TTACG"] * 3
         {"sampler": "ancestral", "remasking": 0.2},
         {"order": "margin", "time_conditioning": True},
         {"order": "planned", "time_sampling": "uniform"},
+        {"block_size": 4},
+        {"block_size": 2, "order": "planned", "time_conditioning": True},
     ],
 )
 def test_every_variant_fits_scores_generates_and_reloads(own, tmp_path):

@@ -49,6 +49,8 @@ logger = logging.getLogger(__name__)
 P = TypeVar("P", bound="SequencePredictor")
 NO_NOISE = SAMPLING | {"time_sampling"}
 """Settings of generators that are not their noise."""
+LATER = {"block_size": None}
+"""Values, of settings that earlier versions did not have, with which the noise is theirs."""
 
 READERS = {(False, False): Reader, (True, False): PrefixReader, (False, True): HiddenReader,
            (True, True): HiddenPrefixReader}  # fmt: skip
@@ -431,7 +433,8 @@ def noise_digest(
     the one that defines the noise, whatever the sampler is.
     """
     tensors = (generator.objective if hidden else generator.process).state_dict()
-    settings = json.dumps({k: v for k, v in generator.settings.items() if k not in without}, sort_keys=True)
+    named = {k: v for k, v in generator.settings.items() if k not in without and (k, v) not in LATER.items()}
+    settings = json.dumps(named, sort_keys=True)
     return tensors_digest(tensors, name or _noise_class(generator.process).__name__, settings)
 
 

@@ -144,7 +144,7 @@ class Process(nn.Module, Generic[S]):
     bound: ClassVar[Literal["exact", "elbo"] | None] = None
     """The sum of `bound_terms`: minus the log-likelihood, an upper bound of it, or None of these."""
     state_class: ClassVar[type[State]] = State
-    shows_known: ClassVar[Literal["letters", "sets"] | None] = None
+    shows_known: Literal["letters", "sets"] | None = None
     """Known letters that `given` can show the network: single letters, any sets of letters, or none."""
     models_length: ClassVar[bool] = False
     """True if the process itself scores lengths; else a `LengthDistribution` does."""

@@ -124,7 +124,7 @@ class SimplexFlow(Process[SimplexState]):
     classifier_reads: ClassVar[Literal["letters", "vectors", "prefixes"] | None] = "vectors"
     reward_checks: ClassVar[int] = 1  # no step is random: copies of a row would stay equal
     foretells = False
-    shows_known: ClassVar[Literal["letters", "sets"] | None] = "sets"
+    shows_known: Literal["letters", "sets"] | None = "sets"
     t_max = 1.0
     times = 20  # per sequence in `bound_terms`
 
