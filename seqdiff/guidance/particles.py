@@ -71,7 +71,7 @@ class LookAhead(Guidance):
 
     Give it as `guidance` beside a `template`, or to `infill` and `mutate`, whose default is 16 particles
     (`Autoregressive` 64). It costs as many samples as it has particles, and nothing where it is not needed: fixed
-    letters of `MaskedDiffusion` and `SCUD`, every template of `DirichletFM`.
+    letters of `MaskedDiffusion` (not in blocks) and `SCUD`, every template of `DirichletFM`.
 
     Parameters
     ----------
