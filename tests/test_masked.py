@@ -144,6 +144,15 @@ def test_bound_of_blocks_is_the_sum_of_their_bounds(block):
         assert ((estimate.mean(0) - torch.tensor(expected, dtype=torch.float64)).abs() < 4 * error + 1e-9).all()
 
 
+def test_training_in_blocks_also_counts_later_blocks():
+    """With uniform predictions: the bound of the letters of one block for all, and half of each letter after it."""
+    x0, mask = torch.zeros(300, 6).long(), torch.ones(300, 6, dtype=torch.bool)
+    uninformed = lambda x, t, cond=None, mask=None: torch.zeros(*x.shape, 3)  # noqa: E731
+    for bell, later in ((False, 0.0), (True, 0.5)):
+        nats = Masked(3, block=2, bell=bell).loss(uninformed, Batch.of(x0, mask), seeded()) / math.log(3)
+        assert torch.allclose(nats.sort().values, 6 + later * torch.tensor([0.0, 2.0, 4.0]).repeat_interleave(100))
+
+
 def whole_blocks(masks: torch.Tensor, mask: torch.Tensor, block: int) -> bool:
     """Return whether no letter is seen to the right of the first block that has a mask."""
     index = torch.arange(mask.shape[1]) // block
@@ -516,6 +525,9 @@ def test_every_variant_fits_scores_generates_and_reloads(own, tmp_path):
         ({"remasking": 0.1}, ["remasking", "ancestral"]),
         ({"sampler": "ancestral", "remasking": 1.5}, ["remasking", "1.5"]),
         ({"diffusion_steps": 0}, ["diffusion_steps", "None"]),
+        ({"block_size": 0}, ["block_size", "1"]),
+        ({"block_size": 4, "sampler": "ancestral"}, ["block_size", "None", "ancestral", "first-hitting"]),
+        ({"block_size": 4, "diffusion_steps": 50}, ["block_size", "diffusion_steps=50", "diffusion_steps=None"]),
     ],
 )
 def test_invalid_combinations_are_refused(own, names):
