@@ -313,7 +313,7 @@ def best_evaluation(table: Mapping[str, Sequence[float]]) -> dict[str, float]:
     return {name: column[row] for name, column in table.items()}
 
 
-FORMER = {"time_sampling": "uniform"}
+FORMER = {"time_sampling": "uniform", "gaps": "error"}
 """Values of parameters that runs of earlier versions had without stating them."""
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import inspect
 import os
+import re
 import shlex
 import signal
 import subprocess
@@ -23,6 +24,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from click.testing import CliRunner, Result
+from small_models import sequences
 
 import seqdiff
 from seqdiff import MaskedDiffusion, MultinomialDiffusion, runtime
@@ -510,3 +512,30 @@ def test_models_without_likelihood_are_not_scored(here: Path) -> None:
     assert fitted.exit_code == 0 and "no likelihood" in fitted.stdout
     assert len(run("generate runs/flow 3 --steps 4").stdout.split()) == 3
     assert "cannot score" in fails("score runs/flow p.txt")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/stdin"), reason="there is no /dev/stdin")
+def test_standard_input_is_read(tmp_path):
+    """`-` in the place of a file, for data of any kind that its first line shows; a run folder is made as ever."""
+    aligned = "".join(f">s{i}\n{s[:3]}-{s[3:]}\n" for i, s in enumerate(sequences(30, 10)))
+    command = [sys.executable, "-m", "seqdiff"]
+    environment = {**os.environ, "PYTHONPATH": str(REPOSITORY)}
+
+    def ran(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [*command, *arguments], input=aligned, capture_output=True, text=True, env=environment, cwd=tmp_path
+        )
+
+    info = ran("info", "-")
+    assert info.returncode == 0 and "standard input" in info.stdout and "--gaps drop" in info.stdout
+    small = "--model masked-diffusion --width 8 --depth 1 --epochs 1".split()
+    fitted = ran("fit", "-", "--gaps", "drop", *small)
+    assert fitted.returncode == 0, fitted.stderr
+    assert (tmp_path / "runs" / "MaskedDiffusion" / "args.json").is_file()
+
+
+def test_workbooks_are_described(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    pd.DataFrame({"seq": sequences(10, 8), "strength": range(10)}).to_excel("book.xlsx", index=False)
+    shown = run("info book.xlsx").output
+    assert re.search(r"sequences: +10\n", shown) and "whole numbers, 10 different" in shown

@@ -61,7 +61,7 @@ def test_drop_removes_ambiguous_rows_and_their_labels():
 BAD = [
     (["ACGT", "ACNT", "NNGT"], {}, r"X\[1\]: got 'N' at position 3, expected A, C, G or T, as the dna alphabet has; "
      r"correct the sequence or pass ambiguous='drop' to leave such sequences out \(1 more sequence has such letters\)"),
-    (["ACGT", "AC-T"], {"ambiguous": "drop"}, r"X\[1\]: got '-' at position 3, .*; gaps are no letters: remove them"),
+    (["ACGT", "AC-T"], {"ambiguous": "drop"}, r"X\[1\]: got '-' at position 3, .*: pass gaps='drop' to take them out"),
     (["ACGT", "NC.T"], {"ambiguous": "drop"}, r"X\[1\]: got '\.' at position 3"),
     (["NCGTACGT", "AC?TACGT"], {"ambiguous": "drop", "alphabet": "dna"}, r"X\[1\]: got '\?' at position 3"),
     (["ACGTACGTT", "ACGUACGTT"], {}, r"X\[1\]: got 'U' at position 4, .*A, C, G or T, .*; if this is RNA pass "

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
 import gzip
+import io
+import lzma
 import os
 import threading
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -16,7 +20,7 @@ from Bio.Seq import MutableSeq, Seq
 from Bio.SeqRecord import SeqRecord
 from small_models import sequences, tiny
 
-from seqdiff.data import files, prepare, read_records
+from seqdiff.data import Alphabet, files, prepare, read_records
 
 SEQUENCES = ["TTGACAATTC", "CGGCTATAAT", "GATTACAGAT", "ACGTACGTAC"]
 VALUES = [0.5, 1.25, -3.0, 2.0]
@@ -46,6 +50,184 @@ FORMS = {
     "o.csv": "\n".join(line + "," for line in TABLE.split("\n")),
     "p.csv": PLAIN.join(["seq\n", ""]),
 }
+
+
+BIOPYTHON = {
+    "a.gb": "genbank", "a.gbk": "genbank", "a.txt": "genbank", "a.embl": "embl", "b.txt": "embl", "a.fastq": "fastq",
+    "a.fq": "fastq", "c.txt": "fastq", "a.sto": "stockholm", "d.txt": "stockholm",
+}  # fmt: skip
+
+
+def as_written_by_biopython(kind: str, sequences: list[str] = SEQUENCES) -> str:
+    records = [
+        SeqRecord(
+            Seq(s), id=f"r{i}", name=f"r{i}", annotations={"molecule_type": "DNA"},
+            letter_annotations={"phred_quality": [30] * len(s)} if kind == "fastq" else None,
+        )
+        for i, s in enumerate(sequences)
+    ]  # fmt: skip
+    out = io.StringIO()
+    SeqIO.write(records, out, kind)
+    return out.getvalue()
+
+
+PACKERS = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+
+
+def packed(data: bytes, ending: str, name: str = "inside.txt") -> bytes:
+    if ending in PACKERS:
+        return PACKERS[ending](data)
+    out = io.BytesIO()
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr(name, data)
+    return out.getvalue()
+
+
+@pytest.mark.parametrize("ending", ["", ".gz", ".zip"])
+@pytest.mark.parametrize("name", BIOPYTHON)
+def test_formats_of_biopython(tmp_path, name, ending):
+    """Known by the ending or by the first line."""
+    path, kind = tmp_path / (name + ending), BIOPYTHON[name]
+    text = as_written_by_biopython(kind).encode()
+    path.write_bytes(packed(text, ending, name) if ending else text)
+    records = read_records(path, y=VALUES)
+    assert [s.upper() for s in records.sequences] == SEQUENCES and records.y.tolist() == VALUES
+    assert records.place(1) == f"{path}, record 'r1'"
+    assert records.notes == ((f"the qualities in {path} are not used",) if kind == "fastq" else ())
+    assert prepare(path).sequences == SEQUENCES
+
+
+def test_records_without_letters_are_refused(tmp_path):
+    record = SeqRecord(Seq(None, 10), id="r0", name="r0", annotations={"molecule_type": "DNA"})
+    path = tmp_path / "a.gb"
+    SeqIO.write([record], path, "genbank")
+    with pytest.raises(ValueError, match="record 'r0': got an undefined sequence"):
+        read_records(path)
+
+
+@pytest.mark.parametrize("ending", [".bz2", ".xz", ".zip"])
+def test_compressed_files(tmp_path, ending):
+    """Named so or not; a table in them is one; damaged, cut and empty ones are refused."""
+    for name, content in {"a.txt": PLAIN, "a.fa": FASTA, "a.csv": TABLE}.items():
+        data = packed(content.encode(), ending, name)
+        for path in (tmp_path / f"{name}{ending}", tmp_path / name):
+            path.write_bytes(data)
+            assert read_records(path).sequences == SEQUENCES
+    assert read_records(tmp_path / f"a.csv{ending}", y="expr").y.tolist() == VALUES
+    whole = packed((PLAIN * 500).encode(), ending)
+    broken = bytearray(whole)
+    broken[len(whole) // 2] ^= 255
+    kind = {".bz2": "bzip2", ".xz": "xz", ".zip": "zip"}[ending]
+    cases = {
+        whole[: len(whole) // 2]: f"got a (truncated|damaged) {kind} file",
+        bytes(broken): f"got a damaged {kind} file",
+        PLAIN.encode(): f"got a file that is not {kind}-compressed, expected {kind}, as the ending {ending} says",
+        packed(b"", ending): "got only blank lines",
+    }
+    for data, message in cases.items():
+        path = tmp_path / f"bad.txt{ending}"
+        path.write_bytes(data)
+        with pytest.raises(ValueError, match=message) as caught:
+            read_records(path)
+        one_sentence(caught.value)
+
+
+def test_zip_archives_have_one_file(tmp_path):
+    path = tmp_path / "a.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("folder/", "")
+        archive.writestr("folder/x.csv", TABLE)
+        archive.writestr("__MACOSX/x.csv", b"\0\1")
+    assert read_records(path, y="expr").y.tolist() == VALUES
+    with zipfile.ZipFile(path, "a") as archive:
+        archive.writestr("y.txt", PLAIN)
+    with pytest.raises(ValueError, match=r"got a zip archive with 2 files \(folder/x.csv, y.txt\), expected one with"):
+        read_records(path)
+    with zipfile.ZipFile(path, "w") as archive:
+        pass
+    with pytest.raises(ValueError, match="got a zip archive with 0 files, expected one with a single file"):
+        read_records(path)
+
+
+def test_excel_workbooks(tmp_path):
+    frame = pd.DataFrame({"name": ["a", "b", "c", "d"], "seq": SEQUENCES, "expr": VALUES})
+    path = tmp_path / "a.xlsx"
+    with pd.ExcelWriter(path) as book:
+        pd.DataFrame({"x": []}).to_excel(book, sheet_name="empty", index=False)
+        frame.to_excel(book, sheet_name="data", index=False)
+    records = read_records(path, y="expr")
+    assert records.sequences == SEQUENCES and records.y.tolist() == VALUES and not records.notes
+    assert records.place(2) == f"{path}, row 4"
+    with pd.ExcelWriter(path) as book:
+        frame.to_excel(book, sheet_name="data", index=False)
+        frame.to_excel(book, sheet_name="more", index=False)
+    assert read_records(path).notes == (f"of {path} the sheet 'data' is read, not more",)
+    pd.DataFrame({"seq": ["NA", None, "NANA"], "x": [1, 2, 3]}).to_excel(path, index=False)
+    with pytest.raises(ValueError, match="row 3, column 'seq': got a missing sequence"):
+        read_records(path)
+    pd.DataFrame({"seq": []}).to_excel(path, index=False)
+    with pytest.raises(ValueError, match="got a workbook without rows below a header"):
+        read_records(path)
+    os.rename(path, tmp_path / "a.csv")
+    with pytest.raises(ValueError, match="got an Excel workbook, .*; name it .xlsx"):
+        read_records(tmp_path / "a.csv")
+
+
+class PolarsFrame:
+    """What is used of a frame of polars, which has no `iloc`."""
+
+    def __init__(self, columns: dict[str, list]) -> None:
+        self._columns, self.columns = columns, list(columns)
+
+    def __getitem__(self, name: str):
+        return type("Series", (list,), {"to_list": lambda s: [*s], "to_numpy": None, "dtype": "Float64"})(
+            self._columns[name]
+        )
+
+    def __array__(self, *_: object, **__: object) -> np.ndarray:
+        return np.array([*map(tuple, zip(*self._columns.values(), strict=True))], dtype=object)
+
+    def to_dicts(self) -> list[dict]:
+        return [dict(zip(self._columns, row, strict=True)) for row in zip(*self._columns.values(), strict=True)]
+
+
+def test_frames_of_polars():
+    frame = PolarsFrame({"seq": SEQUENCES, "expr": VALUES})
+    assert read_records(frame, y="expr").sequences == SEQUENCES
+    assert read_records(frame, y="expr").y.tolist() == read_records(SEQUENCES, y=frame["expr"]).y.tolist() == VALUES
+    both = read_records(SEQUENCES, y=PolarsFrame({"a": VALUES, "b": ["x", "y", None, "x"]})).y
+    assert both.dtype.names == ("a", "b") and both["b"].tolist() == ["x", "y", None, "x"]
+    lazy = type("LazyFrame", (), {"collect_schema": lambda self: None, "collect": lambda self: frame})()
+    with pytest.raises(ValueError, match="a LazyFrame.*; pass what its collect"):
+        read_records(lazy)
+
+
+ALIGNED = ">a\nAC-GT\n>b\n..ACGT\n>c\nACGT--\n"
+
+
+@pytest.mark.parametrize("name", ["a.fasta", "a.a3m", "a.sto"])
+def test_gaps_are_refused_or_taken_out(tmp_path, name):
+    text = ALIGNED if name != "a.sto" else "# STOCKHOLM 1.0\na AC-GT\nb .ACGT\nc ACGT-\n//\n"
+    path = write(tmp_path / name, text)
+    with pytest.raises(
+        ValueError, match="record 'a'.*: got '-' at position 3.*; gaps are no letters: pass gaps='drop'"
+    ):
+        prepare(path)
+    data = prepare(path, gaps="drop")
+    assert data.sequences == ["ACGT"] * 3
+    assert any("gaps were taken out of 3 of 3 sequences" in note for note in data.notes)
+    assert tiny(gaps="drop").fit(path).score_samples(["A-CGT", "ACGT"]).tolist()[0] < 0
+
+
+def test_gaps_that_may_be_letters_stay():
+    for alphabet in ("smiles", "words", Alphabet("ACGT-")):
+        with pytest.raises(ValueError, match="gaps='drop': got an alphabet in which '-' or '.' may be a letter"):
+            prepare(["AC-GT"], alphabet=alphabet, gaps="drop")
+    assert prepare(["AC-GT"], alphabet=Alphabet("ACGT-")).sequences == ["AC-GT"]
+    with pytest.raises(ValueError, match="y: got a signal over the columns of an alignment, for X"):
+        prepare(["AC-GT", "ACGT"], np.zeros((2, 5, 1)), gaps="drop")
+    with pytest.raises(ValueError, match="X.1.: got an empty sequence"):
+        prepare(["AC-GT", "--"], gaps="drop")
 
 
 def write(path: Path, content: str | bytes) -> Path:
@@ -170,11 +352,15 @@ BAD_FILES = {
     "blank.txt": ("\n \n\r\n", "got only blank lines"),
     "binary.txt": (bytes(range(256)) * 20, "got a binary file, expected text"),
     "noise.fa": (np.random.default_rng(0).integers(1, 256, 5000).astype(np.uint8).tobytes(), "got a binary file"),
-    "sheet.csv": (b"PK\x03\x04rest", "Excel workbook, .*export the sheet as CSV"),
+    "sheet.csv": (b"PK\x03\x04rest", "got a damaged zip file"),
+    "book.xlsx": (b"PK\x03\x04rest", "cannot be read as an Excel workbook .*; save it again as .xlsx"),
+    "old.xls": (b"\xd0\xcf\x11\xe0\xa1\xb1", "got an old Excel workbook, .*; save it as .xlsx"),
     "wide.txt": ("ACGT\n".encode("utf-16"), "UTF-16 text, expected text.*; save it as UTF-8"),
     "zstd.txt": (b"\x28\xb5\x2f\xfdxx", "compressed with zstd"),
-    "reads.txt": ("@r1\nACGT\n+\nIIII\n", "FASTQ file, .*; convert it to FASTA"),
-    "gene.gb": ("LOCUS       X\n", "GenBank file, .*; convert it to FASTA"),
+    "reads.txt": ("@r1\nACGT\n+\nIII\n", "cannot be read as FASTQ .*; mend it, or convert it to FASTA"),
+    "gene.gb": ("LOCUS       X\n", "cannot be read as GenBank .*; mend it, or convert it to FASTA"),
+    "gene.embl": ("ACGT\n", "got a file in EMBL without records"),
+    "family.sto": ("ACGT\n", "cannot be read as Stockholm"),
     "nohead.fasta": ("ACGT\n>a\nACGT\n", "nohead.fasta, line 1: got 'ACGT' before the first record"),
     "nobody.fa": (">a\nACGT\n>b\n\n>c\nAC\n>d", r"record 'b' \(line 3\): got a header with no sequence .*\(2 records"),
     "last.fa": (">a\nACGT\n>b", r"record 'b' \(line 3\): got a header with no sequence below it, .*; add it or"),

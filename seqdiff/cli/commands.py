@@ -61,8 +61,9 @@ def fit(
 ) -> None:
     """Fit a model to the sequences in DATA.
 
-    DATA is a text file (one sequence a line), FASTA, CSV, TSV or Parquet; .gz is fine. The result is a folder in
-    runs/, which generate and score take. Ctrl-C stops and keeps the model; --resume continues.
+    DATA is a text file (one sequence a line), FASTA, CSV, TSV, Excel, Parquet, GenBank, EMBL, FASTQ or Stockholm;
+    .gz, .bz2, .xz and .zip are fine, - is the standard input. The result is a folder in runs/, which generate and score
+    take. Ctrl-C stops and keeps the model; --resume continues.
 
     \b
     Examples:

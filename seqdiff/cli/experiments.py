@@ -77,7 +77,9 @@ def compare(ctx: click.Context, data: str, models: str | None, y: tuple[str, ...
 
 
 compare.params += [option_of(SequenceGenerator, name, None) for name in SHARED]
-compare.params += [option_of(SequenceGenerator, n) for n in ("length", "ambiguous", "sequence_column", "verbose")]
+compare.params += [
+    option_of(SequenceGenerator, n) for n in ("length", "ambiguous", "gaps", "sequence_column", "verbose")
+]
 
 
 SHOWN_COLUMNS = ["guide", "gamma", "seed", "made", "condition", "kmer_js", "kmer_js_ratio", "diversity", "unique",

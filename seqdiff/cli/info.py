@@ -22,6 +22,7 @@ from seqdiff.data import (
     resolve_alphabet,
     target_from_dict,
 )
+from seqdiff.data.reading import EXCEL
 from seqdiff.errors import InputError
 from seqdiff.estimators.loading import kebab
 from seqdiff.evaluation import gc_content
@@ -31,7 +32,7 @@ from seqdiff.runs import Run, best_evaluation
 
 
 @click.command()
-@click.argument("path")
+@click.argument("path", type=shared.Source())
 @shared.COLUMN
 def info(path: str, sequence_column: str | None) -> None:
     """Describe PATH: a run folder, a model file, a shared model, or a file of sequences.
@@ -152,7 +153,7 @@ def _of_data(path: Path, sequence_column: str | None) -> Iterator[tuple[str, str
         letters = "".join(sorted(set("".join(sequences))))
         guess = f"none of dna, rna, protein; its {len(letters)} letters are {letters} (fit with --alphabet {letters!r})"
     else:
-        data = prepare(records, alphabet=alphabet, ambiguous="drop")  # a pipe is read once
+        data = prepare(records, alphabet=alphabet, ambiguous="drop", gaps="drop")  # a pipe is read once
         notes, sequences, guess = data.notes, data.sequences, f"{alphabet.name} (guessed)"
     lengths = np.array([len(sequence) for sequence in sequences])
     yield "file", str(path)
@@ -167,8 +168,9 @@ def _of_data(path: Path, sequence_column: str | None) -> Iterator[tuple[str, str
         yield "GC content", f"{share.mean():.1f}% (standard deviation {share.std():.1f}%)"
     yield "duplicates", f"{len(sequences) - len(set(sequences)):,}"
     for note in notes:
-        if "left out" in note:
-            yield "note", f"{note}; fit refuses them unless it has --ambiguous drop"
+        for what, option in {"left out for ambiguity": "--ambiguous drop", "gaps were taken": "--gaps drop"}.items():
+            if what in note:
+                yield "note", f"{note}; fit refuses them unless it has {option}"
     yield from _columns(path)
 
 
@@ -179,6 +181,8 @@ def _columns(path: Path) -> Iterator[tuple[str, str]]:
     endings = [ending.lower() for ending in path.suffixes[-2:]]
     if {".parquet", ".pq"} & set(endings[-1:]):
         table = pd.read_parquet(path)
+    elif set(EXCEL) & set(endings[-1:]):
+        table = pd.read_excel(path)
     elif {".csv", ".tsv", ".tab"} & set(endings):
         try:
             table = pd.read_csv(path, sep=None, engine="python")

@@ -16,15 +16,26 @@ from typing import Any
 import click
 
 from seqdiff.data import read_records
+from seqdiff.data.reading import STDIN
 from seqdiff.errors import NOTHING, InputError, shown
 from seqdiff.estimators import SequenceGenerator
 from seqdiff.estimators.classes import find_learner, learners
 from seqdiff.estimators.loading import kebab
 from seqdiff.parameters import doc_text, kind_text, parameters_of
 
+
+class Source(click.ParamType):
+    """The type of a file to read; ``-`` is the standard input."""
+
+    name = "file"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        return STDIN if value == "-" else value
+
+
+DATA = click.argument("data", metavar="DATA", type=Source())
 DEFAULT_MODEL = "autoregressive"  # the best of README's table, and the cheapest
 MODEL = click.argument("model", metavar="MODEL")
-DATA = click.argument("data", metavar="DATA")
 LABELS = click.option(
     "--y", metavar="COLUMN", multiple=True, help="Column of labels to learn too; may be given several times."
 )

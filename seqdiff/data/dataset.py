@@ -139,6 +139,7 @@ def prepare(
     alphabet: AlphabetLike = "auto",
     length: int | None = None,
     ambiguous: str = "error",
+    gaps: str = "error",
     sequence_column: str | None = None,
     chosen: Callable[[int], np.ndarray | None] | None = None,
     target: TargetLike | Target = "auto",
@@ -163,7 +164,9 @@ def prepare(
         Letters that every sequence must have; any lengths if None.
     ambiguous : "error" or "drop"
         Treatment of sequences with IUPAC ambiguity codes of their alphabet (N, R, ...; B, J, O, U, X, Z in proteins).
-        Gaps and other junk are always refused.
+        Other junk is always refused.
+    gaps : "error" or "drop"
+        Treatment of the gaps ``-`` and ``.`` of alignments: refuse sequences with them, or take the gaps out.
     sequence_column : str, optional
         The column of a table that holds the sequences.
     chosen : callable, optional
@@ -184,7 +187,8 @@ def prepare(
         ...
     seqdiff.errors.InputError: X[1]: got 'N' at position 3, expected A, C, G or T, as the dna alphabet has; correct the sequence or pass ambiguous='drop' to leave such sequences out
     """  # noqa: E501
-    Choice(options=("error", "drop")).check("ambiguous", ambiguous)
+    for name, value in {"ambiguous": ambiguous, "gaps": gaps}.items():
+        Choice(options=("error", "drop")).check(name, value)
     Whole(1).check("length", length, optional=True)
     if not is_learned(alphabet):
         alphabet = resolve_alphabet(alphabet)  # a wrong name is refused before a large file is read
@@ -195,6 +199,8 @@ def prepare(
     if chosen is not None and (rows := chosen(n_read)) is not None and not rows.all():
         kept = np.flatnonzero(rows)
         records = records.take(kept)
+    if gaps == "drop":
+        records = _without_gaps(records, alphabet)
     letters, notes = _alphabet_of(records, alphabet), list(records.notes)
     sequences = letters.normalize(records.sequences)
     if records.grid is not None:
@@ -249,6 +255,30 @@ def _alphabet_of(records: Records, alphabet: AlphabetLike) -> Alphabet:
         return resolve_alphabet(alphabet, records.sequences)
     except InputError as error:
         raise error.of(records.source) from None
+
+
+def _without_gaps(records: Records, alphabet: AlphabetLike) -> Records:
+    """Return the records without gaps, or an InputError where these may be letters or where labels have columns."""
+    if records.grid is not None:
+        return records
+    text = is_learned(alphabet) and str(alphabet).lower() != "auto"
+    if text or (isinstance(alphabet, Alphabet) and set(GAPS) & set("".join(alphabet.letters))):
+        wanted = "letters that gaps cannot be confused with"
+        cure = f"leave {argument('gaps')} out, or give another {argument('alphabet')}"
+        raise InputError(argument("gaps", "drop"), "an alphabet in which '-' or '.' may be a letter", wanted, cure)
+    gone = dict.fromkeys(map(ord, GAPS))
+    sequences = [sequence.translate(gone) for sequence in records.sequences]
+    changed = [i for i, pair in enumerate(zip(sequences, records.sequences, strict=True)) if pair[0] != pair[1]]
+    if not changed:
+        return records
+    if records.y is not None and records.y.ndim == 3:
+        found, wanted = (
+            f"a signal over the columns of an alignment, for {records.place(changed[0])}",
+            "one without gaps",
+        )
+        raise InputError(argument("y"), found, wanted, "leave out the gaps of both")
+    note = f"gaps were taken out of {len(changed):,} of {len(sequences):,} sequences ({records.place(changed[0])})"
+    return replace(records, sequences=sequences, notes=(*records.notes, note))
 
 
 def _proteins(sequences: list[str], records: Records, notes: list[str]) -> list[str]:
@@ -309,7 +339,7 @@ def _cure(letter: str, alphabet: Alphabet) -> str:
         return "if the file is a table name it .csv or .tsv, else correct the sequence"
     if alphabet.name in ("dna", "rna", "protein"):
         if letter in GAPS:
-            return "gaps are no letters: remove them (alignments must be unaligned first)"
+            return f"gaps are no letters: pass {argument('gaps', 'drop')} to take them out"
         if letter == "*":
             return "remove the stop sign"
         return 'correct the sequence, or name its alphabet ("dna", "rna", "protein" or a string of all the letters)'

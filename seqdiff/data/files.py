@@ -1,15 +1,19 @@
-"""Text of a file, plain or gzipped, a pipe or a device, read in pieces up to a limit; and sequences to files."""
+"""Text of a file, plain or compressed, a pipe or a device, read in pieces up to a limit; and sequences to files."""
 
 from __future__ import annotations
 
+import bz2
 import csv
 import gzip
+import io
+import lzma
 import os
 import stat
+import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from tqdm.auto import tqdm
@@ -26,16 +30,22 @@ MOST_BYTES = 2 * 1024**3
 BIG = 100_000_000
 """A larger file is read with a progress bar."""
 PIECE = 1 << 20
+PACKED: dict[str, tuple[str, bytes | tuple[bytes, ...]]] = {
+    ".gz": ("gzip", b"\x1f\x8b"),
+    ".bz2": ("bzip2", b"BZh"),
+    ".xz": ("xz", b"\xfd7zXZ"),
+    ".zip": ("zip", (b"PK\x03\x04", b"PK\x05\x06")),
+}
+"""Name and first bytes of each way to compress, by the ending of a file's name."""
 FOREIGN = {
-    b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or export the sheet as CSV",
+    b"PK\x03\x04": "a zip archive or an Excel workbook; unpack it, or name the workbook .xlsx",
+    b"\xd0\xcf\x11\xe0": "an old Excel workbook; save it as .xlsx",
     b"%PDF": "a PDF; copy the sequences into a text file, one a line",
-    b"BZh": "what is compressed with bzip2; unpack it, or compress it with gzip",
-    b"\xfd7zXZ": "what is compressed with xz; unpack it, or compress it with gzip",
+    b"BZh": "what is compressed with bzip2 again; unpack it",
+    b"\xfd7zXZ": "what is compressed with xz again; unpack it",
     b"\x28\xb5\x2f\xfd": "what is compressed with zstd; unpack it, or compress it with gzip",
     b"\xff\xfe": "UTF-16 text; save it as UTF-8",
     b"\xfe\xff": "UTF-16 text; save it as UTF-8",
-    b"LOCUS ": "a GenBank file; convert it to FASTA",
-    b"ID   ": "an EMBL file; convert it to FASTA",
 }
 TEXT = "text: one sequence a line, FASTA, or CSV (also .gz)"
 CSV = "give a name that ends in .csv"
@@ -44,10 +54,11 @@ AGAIN = "copy or download it again"
 _CONTROL = np.array([i for i in range(32) if i not in (9, 10, 11, 12, 13, 26, 27)] + [127])
 
 
-def read_text(path: str, name: str, gzipped: bool = False, verbose: int = 0) -> str:
-    """Return the text of a file, which messages call `name`; gzip is known by its first bytes.
+def read_text(path: str, name: str, packed: str = "", verbose: int = 0) -> tuple[str, str]:
+    """Return the text of a file, which messages call `name`, and the ending of its name before it was compressed.
 
-    `gzipped` says that its name ends so; 1 as `verbose` shows a progress bar. A file that cannot be read, is empty,
+    How it is compressed (gzip, bzip2, xz, or zip with a single file) is seen from its first bytes. `packed` is the
+    ending of `PACKED` that its name has; 1 as `verbose` shows a progress bar. A file that cannot be read, is empty,
     damaged, binary, of another format, or longer than `MOST_BYTES` is an InputError.
     """
     try:
@@ -55,7 +66,9 @@ def read_text(path: str, name: str, gzipped: bool = False, verbose: int = 0) -> 
             size = os.fstat(file.fileno()).st_size  # 0 of a pipe
             small = 0 < size <= BIG
             with tqdm(total=size or None, unit="B", unit_scale=True, disable=verbose < 1 or small, delay=2) as bar:
-                return _decode(name, _read(file, name, gzipped, bar))
+                data, inside = _read(file, name, packed, bar)
+                stem = name[: len(name) - len(packed)]
+                return _decode(name, data), os.path.splitext(inside or stem)[1].lower()
     except FileNotFoundError:
         raise InputError(name, "no such file", "a file", "check the name and the folder you are in") from None
     except OSError as error:
@@ -85,30 +98,57 @@ def check_size(size: int, name: str, what: str = "") -> None:
         raise InputError(name, f"more than {MOST_BYTES / 1e6:,.0f} MB{what}", wanted, "give fewer sequences")
 
 
-def _read(file: BinaryIO, name: str, gzipped: bool, bar: tqdm) -> bytes:
+def _read(file: BinaryIO, name: str, packed: str, bar: tqdm) -> tuple[bytes, str]:
+    """Return the bytes of a file, unpacked, and the name of the file in a zip archive, else ""."""
     first = file.read(PIECE)
     if not first:
         raise InputError(name, "an empty file (0 bytes)", "at least one sequence", "give another file")
-    zipped = first.startswith(b"\x1f\x8b")
-    if gzipped and not zipped:
-        found, cure = "a file that is not gzip-compressed", "drop the ending, or compress it again"
-        raise InputError(name, found, "gzip, as the ending .gz says", cure)
-    if not zipped:
+    found = next((kind for kind, magic in PACKED.values() if first.startswith(magic)), "")
+    if packed and PACKED[packed][0] != found:
+        kind, cure = PACKED[packed][0], "drop the ending, or compress it again"
+        raise InputError(name, f"a file that is not {kind}-compressed", f"{kind}, as the ending {packed} says", cure)
+    if not found:
         _refuse_binary(name, first)  # at once: a device may have no end
     source = _Source(first, file, name, bar)
-    stream = gzip.GzipFile(fileobj=source, mode="rb") if zipped else source  # type: ignore[call-overload]
     data = bytearray()
     try:
+        stream, inside = _unpacked(source, found)
         while piece := stream.read(PIECE):
             if not data:
                 _refuse_binary(name, piece)
             data += piece
-            check_size(len(data), name, " when it is unpacked" if zipped else "")
+            check_size(len(data), name, " when it is unpacked" if found else "")
     except EOFError:
-        raise InputError(name, "a truncated gzip file, which ends too early", "a whole one", AGAIN) from None
-    except (gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(name, f"a damaged gzip file ({error})", "a whole one", AGAIN) from None
-    return bytes(data)
+        raise InputError(name, f"a truncated {found} file, which ends too early", "a whole one", AGAIN) from None
+    except (gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise InputError(name, f"a damaged {found} file ({error})", "a whole one", AGAIN) from None
+    except OSError as error:
+        if error.errno is not None:  # of the file itself
+            raise
+        raise InputError(name, f"a damaged {found} file ({error})", "a whole one", AGAIN) from None
+    return bytes(data), inside
+
+
+def _unpacked(source: _Source, kind: str) -> tuple[Any, str]:
+    """Return the stream of what is compressed so, and the name of the file in a zip archive."""
+    file: Any = source
+    if kind != "zip":
+        openers: dict[str, Any] = {"gzip": lambda f: gzip.GzipFile(fileobj=f, mode="rb"), "bzip2": bz2.BZ2File,
+                                   "xz": lzma.LZMAFile}  # fmt: skip
+        return openers.get(kind, lambda f: f)(file), ""
+    # an archive's list of files stands at its end: all of it is read first
+    archive = zipfile.ZipFile(io.BytesIO(b"".join(iter(lambda: source.read(PIECE), b""))))
+    files = [entry for entry in archive.infolist() if not entry.is_dir() and not entry.filename.startswith("__MACOSX/")]
+    names = [entry.filename for entry in files]
+    if "[Content_Types].xml" in names:
+        raise InputError(source.name, "an Excel workbook", TEXT, "name it .xlsx")
+    if len(files) != 1:
+        listed = f" ({', '.join(shorten(n) for n in names[:3])}{', ...' if len(names) > 3 else ''})" if names else ""
+        found = f"a zip archive with {len(files)} files{listed}"
+        raise InputError(source.name, found, "one with a single file", "unpack it and give one of them")
+    if files[0].flag_bits & 1:
+        raise InputError(source.name, "a zip archive with a password", "one without", "unpack it")
+    return archive.open(files[0]), names[0]
 
 
 def _refuse_binary(name: str, data: bytes) -> None:

@@ -28,12 +28,15 @@ import math
 import re
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seqdiff.errors import InputError, argument, shown
 from seqdiff.inputs import LabelsLike, Place
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 Encoded = dict[str, np.ndarray]
 """Labels as `Target.encode` gives them: "label", "value", "signal", "known", "keep"."""
@@ -67,6 +70,8 @@ def as_labels(y: LabelsLike) -> np.ndarray:
     given: Any = y
     if hasattr(given, "detach"):
         given = given.detach().cpu().numpy()
+    if hasattr(given, "to_list") and not hasattr(given, "tolist"):  # a Series of polars
+        given = given.to_list()
     if hasattr(given, "dtype") and hasattr(given, "to_numpy"):  # Series, Index, Categorical
         categories = getattr(given.dtype, "categories", None)
         # as objects where pandas has a type of its own: else a missing int makes floats
@@ -109,13 +114,33 @@ def whole_with_gaps(labels: np.ndarray) -> np.ndarray:
     return objects([None if math.isnan(item) else int(item) for item in labels.tolist()])
 
 
+def is_frame(table: object) -> bool:
+    """Return whether this is a table with columns, of pandas or of polars."""
+    if hasattr(table, "iloc") or hasattr(table, "to_dicts"):
+        return hasattr(table, "columns")
+    return hasattr(table, "collect_schema")  # lazy: to look at its columns would compute them
+
+
+def as_pandas(frame: Any) -> pd.DataFrame:
+    """Return a frame of pandas, or of polars in the form of pandas."""
+    import pandas as pd
+
+    if hasattr(frame, "iloc"):
+        return frame
+    if hasattr(frame, "collect"):
+        found, cure = "a LazyFrame, whose rows are not computed yet", "pass what its collect() returns"
+        raise InputError("a table", found, "a DataFrame", cure)
+    return pd.DataFrame({name: frame[name].to_list() for name in frame.columns})
+
+
 def named_columns(y: LabelsLike) -> dict[str, Any] | None:
     """Return the columns of a dict, DataFrame, structured array or list of dicts by name; None for unnamed labels."""
     named: list[tuple[Any, Any]]
     if isinstance(y, Mapping):
         named = list(y.items())
-    elif hasattr(y, "columns") and hasattr(y, "iloc"):
-        named = [(name, y.iloc[:, j]) for j, name in enumerate(y.columns)]  # type: ignore[union-attr]
+    elif is_frame(y):
+        frame = as_pandas(y)
+        named = [(name, frame.iloc[:, j]) for j, name in enumerate(frame.columns)]
     elif names := getattr(getattr(y, "dtype", None), "names", None):
         named = [(name, y[name]) for name in names]  # type: ignore[index, call-overload]
     elif isinstance(y, (list, tuple)) and len(y) and all(isinstance(row, Mapping) for row in y):

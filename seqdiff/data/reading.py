@@ -12,6 +12,7 @@ import io
 import os
 import re
 import sys
+import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
@@ -20,12 +21,14 @@ import numpy as np
 
 from seqdiff.alphabets.alphabet import LETTERS, guess_alphabet
 from seqdiff.alphabets.levels import image_texts
-from seqdiff.data.files import read_text, without_apostrophe
+from seqdiff.data.files import PACKED, read_text, without_apostrophe
 from seqdiff.data.images import Grid, as_images, check_images, is_image_path, read_images
 from seqdiff.data.labels import (
     NUMBER,
     CellKind,
     ReadKind,
+    as_pandas,
+    is_frame,
     is_missing,
     join_labels,
     kind_of_column,
@@ -135,6 +138,7 @@ class Table:
     labels: Callable[[int, CellKind], tuple[np.ndarray, str]]
     source: str
     place: Place
+    notes: tuple[str, ...] = ()
 
     def records(self, y: LabelsLike, sequence_column: object, kind: ReadKind) -> Records:
         """Return the column of sequences, and as labels the columns that y names, or y itself."""
@@ -157,7 +161,7 @@ class Table:
             more = f" ({len(empty)} rows are like this)" if len(empty) > 1 else ""
             cure = "fill it in or delete the row"
             raise InputError(place(empty[0]), f"a missing sequence{more}", "one letter or more", cure)
-        records = Records(sequences, self.source, self.place)
+        records = Records(sequences, self.source, self.place, notes=self.notes)
         if not named:
             return records.with_labels(y, kind)
         if len(set(named)) < len(named):
@@ -289,6 +293,34 @@ def table_of_parquet(path: str, name: str) -> Table:
     return table_of_frame(frame, name, lambda i: f"{name}, row {i + 1}")
 
 
+def table_of_excel(path: str, name: str) -> Table:
+    """Return the table in a workbook, which messages call `name`: its first sheet that is not empty."""
+    import pandas as pd
+
+    try:
+        # an empty cell is missing, "NA" is not: it may be a peptide
+        sheets = pd.read_excel(path, sheet_name=None, engine="openpyxl", keep_default_na=False, na_values=[""])
+    except ImportError:
+        cure = 'pip install "seqdiff[excel]", or export the sheet as CSV'
+        raise InputError(name, "an Excel workbook", "the library openpyxl, which reads it", cure) from None
+    except FileNotFoundError:
+        raise InputError(name, "no such file", "a file", "check the name and the folder you are in") from None
+    except Exception as error:  # openpyxl's and zipfile's families of errors, KeyError and OSError
+        reason = shorten(printable(str(error).splitlines()[0]) if str(error) else type(error).__name__, 100)
+        found = f"what cannot be read as an Excel workbook ({reason})"
+        raise InputError(name, found, "an Excel workbook", "save it again as .xlsx, or as CSV") from None
+    filled = {title: sheet.dropna(how="all") for title, sheet in sheets.items() if len(sheet.dropna(how="all"))}
+    if not filled:
+        found = "a workbook without rows below a header"
+        raise InputError(name, found, "a header and at least one row", "give another file")
+    title, frame = next(iter(filled.items()))
+    unnamed = [column for column in frame if str(column).startswith("Unnamed: ") and frame[column].isna().all()]
+    others = [other for other in filled if other != title]
+    notes = (f"of {name} the sheet {shown(title, 40)} is read, not {_listed(others)}",) if others else ()
+    table = table_of_frame(frame.drop(columns=unnamed), name, lambda i: f"{name}, row {frame.index[i] + 2}")
+    return replace(table, notes=notes)
+
+
 def table_of_frame(frame: pd.DataFrame, source: str, place: Place) -> Table:
     """Return a DataFrame as a table."""
     names = list(frame.columns)
@@ -303,8 +335,15 @@ def table_of_frame(frame: pd.DataFrame, source: str, place: Place) -> Table:
     return Table(names, lambda j: frame.iloc[:, j].tolist(), labels, source, place)
 
 
-FASTA = (".fa", ".fasta", ".fna", ".faa", ".ffn", ".fas", ".fsa", ".frn")
+FASTA = (".fa", ".fasta", ".fna", ".faa", ".ffn", ".fas", ".fsa", ".frn", ".a3m", ".afa")
 PARQUET = (".parquet", ".pq")
+EXCEL = (".xlsx", ".xlsm")
+STDIN = "/dev/stdin"
+FORMATS = {
+    ".gb": "GenBank", ".gbk": "GenBank", ".genbank": "GenBank", ".embl": "EMBL", ".fastq": "FASTQ", ".fq": "FASTQ",
+    ".sto": "Stockholm", ".stk": "Stockholm", ".stockholm": "Stockholm",
+}  # fmt: skip
+"""Formats that Biopython reads, by the ending of a file's name."""
 
 
 def read_records(
@@ -320,10 +359,11 @@ def read_records(
     Parameters
     ----------
     X : path, list, tuple, array, Series, Index, DataFrame, or Biopython SeqRecord / Seq objects (list or iterator)
-        A path (str or PathLike) is read by its ending: `.fa .fasta .fna .faa .ffn` FASTA, `.csv .tsv .parquet` a table,
-        `.npy` images, anything else one sequence a line (or FASTA, if it starts with ``>``); all but Parquet and
-        images also gzipped. An array of numbers (n, H, W) or (n, H, W, C) holds images. Records are returned as they
-        are: a pipe can be read but once.
+        A path (str or PathLike) is read by its ending: `.fa .fasta .fna .faa .ffn .a3m` FASTA, `.csv .tsv .parquet
+        .xlsx` a table, `.gb .gbk` GenBank, `.embl` EMBL, `.fastq .fq` FASTQ (without its qualities), `.sto .stk`
+        Stockholm, `.npy` images, anything else one sequence a line, or what its first line shows; text also compressed,
+        `.gz .bz2 .xz`, or `.zip` with one file. An array of numbers (n, H, W) or (n, H, W, C) holds images. Frames and
+        columns of polars are read as those of pandas. Records are returned as they are: a pipe can be read but once.
     y : array-like, str or list of str, optional
         Labels, one per sequence; or the name of a column of the table, or of several, which may be of several kinds.
     sequence_column : str, optional
@@ -347,9 +387,9 @@ def read_records(
         path = os.path.expanduser(os.fsdecode(X))
         if isinstance(X, str) and not os.path.exists(path):
             raise _no_file(X)
-        read = _read_file(path, printable(path), verbose)
-    elif hasattr(X, "iloc") and hasattr(X, "columns"):
-        read = table_of_frame(X, "X", lambda i: f"row {i} of X (counted from 0)")
+        read = _read_file(path, "standard input" if path == STDIN else printable(path), verbose)
+    elif is_frame(X):
+        read = table_of_frame(as_pandas(X), "X", lambda i: f"row {i} of X (counted from 0)")
     elif (images := as_images(X)) is not None:
         read = _of_images(images, "X")
     else:
@@ -425,15 +465,14 @@ def _read_file(path: str, name: str, verbose: int) -> Records | Table:
     """Read a file, which messages call `name`."""
     if os.path.isdir(path):
         raise InputError(name, "a folder", "a file", "name one file in it")
-    stem, ending = os.path.splitext(path.lower())
-    gzipped = ending == ".gz"
-    if gzipped:
-        ending = os.path.splitext(stem)[1]
-    if ending in PARQUET and not gzipped:
+    packed = os.path.splitext(path.lower())[1]
+    if packed in PARQUET:
         return table_of_parquet(path, name)
+    if packed in EXCEL:
+        return table_of_excel(path, name)
     if is_image_path(path):
         return _of_images(read_images(path, name), name)
-    text = read_text(path, name, gzipped, verbose)
+    text, ending = read_text(path, name, packed if packed in PACKED else "", verbose)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
     kept = [i for i, line in enumerate(lines) if line.strip()]
     if not kept:
@@ -441,9 +480,8 @@ def _read_file(path: str, name: str, verbose: int) -> Records | Table:
     if ending in TABLES:
         return table_of_text(name, lines, TABLES[ending])
     first = lines[kept[0]]
-    if ending in (".fastq", ".fq") or (first.startswith("@") and any(line.startswith("+") for line in lines[:9])):
-        cure = "convert it to FASTA (or pass the records of Bio.SeqIO.parse)"
-        raise InputError(name, "a FASTQ file", "FASTA, a table, or one sequence a line", cure)
+    if kind := FORMATS.get(ending) or _format_of(first, lines):
+        return _read_with_biopython(name, "\n".join(lines[kept[0] :]), kind)
     if ending in FASTA or first.startswith(">"):
         return _read_fasta(name, lines)
     notes: tuple[str, ...] = ()
@@ -453,6 +491,47 @@ def _read_file(path: str, name: str, verbose: int) -> Records | Table:
         taken = f"{place}: {shown(header)} was taken for a header and left out"
         notes = (f"{taken}; if it is a sequence, put it on another line",)
     return Records([lines[i] for i in kept], name, lambda i: f"{name}, line {kept[i] + 1}", notes=notes)
+
+
+def _format_of(first: str, lines: list[str]) -> str:
+    """Return the format of `FORMATS` whose files begin so, else ""."""
+    if first.startswith("@") and any(line.startswith("+") for line in lines[:9]):
+        return "FASTQ"
+    starts = {"LOCUS ": "GenBank", "ID   ": "EMBL", "# STOCKHOLM": "Stockholm"}
+    return next((kind for start, kind in starts.items() if first.startswith(start)), "")
+
+
+def _read_with_biopython(name: str, text: str, kind: str) -> Records:
+    """Read a file of one of `FORMATS`; of FASTQ the qualities are not used."""
+    from Bio import SeqIO
+    from Bio.SeqIO.QualityIO import FastqGeneralIterator
+
+    items: list[Any]
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of annotations, which are not read
+            if kind == "FASTQ":
+                reads = [(title, sequence) for title, sequence, _ in FastqGeneralIterator(io.StringIO(text))]
+                names, items = [(title.split(maxsplit=1) or [""])[0] for title, _ in reads], [read for _, read in reads]
+            else:
+                items = list(SeqIO.parse(io.StringIO(text), kind.lower()))
+                names = [record.id for record in items]
+    except Exception as error:  # ValueError, and of damaged annotations whatever the parser meets
+        reason = shorten(printable(str(error).splitlines()[0]) if str(error) else type(error).__name__, 100)
+        found, cure = f"what cannot be read as {kind} ({reason})", "mend it, or convert it to FASTA"
+        raise InputError(name, found, f"a file in {kind}", cure) from None
+    if not items:
+        raise InputError(name, f"a file in {kind} without records", "at least one sequence", "give another file")
+
+    def place(i: int) -> str:
+        return f"{name}, record {shorten(printable(names[i]))!r}"
+
+    sequences = to_strings(items, place)
+    if empty := [i for i, sequence in enumerate(sequences) if not sequence]:
+        more = f" ({len(empty)} records are like this)" if len(empty) > 1 else ""
+        raise InputError(place(empty[0]), f"a record without a sequence{more}", "a sequence", "leave it out")
+    notes = (f"the qualities in {name} are not used",) if kind == "FASTQ" else ()
+    return Records(sequences, name, place, notes=notes)
 
 
 def _is_header(first: str, others: list[str], place: str) -> bool:

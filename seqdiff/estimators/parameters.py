@@ -128,6 +128,9 @@ class SequenceEstimator(LearningParameters, BaseEstimator):
     ambiguous: str = parameter("error", Choice(("error", "drop"))).doc(
         "What to do with sequences that hold IUPAC ambiguity codes such as N: refuse or drop them."
     )
+    gaps: str = parameter("error", Choice(("error", "drop"))).doc(
+        "What to do with the gaps - and . of aligned sequences: refuse them or take them out."
+    )
     sequence_column: str | None = parameter(None, Parameter(kind="str")).doc(
         "The column of a table that holds the sequences."
     )
@@ -208,7 +211,7 @@ class SequenceEstimator(LearningParameters, BaseEstimator):
     @property
     def reading(self) -> dict[str, Any]:
         """Return how sequences are read, as arguments of `data.prepare`."""
-        return {"ambiguous": self.ambiguous, "sequence_column": self.sequence_column}
+        return {"ambiguous": self.ambiguous, "gaps": self.gaps, "sequence_column": self.sequence_column}
 
     def _draw_seed(self) -> None:
         """Set the seed of a fit; where `random_state` is a whole number, that itself."""

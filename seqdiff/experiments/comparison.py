@@ -143,6 +143,7 @@ def compare(
     alphabet: str | Alphabet = "auto",
     length: int | None = None,
     ambiguous: str = "error",
+    gaps: str = "error",
     sequence_column: str | None = None,
     verbose: int = 1,
     **settings: Any,
@@ -181,7 +182,7 @@ def compare(
         None writes nothing.
     random_state : int
         Seed of the split, of the samples and of the noise in the scores. Models have their own.
-    alphabet, length, ambiguous, sequence_column
+    alphabet, length, ambiguous, gaps, sequence_column
         As in the estimators.
     verbose : int
         0 is silent.
@@ -230,7 +231,7 @@ def compare(
         alphabet = next((a for a in given if not (isinstance(a, str) and a.lower() == "auto")), "auto")
     parts = make_parts(
         X, y, split=split, validation=validation, test=test, alphabet=alphabet, length=length, ambiguous=ambiguous,
-        sequence_column=sequence_column, random_state=seed,
+        gaps=gaps, sequence_column=sequence_column, random_state=seed,
     )  # fmt: skip
     judge = Judge(parts, int(samples), k, steps, times, seed)
     if not len(judge.test):
