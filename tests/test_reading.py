@@ -197,6 +197,8 @@ def test_frames_of_polars():
     assert read_records(frame, y="expr").y.tolist() == read_records(SEQUENCES, y=frame["expr"]).y.tolist() == VALUES
     both = read_records(SEQUENCES, y=PolarsFrame({"a": VALUES, "b": ["x", "y", None, "x"]})).y
     assert both.dtype.names == ("a", "b") and both["b"].tolist() == ["x", "y", None, "x"]
+    whole = read_records(PolarsFrame({"seq": SEQUENCES, "class": [1, None, 2, 2]}), y="class").y
+    assert whole.tolist() == read_records(SEQUENCES, y=[1, None, 2, 2]).y.tolist() == [1, None, 2, 2]
     lazy = type("LazyFrame", (), {"collect_schema": lambda self: None, "collect": lambda self: frame})()
     with pytest.raises(ValueError, match="a LazyFrame.*; pass what its collect"):
         read_records(lazy)

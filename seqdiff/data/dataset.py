@@ -272,11 +272,8 @@ def _without_gaps(records: Records, alphabet: AlphabetLike) -> Records:
     if not changed:
         return records
     if records.y is not None and records.y.ndim == 3:
-        found, wanted = (
-            f"a signal over the columns of an alignment, for {records.place(changed[0])}",
-            "one without gaps",
-        )
-        raise InputError(argument("y"), found, wanted, "leave out the gaps of both")
+        found = f"a signal over the columns of an alignment, for {records.place(changed[0])}"
+        raise InputError(argument("y"), found, "one without gaps", "take the gaps out of both")
     note = f"gaps were taken out of {len(changed):,} of {len(sequences):,} sequences ({records.place(changed[0])})"
     return replace(records, sequences=sequences, notes=(*records.notes, note))
 

@@ -130,7 +130,8 @@ def as_pandas(frame: Any) -> pd.DataFrame:
     if hasattr(frame, "collect"):
         found, cure = "a LazyFrame, whose rows are not computed yet", "pass what its collect() returns"
         raise InputError("a table", found, "a DataFrame", cure)
-    return pd.DataFrame({name: frame[name].to_list() for name in frame.columns})
+    # as objects: else a missing whole number makes floats of the others
+    return pd.DataFrame({name: frame[name].to_list() for name in frame.columns}, dtype=object)
 
 
 def named_columns(y: LabelsLike) -> dict[str, Any] | None:
