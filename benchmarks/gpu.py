@@ -735,8 +735,9 @@ def main() -> None:
         print(download_line(wheels()))
         return
     check_modules()
-    if unknown := set(args.models.split(",")) - set(MODELS):
-        raise SystemExit(f"--models: got {', '.join(sorted(unknown))}, expected some of {', '.join(MODELS)}")
+    for option, known in {"models": MODELS, "networks": NETWORKS, "sections": SHARES}.items():
+        if unknown := set(getattr(args, option).split(",")) - set(known):
+            raise SystemExit(f"--{option}: got {', '.join(sorted(unknown))}, expected some of {', '.join(known)}")
     print("\n" + measure(args).text())
 
 

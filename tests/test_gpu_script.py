@@ -94,9 +94,12 @@ def test_missing_modules_are_one_sentence(gpu, monkeypatch):
     assert gpu.wheels() == sorted(set(gpu.NEEDED.values()))
 
 
-def test_wrong_models_are_refused(gpu, monkeypatch):
-    monkeypatch.setattr(sys, "argv", ["gpu.py", "--models", "Nothing"])
-    with pytest.raises(SystemExit, match="got Nothing, expected some of MaskedDiffusion"):
+@pytest.mark.parametrize(
+    ("option", "known"), [("models", "MaskedDiffusion"), ("networks", "conv"), ("sections", "training")]
+)
+def test_wrong_names_are_refused(gpu, monkeypatch, option, known):
+    monkeypatch.setattr(sys, "argv", ["gpu.py", f"--{option}", "Nothing"])
+    with pytest.raises(SystemExit, match=f"--{option}: got Nothing, expected some of {known}"):
         gpu.main()
 
 
