@@ -112,16 +112,22 @@ class Masked(CategoricalProcess[MaskedState]):
         possible = possible | (state.x == self.letters)[..., None]
         return torch.zeros(possible.shape, dtype=dtype, device=possible.device).masked_fill_(~possible, -torch.inf)
 
-    def blocks(self, mask: Tensor) -> tuple[Tensor, Tensor]:
-        """Return the number of each position's block, (B, L), and how many blocks each row has, (B, 1)."""
-        size = self.block or max(1, mask.shape[1])
-        index = torch.arange(mask.shape[1], device=mask.device) // size
-        return index.expand_as(mask), ((mask.sum(-1, keepdim=True) - 1) // size + 1).clamp_min(1)
+    def block_size(self, mask: Tensor) -> int:
+        """Return the letters of a block; without blocks those of the longest sequence."""
+        return self.block or max(1, mask.shape[1])
+
+    def blocks(self, mask: Tensor) -> Tensor:
+        """Return the number of each position's block, (B, L)."""
+        return (torch.arange(mask.shape[1], device=mask.device) // self.block_size(mask)).expand_as(mask)
+
+    def last_block(self, mask: Tensor) -> Tensor:
+        """Return the number of each row's last block, (B, 1)."""
+        return ((mask.sum(-1, keepdim=True) - 1) // self.block_size(mask)).clamp_min(0)
 
     def times(self, mask: Tensor, generator: Generators) -> Tensor:
         """Draw the times (B, L) from which letters are masked: in the block's part of [0, 1], the last block first."""
-        index, count = self.blocks(mask)
-        return (count - 1 - index + uniform(tuple(mask.shape), generator, mask.device)) / count
+        last = self.last_block(mask)
+        return (last - self.blocks(mask) + uniform(tuple(mask.shape), generator, mask.device)) / (last + 1)
 
     def corrupt(self, x0: Tensor, t: Tensor, mask: Tensor, generator: Generators) -> MaskedState:
         hidden = (self.times(mask, generator) < t[:, None]) & mask
@@ -135,12 +141,12 @@ class Masked(CategoricalProcess[MaskedState]):
             i = 1 + ((bell_shaped(u) if bell else u) * self.steps).long().clamp_max(self.steps - 1)
             state = self.corrupt(x0, i.to(u.dtype) / self.steps, mask, generator)
             return state, (state.x == self.letters) & mask, self.steps / i
-        index, count = self.blocks(mask)
-        n = count.squeeze(-1)
-        later = (n * u).floor().clamp_max(n - 1)  # blocks to the right of the one whose level is drawn
-        own, u = index == n[:, None] - 1 - later[:, None], n * u - later
-        stratum = touched(bell_shaped(u) if bell else u, mask & own, generator)
-        masked = stratum.where | (mask & (index > count - 1 - later[:, None]))
+        last = self.last_block(mask).squeeze(-1)
+        n = last + 1
+        later = (n * u).floor().clamp_max(last)  # blocks to the right of the one whose level is drawn
+        index, block, u = self.blocks(mask), (last - later)[:, None], n * u - later
+        stratum = touched(bell_shaped(u) if bell else u, mask & (index == block), generator)
+        masked = stratum.where | (mask & (index > block))
         state = MaskedState(torch.where(masked, self.letters, x0), (later + stratum.a) / n, mask)
         return state, stratum.where, n * stratum.log_weight.exp() / stratum.a
 
@@ -278,7 +284,7 @@ class FirstHitting(Masked):
 
     def chosen(self, log_p0: Tensor, state: MaskedState, target: int) -> Tensor:
         """Return the masks to unmask in this call of the `target` that are left, booleans (B, L)."""
-        masks, (index, _) = state.x == self.letters, self.blocks(state.mask)
+        masks, index = state.x == self.letters, self.blocks(state.mask)
         count = torch.ceil(masks.sum(-1) / target).long()
         if self.spread:
             block = torch.where(masks, index, masks.shape[1]).amin(-1, keepdim=True)
@@ -323,7 +329,7 @@ class Planned(Masked):
         free = state.mask if state.steered is None else state.mask & ~(seen & state.steered)
         hidden = torch.floor(free.sum(-1) * target + 1e-6).long()
         # blocks to the left of the one that is written stay, those to the right wait
-        index, _ = self.blocks(state.mask)
+        index = self.blocks(state.mask)
         block = index.gather(-1, (state.mask.sum(-1) - hidden - 1).clamp_min(0)[:, None])
         sure = sure.masked_fill(index < block, 1.0).masked_fill(index > block, -torch.inf)
         masked = smallest(sure.masked_fill(~free, torch.inf), hidden)
