@@ -22,7 +22,7 @@ from seqdiff.data import (
     resolve_alphabet,
     target_from_dict,
 )
-from seqdiff.data.reading import EXCEL
+from seqdiff.data.reading import EXCEL, frame_of_excel
 from seqdiff.errors import InputError
 from seqdiff.estimators.loading import kebab
 from seqdiff.evaluation import gc_content
@@ -182,7 +182,7 @@ def _columns(path: Path) -> Iterator[tuple[str, str]]:
     if {".parquet", ".pq"} & set(endings[-1:]):
         table = pd.read_parquet(path)
     elif set(EXCEL) & set(endings[-1:]):
-        table = pd.read_excel(path)
+        table, _ = frame_of_excel(str(path), str(path))
     elif {".csv", ".tsv", ".tab"} & set(endings):
         try:
             table = pd.read_csv(path, sep=None, engine="python")

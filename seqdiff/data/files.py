@@ -120,10 +120,8 @@ def _read(file: BinaryIO, name: str, packed: str, bar: tqdm) -> tuple[bytes, str
             check_size(len(data), name, " when it is unpacked" if found else "")
     except EOFError:
         raise InputError(name, f"a truncated {found} file, which ends too early", "a whole one", AGAIN) from None
-    except (gzip.BadGzipFile, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError) as error:
-        raise InputError(name, f"a damaged {found} file ({error})", "a whole one", AGAIN) from None
-    except OSError as error:
-        if error.errno is not None:  # of the file itself
+    except (OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError) as error:
+        if getattr(error, "errno", None) is not None:  # of the file itself
             raise
         raise InputError(name, f"a damaged {found} file ({error})", "a whole one", AGAIN) from None
     return bytes(data), inside
@@ -132,10 +130,10 @@ def _read(file: BinaryIO, name: str, packed: str, bar: tqdm) -> tuple[bytes, str
 def _unpacked(source: _Source, kind: str) -> tuple[Any, str]:
     """Return the stream of what is compressed so, and the name of the file in a zip archive."""
     file: Any = source
+    if kind == "gzip":
+        return gzip.GzipFile(fileobj=file, mode="rb"), ""
     if kind != "zip":
-        openers: dict[str, Any] = {"gzip": lambda f: gzip.GzipFile(fileobj=f, mode="rb"), "bzip2": bz2.BZ2File,
-                                   "xz": lzma.LZMAFile}  # fmt: skip
-        return openers.get(kind, lambda f: f)(file), ""
+        return {"bzip2": bz2.BZ2File, "xz": lzma.LZMAFile}[kind](file) if kind else file, ""
     # an archive's list of files stands at its end: all of it is read first
     archive = zipfile.ZipFile(io.BytesIO(b"".join(iter(lambda: source.read(PIECE), b""))))
     files = [entry for entry in archive.infolist() if not entry.is_dir() and not entry.filename.startswith("__MACOSX/")]

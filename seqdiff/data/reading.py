@@ -120,6 +120,13 @@ def to_strings(items: list[Any], place: Place) -> list[str]:
     return strings
 
 
+def _refuse_empty(sequences: list[str], place: Place, kind: str, found: str, wanted: str, cure: str) -> None:
+    """Raise an InputError for the first sequence without letters, and say how many such rows or records there are."""
+    if empty := [i for i, sequence in enumerate(sequences) if not sequence.strip()]:
+        more = f" ({len(empty)} {kind} are like this)" if len(empty) > 1 else ""
+        raise InputError(place(empty[0]), f"{found}{more}", wanted, cure)
+
+
 def is_sequence_object(item: object) -> bool:
     """Return whether this is a sequence of Biopython, which is imported where there is one."""
     module = sys.modules.get("Bio.Seq")
@@ -156,11 +163,8 @@ class Table:
             return f"{self.place(i)}, column {shown(self.names[j], 40)}"
 
         sequences = to_strings(self.cells(j), place)
-        empty = [i for i, sequence in enumerate(sequences) if not sequence.strip()]
-        if empty:
-            more = f" ({len(empty)} rows are like this)" if len(empty) > 1 else ""
-            cure = "fill it in or delete the row"
-            raise InputError(place(empty[0]), f"a missing sequence{more}", "one letter or more", cure)
+        cure = "fill it in or delete the row"
+        _refuse_empty(sequences, place, "rows", "a missing sequence", "one letter or more", cure)
         records = Records(sequences, self.source, self.place, notes=self.notes)
         if not named:
             return records.with_labels(y, kind)
@@ -277,6 +281,11 @@ def table_of_text(path: str, lines: list[str], separator: str) -> Table:
     return Table(names, columns.__getitem__, labels, path, place)
 
 
+def _reason(error: Exception) -> str:
+    """Return the first line of a library's message, or the name of the error, to stand in a sentence."""
+    return shorten(printable(str(error).splitlines()[0]) if str(error) else type(error).__name__, 100)
+
+
 def table_of_parquet(path: str, name: str) -> Table:
     """Return the table in a Parquet file, which messages call `name`."""
     import pandas as pd
@@ -287,14 +296,19 @@ def table_of_parquet(path: str, name: str) -> Table:
         cure = "pip install pyarrow, or export the table as CSV"
         raise InputError(name, "Parquet", "the library pyarrow, which reads it", cure) from None
     except Exception as error:  # pyarrow's own family of errors, and OSError
-        reason = shorten(printable(str(error).splitlines()[0]) if str(error) else type(error).__name__, 100)
-        found = f"what cannot be read as Parquet ({reason})"
+        found = f"what cannot be read as Parquet ({_reason(error)})"
         raise InputError(name, found, "a Parquet file", "write it again, or as CSV") from None
     return table_of_frame(frame, name, lambda i: f"{name}, row {i + 1}")
 
 
 def table_of_excel(path: str, name: str) -> Table:
-    """Return the table in a workbook, which messages call `name`: its first sheet that is not empty."""
+    """Return the table in a workbook, which messages call `name`."""
+    frame, notes = frame_of_excel(path, name)
+    return replace(table_of_frame(frame, name, lambda i: f"{name}, row {frame.index[i] + 2}"), notes=notes)
+
+
+def frame_of_excel(path: str, name: str) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Return the first sheet of a workbook that is not empty, without blank rows, and notes on others."""
     import pandas as pd
 
     try:
@@ -306,19 +320,18 @@ def table_of_excel(path: str, name: str) -> Table:
     except FileNotFoundError:
         raise InputError(name, "no such file", "a file", "check the name and the folder you are in") from None
     except Exception as error:  # openpyxl's and zipfile's families of errors, KeyError and OSError
-        reason = shorten(printable(str(error).splitlines()[0]) if str(error) else type(error).__name__, 100)
-        found = f"what cannot be read as an Excel workbook ({reason})"
+        found = f"what cannot be read as an Excel workbook ({_reason(error)})"
         raise InputError(name, found, "an Excel workbook", "save it again as .xlsx, or as CSV") from None
-    filled = {title: sheet.dropna(how="all") for title, sheet in sheets.items() if len(sheet.dropna(how="all"))}
+    rows = {title: sheet.dropna(how="all") for title, sheet in sheets.items()}
+    filled = [title for title, frame in rows.items() if len(frame)]
     if not filled:
         found = "a workbook without rows below a header"
         raise InputError(name, found, "a header and at least one row", "give another file")
-    title, frame = next(iter(filled.items()))
+    title, *others = filled
+    frame = rows[title]
     unnamed = [column for column in frame if str(column).startswith("Unnamed: ") and frame[column].isna().all()]
-    others = [other for other in filled if other != title]
     notes = (f"of {name} the sheet {shown(title, 40)} is read, not {_listed(others)}",) if others else ()
-    table = table_of_frame(frame.drop(columns=unnamed), name, lambda i: f"{name}, row {frame.index[i] + 2}")
-    return replace(table, notes=notes)
+    return frame.drop(columns=unnamed), notes
 
 
 def table_of_frame(frame: pd.DataFrame, source: str, place: Place) -> Table:
@@ -517,8 +530,7 @@ def _read_with_biopython(name: str, text: str, kind: str) -> Records:
                 items = list(SeqIO.parse(io.StringIO(text), kind.lower()))
                 names = [record.id for record in items]
     except Exception as error:  # ValueError, and of damaged annotations whatever the parser meets
-        reason = shorten(printable(str(error).splitlines()[0]) if str(error) else type(error).__name__, 100)
-        found, cure = f"what cannot be read as {kind} ({reason})", "mend it, or convert it to FASTA"
+        found, cure = f"what cannot be read as {kind} ({_reason(error)})", "mend it, or convert it to FASTA"
         raise InputError(name, found, f"a file in {kind}", cure) from None
     if not items:
         raise InputError(name, f"a file in {kind} without records", "at least one sequence", "give another file")
@@ -527,9 +539,7 @@ def _read_with_biopython(name: str, text: str, kind: str) -> Records:
         return f"{name}, record {shorten(printable(names[i]))!r}"
 
     sequences = to_strings(items, place)
-    if empty := [i for i, sequence in enumerate(sequences) if not sequence]:
-        more = f" ({len(empty)} records are like this)" if len(empty) > 1 else ""
-        raise InputError(place(empty[0]), f"a record without a sequence{more}", "a sequence", "leave it out")
+    _refuse_empty(sequences, place, "records", "a record without a sequence", "a sequence", "leave it out")
     notes = (f"the qualities in {name} are not used",) if kind == "FASTQ" else ()
     return Records(sequences, name, place, notes=notes)
 
@@ -567,9 +577,6 @@ def _read_fasta(path: str, lines: list[str]) -> Records:
         number, name = headers[i]
         return f"{path}, record {shorten(name)!r} (line {number})" if name else f"{path}, line {number}"
 
-    empty = [i for i, sequence in enumerate(sequences) if not sequence]
-    if empty:
-        more = f" ({len(empty)} records are like this)" if len(empty) > 1 else ""
-        found = f"a header with no sequence below it{more}"
-        raise InputError(place(empty[0]), found, "a sequence", "add it or delete the header")
+    found, cure = "a header with no sequence below it", "add it or delete the header"
+    _refuse_empty(sequences, place, "records", found, "a sequence", cure)
     return Records(sequences, path, place)
