@@ -59,9 +59,9 @@ else:  # hidden from type checkers, which would take any name for granted
               "classifiers": ("SequenceClassifier", "SequenceRegressor")}  # fmt: skip
     _HOME = {name: home for home, names in _HOMES.items() for name in names}
     _FOLDERS = (
-        "alphabets", "classifiers", "data", "datasets", "errors", "estimators", "evaluation", "experiments", "files",
-        "guidance", "hub", "inputs", "model", "networks", "parameters", "processes", "runs", "runtime", "sampling",
-        "training",
+        "alphabets", "classifiers", "data", "datasets", "design", "errors", "estimators", "evaluation", "experiments",
+        "files", "guidance", "hub", "inputs", "model", "networks", "parameters", "processes", "rewards", "runs",
+        "runtime", "sampling", "training",
     )  # fmt: skip
 
     def __getattr__(name):

@@ -3,8 +3,8 @@
 Ground floor (alphabets, data, processes, networks, runtime, parameters, errors): nothing of seqdiff outside the own
 folder, save runtime, parameters, errors and for data the alphabets.
 
-Middle (guidance, sampling, training, runs, evaluation, model, files): the ground floor and each other. Top (estimators,
-classifiers, experiments, datasets, cli): everything. CONTRIBUTING.md says why.
+Middle (guidance, sampling, training, runs, evaluation, design, rewards, model, files): the ground floor and each other.
+Top (estimators, classifiers, experiments, datasets, cli): everything. CONTRIBUTING.md says why.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = sorted((REPOSITORY / "seqdiff").rglob("*.py"))
 
 GROUND = {"alphabets", "data", "inputs", "processes", "networks", "parameters", "runtime", "errors"}
-MIDDLE = {"guidance", "sampling", "training", "runs", "evaluation", "model", "files", "hub"}
+MIDDLE = {"guidance", "sampling", "training", "runs", "evaluation", "design", "rewards", "model", "files", "hub"}
 TOP = {"estimators", "classifiers", "experiments", "datasets", "cli", "__init__", "__main__"}
 MAX_LINES = 900
 
