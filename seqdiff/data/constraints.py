@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import numbers
 import re
-from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -206,6 +206,39 @@ FEWEST_FIXED = 3
 """Letters that are fixed in a site which can be forbidden; enzymes of fewer need a modified base."""
 
 
+def characters_of(alphabet: Alphabet) -> Alphabet:
+    """Return the alphabet of the characters that letters spell: of codons the bases, which know both strands.
+
+    >>> characters_of(Alphabet.kmers("rna", 2)).name, characters_of(Alphabet(["Cl", "C"])).letters
+    ('rna', ('C', 'l'))
+    """
+    if all(len(letter) == 1 for letter in alphabet.letters):
+        return alphabet
+    characters = Alphabet(sorted(set("".join(alphabet.letters))), f"{alphabet.name} characters")
+    return {"dna": DNA, "rna": RNA, "protein": PROTEIN}.get(base_of(alphabet.name), characters)
+
+
+class Motif(NamedTuple):
+    """A forbidden motif on one strand.
+
+    Parameters
+    ----------
+    name : str
+        As it was given.
+    symbols : str
+        Its letters and IUPAC symbols; of an enzyme, whose name is another, those of the site.
+    pattern : ndarray (m, K) of bool
+        The letters at each position, on the strand that is read.
+    reverse : bool
+        Whether they are those of the reverse complement.
+    """
+
+    name: str
+    symbols: str
+    pattern: np.ndarray
+    reverse: bool
+
+
 class Forbidden:
     """Forbidden motifs in an alphabet of single characters, or in the characters of longer letters.
 
@@ -222,6 +255,10 @@ class Forbidden:
 
     Attributes
     ----------
+    motifs : list of Motif
+        Each once on each strand, of a palindrome once, in the characters of `alphabet`.
+    alphabet : Alphabet
+        That of the characters.
     patterns : list of ndarray
         (m, K) booleans, the letters at each position of a motif; empty where letters are of several characters.
 
@@ -239,33 +276,64 @@ class Forbidden:
     """
 
     def __init__(self, motifs: MotifsLike, alphabet: Alphabet, both_strands: bool = True) -> None:
-        single = all(len(letter) == 1 for letter in alphabet.letters)
-        if not single:  # the characters that the letters spell; of codons the bases, which know both strands
-            characters = Alphabet(sorted(set("".join(alphabet.letters))), f"{alphabet.name} characters")
-            alphabet = {"dna": DNA, "rna": RNA, "protein": PROTEIN}.get(base_of(alphabet.name), characters)
-        self.names: list[str] = []
-        patterns: list[np.ndarray] = []
+        self.alphabet = characters_of(alphabet)
+        self.motifs: list[Motif] = []
         for motif in _listed(motifs):
-            for name, symbols in _spelled(motif, alphabet):
-                pattern = np.zeros((len(symbols), len(alphabet)), dtype=bool)
+            for name, symbols in _spelled(motif, self.alphabet):
+                pattern = np.zeros((len(symbols), len(self.alphabet)), dtype=bool)
                 for i, symbol in enumerate(symbols):
-                    pattern[i, list(_letters_of(symbol, motif, alphabet))] = True
+                    pattern[i, list(_letters_of(symbol, motif, self.alphabet))] = True
                 strands = [pattern]
-                if both_strands and alphabet.complement is not None:
-                    strands.append(pattern[::-1][:, list(alphabet.complement)])
-                for strand in strands:
-                    if not any(np.array_equal(p, strand) for p in patterns):
-                        patterns.append(strand)
-                        self.names.append(name)
-        self.patterns = patterns if single else []
-        letters = np.array(alphabet.letters)
+                if both_strands and self.alphabet.complement is not None:
+                    strands.append(pattern[::-1][:, list(self.alphabet.complement)])
+                for reverse, strand in enumerate(strands):
+                    if not any(np.array_equal(known.pattern, strand) for known in self.motifs):
+                        self.motifs.append(Motif(name, symbols, strand, bool(reverse)))
+        self.names = [motif.name for motif in self.motifs]
+        self.patterns = [motif.pattern for motif in self.motifs] if self.alphabet is alphabet else []
+        letters = np.array(self.alphabet.letters)
         self._regular = [
-            re.compile("".join("[" + re.escape("".join(letters[row])) + "]" for row in pattern)) for pattern in patterns
+            re.compile("".join("[" + re.escape("".join(letters[row])) + "]" for row in motif.pattern))
+            for motif in self.motifs
         ]
 
     def found(self, sequence: str) -> str | None:
         """Return the first of the motifs, as it was given, that a sequence holds; None if it holds none."""
         return next((n for n, r in zip(self.names, self._regular, strict=True) if r.search(sequence)), None)
+
+    def hits(self, tokens: np.ndarray) -> Iterator[tuple[Motif, np.ndarray]]:
+        """Yield each motif that is no longer than sequences, and where it starts in them.
+
+        Parameters
+        ----------
+        tokens : ndarray
+            (n, L) numbers of the letters of `alphabet`, of n sequences of one length.
+
+        Yields
+        ------
+        motif : Motif
+        starts : ndarray (n, L - m + 1) of bool
+            Of a motif of m letters; hits may overlap.
+
+        Examples
+        --------
+        >>> from seqdiff.data import DNA
+        >>> tokens, _ = DNA.encode(["GGTCTC", "AACAAC"])
+        >>> [(motif.name, starts.nonzero()) for motif, starts in Forbidden("AAC", DNA, False).hits(tokens)]
+        [('AAC', (array([1, 1]), array([0, 3])))]
+        """
+        width = tokens.shape[1]
+        held: dict[bytes, np.ndarray] = {}  # a symbol -> the positions that hold one of its letters
+        for motif in self.motifs:
+            last = width - len(motif.pattern) + 1
+            if last < 1:
+                continue
+            starts = np.ones((len(tokens), last), dtype=bool)
+            for i, letters in enumerate(motif.pattern):
+                if (key := letters.tobytes()) not in held:
+                    held[key] = letters[tokens]
+                starts &= held[key][:, i : i + last]
+            yield motif, starts
 
     def unavoidable(self, allowed: np.ndarray) -> str | None:
         """Return the motif that every sequence of a template (L, K) of booleans holds, or None."""
@@ -275,6 +343,29 @@ class Forbidden:
                 if not (allowed[start : start + m] & ~pattern).any():
                     return name
         return None
+
+
+def plain_motifs(motifs: MotifsLike) -> tuple[str | int, ...]:
+    """Return motifs as str and int, which JSON can hold and `Forbidden` reads alike; of None none.
+
+    >>> from Bio.Restriction import BsaI
+    >>> plain_motifs([BsaI, "GANTC", 5]), plain_motifs("EcoRI"), plain_motifs(None)
+    (('BsaI', 'GANTC', 5), ('EcoRI',), ())
+    """
+    plain: list[str | int] = []
+    for motif in [] if motifs is None else _listed(motifs):
+        if isinstance(motif, numbers.Integral) and not isinstance(motif, bool):
+            plain.append(int(motif))
+        elif isinstance(motif, str) or is_sequence_object(motif) or _is_enzyme(motif):
+            plain.append(str(motif))
+        else:
+            raise _no_motif(motif)
+    return tuple(plain)
+
+
+def _no_motif(motif: object) -> InputError:
+    wanted = "motifs, or whole numbers for runs of one letter"
+    return InputError(argument("forbid"), shown(motif, 40), wanted, "give one of these")
 
 
 def _listed(motifs: MotifsLike) -> list[Any]:
@@ -308,8 +399,7 @@ def _spelled(motif: object, alphabet: Alphabet) -> list[tuple[str, str]]:
         return [(str(motif), _usable_site(motif))]
     text = str(motif).strip() if isinstance(motif, str) or is_sequence_object(motif) else ""
     if not text:
-        wanted = "motifs, or whole numbers for runs of one letter"
-        raise InputError(argument("forbid"), shown(motif, 40), wanted, "give one of these")
+        raise _no_motif(motif)
     if text.isascii() and text.isdigit():
         return _spelled(int(text) if len(text) < 19 else 10**19, alphabet)
     if alphabet.name == "dna" and (enzyme := _enzyme(text)) is not None:
