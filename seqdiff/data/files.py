@@ -197,16 +197,22 @@ def check_output(path: PathLike, alphabet: Alphabet | None = None) -> Path:
             raise InputError(out, f"{name} for images", "a name that ends in .npy", "give such a name")
     elif path.suffix.lower() not in (*_FASTA, ".txt", ".csv") and not (alphabet is None and is_image_path(path)):
         raise InputError(out, name, "a name that ends in .fasta, .txt or .csv", "give such a name")
-    if path.is_dir():
-        raise InputError(out, f"{name}, which is a folder", "a file", "give a file's name in it")
-    if not path.parent.is_dir():
-        cure = f"make {shown(str(path.parent), 200)} first"
-        raise InputError(out, f"{name} in a folder that does not exist", "a folder that does", cure)
-    check_writable(path, f"{out}: {name}")
+    check_place(path, out)
     if alphabet is not None and alphabet.shape is None and (misfit := _misfit(path.suffix.lower(), alphabet)):
         found, wanted, cure = misfit
         raise InputError(out, f"{name} for {found}", wanted, cure)
     return path
+
+
+def check_place(path: Path, where: str) -> None:
+    """Raise an InputError for a path, of the parameter `where`, that no file can be written to."""
+    name = shown(str(path), 200)
+    if path.is_dir():
+        raise InputError(where, f"{name}, which is a folder", "a file", "give a file's name in it")
+    if not path.parent.is_dir():
+        cure = f"make {shown(str(path.parent), 200)} first"
+        raise InputError(where, f"{name} in a folder that does not exist", "a folder that does", cure)
+    check_writable(path, f"{where}: {name}")
 
 
 def check_writable(path: Path, where: str) -> None:
@@ -292,17 +298,17 @@ def write_sequences(
         rows = enumerate(zip(sequences, *labels.values(), strict=True), 1)
         if suffix == ".csv":
             writer = csv.writer(file, lineterminator="\n")
-            writer.writerow(["id", "sequence", *map(_cell, labels)])
-            writer.writerows([f"s{i}", *map(_cell, row)] for i, row in rows)
+            writer.writerow(["id", "sequence", *map(as_cell, labels)])
+            writer.writerows([f"s{i}", *map(as_cell, row)] for i, row in rows)
         elif suffix in _FASTA:
             for i, (sequence, *row) in rows:
-                pairs = [f"{_one_word(key)}={_one_word(label)}" for key, label in zip(labels, row, strict=True)]
+                pairs = [f"{one_word(key)}={one_word(label)}" for key, label in zip(labels, row, strict=True)]
                 file.write(f">s{i} {' '.join([*pairs, _printable(description)])}\n{sequence}\n")
         else:
             file.writelines(f"{sequence}\n" for sequence in sequences)
 
 
-def _cell(value: object) -> object:
+def as_cell(value: object) -> object:
     """Return a cell that is no formula: text that would be one behind an apostrophe; empty where there is no label."""
     if is_missing(value):
         return ""
@@ -310,7 +316,7 @@ def _cell(value: object) -> object:
 
 
 def without_apostrophe(cell: str) -> str:
-    """Return a cell without the apostrophe of `_cell`.
+    """Return a cell without the apostrophe of `as_cell`.
 
     >>> without_apostrophe("'=A+"), without_apostrophe("'A"), without_apostrophe("=A")
     ('=A+', "'A", '=A')
@@ -323,7 +329,8 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() else " " for c in text)
 
 
-def _one_word(label: object) -> str:
+def one_word(label: object) -> str:
+    """Return a label or a value as one word of a FASTA header."""
     if is_missing(label):
         return ""
     return "_".join(_printable(f"{label:g}" if isinstance(label, float) else str(label)).split())
