@@ -23,6 +23,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
@@ -233,7 +234,7 @@ def normal(
 
 
 _GLOBAL_DRAWS = threading.RLock()
-"""Held while drawing from torch's global generators, which all threads of the process share."""
+"""Held while drawing from the global generators of torch and numpy, which all threads of the process share."""
 
 
 def _global_generator(device: torch.device) -> torch.Generator:
@@ -305,6 +306,21 @@ def seeded_weights(seed: int) -> Iterator[None]:
     with _GLOBAL_DRAWS, torch.random.fork_rng(devices=[]):
         torch.random.default_generator.manual_seed(seed_of(seed, "weights"))
         yield
+
+
+@contextlib.contextmanager
+def seeded_numpy(seed: int) -> Iterator[None]:
+    """Let what a foreign library draws from numpy's global generator inside depend on the seed alone.
+
+    Afterwards the global random state is as it was.
+    """
+    with _GLOBAL_DRAWS:
+        before = np.random.get_state(legacy=False)  # noqa: NPY002
+        np.random.seed(seed % 2**32)  # noqa: NPY002
+        try:
+            yield
+        finally:
+            np.random.set_state(before)  # noqa: NPY002
 
 
 def synchronize(device: torch.device) -> None:
