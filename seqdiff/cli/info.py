@@ -1,4 +1,4 @@
-"""The command `info`: what is in a run folder, a model file or a file of sequences."""
+"""The commands `info` and `check`: what is in a run folder, a model file or a file of sequences; faults of data."""
 
 from __future__ import annotations
 
@@ -17,11 +17,13 @@ from seqdiff.data import (
     LengthDistribution,
     Target,
     Targets,
+    check_data,
     prepare,
     read_records,
     resolve_alphabet,
     target_from_dict,
 )
+from seqdiff.data.checking import DEFAULT_WEIGHTS
 from seqdiff.data.reading import EXCEL, frame_of_excel
 from seqdiff.errors import InputError
 from seqdiff.estimators.loading import kebab
@@ -56,6 +58,37 @@ def info(path: str, sequence_column: str | None) -> None:
     width = max(len(name) for name, _ in rows) + 2
     for name, value in rows:
         click.echo(f"{name + ':':<{width}}{value}")
+
+
+@click.command()
+@shared.DATA
+@shared.LABELS
+@shared.ALPHABET
+@shared.COLUMN
+@click.option("--validation", metavar="SHARE", default=0.1, help="Share of the sequences that fit will hold out.")
+@click.option("--ambiguous", type=click.Choice(["error", "drop"]), default="error", help="As of fit.")
+@click.option("--gaps", type=click.Choice(["error", "drop"]), default="error", help="As of fit.")
+@click.option("--target", default="auto", help="How to read the labels: auto, class, value or signal.")
+@click.option(
+    "--weights", type=int, default=DEFAULT_WEIGHTS, help="Weights of the network, which fit states when it begins."
+)
+@click.option("--random-state", type=int, default=0, help="Seed of the split, as of fit.")
+@click.pass_context
+def check(context: click.Context, data: str, y: tuple[str, ...], **options: Any) -> None:
+    """Check the sequences in DATA for what a fit refuses or suffers from.
+
+    Prints a table of findings, those that need action with an exclamation mark and the action below. The exit status is
+    0 where nothing needs action, else 1.
+
+    \b
+    Examples:
+      seqdiff check promoters.fasta
+      seqdiff check promoters.csv --y strength
+      seqdiff check promoters.fasta && seqdiff fit promoters.fasta
+    """
+    found = check_data(Path(data), shared.label_columns(y), **options)
+    click.echo(repr(found))
+    context.exit(0 if found.ok else 1)
 
 
 def _of_run(folder: Path) -> Iterator[tuple[str, str]]:

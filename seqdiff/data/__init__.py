@@ -1,6 +1,7 @@
 """From files, lists, tables and Biopython records to arrays of tokens; see `prepare`."""
 
 from seqdiff.alphabets import CODONS, DNA, PROTEIN, RNA, Alphabet, AlphabetError, Levels, kmers, resolve_alphabet
+from seqdiff.data.checking import DataCheck, check_data
 from seqdiff.data.constraints import Forbidden, parse_positions, parse_template
 from seqdiff.data.dataset import Dataset, prepare
 from seqdiff.data.lengths import LengthDistribution
@@ -15,6 +16,7 @@ __all__ = [
     "RNA",
     "Alphabet",
     "AlphabetError",
+    "DataCheck",
     "Dataset",
     "Forbidden",
     "LengthDistribution",
@@ -22,6 +24,7 @@ __all__ = [
     "Records",
     "Target",
     "Targets",
+    "check_data",
     "class_codes",
     "cluster_split",
     "hold_out",

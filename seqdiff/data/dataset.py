@@ -15,8 +15,8 @@ from seqdiff.alphabets.alphabet import GAPS, Alphabet, base_of, unknown
 from seqdiff.alphabets.alphabets import AlphabetLike, is_learned, resolve_alphabet
 from seqdiff.data.labels import only_column
 from seqdiff.data.reading import Records, read_records
-from seqdiff.data.target import Target, describe
-from seqdiff.errors import InputError, argument
+from seqdiff.data.target import Target, describe, likely_values
+from seqdiff.errors import InputError, argument, warn
 from seqdiff.inputs import LabelsLike, Place, SequencesLike, TargetLike
 from seqdiff.parameters import Choice, Whole
 
@@ -209,7 +209,7 @@ def prepare(
         guess = f"the letters of {records.source} look like {letters.name}"
         notes.append(f"{guess}; {argument('alphabet')} overrides this guess")
     if base_of(letters.name) == "protein":
-        sequences = _proteins(sequences, records, notes)
+        sequences = without_stops(sequences, records, notes)
     _refuse_empty(sequences, records.place)
     flat, lengths = letters.scan(sequences)
     dropped = _check_letters(records, sequences, flat, lengths, letters, ambiguous)
@@ -234,15 +234,22 @@ def prepare(
     tokens, labels = letters.pad(flat, lengths), records.y
     if labels is not None and not isinstance(target, Target):
         notes += describe(labels, target, records.label_notes)
-    if labels is not None and labels.ndim == 3 and labels.shape[1] != tokens.shape[1]:
-        found, longest = f"a signal over {labels.shape[1]} positions", tokens.shape[1]
-        wanted = f"one over {longest}, as the longest sequence has {longest} letters"
-        raise InputError(argument("y"), found, wanted, "give one row of the signal per letter, shape (n, L, C)")
+        for sentence in likely_values(labels, target):
+            warn(sentence)
+    check_signal(labels, tokens.shape[1])
     copies = len(sequences) - len(set(sequences))
     if copies:
         verb = "repeats an earlier one" if copies == 1 else "repeat earlier ones"
         notes.append(f"{copies} of the {len(sequences)} sequences of {records.source} {verb}; duplicates are kept")
     return Dataset(sequences, tokens, lengths, letters, labels, kept, tuple(notes), records.source, n_read)
+
+
+def check_signal(labels: np.ndarray | None, longest: int) -> None:
+    """Refuse a signal (n, L, C) where L is not the number of letters of the longest sequence."""
+    if labels is not None and labels.ndim == 3 and labels.shape[1] != longest:
+        found = f"a signal over {labels.shape[1]} positions"
+        wanted = f"one over {longest}, as the longest sequence has {longest} letters"
+        raise InputError(argument("y"), found, wanted, "give one row of the signal per letter, shape (n, L, C)")
 
 
 def _alphabet_of(records: Records, alphabet: AlphabetLike) -> Alphabet:
@@ -278,7 +285,7 @@ def _without_gaps(records: Records, alphabet: AlphabetLike) -> Records:
     return replace(records, sequences=sequences, notes=(*records.notes, note))
 
 
-def _proteins(sequences: list[str], records: Records, notes: list[str]) -> list[str]:
+def without_stops(sequences: list[str], records: Records, notes: list[str]) -> list[str]:
     """Return the sequences without the stop sign at their ends; add changes of proteins to the notes."""
     stopped = [i for i, sequence in enumerate(sequences) if sequence.endswith("*")]
     if stopped:
@@ -321,10 +328,11 @@ def _check_letters(
     others = len(np.unique(rows[guilty])) - 1
     more = f" ({others} more sequence{'s have' if others > 1 else ' has'} such letters)" if others else ""
     found, wanted = alphabet.wrong(letter, position)
-    raise InputError(records.place(row), found, wanted, f"{_cure(letter, alphabet)}{more}")
+    raise InputError(records.place(row), found, wanted, f"{cure_of_letter(letter, alphabet)}{more}")
 
 
-def _cure(letter: str, alphabet: Alphabet) -> str:
+def cure_of_letter(letter: str, alphabet: Alphabet) -> str:
+    """Return what to do about a letter that the alphabet lacks, for a message."""
     if alphabet.is_ambiguous(letter):
         return f"correct the sequence or pass {argument('ambiguous', 'drop')} to leave such sequences out"
     base = base_of(alphabet.name)

@@ -66,6 +66,8 @@ class Records:
         Notes on the reading of labels, by column ("" for labels without a name), and on the sequences.
     grid : Grid or None
         Of images, whose sequences are their strings (see `Levels`).
+    names : list of str
+        Of the records of FASTA and the like, empty where there are none.
     """
 
     sequences: list[str]
@@ -75,6 +77,7 @@ class Records:
     label_notes: Mapping[str, str] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
     grid: Grid | None = None
+    names: Sequence[str] = ()
 
     def take(self, rows: np.ndarray) -> Records:
         """Return the records with these numbers; each keeps its place."""
@@ -83,6 +86,7 @@ class Records:
             sequences=[self.sequences[i] for i in rows.tolist()],
             place=lambda i: self.place(int(rows[i])),
             y=None if self.y is None else self.y[rows],
+            names=[self.names[i] for i in rows.tolist()] if self.names else (),
         )
 
     def with_labels(self, y: LabelsLike, kind: ReadKind) -> Records:
@@ -100,8 +104,8 @@ class Records:
         return replace(self, y=labels, label_notes=notes)
 
 
-def to_strings(items: list[Any], place: Place) -> list[str]:
-    """Return the items as str, or raise an InputError for the first that is none."""
+def to_strings(items: list[Any], place: Place, keep_empty: bool = False) -> list[str]:
+    """Return the items as str, "" for missing ones that are kept, or raise an InputError for the first that is none."""
     if set(map(type, items)) == {str}:
         return items
     strings = []
@@ -113,8 +117,11 @@ def to_strings(items: list[Any], place: Place) -> list[str]:
             except ValueError:  # Biopython's UndefinedSequenceError: the length is known, the letters are not
                 raise InputError(place(i), "an undefined sequence", "a record with letters", "leave it out") from None
         if not isinstance(item, str):
-            if is_missing(item):
+            if keep_empty and is_missing(item):
+                item = ""
+            elif is_missing(item):
                 raise InputError(place(i), f"a missing sequence ({shown(item)})", "a string", "leave this row out")
+        if not isinstance(item, str):
             raise InputError(place(i), f"{shown(item, 40)} ({of_kind(item)})", "a string", "pass the sequences as str")
         strings.append(str(item))
     return strings
@@ -147,25 +154,16 @@ class Table:
     place: Place
     notes: tuple[str, ...] = ()
 
-    def records(self, y: LabelsLike, sequence_column: object, kind: ReadKind) -> Records:
+    def records(self, y: LabelsLike, sequence_column: object, kind: ReadKind, keep_empty: bool = False) -> Records:
         """Return the column of sequences, and as labels the columns that y names, or y itself."""
         named: list[Any] = [y] if isinstance(y, str) else []
         if isinstance(y, (list, tuple)) and y and all(isinstance(name, str) for name in y):
             common = set(y) & set(self.names)
             named = list(y) if len(common) == len(set(y)) or common and len(y) <= len(self.names) else []
         columns = [self._column(name, "y") for name in named]
-        if sequence_column is None:
-            j = self._find_sequences(columns)
-        else:
-            j = self._column(sequence_column, "sequence_column")
+        j = self.sequences_at(sequence_column, columns)
 
-        def place(i: int) -> str:
-            return f"{self.place(i)}, column {shown(self.names[j], 40)}"
-
-        sequences = to_strings(self.cells(j), place)
-        cure = "fill it in or delete the row"
-        _refuse_empty(sequences, place, "rows", "a missing sequence", "one letter or more", cure)
-        records = Records(sequences, self.source, self.place, notes=self.notes)
+        records = Records(self._sequences(j, keep_empty), self.source, self.place, notes=self.notes)
         if not named:
             return records.with_labels(y, kind)
         if len(set(named)) < len(named):
@@ -178,6 +176,30 @@ class Table:
         labels, notes = join_labels(read)
         return replace(records, y=labels, label_notes=notes)
 
+    def sequences_at(self, sequence_column: object, taken: Sequence[int] = ()) -> int:
+        """Return the number of the column of sequences, the one that is named or the one that is found."""
+        if sequence_column is None:
+            return self._find_sequences(taken)
+        return self._column(sequence_column, "sequence_column")
+
+    def frame(self, sequence_column: object = None) -> pd.DataFrame:
+        """Return the table as a DataFrame, its column of sequences as `sequence`, texts of numbers as numbers."""
+        import pandas as pd
+
+        j = self.sequences_at(sequence_column)
+        columns = {str(name): _typed(self.cells(i)) for i, name in enumerate(self.names) if i != j}
+        return pd.DataFrame({**columns, "sequence": self._sequences(j)})
+
+    def _sequences(self, j: int, keep_empty: bool = False) -> list[str]:
+        def place(i: int) -> str:
+            return f"{self.place(i)}, column {shown(self.names[j], 40)}"
+
+        sequences = to_strings(self.cells(j), place, keep_empty)
+        if not keep_empty:
+            cure = "fill it in or delete the row"
+            _refuse_empty(sequences, place, "rows", "a missing sequence", "one letter or more", cure)
+        return sequences
+
     def _column(self, name: object, role: str) -> int:
         if self.names.count(name) == 1:
             return self.names.index(name)
@@ -185,7 +207,7 @@ class Table:
         found = f"{shown(name)}, of which {self.source} has {problem}"
         raise InputError(argument(role), found, f"one of its columns {_listed(self.names)}", "give one of these")
 
-    def _find_sequences(self, taken: list[int]) -> int:
+    def _find_sequences(self, taken: Sequence[int]) -> int:
         """Return the sequences' column: by its name, else the only one whose entries look like sequences."""
         lower = [str(name).strip().lower() for name in self.names]
         for group in (COLUMN_NAMES[:4], COLUMN_NAMES[4:]):
@@ -220,6 +242,20 @@ class Table:
         pairs = [(self.names[i], self.cells(i)[0]) for i in range(len(self.names)) if i != j]
         numbers = [all(NUMBER.fullmatch(str(cell).strip()) for cell in pair) for pair in pairs]
         return len(name) >= 5 or bool(numbers) and all(numbers)
+
+
+def _typed(cells: list[Any]) -> pd.Series:
+    """Return the cells of a column: texts as numbers or booleans where all that are not empty are such."""
+    import pandas as pd
+
+    if not all(isinstance(cell, str) for cell in cells):
+        return pd.Series(cells)
+    filled = {cell.strip() for cell in cells} - {""}
+    if filled and filled <= {"True", "False"}:
+        return pd.Series([None if not cell.strip() else cell.strip() == "True" for cell in cells])
+    if filled and all(map(NUMBER.fullmatch, filled)):
+        return pd.to_numeric(pd.Series([cell.strip() or None for cell in cells]))
+    return pd.Series(cells)
 
 
 def _looks(items: Sequence[object]) -> int:
@@ -365,6 +401,7 @@ def read_records(
     *,
     sequence_column: object = None,
     kind: ReadKind = "auto",
+    keep_empty: bool = False,
     verbose: int = 0,
 ) -> Records:
     """Read sequences, and labels where there are some.
@@ -384,6 +421,8 @@ def read_records(
         table.
     kind : str, frozenset or dict
         The kind of labels in text, see `read_labels`: a model's parameter `target`, or a fitted target's `read_kind`.
+    keep_empty : bool
+        Whether to read sequences without letters, and missing ones, as "" rather than to refuse them.
     verbose : int
         1 shows a progress bar where a file is large.
 
@@ -395,24 +434,44 @@ def read_records(
     """
     if isinstance(X, Records) and y is None:
         return X
-    read: Records | Table
-    if isinstance(X, (str, os.PathLike)):
-        path = os.path.expanduser(os.fsdecode(X))
-        if isinstance(X, str) and not os.path.exists(path):
-            raise _no_file(X)
-        read = _read_file(path, "standard input" if path == STDIN else printable(path), verbose)
-    elif is_frame(X):
-        read = table_of_frame(as_pandas(X), "X", lambda i: f"row {i} of X (counted from 0)")
-    elif (images := as_images(X)) is not None:
-        read = _of_images(images, "X")
-    else:
-        read = _read_items(X)
+    read = _read(X, keep_empty, verbose)
     if isinstance(read, Table):
-        return read.records(y, sequence_column, kind)
+        return read.records(y, sequence_column, kind, keep_empty)
     if isinstance(y, str):
         found = f"{shown(y)}, which names a column, where {read.source} is no table"
         raise InputError(argument("y"), found, "labels", f"give a table, or {argument('y')} as an array")
     return read.with_labels(y, kind)
+
+
+def read_frame(X: SequencesLike, sequence_column: object = None) -> pd.DataFrame:
+    """Return the table that X is or a file holds, its sequences as the column `sequence`.
+
+    Where it is no table the only other column is `name`, that of records which have one. Parameters are those of
+    `read_records`.
+
+    >>> read_frame(["ACGT", "GGCC"]).to_dict("list")
+    {'sequence': ['ACGT', 'GGCC']}
+    """
+    import pandas as pd
+
+    read = _read(X)
+    if isinstance(read, Table):
+        return read.frame(sequence_column)
+    names = {"name": list(read.names)} if read.names else {}
+    return pd.DataFrame({**names, "sequence": read.sequences})
+
+
+def _read(X: Any, keep_empty: bool = False, verbose: int = 0) -> Records | Table:
+    if isinstance(X, (str, os.PathLike)):
+        path = os.path.expanduser(os.fsdecode(X))
+        if isinstance(X, str) and not os.path.exists(path):
+            raise _no_file(X)
+        return _read_file(path, "standard input" if path == STDIN else printable(path), keep_empty, verbose)
+    if is_frame(X):
+        return table_of_frame(as_pandas(X), "X", lambda i: f"row {i} of X (counted from 0)")
+    if (images := as_images(X)) is not None:
+        return _of_images(images, "X")
+    return _read_items(X, keep_empty)
 
 
 def _of_images(images: np.ndarray, source: str) -> Records:
@@ -420,7 +479,7 @@ def _of_images(images: np.ndarray, source: str) -> Records:
     return Records(image_texts(images), source, lambda i: f"{source}[{i}]", grid=grid)
 
 
-def _read_items(X: object) -> Records:
+def _read_items(X: object, keep_empty: bool) -> Records:
     """Read anything that can be iterated in a fixed order."""
     if isinstance(X, (bytes, bytearray, dict, set, frozenset)) or not hasattr(X, "__iter__"):
         cures = {"dict": "pass list(X.values())", "set": "pass sorted(X)", "bytes": "decode it to str"}
@@ -443,13 +502,14 @@ def _read_items(X: object) -> Records:
         stopped = f"entries up to one that could not be read ({error})"
         raise InputError("X", stopped, "ones that can all be read", "mend the source, or give a list") from error
 
+    names = [str(getattr(item, "id", None) or "") if hasattr(item, "seq") else "" for item in items]
+
     def place(i: int) -> str:
-        record = getattr(items[i], "id", None) if hasattr(items[i], "seq") else None
-        return f"{name}[{i}]" + (f" (record {shown(str(record), 40)})" if record else "")
+        return f"{name}[{i}]" + (f" (record {shown(names[i], 40)})" if names[i] else "")
 
     if not items:
         raise InputError("X", "nothing", "at least one sequence", "give some")
-    return Records(to_strings(items, place), "X", place)
+    return Records(to_strings(items, place, keep_empty), "X", place, names=names if all(names) else ())
 
 
 def _no_file(X: str) -> InputError:
@@ -474,7 +534,7 @@ def _no_file(X: str) -> InputError:
     return InputError("X", found, wanted, f"to pass sequences give a list, such as [{text}]")
 
 
-def _read_file(path: str, name: str, verbose: int) -> Records | Table:
+def _read_file(path: str, name: str, keep_empty: bool, verbose: int) -> Records | Table:
     """Read a file, which messages call `name`."""
     if os.path.isdir(path):
         raise InputError(name, "a folder", "a file", "name one file in it")
@@ -494,9 +554,9 @@ def _read_file(path: str, name: str, verbose: int) -> Records | Table:
         return table_of_text(name, lines, TABLES[ending])
     first = lines[kept[0]]
     if kind := FORMATS.get(ending) or _format_of(first, lines):
-        return _read_with_biopython(name, "\n".join(lines[kept[0] :]), kind)
+        return _read_with_biopython(name, "\n".join(lines[kept[0] :]), kind, keep_empty)
     if ending in FASTA or first.startswith(">"):
-        return _read_fasta(name, lines)
+        return _read_fasta(name, lines, keep_empty)
     notes: tuple[str, ...] = ()
     place, header = f"{name}, line {kept[0] + 1}", first.strip()
     if _is_header(header, [lines[i].strip() for i in kept[1:1000]], place):
@@ -514,7 +574,7 @@ def _format_of(first: str, lines: list[str]) -> str:
     return next((kind for start, kind in starts.items() if first.startswith(start)), "")
 
 
-def _read_with_biopython(name: str, text: str, kind: str) -> Records:
+def _read_with_biopython(name: str, text: str, kind: str, keep_empty: bool) -> Records:
     """Read a file of one of `FORMATS`; of FASTQ the qualities are not used."""
     from Bio import SeqIO
     from Bio.SeqIO.QualityIO import FastqGeneralIterator
@@ -538,10 +598,11 @@ def _read_with_biopython(name: str, text: str, kind: str) -> Records:
     def place(i: int) -> str:
         return f"{name}, record {shorten(printable(names[i]))!r}"
 
-    sequences = to_strings(items, place)
-    _refuse_empty(sequences, place, "records", "a record without a sequence", "a sequence", "leave it out")
+    sequences = to_strings(items, place, keep_empty)
+    if not keep_empty:
+        _refuse_empty(sequences, place, "records", "a record without a sequence", "a sequence", "leave it out")
     notes = (f"the qualities in {name} are not used",) if kind == "FASTQ" else ()
-    return Records(sequences, name, place, notes=notes)
+    return Records(sequences, name, place, notes=notes, names=names)
 
 
 def _is_header(first: str, others: list[str], place: str) -> bool:
@@ -556,7 +617,7 @@ def _is_header(first: str, others: list[str], place: str) -> bool:
     return True
 
 
-def _read_fasta(path: str, lines: list[str]) -> Records:
+def _read_fasta(path: str, lines: list[str], keep_empty: bool) -> Records:
     headers: list[tuple[int, str]] = []  # line and name of each record
     parts: list[list[str]] = []
     for number, line in enumerate(lines, 1):
@@ -577,6 +638,8 @@ def _read_fasta(path: str, lines: list[str]) -> Records:
         number, name = headers[i]
         return f"{path}, record {shorten(name)!r} (line {number})" if name else f"{path}, line {number}"
 
-    found, cure = "a header with no sequence below it", "add it or delete the header"
-    _refuse_empty(sequences, place, "records", found, "a sequence", cure)
-    return Records(sequences, path, place)
+    if not keep_empty:
+        found, cure = "a header with no sequence below it", "add it or delete the header"
+        _refuse_empty(sequences, place, "records", found, "a sequence", cure)
+    names = [name for _, name in headers]
+    return Records(sequences, path, place, names=names if all(names) else ())

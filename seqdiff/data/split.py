@@ -25,6 +25,9 @@ NOT_BY_CLUSTERS = (
     "flatter models that memorise"
 )
 
+MOST_SEARCHED = 20_000_000
+"""Letters, padding included, in which near copies and shared k-mers are searched for before a fit."""
+
 
 def share_of(name: str, value: object, others: str = "") -> float | None:
     """Return a share of the rows, the parameter `name`; refuse numbers below 0 or of 1 and above.
@@ -114,8 +117,8 @@ def families(data: Dataset, largest: int) -> tuple[np.ndarray, list[str]]:
 
     A family are the copies of a sequence (dna, rna: on either strand) and its near copies: sequences of equal length,
     of at least 20 letters, of which at most one in ten differs, and the near copies of those. Near copies of more than
-    `largest` rows, those of the largest held-out side, fit no side: there copies alone are a family. Data of over 20
-    million letters are not searched for near copies.
+    `largest` rows, those of the largest held-out side, fit no side: there copies alone are a family. Data of more than
+    `MOST_SEARCHED` letters are not searched for near copies.
     """
     n, copy_of = len(data), copies(data)
     notes: list[str] = []
@@ -125,7 +128,7 @@ def families(data: Dataset, largest: int) -> tuple[np.ndarray, list[str]]:
         strands = " (or of its other strand)" if data.alphabet.complement is not None else ""
         found = f"{several:,} of {n:,} sequences are copies of one another{strands}"
         notes.append(f"{found}: copies stay on one side of the split")
-    if data.tokens.size > 20_000_000:
+    if data.tokens.size > MOST_SEARCHED:
         return copy_of, notes
     near = _components(n, np.concatenate([[np.arange(n), copy_of], near_copies(data)], axis=1))
     _, first, which, size = np.unique(near, return_index=True, return_inverse=True, return_counts=True)
@@ -153,7 +156,7 @@ def near_copies(data: Dataset) -> np.ndarray:
         tokens, differ = strands[these, :length], length // 10
         ends = np.linspace(0, length, differ + 2).astype(int)
         for start, stop in zip(ends[:-1], ends[1:], strict=True):
-            codes = _kmer_codes(tokens[:, start:stop], stop - start, len(data.alphabet))[:, 0]
+            codes = kmer_codes(tokens[:, start:stop], stop - start, len(data.alphabet))[:, 0]
             order = np.argsort(codes, kind="stable")
             for further in range(1, 17):
                 a, b = order[:-further], order[further:]
@@ -275,12 +278,41 @@ def cluster_split(
     return np.array(["test", "valid", "train"])[split]
 
 
+def relatives(data: Dataset, held: np.ndarray, k: int = 20) -> np.ndarray:
+    """Return for each row a training row with which it shares k letters, on either strand; -1 where there is none.
+
+    `held` (N,) is True at the held-out rows, for which alone rows are looked for.
+    """
+    strands, rows, spans = _both_strands(data)
+    relative = np.full(len(data), -1)
+    if strands.shape[1] < k or not held.any():
+        return relative
+    codes = kmer_codes(strands, k, len(data.alphabet))  # (2N, L - k + 1)
+    real = np.arange(codes.shape[1]) <= (spans - k)[:, None]
+    own = real[: len(data)] & held[:, None]
+    known, which = np.unique(codes[: len(data)][own], return_inverse=True)
+    if not len(known):
+        return relative
+    found = np.full(len(known), -1)
+    likely = np.zeros(1 << 24, dtype=bool)  # a look-up here is far cheaper than one in `known`, and rules out most
+    likely[_slots(known)] = True
+    training = np.flatnonzero(~held[rows])
+    for part in np.array_split(training, 1 + training.size * codes.shape[1] // 1_000_000):  # of a bounded memory
+        windows, row = codes[part], rows[part]
+        i, j = np.nonzero(likely[_slots(windows)] & real[part])
+        at = np.minimum(np.searchsorted(known, windows[i, j]), len(known) - 1)
+        same = known[at] == windows[i, j]
+        found[at[same]] = row[i[same]]
+    np.maximum.at(relative, np.nonzero(own)[0], found[which.ravel()])
+    return relative
+
+
 def cluster(data: Dataset, k: int) -> np.ndarray:
     """Return the cluster number of each sequence, (N,): components joined by a shared k-mer on either strand."""
     strands, rows, spans = _both_strands(data)
     edges = [np.zeros((2, 0), dtype=np.int64)]
     if strands.shape[1] >= k:
-        codes = _kmer_codes(strands, k, len(data.alphabet))  # (2N, L - k + 1)
+        codes = kmer_codes(strands, k, len(data.alphabet))  # (2N, L - k + 1)
         real = np.arange(codes.shape[1]) <= (spans - k)[:, None]
         edges.append(_equal_neighbours(codes[real], np.repeat(rows, real.sum(1))))
     short = np.flatnonzero(spans < k)
@@ -307,7 +339,7 @@ def _both_strands(data: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     return np.concatenate([tokens, data.reverse_complements]), np.tile(rows, 2), np.tile(lengths, 2)
 
 
-def _kmer_codes(tokens: np.ndarray, k: int, letters: int) -> np.ndarray:
+def kmer_codes(tokens: np.ndarray, k: int, letters: int) -> np.ndarray:
     """Return a number for the k-mer at each position, shape (N, L - k + 1); equal numbers, equal k-mers.
 
     The k-mer itself in base `letters` where 63 bits hold it; else the ranks of its two (overlapping) halves.
@@ -320,9 +352,14 @@ def _kmer_codes(tokens: np.ndarray, k: int, letters: int) -> np.ndarray:
             codes += tokens[:, j : j + width]
         return codes
     half = (k + 1) // 2
-    known, rank = np.unique(_kmer_codes(tokens, half, letters), return_inverse=True)
+    known, rank = np.unique(kmer_codes(tokens, half, letters), return_inverse=True)
     rank = rank.reshape(len(tokens), -1).astype(np.int64)
     return rank[:, :width] * len(known) + rank[:, k - half : k - half + width]
+
+
+def _slots(codes: np.ndarray) -> np.ndarray:
+    """Return a number of 24 bits for each code, by Fibonacci hashing (Knuth, volume 3, section 6.4)."""
+    return (codes.astype(np.uint64) * np.uint64(0x9E3779B97F4A7C15)) >> np.uint64(40)
 
 
 def _equal_neighbours(codes: np.ndarray, rows: np.ndarray) -> np.ndarray:

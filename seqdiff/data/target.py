@@ -35,7 +35,7 @@ from seqdiff.data.labels import (
     objects,
     only_column,
 )
-from seqdiff.errors import InputError, argument, shorten, shown, warn
+from seqdiff.errors import InputError, argument, shorten, shown
 from seqdiff.inputs import LabelsLike, TargetLike, is_one
 from seqdiff.parameters import Choice
 
@@ -656,8 +656,7 @@ MANY_CLASSES = 20
 def describe(y: np.ndarray, target: TargetLike = "auto", notes: Mapping[str, str] | None = None) -> list[str]:
     """Return a line for each column of labels: its kind, how many are known, its classes or its range, its note.
 
-    `target` is an estimator's parameter, `notes` are those of `read_labels`. A warning says where twenty classes or
-    more, most of one row, look like values.
+    `target` is an estimator's parameter, `notes` are those of `read_labels`.
 
     >>> describe(np.array([3.5, np.nan, 21.0]), notes={"": "taken as missing: 'n.d.' (line 3)"})
     ["y: values, 2 of 3 known, 3.5 to 21; taken as missing: 'n.d.' (line 3)"]
@@ -668,13 +667,35 @@ def describe(y: np.ndarray, target: TargetLike = "auto", notes: Mapping[str, str
         notes = {"": "; ".join(notes.values())}
     lines = []
     for name, column in columns.items():
-        who = argument("y") + (f" column {shown(name)}" if name else "")
-        if found := _description(column, kind_of_column(target, name), who):
-            lines.append(f"{who}: {found}" + (f"; {notes[name]}" if notes.get(name) else ""))
+        if found := _description(column, kind_of_column(target, name)):
+            lines.append(f"{named_label(name)}: {found}" + (f"; {notes[name]}" if notes.get(name) else ""))
     return lines
 
 
-def _description(y: np.ndarray, kind: str, who: str) -> str:
+def named_label(name: str) -> str:
+    """Return a column of labels as messages name it; "" is the name of labels without one."""
+    return argument("y") + (f" column {shown(name)}" if name else "")
+
+
+def likely_values(y: np.ndarray, target: TargetLike = "auto") -> list[str]:
+    """Return a sentence for each column of classes, twenty or more and most of one row, that look like values."""
+    sentences = []
+    for name, column in columns_of(only_column(y), target).items():
+        if column.ndim != 1 or kind_of(column, kind_of_column(target, name)) != "class":
+            continue
+        counts = Counter(item for item in column.tolist() if not is_missing(item))
+        single = sum(count == 1 for count in counts.values())
+        if len(counts) < MANY_CLASSES or single <= 0.5 * len(counts):
+            continue
+        numbers = all(isinstance(item, (int, float)) for item in counts)
+        names_cure = f"write them as numbers, if they are no labels leave {argument('y')} out"
+        cure = f"pass {argument('target', 'value')}" if numbers else names_cure
+        found = f"{len(counts):,} classes of {counts.total():,} labels, {single:,} of them with a single row"
+        sentences.append(f"{named_label(name)}: {found}; if these are measured values {cure}")
+    return sentences
+
+
+def _description(y: np.ndarray, kind: str) -> str:
     """Return what one column holds; "" where learning it will be refused."""
     if y.ndim == 2 and y.shape[1] == 1:
         y = y[:, 0]
@@ -682,7 +703,7 @@ def _description(y: np.ndarray, kind: str, who: str) -> str:
         return ""
     kind = kind_of(y, kind)
     if kind == "class":
-        return _classes(y, who) if y.ndim == 1 else ""
+        return _classes(y) if y.ndim == 1 else ""
     try:
         values = np.array([np.nan if is_missing(x) else x for x in y.ravel()], float).reshape(len(y), -1)
     except (ValueError, OverflowError):
@@ -693,19 +714,13 @@ def _description(y: np.ndarray, kind: str, who: str) -> str:
     return f"{what}, {len(known):,} of {len(values):,} known{far}"
 
 
-def _classes(y: np.ndarray, who: str) -> str:
+def _classes(y: np.ndarray) -> str:
     counts = Counter(item for item in y.tolist() if not is_missing(item))
     try:
         names = sorted(counts)
     except TypeError:  # of several types: learning will refuse them
         names = list(counts)
-    labels, single = sum(counts.values()), sum(count == 1 for count in counts.values())
-    if len(counts) >= MANY_CLASSES and single > 0.5 * len(counts):
-        numbers = all(isinstance(name, (int, float)) for name in counts)
-        names_cure = f"write them as numbers, if they are no labels leave {argument('y')} out"
-        cure = f"pass {argument('target', 'value')}" if numbers else names_cure
-        found = f"{len(counts):,} classes of {labels:,} labels, {single:,} of them with a single row"
-        warn(f"{who}: {found}; if these are measured values {cure}")
+    labels = counts.total()
     listed = ", ".join(f"{shorten(shown(name).strip(chr(39)), 30)} {counts[name]:,}" for name in names[:LISTED])
     listed += " ..." if len(names) > LISTED else ""
     gaps = f"; {len(y) - labels:,} of {len(y):,} missing" if labels < len(y) else ""
