@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 import torch
@@ -195,6 +197,28 @@ def test_classifiers_of_noised_states_predict_clean_sequences(models, classifier
     assert [k for k, v in objective.named_parameters() if v.requires_grad] == trained
 
 
+@pytest.mark.parametrize(("name", "hidden"), [("masked", False), *((name, True) for name in BY_HIDDEN)])
+def test_embeddings_do_not_depend_on_the_length_of_other_sequences(classifiers, name, hidden):
+    classifier = classifiers(name, hidden)
+    X = sequences(6, 8, seed=1) if name in FIXED else mixed_lengths(6, 8, seed=1)
+    together = classifier.embed(X)
+    assert together.shape[0] == 6 and len(np.unique(together.round(4), axis=0)) == len(set(X))
+    assert np.allclose(together, np.concatenate([classifier.embed([x]) for x in X]), atol=1e-5)
+
+
+def test_embedding_is_the_mean_of_the_hidden_states():
+    X, y = data(False)
+    classifier = SequenceClassifier(**QUICK).fit(X, y)
+    network = classifier.reader_.network
+    tokens = torch.tensor(classifier.alphabet_.encode([X[0]])[0].astype(np.int64))
+    with torch.no_grad():
+        hidden = network.hidden(tokens, torch.zeros(1), None, torch.ones_like(tokens, dtype=torch.bool))
+    assert np.allclose(classifier.embed([X[0]]), hidden.mean(1), atol=1e-5)
+    classifier.reader_.network = torch.nn.Identity()
+    with pytest.raises(ValueError, match="network: got an Identity, expected one with the method hidden"):
+        classifier.embed(X)
+
+
 @pytest.mark.parametrize("name", NOISED)
 def test_predictions_are_less_certain_with_noise(classifiers, name):
     """Measured on noised states at their own times."""
@@ -224,6 +248,11 @@ def test_predictions_depend_on_time_and_event_counts(classifiers, name):
     assert float((found[0] - found[1]).abs().max()) > 0.01
 
 
+def predicted(reader: Any, x0: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+    """Return the probabilities or values that a reader predicts."""
+    return reader.distribution.mean(*reader.totals(x0, mask))
+
+
 @pytest.mark.parametrize("name", [name for name in MAKERS if name not in FIXED])
 def test_padding_does_not_matter(classifiers, name):
     classifier = classifiers(name)
@@ -236,10 +265,10 @@ def test_padding_does_not_matter(classifiers, name):
     mask = mask.expand(20, 8)
     other = torch.where(mask, x0, (x0 + 1) % 4)
     reader = classifier.reader_
-    assert torch.allclose(reader.predicted(x0, mask), reader.predicted(other, mask), atol=1e-6)
+    assert torch.allclose(predicted(reader, x0, mask), predicted(reader, other, mask), atol=1e-6)
     if name not in WRITERS:
-        cut = reader.predicted(x0[:, :5], mask[:, :5])
-        assert torch.allclose(reader.predicted(x0, mask), cut, atol=1e-5)
+        cut = predicted(reader, x0[:, :5], mask[:, :5])
+        assert torch.allclose(predicted(reader, x0, mask), cut, atol=1e-5)
 
 
 @pytest.mark.parametrize(("name", "hidden"), [(None, False), ("scud", False), ("masked", True), (WRITERS[1], False)])

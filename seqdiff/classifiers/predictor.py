@@ -399,9 +399,40 @@ class SequencePredictor(SequenceEstimator):
 
     # -- for users ----------------------------------------------------------------------------------------------------
 
-    def _predicted(self, X: SequencesLike) -> np.ndarray:
-        """Return probabilities of classes (n, C), or values (n,) in standard units, of clean sequences."""
+    def embed(self, X: SequencesLike) -> np.ndarray:
+        """Return the network's last hidden states, averaged over the positions of each sequence, (n, D).
+
+        With `hidden` they are the generator's.
+
+        Raises
+        ------
+        InputError
+            If the network is one of your own without the method `hidden`.
+
+        Examples
+        --------
+        >>> from seqdiff import SequenceRegressor
+        >>> regressor = SequenceRegressor(epochs=1, width=8).fit(["AAAA", "AATA", "TTAT"], [0.0, 1.0, 2.0])
+        >>> regressor.embed(["AAAT", "TTTT"]).shape
+        (2, 8)
+        """
         check_is_fitted(self, "reader_")
+        if not hasattr(self.reader_.network, "hidden"):
+            wanted = "one with the method hidden, as seqdiff's networks have it"
+            raise InputError(argument("network"), of_kind(self.reader_.network), wanted, "give another network")
+        return self._read(X, self.reader_.embedding)
+
+    def _predicted(self, X: SequencesLike, read: str = "mean") -> np.ndarray:
+        """Return what the method `read` of the distribution of labels says of each sequence, (n, ...).
+
+        Of classes their probabilities (n, C), of values the expected ones (n,) in standard units.
+        """
+        check_is_fitted(self, "reader_")
+        of_totals = getattr(self.reader_.distribution, read)
+        return self._read(X, lambda x0, mask: of_totals(*self.reader_.totals(x0, mask)))
+
+    def _read(self, X: SequencesLike, read: Callable[[Tensor, Tensor], Tensor]) -> np.ndarray:
+        """Return what a function of letters (B, L) and mask returns of all sequences, (n, ...)."""
         data = prepare(X, alphabet=self.alphabet_, **self.reading)
         self._check_lengths(data, self.length_distribution_)
         device = next(self.reader_.parameters()).device
@@ -411,7 +442,7 @@ class SequencePredictor(SequenceEstimator):
             rows = max(1, min(runtime.CHUNK, runtime.call_letters(device) // batch.x0.shape[1]))
             for first in range(0, len(batch), rows):
                 part = batch.take(slice(first, first + rows))
-                found.append(self.reader_.predicted(part.x0, part.mask).cpu().numpy())
+                found.append(read(part.x0, part.mask).cpu().numpy())
         return np.concatenate(found)
 
 
@@ -534,6 +565,13 @@ class SequenceRegressor(RegressorMixin, SequencePredictor):
     def distribution(self, target: Target) -> LabelDistribution:
         return Normal()
 
-    def predict(self, X: SequencesLike) -> np.ndarray:
-        """Return the expected value of each sequence, (n,), in the unit of the y that was fitted."""
-        return self._predicted(X).astype(float) * self.target_.scale_[0] + self.target_.mean_[0]
+    def predict(self, X: SequencesLike, return_std: bool = False) -> Any:
+        """Return the expected value of each sequence, (n,), in the unit of the y that was fitted.
+
+        With `return_std` also the standard deviation of its error, (n,), as scikit-learn's Gaussian processes return
+        it: what the model expects of sequences like those of training. It knows nothing of how far a sequence is from
+        them; the spread of several regressors with different seeds tells more of that.
+        """
+        mean, scale = self._predicted(X, "mean_and_scale").astype(float).T * self.target_.scale_[0]
+        values = mean + self.target_.mean_[0]
+        return (values, scale) if return_std else values

@@ -12,13 +12,14 @@ the network is causal and is trained on all prefixes of a sequence at once, sums
 from __future__ import annotations
 
 import math
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
 from seqdiff.networks import Network
+from seqdiff.networks.layers import average
 from seqdiff.processes.autoregressive import Autoregressive
 from seqdiff.processes.base import Process, State
 from seqdiff.processes.categorical import stratified
@@ -58,12 +59,20 @@ class Normal:
     outputs = 2
 
     def log_prob(self, total: Tensor, count: Tensor, wanted: Tensor) -> Tensor:
-        log_scale = (total[..., 1] / count.clamp_min(1)).clamp(-5.0, 5.0)
+        log_scale = self._log_scale(total, count)
         z = (wanted - total[..., 0]) * (-log_scale).exp()
         return -0.5 * z.square() - log_scale - 0.5 * math.log(2 * math.pi)
 
     def mean(self, total: Tensor, count: Tensor) -> Tensor:
         return total[..., 0]
+
+    def mean_and_scale(self, total: Tensor, count: Tensor) -> Tensor:
+        """Return expected values and standard deviations, (..., 2)."""
+        return torch.stack([total[..., 0], self._log_scale(total, count).exp()], -1)
+
+    @staticmethod
+    def _log_scale(total: Tensor, count: Tensor) -> Tensor:
+        return (total[..., 1] / count.clamp_min(1)).clamp(-5.0, 5.0)
 
 
 class Reader(Objective):
@@ -92,10 +101,20 @@ class Reader(Objective):
         """Return log p(wanted | x_t), (B,) nats, of a state's `Process.reading`; differentiable in vectors x."""
         return self.distribution.log_prob(self.outputs(x, t, mask).sum(1), mask.sum(-1), wanted)
 
-    def predicted(self, x0: Tensor, mask: Tensor) -> Tensor:
-        """Return probabilities of classes (B, C), or expected values (B,), of clean sequences."""
+    def totals(self, x0: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        """Return the sums of the outputs (B, outputs) over the positions of clean sequences, and their number (B,)."""
         x, t = self.read(self.process.settled(x0, mask))
-        return self.distribution.mean(self.outputs(x, t, mask).sum(1), mask.sum(-1))
+        return self.outputs(x, t, mask).sum(1), mask.sum(-1)
+
+    def embedding(self, x0: Tensor, mask: Tensor) -> Tensor:
+        """Return the network's hidden states, averaged over real positions, (B, W), of clean sequences."""
+        x, t = self.read(self.process.settled(x0, mask))
+        return average(self.hidden(x, t, mask), mask).squeeze(1)
+
+    def hidden(self, x: Tensor, t: Tensor, mask: Tensor) -> Tensor:
+        """Return the network's hidden states (B, L, W)."""
+        network: Any = self.network  # a function of the user's may lack it
+        return network.hidden(x, t, None, mask)
 
     def read(self, state: State) -> tuple[Tensor, Tensor]:
         """Return the network's input for a state, and the time."""
@@ -137,9 +156,13 @@ class PrefixReader(Reader):
         log_p = self.distribution.log_prob(outputs.cumsum(1), mask.cumsum(1), wanted)
         return -torch.where(mask, log_p, 0.0).sum(-1) / mask.sum(-1)
 
-    def predicted(self, x0: Tensor, mask: Tensor) -> Tensor:
+    def totals(self, x0: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         outputs, mask = self._ended(x0, mask)
-        return self.distribution.mean(outputs.sum(1), mask.sum(-1))
+        return outputs.sum(1), mask.sum(-1)
+
+    def embedding(self, x0: Tensor, mask: Tensor) -> Tensor:
+        x, mask = self.process.ended(x0, mask)
+        return average(self.hidden(x, torch.zeros(len(x), device=x.device), mask), mask).squeeze(1)
 
     def _ended(self, x0: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         """Return outputs and mask of sequences with their end token."""
@@ -163,6 +186,9 @@ class HiddenPrefixReader(PrefixReader):
 
     def outputs(self, x: Tensor, t: Tensor, mask: Tensor) -> Tensor:
         return super().outputs(self.process.inputs(x), t, mask)
+
+    def hidden(self, x: Tensor, t: Tensor, mask: Tensor) -> Tensor:
+        return super().hidden(self.process.inputs(x), t, mask)
 
 
 class HiddenHead(nn.Module):
@@ -188,10 +214,13 @@ class HiddenHead(nn.Module):
         """Return outputs (B, L, outputs) of hidden states (B, L, W)."""
         return self.out(F.gelu(self.middle(self.norm(hidden))))
 
+    def hidden(self, x: Tensor, t: Tensor, cond: dict[str, Tensor] | None = None, mask: Tensor | None = None) -> Tensor:
+        """Return the body's hidden states (B, L, W)."""
+        # the body is not trained, but a guide may take gradients with respect to vectors x
+        with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
+            return self.body.hidden(x, t, cond, mask)
+
     def forward(
         self, x: Tensor, t: Tensor, cond: dict[str, Tensor] | None = None, mask: Tensor | None = None
     ) -> Tensor:
-        # the body is not trained, but a guide may take gradients with respect to vectors x
-        with torch.set_grad_enabled(torch.is_grad_enabled() and x.requires_grad):
-            hidden = self.body.hidden(x, t, cond, mask)
-        return self.head(hidden)
+        return self.head(self.hidden(x, t, cond, mask))

@@ -33,10 +33,11 @@ if TYPE_CHECKING:
     from seqdiff.data import Alphabet
 
 
-def bits_per_letter(log_likelihood: ArrayLike, sequences: Sequence[str]) -> float:
+def bits_per_letter(log_likelihood: ArrayLike, sequences: Sequence[Sequence[str]]) -> float:
     """Return the bits per letter of n sequences, of their log-likelihoods (n,) in nats as `score_samples` returns them.
 
-    It is `inf` where one sequence is impossible. Of images, an array, it is bits per dimension.
+    It is `inf` where one sequence is impossible. Of images, an array, it is bits per dimension. Sequences are lists of
+    letters where letters have several characters.
 
     Examples
     --------
@@ -48,7 +49,7 @@ def bits_per_letter(log_likelihood: ArrayLike, sequences: Sequence[str]) -> floa
     return float(nats.sum() / letters.sum() / np.log(2))
 
 
-def bits_per_letter_error(log_likelihood: ArrayLike, sequences: Sequence[str]) -> float:
+def bits_per_letter_error(log_likelihood: ArrayLike, sequences: Sequence[Sequence[str]]) -> float:
     """Return the standard error of `bits_per_letter`, the sequences being a random sample.
 
     It is that of a ratio of two sums (the delta method); `nan` for a single sequence or an impossible one. Two models
@@ -67,12 +68,12 @@ def bits_per_letter_error(log_likelihood: ArrayLike, sequences: Sequence[str]) -
     return float(np.sqrt(n / (n - 1) * (residual**2).sum()) / letters.sum() / np.log(2))
 
 
-def _letter_count(sequence: str | np.ndarray) -> int:
+def _letter_count(sequence: Sequence[str] | np.ndarray) -> int:
     """Return the letters of a sequence, the numbers of an image."""
     return sequence.size if isinstance(sequence, np.ndarray) else len(sequence)
 
 
-def _nats_and_letters(log_likelihood: ArrayLike, sequences: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
+def _nats_and_letters(log_likelihood: ArrayLike, sequences: Sequence[Sequence[str]]) -> tuple[np.ndarray, np.ndarray]:
     """Return -log p and the number of letters of each sequence."""
     nats = -np.asarray(log_likelihood, dtype=float)
     letters = np.array([_letter_count(sequence) for sequence in sequences], dtype=float)
@@ -131,7 +132,7 @@ def compare_table(
 # Samples beside natural sequences.
 
 
-def _strings(sequences: Iterable[object], name: str) -> list[str]:
+def as_strings(sequences: Iterable[object], name: str) -> list[str]:
     """Return a list of at least one str; refuse anything else."""
     if isinstance(sequences, str):
         raise InputError(argument(name), "one string", "a list of sequences", "put it into a list")
@@ -154,12 +155,28 @@ def _codes(strings: list[str]) -> np.ndarray:
     return np.frombuffer("".join(strings).encode("utf-32-le", "surrogatepass"), dtype=np.uint32)
 
 
-def _windows(strings: list[str], k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def renumber(ids: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the different numbers, ascending, and for each of the numbers (n,), none negative, its place among them.
+
+    It is `numpy.unique` with `return_inverse`, without sorting where the numbers are not large.
+
+    Examples
+    --------
+    >>> [x.tolist() for x in renumber(np.array([7, 3, 7]))]
+    [[3, 7], [1, 0, 1]]
+    """
+    if not len(ids) or ids.max() > 4 * len(ids) + 10_000_000:
+        return np.unique(ids, return_inverse=True)
+    there = np.bincount(ids) > 0
+    return np.flatnonzero(there), (there.cumsum() - 1)[ids]
+
+
+def kmer_windows(strings: list[str], k: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the start of each window of k letters in the joined letters, its number and its sequence, (windows,) each.
 
     Equal numbers are equal k-mers; they are small integers, not all of them used.
     """
-    alphabet, letters = np.unique(_codes(strings), return_inverse=True)
+    alphabet, letters = renumber(_codes(strings))
     lengths = np.array([len(string) for string in strings])
     owner = np.repeat(np.arange(len(strings)), lengths)
     left = np.repeat(lengths.cumsum(), lengths) - np.arange(len(letters))  # letters from here to the sequence's end
@@ -194,13 +211,29 @@ def kmer_counts(sequences: Sequence[str], k: int = 6) -> pd.Series:
     """
     import pandas as pd
 
-    strings = _strings(sequences, "sequences")
+    strings = as_strings(sequences, "sequences")
     _check_k(k, strings)
-    starts, ids, _ = _windows(strings, k)
+    starts, ids, _ = kmer_windows(strings, k)
     _, first, counts = np.unique(ids, return_index=True, return_counts=True)
     joined = "".join(strings)
     names = [joined[start : start + k] for start in starts[first]]
     return pd.Series(counts, index=pd.Index(names, name=f"{k}-mer"), name="count").sort_index()
+
+
+def js_divergence(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Return the Jensen-Shannon divergence in bits of two arrays of counts (..., K), of each row; `nan` for none.
+
+    Examples
+    --------
+    >>> js_divergence(np.array([[1, 1], [2, 0]]), np.array([[2, 2], [0, 3]])).tolist()
+    [0.0, 1.0]
+    """
+    from scipy.special import rel_entr
+
+    with np.errstate(invalid="ignore"):
+        p, q = (counts / counts.sum(-1, keepdims=True) for counts in (a, b))
+    middle = (p + q) / 2
+    return (rel_entr(p, middle).sum(-1) + rel_entr(q, middle).sum(-1)) / (2 * np.log(2))
 
 
 def kmer_js(a: Sequence[str], b: Sequence[str], k: int = 6) -> float:
@@ -224,17 +257,13 @@ def kmer_js(a: Sequence[str], b: Sequence[str], k: int = 6) -> float:
     >>> kmer_js(["ACGT", "ACGT"], ["ACGT"], k=2), kmer_js(["AAAA"], ["CCCC"], k=2)
     (0.0, 1.0)
     """
-    from scipy.special import rel_entr
-
-    a, b = _strings(a, "a"), _strings(b, "b")
+    a, b = as_strings(a, "a"), as_strings(b, "b")
     _check_k(k, a, " of a")
     _check_k(k, b, " of b")
-    _, ids, owners = _windows(a + b, k)
-    _, ids = np.unique(ids, return_inverse=True)
+    _, ids, owners = kmer_windows(a + b, k)
+    _, ids = renumber(ids)
     counts = [np.bincount(ids[mask], minlength=ids.max() + 1) for mask in (owners < len(a), owners >= len(a))]
-    p, q = (count / count.sum() for count in counts)
-    middle = (p + q) / 2
-    return float((rel_entr(p, middle).sum() + rel_entr(q, middle).sum()) / (2 * np.log(2)))
+    return float(js_divergence(*counts))
 
 
 def kmer_size(letters: int, lengths: np.ndarray) -> int:
@@ -256,8 +285,8 @@ def copied_fraction(samples: Sequence[str], reference: Sequence[str]) -> float:
     >>> copied_fraction(["ACGT", "AAAA", "ACGT", "TTTT"], ["ACGT", "CCCC"])
     0.5
     """
-    known = set(_strings(reference, "reference"))
-    strings = _strings(samples, "samples")
+    known = set(as_strings(reference, "reference"))
+    strings = as_strings(samples, "samples")
     return sum(string in known for string in strings) / len(strings)
 
 
@@ -269,7 +298,7 @@ def gc_content(sequences: Sequence[str]) -> np.ndarray:
     >>> gc_content(["GGCA", "acgt", "AT"]).tolist()
     [0.75, 0.5, 0.0]
     """
-    strings = [string.upper() for string in _strings(sequences, "sequences")]
+    strings = [string.upper() for string in as_strings(sequences, "sequences")]
     return np.array([(s.count("G") + s.count("C")) / len(s) if s else np.nan for s in strings])
 
 
@@ -297,7 +326,7 @@ def position_frequencies(sequences: Sequence[str], alphabet: Alphabet | str | No
     """
     import pandas as pd
 
-    strings = _strings(sequences, "sequences")
+    strings = as_strings(sequences, "sequences")
     codes = _codes(strings)
     if not len(codes):
         raise _no_letters()
@@ -344,17 +373,21 @@ def diversity(
     >>> diversity(["ACGT", "ACGA"])
     0.25
     """
+    strings = as_strings(sequences, "sequences")
+    if len(strings) < 2:
+        raise InputError(argument("sequences"), "one sequence only", "at least two to compare", "give more")
+    return float(pair_distances(strings, pairs, np.random.default_rng(random_state))[2].mean())
+
+
+def pair_distances(strings: list[str], pairs: int, rng: np.random.Generator) -> tuple[np.ndarray, ...]:
+    """Return both places of random pairs of two different places in a list, and their distances, (pairs,) each."""
     from rapidfuzz.distance import Levenshtein
     from rapidfuzz.process import cpdist
 
-    strings = _strings(sequences, "sequences")
-    if len(strings) < 2:
-        raise InputError(argument("sequences"), "one sequence only", "at least two to compare", "give more")
-    rng = np.random.default_rng(random_state)
     first = rng.integers(len(strings), size=pairs)
     second = (first + rng.integers(1, len(strings), size=pairs)) % len(strings)
     left, right = [strings[i] for i in first], [strings[i] for i in second]
-    return float(cpdist(left, right, scorer=Levenshtein.normalized_distance, dtype=np.float64).mean())
+    return first, second, cpdist(left, right, scorer=Levenshtein.normalized_distance, dtype=np.float64)
 
 
 def nearest_distance(samples: Sequence[str], reference: Sequence[str], workers: int = 1) -> np.ndarray:
@@ -378,15 +411,30 @@ def nearest_distance(samples: Sequence[str], reference: Sequence[str], workers: 
     >>> nearest_distance(["ACGT", "AAAA", "AC"], ["ACGT", "AAAT"]).tolist()
     [0, 1, 2]
     """
+    return nearest(samples, reference, workers)[1]
+
+
+def nearest(samples: Sequence[str], reference: Sequence[str], workers: int = 1) -> tuple[list[str], np.ndarray]:
+    """Return the nearest reference sequence of each sample, the first of equals, and the edit distance to it, (n,).
+
+    Parameters as of `nearest_distance`.
+
+    Examples
+    --------
+    >>> nearest(["ACGT", "AC"], ["ACGT", "AAAT"])
+    (['ACGT', 'ACGT'], array([0, 2]))
+    """
     from rapidfuzz.distance import Levenshtein
     from rapidfuzz.process import cdist
 
-    strings, known = _strings(samples, "samples"), list(dict.fromkeys(_strings(reference, "reference")))
-    nearest = [
-        cdist(strings[start : start + 256], known, scorer=Levenshtein.distance, dtype=np.int32, workers=workers).min(1)
-        for start in range(0, len(strings), 256)
-    ]
-    return np.concatenate(nearest).astype(np.int64)
+    strings, known = as_strings(samples, "samples"), list(dict.fromkeys(as_strings(reference, "reference")))
+    rows, distances = [], []
+    for start in range(0, len(strings), 256):
+        part = strings[start : start + 256]
+        every = cdist(part, known, scorer=Levenshtein.distance, dtype=np.int32, workers=workers)
+        rows.append(every.argmin(1))
+        distances.append(every.min(1))
+    return [known[i] for i in np.concatenate(rows).tolist()], np.concatenate(distances).astype(np.int64)
 
 
 def summary(
@@ -437,7 +485,7 @@ def summary(
     >>> metrics["n"], 0.5 < metrics["kmer_js_ratio"] < 2
     (500, True)
     """
-    samples, natural = _strings(samples, "samples"), _strings(natural, "natural")
+    samples, natural = as_strings(samples, "samples"), as_strings(natural, "natural")
     if len(natural) < 2:
         wanted = "at least two, as they are compared with one another"
         raise InputError(argument("natural"), "one sequence only", wanted, "give more")
