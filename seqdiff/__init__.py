@@ -25,11 +25,14 @@ __all__ = [
     "SequenceGenerator",
     "SequenceRegressor",
     "UniformDiffusion",
+    "check_data",
     "compare",
     "convert_udlm",
     "datasets",
+    "evaluate",
     "load",
     "plot_sweep",
+    "report",
     "sweep",
 ]
 
@@ -37,6 +40,7 @@ if TYPE_CHECKING:
     from seqdiff import datasets
     from seqdiff.alphabets import Alphabet, Levels
     from seqdiff.classifiers import SequenceClassifier, SequenceRegressor
+    from seqdiff.data import check_data
     from seqdiff.estimators import (
         SCUD,
         Autoregressive,
@@ -51,11 +55,12 @@ if TYPE_CHECKING:
         convert_udlm,
         load,
     )
-    from seqdiff.evaluation import plot_sweep
-    from seqdiff.experiments import compare, sweep
+    from seqdiff.evaluation import evaluate, plot_sweep
+    from seqdiff.experiments import compare, report, sweep
 else:  # hidden from type checkers, which would take any name for granted
     # PEP 562: torch and scikit-learn are loaded with the first name that needs them, not for `seqdiff --help`
-    _HOMES = {"experiments": ("compare", "sweep"), "alphabets": ("Alphabet", "Levels"), "evaluation": ("plot_sweep",),
+    _HOMES = {"experiments": ("compare", "report", "sweep"), "alphabets": ("Alphabet", "Levels"),
+              "data": ("check_data",), "evaluation": ("evaluate", "plot_sweep"),
               "classifiers": ("SequenceClassifier", "SequenceRegressor")}  # fmt: skip
     _HOME = {name: home for home, names in _HOMES.items() for name in names}
     _FOLDERS = (

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 import seqdiff
 from seqdiff import runtime
 from seqdiff.data import prepare
-from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.estimators.generator import SequenceGenerator
 from seqdiff.estimators.loading import subclasses
 from seqdiff.processes import Batch
 from seqdiff.training import Settings, Trainer

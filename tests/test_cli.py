@@ -208,6 +208,22 @@ def test_info(here: Path) -> None:
     assert "--ambiguous drop" in run("info ambiguous.txt").stdout
 
 
+def test_check_has_status_1_where_something_needs_action(here: Path) -> None:
+    """The table is on stdout; what to do names the options of the shell."""
+    rng = np.random.default_rng(0)
+    clean = ["".join(row) for row in rng.choice(list("ACGT"), (200, 50))]
+    Path("clean.csv").write_text("\n".join(["seq,label", *(f"{s},{'ab'[i % 2]}" for i, s in enumerate(clean))]))
+    good = run("check clean.csv --y label")
+    assert good.exit_code == 0 and "nothing needs action" in good.stdout and good.stderr == ""
+    assert good.stdout.replace("--y", "y") == repr(seqdiff.data.check_data("clean.csv", "label")) + "\n"
+    Path("bad.txt").write_text("\n".join(["ACGT-NACGT", *clean[:60]]))
+    bad = run("check bad.txt --weights 1000000")
+    assert bad.exit_code == 1 and "Error" not in bad.output
+    for part in ("--ambiguous drop", "--gaps drop", "line 1, position 6", "1,000,000 weights", "! sequences with gaps"):
+        assert part in bad.stdout
+    assert "! sequences with gaps" not in run("check bad.txt --gaps drop").stdout
+
+
 @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="has no named pipes")
 def test_info_reads_a_pipe_once(here: Path) -> None:
     os.mkfifo("pipe")
@@ -330,6 +346,10 @@ WRONG = [
     ("generate runs/several 3 --y label=middling", "'middling'"),
     ("generate runs/several 3 --y strength=much", "'much'"),
     ("fit p.csv --y label --y label", "a column twice"),
+    ("check nowhere.txt", "nowhere.txt: got no such file"),
+    ("check p.csv --y nothing", "--y: got 'nothing', of which p.csv has no column"),
+    ("check p.txt --validation 3", "--validation: got 3.0, expected a share"),
+    ("check p.txt --weights 0", "--weights: got 0"),
     ("score runs/plain nowhere.txt", "nowhere.txt: got no such file"),
     ("score runs/plain protein.fasta", "record 'p0'"),
     ("score runs/plain p.txt --out scores.txt", ".csv"),
@@ -399,7 +419,20 @@ def test_messages_name_options() -> None:
 def test_every_command_has_help() -> None:
     """Help of each command: what it does, its options, and a line to type."""
     commands = main.list_commands(click.Context(main))
-    assert set(commands) == {"demo", "fit", "generate", "score", "compare", "classify", "sweep", "info"}
+    known = {
+        "demo",
+        "fit",
+        "generate",
+        "design",
+        "order",
+        "evaluate",
+        "report",
+        "score",
+        "compare",
+        "classify",
+        "sweep",
+    }
+    assert set(commands) == known | {"check", "info"}
     for name in ("", *commands):
         result = run(f"{name} --help")
         assert result.exit_code == 0 and "Usage: seqdiff" in result.stdout and "  seqdiff " in result.stdout

@@ -90,7 +90,11 @@ def test_notebook_runs(path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     shrink(notebook)
     client = NotebookClient(notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": tmp_path}})
     client.execute()
-    drawn = [cell for cell in notebook.cells if cell.cell_type == "code" and cell.source.rstrip().endswith(".figure")]
+    drawn = [
+        cell
+        for cell in notebook.cells
+        if cell.cell_type == "code" and cell.source.rstrip().endswith((".figure", ".plot()"))
+    ]
     assert drawn
     for cell in drawn:
         assert any("image/png" in output.get("data", {}) for output in cell.outputs), cell.source

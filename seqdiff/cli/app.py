@@ -24,10 +24,18 @@ COMMANDS = {
     "demo": ("commands", "Fit a model to promoters, generate new ones, and show how good they are."),
     "fit": ("commands", "Fit a model to the sequences in DATA."),
     "generate": ("commands", "Generate N new sequences with MODEL: a run folder, a model file, or hf://owner/name."),
+    "design": ("designs", "Generate N sequences with MODEL that pass rules, as a table with their metrics and origin."),
+    "order": ("designs", "Write the file that is sent to a vendor from DESIGNS."),
+    "evaluate": (
+        "designs",
+        "Compare the sequences in each file of GENERATED with natural and with shuffled ones.",
+    ),
+    "report": ("designs", "Write one HTML file about RUN: data, training, samples, designs, how to repeat it."),
     "score": ("commands", "Compute the log-likelihood of the sequences in DATA under MODEL."),
     "compare": ("experiments", "Fit several models to the sequences in DATA and compare them."),
     "classify": ("guiding", "Fit a classifier or a regressor to labelled sequences in DATA, to guide a generator."),
     "sweep": ("experiments", "Generate sequences with MODEL under guidance of several strengths, and compare them."),
+    "check": ("info", "Check the sequences in DATA for what a fit refuses or suffers from."),
     "info": ("info", "Describe PATH: a run folder, a model file, a shared model, or a file of sequences."),
 }
 """The module of each command and the first sentence of its help: `seqdiff --help` loads neither torch nor a command."""
@@ -36,6 +44,7 @@ GO_ON = {
     "fit": "Stopped. The same command with --resume continues from the last checkpoint.",
     "demo": "Stopped. seqdiff demo starts again from the beginning.",
     "generate": "Stopped. Nothing was written; the same command starts again.",
+    "design": "Stopped. Nothing was written; the same command starts again.",
     "classify": "Stopped. Nothing was written; the same command starts again.",
     "sweep": "Stopped. The rows that were finished are in the .csv file.",
     "compare": "Stopped. The table of the models that were finished is in the folder named above.",

@@ -6,6 +6,7 @@ Results go to stdout; progress and notes go to stderr.
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -103,6 +104,53 @@ def _fitted(estimator: SequenceGenerator) -> list[str]:
     return [f"run folder: {estimator.run_dir_}", result, f"next: {command}"]
 
 
+_SAMPLING = (
+    click.option(
+        "--y", metavar="LABEL", multiple=True,
+        help="The label of the sequences, for a model that learned labels; empirical draws labels as they occur in the"
+        " training data. Of several columns: --y COLUMN=LABEL for each that should count.",
+    ),
+    shared.TEMPLATE,
+    click.option(
+        "--guidance", metavar="GUIDE", multiple=True,
+        help=f"How to steer; may be given several times: {FORMS}. FILE is of seqdiff classify.",
+    ),
+    click.option(
+        "--forbid", metavar="MOTIF", multiple=True,
+        help="A motif that no sequence may have: letters, a restriction enzyme, or a number for runs of one letter;"
+        " several with commas, or given several times.",
+    ),
+    shared.STEPS,
+    click.option("--temperature", type=float, default=1.0, help="Below 1 the likelier letters are preferred."),
+    click.option("--length", type=int, help="Letters of each sequence, for a model of several lengths."),
+    click.option(
+        "--seed", "random_state", type=int, help="The same one gives the same sequences; without it new ones."
+    ),
+    shared.DEVICE,
+)  # fmt: skip
+"""The options of commands that generate."""
+
+
+def sampling(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of `generate`."""
+    for option in reversed(_SAMPLING):
+        command = option(command)
+    return command
+
+
+def sampling_arguments(
+    generator: SequenceGenerator, y: tuple[str, ...], guidance: tuple[str, ...], forbid: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return arguments of `generate` from the texts of options."""
+    if not any("," in letter for letter in generator.alphabet_.letters):
+        forbid = tuple(motif for text in forbid for motif in comma_list(text))
+    return {
+        "y": condition(generator, y),
+        "guidance": read_guides(guidance, generator) or None,
+        "forbid": forbid or None,
+    }
+
+
 @click.command()
 @shared.MODEL
 @click.argument("n", type=int)
@@ -110,26 +158,7 @@ def _fitted(estimator: SequenceGenerator) -> list[str]:
     "--out", "-o", metavar="FILE",
     help="A .fasta, .txt or .csv file, of images .npy; without it, one sequence a line on the screen.",
 )  # fmt: skip
-@click.option(
-    "--y", metavar="LABEL", multiple=True,
-    help="The label of the sequences, for a model that learned labels; empirical draws labels as they occur in the"
-    " training data. Of several columns: --y COLUMN=LABEL for each that should count.",
-)  # fmt: skip
-@shared.TEMPLATE
-@click.option(
-    "--guidance", metavar="GUIDE", multiple=True,
-    help=f"How to steer; may be given several times: {FORMS}. FILE is of seqdiff classify.",
-)  # fmt: skip
-@click.option(
-    "--forbid", metavar="MOTIF", multiple=True,
-    help="A motif that no sequence may have: letters, a restriction enzyme, or a number for runs of one letter; several"
-    " with commas, or given several times.",
-)  # fmt: skip
-@shared.STEPS
-@click.option("--temperature", type=float, default=1.0, help="Below 1 the likelier letters are preferred.")
-@click.option("--length", type=int, help="Letters of each sequence, for a model of several lengths.")
-@click.option("--seed", "random_state", type=int, help="The same one gives the same sequences; without it new ones.")
-@shared.DEVICE
+@sampling
 def generate(
     model: str,
     n: int,
@@ -154,16 +183,8 @@ def generate(
     generator.verbose = 1
     if out is None and generator.alphabet_.shape is not None:
         raise InputError("--out", "none for a model of images", "a .npy file to write them to", "name one")
-    if not any("," in letter for letter in generator.alphabet_.letters):
-        forbid = tuple(motif for text in forbid for motif in comma_list(text))
-    sequences = generator.generate(
-        n,
-        None if out is None else Path(out),
-        y=condition(generator, y),
-        guidance=read_guides(guidance, generator) or None,
-        forbid=forbid or None,
-        **options,
-    )
+    arguments = sampling_arguments(generator, y, guidance, forbid)
+    sequences = generator.generate(n, None if out is None else Path(out), **arguments, **options)
     if out is None:
         click.echo("\n".join(sequences))
     where = "" if out is None else f" in {out}"

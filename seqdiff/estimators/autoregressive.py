@@ -13,7 +13,7 @@ from torch import Tensor
 from seqdiff import processes
 from seqdiff.data import Dataset
 from seqdiff.errors import InputError, argument, listed, shown
-from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.estimators.generator import SequenceGenerator
 from seqdiff.inputs import NetworkLike
 from seqdiff.model import Vocabulary
 from seqdiff.networks import NETWORKS

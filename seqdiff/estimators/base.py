@@ -6,11 +6,9 @@ A subclass gives its process (`make_process`) and its own parameters. What is fi
 from __future__ import annotations
 
 import logging
-import numbers
 import os
 import tempfile
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -27,17 +25,14 @@ from seqdiff.data import (
     Dataset,
     LengthDistribution,
     Target,
-    class_codes,
-    hold_out,
-    learn_target,
 )
 from seqdiff.data import prepare as prepare_data
 from seqdiff.data.dataset import letter_frequencies, position_frequencies
 from seqdiff.data.files import check_output, write_sequences
-from seqdiff.data.split import given_part, share_of
 from seqdiff.errors import InputError, argument, shown, warn
+from seqdiff.estimators.designing import design as design_table
 from seqdiff.estimators.loading import load_estimator, plain_parameters
-from seqdiff.estimators.parameters import ATTRIBUTES, SequenceEstimator, Weights
+from seqdiff.estimators.parameters import ATTRIBUTES, SequenceEstimator
 from seqdiff.estimators.requests import (
     MOST_STEPS,
     UNLABELLED,
@@ -55,7 +50,6 @@ from seqdiff.files import ModelFile, checked_path, version
 from seqdiff.guidance.base import GuidanceLike
 from seqdiff.hub import upload
 from seqdiff.inputs import (
-    HeldOutLike,
     LabelsLike,
     LengthsLike,
     MotifsLike,
@@ -66,7 +60,6 @@ from seqdiff.inputs import (
     SequencesLike,
     TargetLike,
     TemplateLike,
-    WeightsLike,
 )
 from seqdiff.model import SampleRequest, SequenceModel, Vocabulary
 from seqdiff.networks import Network, build_network
@@ -75,7 +68,6 @@ from seqdiff.parameters import (
     ColumnChoice,
     FolderName,
     PathName,
-    Switch,
     Whole,
     check_parameters,
     document,
@@ -89,12 +81,14 @@ from seqdiff.training import Objective, Settings, Trainer, TrainingParameters
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+    from seqdiff.design.designs import Designs, Predictor
+    from seqdiff.design.rules import DesignRules
+
 logger = logging.getLogger(__name__)
 
 # Where epochs are not given: few sequences are memorised long before MOST_EPOCHS; beyond MANY_SEQUENCES the number of
 # useful updates grows with their square root.
 MOST_EPOCHS, MANY_SEQUENCES = 400, 10_000
-FEW = 5  # sequences that a network can only memorise
 
 
 def _has_bound(estimator: GeneratorBase) -> bool:
@@ -322,9 +316,6 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
     def _tell(self, notes: Sequence[str], train: Batch, valid: Batch | None, run: Run | None, trainer: Trainer) -> None:
         for note in notes:
             self._say(note)
-        if len(train) <= FEW:
-            few = f"got {len(train)} sequence{'s' * (len(train) != 1)} in the training set, which can only be memorised"
-            self._say(f"{argument('X')}: {few}; give at least hundreds for new sequences of the same kind")
         held = "" if valid is None else f", {len(valid):,} held out for validation"
         size = sum(p.numel() for p in self.objective_.parameters()) / 1e6
         where = "nowhere" if run is None else str(run.path)
@@ -545,6 +536,72 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         allowed = originals.mutated(n_mutations, n, positions, arguments.motifs, arguments.seed)
         return self._deliver(arguments.variants(originals, allowed, n), arguments)
 
+    def design(
+        self,
+        n: int,
+        rules: DesignRules | None = None,
+        *,
+        train: SequencesLike | None = None,
+        predictor: Predictor | Sequence[Predictor] | None = None,
+        tries: float = 20,
+        scores: bool = True,
+        prefix: str = "design",
+        random_state: SeedLike = None,
+        **options: Unpack[SampleOptions],
+    ) -> Designs:
+        """Generate sequences that pass rules, and return them as a table with their metrics and origin.
+
+        Sampling goes on until n different sequences pass. What the sampler can keep to itself, forbidden motifs and
+        runs, it is given; the rest is checked afterwards.
+
+        Parameters
+        ----------
+        n : int
+            Number of designs.
+        rules : DesignRules, optional
+            None: every sequence passes that is not a copy of another design.
+        train : as X in `fit`, optional
+            The training set: sequences that occur in it are rejected, and the nearest one of each design is listed.
+        predictor : SequenceRegressor, SequenceClassifier, another object with `predict`, or several of a kind
+            Predicts a value or class of each design, with its uncertainty; of several, the mean and the spread.
+        tries : float
+            At most this many times n sequences are sampled. Where fewer than n pass, those are returned with a warning.
+        scores : bool
+            False leaves out the bits per letter, which take the longest for diffusion models.
+        prefix : str
+            The names are ``design-1``, ``design-2``, ...
+        random_state : int, optional
+            As in `generate`.
+        y, template, guidance, forbid, steps, temperature, length
+            As in `generate`; `y` is one label for all.
+
+        Returns
+        -------
+        Designs
+            Of `rules`, all pass; ``designs.made`` has the numbers of all samples, the commonest reasons, and the table
+            of the rejected.
+
+        Raises
+        ------
+        InputError
+            If an argument is not allowed, or no sequence passes.
+
+        Examples
+        --------
+        >>> from seqdiff import MaskedDiffusion
+        >>> from seqdiff.design import DesignRules
+        >>> model = MaskedDiffusion(width=8, depth=1, epochs=1, savepath=None, verbose=0)
+        >>> model = model.fit(["ACGTAC", "TTGTAC", "ACGAAC", "TTCTAC"])
+        >>> designs = model.design(3, DesignRules(gc=(0.3, 0.7), max_homopolymer=2), random_state=0)
+        >>> len(designs), bool(designs["passed"].all())
+        (3, True)
+        """
+        seed = check_seed(random_state)
+        return design_table(
+            self, n, rules, train=train, predictor=predictor, tries=tries, scores=scores, prefix=prefix, seed=seed,
+            **options,
+        )  # fmt: skip
+
     def _arguments(
         self, random_state: SeedLike, out: PathLike | None = None, **options: Unpack[SampleOptions]
     ) -> Arguments:
@@ -751,112 +808,6 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
             model.run_dir_ = file.run_dir
 
         return load_estimator(file, GeneratorBase, cls, restore, network)
-
-
-class SequenceGenerator(GeneratorBase):
-    """Base of the generators that are fitted to sequences.
-
-    A subclass has `process_class`, `make_process`, and its parameters as fields (`Parameterised` says how); its
-    signature and the "Parameters" of its docstring follow.
-    """
-
-    def fit(
-        self,
-        X: SequencesLike,
-        y: LabelsLike = None,
-        *,
-        validation: HeldOutLike = 0.1,
-        sample_weight: WeightsLike = None,
-        resume: bool = False,
-    ) -> SequenceGenerator:
-        """Fit the generator to sequences.
-
-        Parameters
-        ----------
-        X : path, list, array, Series, DataFrame, Biopython records, or images
-            A path may be ``.txt`` (one sequence a line), FASTA, CSV, TSV or Parquet, compressed by gzip or not. Images
-            are an array (n, H, W) or (n, H, W, C) of whole numbers, or a ``.npy`` file of one: the levels of an
-            alphabet that has an order, 0 to the largest that occurs, or as many as ``alphabet=Levels(64)`` says.
-        y : array, str, list of str, DataFrame, dict or None
-            What to condition on: strings and ints are classes, floats are values, (n, L, C) is a signal; a string is
-            the name of a column of X. Several columns (a list of names, a DataFrame, a dict, or rows that hold
-            strings) are each what they would be alone. Missing labels (None, nan) are allowed, in each column for
-            itself; an (n, c) array of numbers is one value, known as a whole or not at all.
-            The same table means the same as a path, a DataFrame or lists (`seqdiff.data.labels` has the rules); a
-            message says how it was read, and `target` overrides it.
-        validation : float, sequences, (X, y) or None
-            A share of the sequences to hold out, at random but for two rules: copies of a sequence (dna, rna: of
-            either strand) stay on one side, and the training set has every class. Or held-out sequences. The weights
-            with the best bound of these are kept; with None or 0 the last ones.
-        sample_weight : array or "balanced", optional
-            (n,) how much each sequence counts: in the loss, in frequencies, means and lengths; 0 as if it had not been
-            given. "balanced": each class as much as any other.
-        resume : bool
-            Resume an interrupted run, or a finished one with more `epochs`; the learning rate then is that of a run of
-            this number of epochs.
-
-        Returns
-        -------
-        self
-
-        Raises
-        ------
-        ValueError
-            If a parameter or the data is not allowed; the sentence says what, where and the cure.
-        KeyboardInterrupt
-            After Ctrl-C, with a checkpoint written; what was learned so far can be used.
-        """
-        check_parameters(self)
-        Switch().check("resume", resume)
-        drawn = not isinstance(self.random_state, numbers.Integral)  # a seed that was given is compared with the run's
-        if not (resume and drawn and hasattr(self, "fit_seed_")):
-            self._draw_seed()
-        device = runtime.choose_device(self.device)
-        runtime.autocast(device, self.precision)
-        weights_of = Weights(sample_weight)
-        data = prepare_data(
-            X, y, alphabet=self.alphabet, chosen=weights_of.chosen, target=self.target, verbose=self.verbose,
-            length=self.length, **self.reading,
-        )  # fmt: skip
-        if self.strands == "both" and data.alphabet.complement is None:
-            wanted = f"dna or rna for {argument('strands', 'both')}, as other letters have no complements"
-            raise InputError(argument("alphabet"), data.alphabet.name, wanted, f"leave {argument('strands')} out")
-        train, valid, weights = self._split(data, weights_of.of(data, self.target), validation)
-        vocabulary = Vocabulary.fit(train, valid, weights, self.target, self._seed())
-        if self.strands == "both":
-            train, valid = train.both_strands(), None if valid is None else valid.both_strands()
-            first, second = (None if weight is None else np.tile(weight, 2) for weight in weights)
-            weights = (first, second)
-        model = self._model(self.build(vocabulary, train, weights[0]), vocabulary)
-        batch = vocabulary.batch(train, device, weights[0])
-        held = None if valid is None else vocabulary.batch(valid, device, weights[1])
-        digests = ["" if part is None else part.digest() for part in (train, valid)]
-        digests += ["" if weight is None else weight.tobytes().hex() for weight in weights]
-        self._optimise(model, batch, held, digests, train.source, train.notes, resume)
-        return self
-
-    def _split(
-        self, data: Dataset, weight: np.ndarray | None, validation: HeldOutLike
-    ) -> tuple[Dataset, Dataset | None, tuple[np.ndarray | None, np.ndarray | None]]:
-        """Return training data, with notes on the split, validation data and the weights of both."""
-        if validation is None or validation is False:
-            return data, None, (weight, None)
-        share = share_of("validation", validation, ", sequences or None")
-        if share is not None:
-            if len(data) < 2 or share == 0:
-                return data, None, (weight, None)
-            classes = [] if data.y is None else class_codes(learn_target(data.y, self.target), data.y)
-            kept, held, notes = hold_out(data, share, self._seed(), classes)
-            both = (None, None) if weight is None else (weight[kept], weight[held])
-            train = replace(data.take(kept), notes=(*data.notes, *notes))
-            return train, data.take(held) if len(held) else None, both
-        held_data = given_part(
-            validation, data, self.target, alphabet=data.alphabet, length=self.length, **self.reading
-        )
-        if held_data.y is not None and data.y is None:
-            found = f"labels, but {argument('y')} was not given"
-            raise InputError(argument("validation"), found, "labels of both or of neither", "give both or neither")
-        return data, held_data, (weight, None)
 
 
 def shared(variance: np.ndarray) -> np.ndarray:

@@ -6,7 +6,7 @@ from importlib import import_module
 from importlib.metadata import entry_points
 
 from seqdiff.errors import InputError, listed, shown
-from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.estimators.generator import SequenceGenerator
 from seqdiff.estimators.loading import subclasses
 
 GROUP = "seqdiff.estimators"

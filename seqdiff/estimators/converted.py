@@ -27,7 +27,8 @@ from seqdiff import runtime
 from seqdiff.alphabets import Alphabet
 from seqdiff.data import LengthDistribution, Target, target_from_dict
 from seqdiff.errors import InputError, argument, listed, shown
-from seqdiff.estimators.base import GeneratorBase, SequenceGenerator
+from seqdiff.estimators.base import GeneratorBase
+from seqdiff.estimators.generator import SequenceGenerator
 from seqdiff.estimators.masked import MaskedDiffusion
 from seqdiff.estimators.tokenizers import FILES, TokenizerLike, read_json, read_tokenizer
 from seqdiff.estimators.uniform import UniformDiffusion

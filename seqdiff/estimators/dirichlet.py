@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from seqdiff.estimators.base import GeneratorBase, SequenceGenerator
+from seqdiff.estimators.base import GeneratorBase
 from seqdiff.estimators.distilled import DistilledFM
+from seqdiff.estimators.generator import SequenceGenerator
 from seqdiff.inputs import LabelsLike, SequencesLike
 from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Real, Whole, parameter, parameters_of

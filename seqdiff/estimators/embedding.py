@@ -11,7 +11,7 @@ from torch import Tensor
 from seqdiff import runtime
 from seqdiff.data import Alphabet
 from seqdiff.errors import InputError, argument, shorten, shown
-from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.estimators.generator import SequenceGenerator
 from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Parameter, Real, Switch, Whole, parameter
 from seqdiff.processes.embedding import DiffusionLM, Embedding

@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any, NoReturn
 
 from seqdiff.errors import InputError, argument, shown
-from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.estimators.generator import SequenceGenerator
 from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Real, Switch, Whole, parameter
 from seqdiff.processes.masked import ConfidentFirst, FirstHitting, MarginFirst, Masked, Planned

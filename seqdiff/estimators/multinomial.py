@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.estimators.generator import SequenceGenerator
 from seqdiff.estimators.parameters import ORDER
 from seqdiff.model import Vocabulary
 from seqdiff.parameters import Whole, parameter

@@ -10,7 +10,7 @@ from torch import Tensor
 from seqdiff import processes
 from seqdiff.data import Dataset
 from seqdiff.errors import InputError, argument, listed, shown
-from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.estimators.generator import SequenceGenerator
 from seqdiff.estimators.parameters import ORDER
 from seqdiff.model import Vocabulary
 from seqdiff.parameters import Choice, Parameter, Real, Switch, Whole, parameter

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from seqdiff.errors import InputError, argument, shown
-from seqdiff.estimators.base import SequenceGenerator
+from seqdiff.estimators.generator import SequenceGenerator
 from seqdiff.estimators.parameters import ORDER
 from seqdiff.model import Vocabulary
 from seqdiff.parameters import Real, Whole, parameter
