@@ -206,46 +206,33 @@ def _included(boxes: np.ndarray) -> int:
 def _union(boxes: np.ndarray) -> int:
     """Return the number of different sequences in boxes (m, L); an InputError where they overlap too much.
 
-    Boxes are split by the letter at one position after the other. What is left of them in several ways is counted once.
+    Boxes that meet others are split by the letter at one position after the other, until they are few.
     """
-    total = steps = 0
-    level: dict[tuple[int, bytes], tuple[int, np.ndarray]] = {(0, b""): (1, boxes)}
-    while level:
-        after: dict[tuple[int, bytes], tuple[int, np.ndarray]] = {}
-        for times, boxes in level.values():
-            if (steps := steps + 1) > MOST_SPLITS:
-                found = "designs so different that their oligos overlap in too many ways to count what they spell"
-                cure = "allow more oligos, or give designs that are more alike"
-                raise InputError(argument("sequences"), found, "oligos with fewer unwanted sequences", cure)
-            if len(boxes) <= FEW:
-                inside = ((boxes[:, None] & ~boxes) == 0).all(-1)  # of the box in the column
-                boxes = boxes[~(inside & ~np.triu(inside.T)).any(1)]
-                alone = ((boxes[:, None] & boxes) != 0).all(-1).sum(1) == 1
-                total += times * sum(_sizes(boxes[alone]))
-                boxes = boxes[~alone]
-                if not len(boxes):
-                    continue
-            everything = np.bitwise_or.reduce(boxes, axis=0)
-            free = (boxes == everything).all(0)
-            times *= math.prod(_counts(everything[free]).tolist())
-            boxes, everything = boxes[:, ~free], everything[~free]
-            if (boxes == everything).all(1).any():
-                total += times * math.prod(_counts(everything).tolist())
-                continue
-            if len(boxes) <= FEWEST:
-                total += times * _included(boxes)
-                continue
-            # the position where a letter is in the fewest boxes
-            position = int((_counts(boxes).sum(0) / _counts(everything)).argmin())
-            column, groups = boxes[:, position], Counter[bytes]()
-            for k in range(int(everything[position]).bit_length()):
-                groups[(column >> k & 1).astype(bool).tobytes()] += 1
-            rest = np.delete(boxes, position, axis=1)
-            for members, letters in groups.items():
-                if len(part := rest[np.frombuffer(members, dtype=bool)]):
-                    key = len(part), part.tobytes()
-                    after[key] = (times * letters + after.get(key, (0, part))[0], part)
-        level = after
+    total, steps, stack = 0, 0, [(1, boxes)]
+    while stack:
+        times, boxes = stack.pop()
+        if (steps := steps + 1) > MOST_SPLITS:
+            found = "designs so different that their oligos overlap in too many ways to count what they spell"
+            cure = "allow more oligos, or give designs that are more alike"
+            raise InputError(argument("sequences"), found, "oligos with fewer unwanted sequences", cure)
+        boxes = np.unique(boxes, axis=0)
+        if len(boxes) <= FEW:
+            boxes = boxes[((boxes[:, None] & ~boxes) == 0).all(-1).sum(1) == 1]  # those inside of no other
+            alone = ((boxes[:, None] & boxes) != 0).all(-1).sum(1) == 1
+            total += times * sum(_sizes(boxes[alone]))
+            boxes = boxes[~alone]
+        if len(boxes) <= FEWEST:
+            total += times * _included(boxes)
+            continue
+        # the position where a letter is in the fewest boxes
+        everything = np.bitwise_or.reduce(boxes, axis=0)
+        position = int((_counts(boxes).sum(0) / _counts(everything)).argmin())
+        column, groups = boxes[:, position], Counter[bytes]()
+        for k in range(int(everything[position]).bit_length()):
+            groups[(column >> k & 1).astype(bool).tobytes()] += 1
+        rest = np.delete(boxes, position, axis=1)
+        for members, letters in groups.items():
+            stack.append((times * letters, rest[np.frombuffer(members, dtype=bool)]))
     return total
 
 
