@@ -233,7 +233,7 @@ class Report:
         section = Section("data", "Data", [facts(rows)])
         if natural is not None:
             checked = check_data(natural, alphabet=self.model.alphabet_)
-            section.parts.append(Markup(checked._repr_html_()))
+            section.parts.append(Markup('<div class="wide">{}</div>').format(Markup(checked._repr_html_())))
         return section
 
     def _training(self) -> Section:
