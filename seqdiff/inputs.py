@@ -42,6 +42,16 @@ RewardFunction = Callable[[list[str]], Any]
 """Sequences -> as many numbers."""
 
 
+class Predictor(Protocol):
+    """A fitted model of numbers or classes: `SequenceRegressor`, `SequenceClassifier`, or a pipeline of scikit-learn.
+
+    One of classes also has ``predict_proba`` and ``classes_``; ``embed``, (n, D), gives hidden states where it exists.
+    """
+
+    def predict(self, X: Any) -> Any:
+        """Return a value or a class for each sequence, (n,)."""
+
+
 class LabelClassifier(Protocol):
     """Methods of a classifier or regressor that guides call; also of a user's own class."""
 

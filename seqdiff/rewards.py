@@ -22,14 +22,16 @@ import numbers
 import re
 import warnings
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from seqdiff.data import DNA, RNA, Alphabet, AlphabetError
 from seqdiff.errors import InputError, argument, listed, of_kind, shown
+from seqdiff.evaluation.motifs import match_counts, tail_probabilities
 from seqdiff.evaluation.statistics import gc_content
+from seqdiff.inputs import Predictor
 from seqdiff.parameters import Real, Switch
 
 if TYPE_CHECKING:
@@ -289,42 +291,13 @@ class MotifCount(Score):
         self.threshold_, self.p_value_ = (least + self._cut) * self._step, float(tail[self._cut])
 
     def values(self, sequences: list[str]) -> np.ndarray:
-        tokens, lengths = _nucleotides(self, sequences)  # (n, L)
-        m = len(self._scores)
-        windows = tokens.shape[1] - m + 1
-        if windows < 1:
-            return np.zeros(len(sequences))
-        strands = [self._scores] + [self._scores[::-1, ::-1]] * self.both_strands  # A C G T reversed are complements
-        found = np.zeros((len(tokens), windows), dtype=bool)
-        for scores in strands:
-            total = np.zeros((len(tokens), windows), dtype=np.int32)
-            for i, row in enumerate(scores.astype(np.int32)):
-                total += row.take(tokens[:, i : i + windows])
-            found |= total >= self._cut
-        found &= np.arange(windows) + m <= lengths[:, None]
-        return found.sum(1).astype(float)
+        tokens, lengths = _nucleotides(self, sequences)
+        return match_counts(tokens, lengths, self._scores, self._cut, self.both_strands).astype(float)
 
     def __repr__(self) -> str:
         given = [f"{name}={value:g}" for name, value in self._given.items() if value is not None]
         given += ["both_strands=False"] * (not self.both_strands)
         return f"MotifCount({', '.join([self._name, *given])})"
-
-
-def tail_probabilities(scores: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """Return P(S >= s) for s = 0, 1, ..., the most; S is the sum of scores (m, K) >= 0, ints, of random letters.
-
-    Examples
-    --------
-    >>> tail_probabilities(np.array([[0, 1], [0, 2]]), np.array([0.5, 0.5])).tolist()
-    [1.0, 0.75, 0.5, 0.25]
-    """
-    p = np.ones(1)  # of each sum over the positions so far
-    for row in scores:
-        longer = np.zeros(len(p) + int(row.max()))
-        for score, frequency in zip(row.tolist(), background, strict=True):
-            longer[score : score + len(p)] += frequency * p
-        p = longer
-    return p[::-1].cumsum()[::-1]  # from the best down, so that small ones are not rounded away
 
 
 def _reached(p_value: float, tail: np.ndarray) -> int:
@@ -537,16 +510,6 @@ class PSSM(Score):
 
     def __repr__(self) -> str:
         return f"PSSM(<{len(self.log_odds)} positions>, {self.letters!r})"
-
-
-class Predictor(Protocol):
-    """A fitted model of numbers: `SequenceRegressor`, or a pipeline of scikit-learn that takes strings.
-
-    One that also has ``predict_proba`` and ``classes_`` predicts classes: `SequenceClassifier`, and its like.
-    """
-
-    def predict(self, X: list[str]) -> Any:
-        """Return a value for each sequence, (n,)."""
 
 
 class Predicted(Score):

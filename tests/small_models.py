@@ -39,6 +39,13 @@ def sequences(n: int = 48, length: int = 10, letters: str = "ACGT", seed: int = 
     return ["".join(row) for row in np.random.default_rng(seed).choice(list(letters), size=(n, length), p=p)]
 
 
+def random_sequences(seed: int, n: int = 40, letters: str = "ACGT", lengths: tuple[int, int] = (0, 30)) -> list[str]:
+    """Return n random strings of several lengths, with letters of unequal frequencies."""
+    rng = np.random.default_rng(seed)
+    weights = rng.dirichlet(np.ones(len(letters)))
+    return ["".join(rng.choice(list(letters), size=rng.integers(*lengths), p=weights)) for _ in range(n)]
+
+
 def mixed_lengths(n: int = 48, longest: int = 10, letters: str = "ACGT", seed: int = 0) -> list[str]:
     """Return n random strings of 3 to `longest` letters, at least one of them that long."""
     lengths = np.random.default_rng(seed).integers(3, longest + 1, n)

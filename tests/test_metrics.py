@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import itertools
 from collections import Counter
+from functools import partial
 
 import numpy as np
 import pytest
+import small_models
 from scipy.linalg import sqrtm
 from scipy.stats import binomtest, chisquare, kruskal
 from sklearn.metrics import roc_auc_score
@@ -36,11 +38,7 @@ from seqdiff.evaluation.metrics import (
 )
 from seqdiff.evaluation.statistics import js_divergence, nearest_distance, renumber
 
-
-def random_sequences(seed, n=40, letters="ACGT", lengths=(5, 30)):
-    rng = np.random.default_rng(seed)
-    weights = rng.dirichlet(np.ones(len(letters)))
-    return ["".join(rng.choice(list(letters), size=rng.integers(*lengths), p=weights)) for _ in range(n)]
+random_sequences = partial(small_models.random_sequences, lengths=(5, 30))
 
 
 # -- shuffling --------------------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 from scipy.spatial.distance import jensenshannon
+from small_models import random_sequences
 
 from seqdiff.evaluation import (
     bits_per_letter,
@@ -19,12 +20,6 @@ from seqdiff.evaluation import (
     position_frequencies,
     summary,
 )
-
-
-def random_sequences(seed, n=40, letters="ACGT", lengths=(0, 30)):
-    rng = np.random.default_rng(seed)
-    weights = rng.dirichlet(np.ones(len(letters)))
-    return ["".join(rng.choice(list(letters), size=rng.integers(*lengths), p=weights)) for _ in range(n)]
 
 
 def slow_counts(sequences, k):

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -39,13 +39,6 @@ OK = "_ok"
 ORIGIN = ("seed", "draw", "model")
 """Columns of where a sequence comes from: ``generate(n, random_state=seed)[draw]`` of the model with this digest."""
 REASONS = "; "
-
-
-class Predictor(Protocol):
-    """Predicts a number or a class of sequences: `SequenceRegressor`, `SequenceClassifier`, or any other's."""
-
-    def predict(self, X: list[str]) -> Any:
-        """Return (n,) values or classes."""
 
 
 @dataclass(frozen=True)

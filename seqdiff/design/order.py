@@ -34,6 +34,7 @@ from seqdiff.alphabets.alphabets import AlphabetLike
 from seqdiff.data.files import as_cell, check_place, one_word
 from seqdiff.data.labels import is_missing
 from seqdiff.design.library import read_designs
+from seqdiff.design.rules import duplex_melting
 from seqdiff.errors import InputError, argument, listed, of_kind, printable, shown, warn
 from seqdiff.inputs import PathLike
 from seqdiff.parameters import Choice, Switch
@@ -94,12 +95,9 @@ def melting_temperature(sequence: str, alphabet: Alphabet) -> float:
     >>> melting_temperature("CGTTCCAAAGATGTGGGCATGAGCTTAC", DNA)
     60.3
     """
-    from Bio.SeqUtils import MeltingTemp
-
     if len(sequence) < SHORTEST_DUPLEX or not set(sequence) <= set(alphabet.letters):
         return float("nan")
-    table = MeltingTemp.RNA_NN3 if alphabet.name == "rna" else MeltingTemp.DNA_NN3
-    return round(float(MeltingTemp.Tm_NN(sequence, nn_table=table)), 1)
+    return round(duplex_melting(sequence, alphabet), 1)
 
 
 def _plain(value: object) -> Any:

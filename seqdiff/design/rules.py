@@ -412,6 +412,14 @@ def _hairpins(text: str, other: str, k: int) -> list[tuple[int, int, int]]:
     return sorted(found)
 
 
+def duplex_melting(sequence: str, alphabet: Alphabet) -> float:
+    """Return the melting temperature of a sequence with its complement, degrees C, by nearest neighbours."""
+    from Bio.SeqUtils import MeltingTemp
+
+    table = MeltingTemp.RNA_NN3 if alphabet.name == "rna" else MeltingTemp.DNA_NN3
+    return float(MeltingTemp.Tm_NN(sequence, nn_table=table))
+
+
 class Melting(Rule):
     """Melting temperature of the construct with its complement, `low` to `high` degrees C."""
 
@@ -421,10 +429,7 @@ class Melting(Rule):
         self.low, self.high = low, high
 
     def violations(self, constructs: Constructs, row: int) -> Iterator[Violation]:
-        from Bio.SeqUtils import MeltingTemp
-
-        table = MeltingTemp.RNA_NN3 if constructs.alphabet.name == "rna" else MeltingTemp.DNA_NN3
-        degrees = MeltingTemp.Tm_NN(constructs.texts[row], nn_table=table)
+        degrees = duplex_melting(constructs.texts[row], constructs.alphabet)
         if not self.low <= degrees <= self.high:
             reason = f"melting temperature {degrees:.1f} degrees C, {_beyond(degrees, self.low, self.high)}"
             yield Violation(self.name, reason)

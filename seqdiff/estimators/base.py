@@ -30,7 +30,6 @@ from seqdiff.data import prepare as prepare_data
 from seqdiff.data.dataset import letter_frequencies, position_frequencies
 from seqdiff.data.files import check_output, write_sequences
 from seqdiff.errors import InputError, argument, shown, warn
-from seqdiff.estimators.designing import design as design_table
 from seqdiff.estimators.loading import load_estimator, plain_parameters
 from seqdiff.estimators.parameters import ATTRIBUTES, SequenceEstimator
 from seqdiff.estimators.requests import (
@@ -56,6 +55,7 @@ from seqdiff.inputs import (
     NetworkLike,
     PathLike,
     PositionsLike,
+    Predictor,
     SeedLike,
     SequencesLike,
     TargetLike,
@@ -81,7 +81,7 @@ from seqdiff.training import Objective, Settings, Trainer, TrainingParameters
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-    from seqdiff.design.designs import Designs, Predictor
+    from seqdiff.design.designs import Designs
     from seqdiff.design.rules import DesignRules
 
 logger = logging.getLogger(__name__)
@@ -596,8 +596,10 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         >>> len(designs), bool(designs["passed"].all())
         (3, True)
         """
+        from seqdiff.estimators.designing import design  # with it plots, metrics and rules, which few programs need
+
         seed = check_seed(random_state)
-        return design_table(
+        return design(
             self, n, rules, train=train, predictor=predictor, tries=tries, scores=scores, prefix=prefix, seed=seed,
             **options,
         )  # fmt: skip

@@ -14,11 +14,11 @@ from seqdiff import runtime
 from seqdiff.data import Alphabet, prepare
 from seqdiff.data.images import refuse_images
 from seqdiff.data.target import EMPIRICAL
-from seqdiff.design.designs import Designs, Predictor, Yield, design_names, reason_text, with_verdicts
+from seqdiff.design.designs import Designs, Yield, design_names, reason_text, with_verdicts
 from seqdiff.errors import InputError, argument, of_kind, shown, warn
 from seqdiff.evaluation.statistics import nearest
 from seqdiff.files import tensors_digest
-from seqdiff.inputs import LabelsLike, SequencesLike
+from seqdiff.inputs import LabelsLike, Predictor, SequencesLike
 from seqdiff.parameters import Real, Whole
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Metrics of generators and of their samples, baselines to beat, plots."""
 
 from seqdiff.evaluation.baselines import MarkovChain, PositionalMarkov, PositionWeightMatrix
-from seqdiff.evaluation.evaluating import Likelihood, Predictor, evaluate
+from seqdiff.evaluation.evaluating import Likelihood, evaluate
 from seqdiff.evaluation.metrics import frechet_distance, group_tests, precision_recall
 from seqdiff.evaluation.motifs import Motif
 from seqdiff.evaluation.plots import plot_curves, plot_gc, plot_images, plot_logo, plot_position_frequencies, plot_sweep
@@ -22,6 +22,7 @@ from seqdiff.evaluation.statistics import (
     summary,
 )
 from seqdiff.evaluation.trajectories import animate, plot_letters, plot_simplex
+from seqdiff.inputs import Predictor
 
 __all__ = [
     "Evaluation",

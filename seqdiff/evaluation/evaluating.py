@@ -40,7 +40,7 @@ from seqdiff.evaluation.motifs import read_motifs
 from seqdiff.evaluation.results import CEILING, FLOOR, Evaluation, Row
 from seqdiff.evaluation.shuffling import shuffled_letters
 from seqdiff.evaluation.statistics import bits_per_letter, bits_per_letter_error, gc_content, kmer_size, pair_distances
-from seqdiff.inputs import SequencesLike
+from seqdiff.inputs import Predictor, SequencesLike
 from seqdiff.parameters import Whole
 
 FEWEST = 10
@@ -52,16 +52,6 @@ KNOWN = 20_000
 MARGIN = 0.98
 """Of the natural distance to the training set: samples are memorised if theirs is surely below this share of it."""
 DISCRIMINATORS = ("kmer", "conv")
-
-
-class Predictor(Protocol):
-    """Methods of a predictor that `evaluate` calls.
-
-    A classifier also has `predict_proba`, which is read instead; `embed`, (n, D), gives hidden states where it exists.
-    """
-
-    def predict(self, X: Any) -> np.ndarray:
-        """Return a value for each sequence, (n,)."""
 
 
 class Likelihood(Protocol):

@@ -66,32 +66,61 @@ class Motif:
     def count(self, sequences: Sequence[str]) -> np.ndarray:
         """Return the number of places of each sequence at which the motif matches, (n,), on one strand or both."""
         tokens, lengths = DNA.encode(list(sequences))
-        width = len(self.scores)
-        windows = tokens.shape[1] - width + 1
-        if windows < 1:
-            return np.zeros(len(tokens), dtype=np.int64)
-        best = np.full((len(tokens), windows), np.iinfo(np.int64).min)
-        for strand in (self.scores, self.scores[::-1, ::-1]):  # A, C, G, T reversed are the complements
-            total = np.zeros(best.shape, dtype=np.int64)
-            for i, row in enumerate(strand):
-                total += row[tokens[:, i : i + windows]]
-            np.maximum(best, total, out=best)
-        whole = np.arange(windows) <= (lengths - width)[:, None]
-        return ((best >= self.threshold) & whole).sum(1)
+        return match_counts(tokens, lengths, self.scores, self.threshold)
 
 
 def _threshold(scores: np.ndarray, background: np.ndarray) -> int:
     """Return the lowest score that at most a share of `CHANCE` of random windows has; the highest where none is."""
-    lowest = scores.min(1)
-    chance = np.ones(1)  # of each total above the sum of the lowest
-    for row, low in zip(scores, lowest, strict=True):
-        longer = np.zeros(len(chance) + int(row.max() - low))
-        for score, p in zip(row, background, strict=True):
-            longer[score - low : score - low + len(chance)] += p * chance
-        chance = longer
-    tail = chance[::-1].cumsum()[::-1]
+    lowest = scores.min(1, keepdims=True)
+    tail = tail_probabilities(scores - lowest, background)
     rare = np.flatnonzero(tail <= CHANCE)
-    return int(lowest.sum()) + (int(rare[0]) if len(rare) else len(chance) - 1)
+    return int(lowest.sum()) + (int(rare[0]) if len(rare) else len(tail) - 1)
+
+
+def tail_probabilities(scores: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """Return P(S >= s) for s = 0, 1, ..., the most; S is the sum of scores (m, K) >= 0, ints, of random letters.
+
+    Examples
+    --------
+    >>> tail_probabilities(np.array([[0, 1], [0, 2]]), np.array([0.5, 0.5])).tolist()
+    [1.0, 0.75, 0.5, 0.25]
+    """
+    p = np.ones(1)  # of each sum over the positions so far
+    for row in scores:
+        longer = np.zeros(len(p) + int(row.max()))
+        for score, frequency in zip(row.tolist(), background, strict=True):
+            longer[score : score + len(p)] += frequency * p
+        p = longer
+    return p[::-1].cumsum()[::-1]  # from the best down, so that small ones are not rounded away
+
+
+def match_counts(
+    tokens: np.ndarray, lengths: np.ndarray, scores: np.ndarray, threshold: int, both_strands: bool = True
+) -> np.ndarray:
+    """Return the number of windows of each sequence that match, (n,): a window that matches on both strands is one.
+
+    Parameters
+    ----------
+    tokens, lengths : ndarray, shapes (n, L) and (n,)
+        0 to 3 for A, C, G and T or U; letters of each sequence.
+    scores : ndarray of int, shape (m, 4)
+        Of the letters at each position of a motif.
+    threshold : int
+        The least sum of them that is a match.
+    both_strands : bool
+        Whether reverse complements count, too.
+    """
+    m, windows = len(scores), tokens.shape[1] - len(scores) + 1
+    if windows < 1:
+        return np.zeros(len(tokens), dtype=np.int64)
+    found = np.zeros((len(tokens), windows), dtype=bool)
+    for strand in [scores] + [scores[::-1, ::-1]] * both_strands:  # A, C, G, T reversed are the complements
+        total = np.zeros((len(tokens), windows), dtype=np.int32)
+        for i, row in enumerate(strand.astype(np.int32)):
+            total += row.take(tokens[:, i : i + windows])
+        found |= total >= threshold
+    found &= np.arange(windows) + m <= lengths[:, None]
+    return found.sum(1)
 
 
 def read_motifs(given: Any, background: np.ndarray) -> dict[str, Motif]:
