@@ -16,7 +16,7 @@ import seqdiff
 from seqdiff import Autoregressive, MaskedDiffusion, MultinomialDiffusion, UniformDiffusion
 from seqdiff.cli import main
 from seqdiff.data import cluster_split
-from seqdiff.evaluation import MarkovChain, PositionWeightMatrix, bits_per_letter, bits_per_letter_error, summary
+from seqdiff.evaluation import MarkovChain, PositionWeightMatrix, bits_per_letter, bits_per_letter_error
 from seqdiff.evaluation.plots import plot_comparison
 from seqdiff.experiments import markdown
 from seqdiff.experiments.comparison import DEFAULT, caption, contestants
@@ -95,19 +95,31 @@ def test_metrics_equal_those_of_the_saved_models(done: tuple[pd.DataFrame, Path]
 
 
 def test_sample_divergence_is_relative_to_natural_sequences(done: tuple[pd.DataFrame, Path], X: list[str]) -> None:
-    """The divergence is that of `summary` for the sequences of the run folder; natural sequences have ratio 1."""
+    """The metrics are those of `evaluate` for the sequences of the run folder; natural sequences have ratio 1."""
     table, folder = done
     split = cluster_split(X)
     train = [s for s, side in zip(X, split, strict=True) if side == "train"]
     natural = [s for side in ("train", "valid", "test") for s, own in zip(X, split, strict=True) if own == side]
-    found = []
-    for seed in (0, 1):
-        written = folder / f"MaskedDiffusion-seed{seed}" / "samples" / "compare.fasta"
-        found.append(summary(seqdiff.data.read_records(written).sequences, natural, train))
-    for column in ("kmer_js", "kmer_js_ratio", "copied", "unique"):
-        assert table.loc["MaskedDiffusion", column] == pytest.approx(np.mean([metrics[column] for metrics in found]))
-    assert table.loc["natural sequences", "kmer_js"] == pytest.approx(found[0]["kmer_js_natural"])
-    assert table.loc["natural sequences", "kmer_js_ratio"] == 1
+    written = {f"MaskedDiffusion-seed{i}": folder / f"MaskedDiffusion-seed{i}" / "samples" for i in (0, 1)}
+    samples = {name: path / "compare.fasta" for name, path in written.items()}
+    judged = seqdiff.evaluate(samples, natural, train=train, discriminators=["kmer"]).table
+    means, ceiling = judged.loc[list(written)].mean(numeric_only=True), judged.loc["natural (ceiling)"]
+    row, last = table.loc["MaskedDiffusion"], table.loc["natural sequences"]
+    assert row["kmer_js_ratio"] == pytest.approx(means["kmer_js"] / ceiling["kmer_js"])
+    assert row["copied"] == pytest.approx(1 - means["novel"]) and last["kmer_js_ratio"] == 1
+    for column, metric in (("kmer_js", "kmer_js"), ("auroc", "auroc_kmer"), ("unique", "unique")):
+        assert row[column] == pytest.approx(means[metric]) and last[column] == pytest.approx(ceiling[metric])
+    assert table.attrs["compared"] == judged["n"].iloc[0]
+    page = (folder / "samples.html").read_text()
+    assert all(f"<th scope='col'>{name}</th>" in page for name in (*written, "position weight matrix"))
+
+
+def test_few_samples_are_not_compared(X: list[str], workdir: Path) -> None:
+    """They are no failure; the columns stay empty."""
+    table = seqdiff.compare([Autoregressive(**SMALL)], X, **{**QUICK, "samples": 9})
+    assert table.loc["Autoregressive", "status"] == "done" and "natural sequences" not in table.index
+    assert table[["kmer_js", "kmer_js_ratio", "auroc", "copied", "unique"]].isna().all(axis=None)
+    assert "JS" not in caption(table) + markdown(table) and not list(workdir.rglob("samples.html"))
 
 
 def test_copies_are_counted_against_the_training_set(X: list[str]) -> None:
@@ -115,8 +127,8 @@ def test_copies_are_counted_against_the_training_set(X: list[str]) -> None:
     judge = Judge(make_parts(X), samples=20)
     for part, share in ((judge.parts.test, 0.0), (judge.parts.train, 1.0)):
         trial = Trial()
-        judge.sample(SimpleNamespace(generate=lambda n, part=part, **options: part.sequences[:n]), trial)
-        assert trial.quality["copied"] == share
+        judge.sample("some", SimpleNamespace(generate=lambda n, part=part, **options: part.sequences[:n]), trial)
+        assert trial.measured is not None and trial.measured.values["novel"].value == 1 - share
 
 
 def test_baselines_are_fitted_to_the_training_set_only(done: tuple[pd.DataFrame, Path], X: list[str]) -> None:
@@ -429,7 +441,16 @@ def test_multinomial_is_compared_when_named(X: list[str]) -> None:
 
 
 def test_caption_mentions_only_what_the_table_has():
-    sizes = {"reference": "a", "k": 6, "samples": 0, "train": 8, "validation": 1, "test": 1, "split": "random"}
+    sizes = {
+        "reference": "a",
+        "k": 6,
+        "samples": 0,
+        "compared": 0,
+        "train": 8,
+        "validation": 1,
+        "test": 1,
+        "split": "random",
+    }
     table = pd.DataFrame({"bound": ["exact", "elbo"], "bits": [1.9, np.nan], "monte_carlo": [0.0, np.nan]})
     table["above"] = np.nan
     table.attrs = sizes

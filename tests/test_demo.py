@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import click
@@ -15,7 +16,7 @@ import seqdiff
 from seqdiff.cli import main
 from seqdiff.data import prepare, read_records
 from seqdiff.datasets import load_sigma70, sigma70_log_prob
-from seqdiff.evaluation import PositionWeightMatrix, bits_per_letter, summary
+from seqdiff.evaluation import PositionWeightMatrix, bits_per_letter
 from seqdiff.experiments.demo import Plan, _hold_out, claim, consensus, run_demo, text_logo
 from seqdiff.runs import Run
 
@@ -41,7 +42,7 @@ def test_demo_of_simulated_promoters(workdir: Path) -> None:
     promoters = load_sigma70(1000)
     split = seqdiff.data.cluster_split(promoters, valid=0.05, test=0.1)
     test = [x for x, side in zip(promoters, split, strict=True) if side == "test"]
-    known = [x for x, side in zip(promoters, split, strict=True) if side != "test"]
+    known = [x for part in ("train", "valid") for x, side in zip(promoters, split, strict=True) if side == part]
     assert report.held_out == len(test) == 100
     bits = report.bits["bits"]
     assert bits["every letter alike"] == pytest.approx(2)
@@ -51,12 +52,17 @@ def test_demo_of_simulated_promoters(workdir: Path) -> None:
     nats, error = seqdiff.load(report.run_dir).score_samples(test, times=10, return_error=True)
     assert bits["the model"] == pytest.approx(bits_per_letter(nats, test), abs=1e-5)
     assert report.monte_carlo == pytest.approx(np.sqrt((error**2).sum()) / 5000 / np.log(2), rel=1e-3)
-    assert report.samples == summary(written, promoters, prepare(known).sequences, k=6)
+    assert report.samples is not None
+    new, natural = report.samples.table.loc["new"], report.samples.table.loc["natural (ceiling)"]
+    judged = seqdiff.evaluate({"new": written}, [*known, *test], train=known, discriminators=["kmer"]).table
+    pd.testing.assert_frame_equal(report.samples.table, judged)
 
     for name, value in bits.items():
         assert f"{name:<24}{value:8.4f}" in shown
-    assert f"{report.samples['kmer_js']:.4f} bits" in shown and "6-mer" in shown
-    assert f"copied from the training data               {100 * report.samples['copied']:.1f}%" in shown
+    assert f"{new['kmer_js']:.4f} bits" in shown and f"{natural['kmer_js']:.4f} bits" in shown and "6-mer" in shown
+    assert f"{new['kmer_js'] / natural['kmer_js']:.2f}   (1: as close" in shown
+    assert re.search(rf"AUROC +{new['auroc_kmer']:.3f}", shown)
+    assert f"copied from the training data               {100 * (1 - new['novel']):.1f}%" in shown
     assert consensus(promoters) in shown and consensus(written) in shown
     assert f"seqdiff generate {report.run_dir} " in shown
 
@@ -102,9 +108,11 @@ def test_demo_of_texts_writes_a_format_that_holds_their_blanks(workdir: Path) ->
 def test_demo_of_rna_with_ambiguity_codes(workdir: Path) -> None:
     """Ten sequences of RNA suffice, those with an N are dropped and reported, a list works too."""
     rna = ["".join(x) for x in np.random.default_rng(1).choice(list("ACGU"), (30, 12))] + ["ACGUACGUNNNN"]
-    report, shown = quick(rna, n=5)
+    report, shown = quick(rna, n=12)
     assert "1 of 31 sequence was left out" in shown and "GC content" in shown
     assert {len(x) for x in read_records(report.sequences).sequences} == {12}
+    report, shown = quick(rna, n=5)
+    assert "Too few to be compared: 10 new and 20 given ones are needed." in shown and report.samples is None
 
 
 def test_demo_refuses_too_few_sequences(workdir: Path) -> None:

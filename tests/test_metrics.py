@@ -211,6 +211,18 @@ def test_changed_copies_are_found_among_many_long_sequences():
     assert (elsewhere != own).all() and (again > 30).all()
 
 
+def test_changed_copies_are_found_among_sequences_that_have_every_kmer(monkeypatch):
+    """Long sequences share all 6-mers by chance, and the distances of a few of them only can be computed."""
+    monkeypatch.setattr("seqdiff.evaluation.metrics.CELLS", 0)
+    rng = np.random.default_rng(0)
+    known = rng.choice(list("ACGT"), (30, 30_000))
+    samples = known[[7, 29]].copy()
+    changed = rng.random(samples.shape) < 0.25
+    samples[changed] = rng.choice(list("ACGT"), samples.shape)[changed]
+    _, place = nearest_training(["".join(row) for row in samples], ["".join(row) for row in known], 6)
+    assert place.tolist() == [7, 29]
+
+
 def test_authentic_samples_are_farther_than_the_next_training_sequence():
     known = ["AAAAAAAA", "AAAAAACC", "GGGGGGGG"]
     found = Nearness.of(["AAAAAAAA", "AAAAATTT", "AAAAAAAT", "GGTGGGGG", "AAAAAATT"], known, 3)

@@ -24,7 +24,9 @@ from seqdiff.cli import main
 from seqdiff.cli.options import DEFAULT_MODEL, find_model
 from seqdiff.data import read_records
 from seqdiff.datasets import load_sigma70 as sigma70
-from seqdiff.evaluation import plot_logo
+from seqdiff.evaluation import Evaluation, plot_logo
+from seqdiff.evaluation.metrics import Estimate
+from seqdiff.evaluation.results import CEILING, FLOOR, Row
 from seqdiff.experiments.demo import Report, next_steps, verdict
 from seqdiff.networks import NETWORKS
 from seqdiff.networks.convnet import ConvNet
@@ -72,6 +74,19 @@ def test_scoring_shows_progress(workdir: Path, monkeypatch: pytest.MonkeyPatch) 
 # ------------------------------------------------------------------------------------------------------------- the demo
 
 
+def judged(n: int = 1000, kmer_js: float = 0.012, novel: float = 1.0, memorised: bool | None = False) -> Evaluation:
+    """Return the evaluation of new sequences with these metrics."""
+    new = {
+        name: Estimate(value, value, value)
+        for name, value in (("given", n), ("n", n), ("kmer_js", kmer_js), ("novel", novel))
+    }
+    rows = [
+        Row(name, [], values, {}, np.empty(0), np.empty((2, 0)))
+        for name, values in (("new", new), (CEILING, new | {"kmer_js": Estimate(0.01, 0.01, 0.01)}), (FLOOR, new))
+    ]
+    return Evaluation.of(rows, {"new": memorised, CEILING: False, FLOOR: False}, {}, {"n": n, "k": 6}, ())
+
+
 GOOD = Report(
     run_dir=Path("my runs/demo"),
     sequences=Path("my runs/demo/samples/sequences.fasta"),
@@ -79,7 +94,7 @@ GOOD = Report(
     held_out=1000,
     bits=pd.DataFrame({"bits": {"every letter alike": 2.0, "Markov chain, order 5": 1.94, "the model": 1.87}}),
     monte_carlo=0.0,
-    samples={"n": 1000.0, "copied": 0.0, "kmer_js_ratio": 1.2},
+    samples=judged(),
 )
 
 
@@ -98,8 +113,12 @@ def test_next_steps_can_be_typed() -> None:
         ({}, "good candidates"),
         ({"held_out": 9}, "too few"),
         ({"bits": None}, "too few"),
-        ({"samples": {"n": 1000.0, "copied": 0.5, "kmer_js_ratio": 1.0}}, "50% of the new sequences are copies"),
-        ({"samples": {"n": 1000.0, "copied": 0.0, "kmer_js_ratio": 3.0}}, "still differ"),
+        ({"samples": None}, "too few"),
+        ({"samples": judged(n=49)}, "too few"),
+        ({"samples": judged(novel=0.5, memorised=True)}, "(50% of them are copies)"),
+        ({"samples": judged(novel=0.5, memorised=None)}, "(50% of them are copies)"),
+        ({"samples": judged(memorised=True)}, "(0% of them are copies), so the model has memorised"),
+        ({"samples": judged(kmer_js=0.03)}, "still differ"),
         ({"bits": pd.DataFrame({"bits": {"every letter alike": 2.0, "the model": 2.1, "the truth": 1.8}})}, "no more"),
         ({"bits": pd.DataFrame({"bits": {"every letter alike": 2.0, "the model": 1.9, "the truth": 1.8}})}, "good"),
     ],

@@ -18,7 +18,6 @@ from seqdiff.evaluation import (
     kmer_js,
     nearest_distance,
     position_frequencies,
-    summary,
 )
 
 
@@ -75,7 +74,6 @@ def test_k_must_be_a_whole_number(k):
         (lambda: copied_fraction("ACGT", ["A"]), "samples: got one string"),
         (lambda: gc_content(["A", 3]), r"sequences\[1\]: got an int"),
         (lambda: diversity(["A"]), "sequences: got one sequence only"),
-        (lambda: summary(["A" * 9], ["A" * 9]), "natural: got one"),
         (lambda: position_frequencies(["ACN"], "ACGT"), "sequences: got the letter 'N'"),
         (lambda: position_frequencies(["", ""]), "no letters at all"),
         (lambda: bits_per_letter([-1.0], ["A", "C"]), "one number per sequence"),
@@ -131,28 +129,6 @@ def test_distances_equal_textbook_levenshtein():
     assert diversity(b, pairs=20_000) == pytest.approx(exact, abs=0.01)
     assert diversity(["ACGT"] * 5) == 0
     assert diversity(b) == diversity(b) != diversity(b, random_state=1)
-
-
-def test_summary_compares_sets_of_the_same_size():
-    natural = random_sequences(1, n=400, lengths=(20, 21))
-    metrics = summary(natural[:300], natural, k=4)
-    assert metrics["n"] == 200 and metrics["copied"] == 1 and 0.3 < metrics["kmer_js_ratio"] < 1
-    rng = np.random.default_rng(2)
-    other = ["".join(rng.choice(list("ACGT"), size=20)) for _ in range(100)] * 2
-    metrics = summary(other, natural, natural[:5], k=2)
-    assert metrics["n"] == 200 and metrics["unique"] == 0.5 and metrics["copied"] == 0
-    assert metrics["kmer_js_ratio"] > 3
-    assert metrics["kmer_js_ratio"] == pytest.approx(metrics["kmer_js"] / metrics["kmer_js_natural"])
-    assert metrics["gc"] == pytest.approx(gc_content(other).mean())
-    assert summary(other[:50], natural, k=2)["n"] == 50
-    assert summary(natural[:100], natural, natural[50:70], k=2)["copied"] == pytest.approx(0.2)
-    assert summary(other, natural, k=2) == summary(other, natural, k=2) != summary(other, natural, k=2, random_state=1)
-
-
-def test_kmer_js_ratio_of_natural_sequences_is_one():
-    natural = random_sequences(1, n=3000, lengths=(20, 21))
-    samples = random_sequences(1, n=6000, lengths=(20, 21))[3000:]  # same letter distribution, other draws
-    assert summary(samples, natural, k=5)["kmer_js_ratio"] == pytest.approx(1, abs=0.1)
 
 
 def test_bits_per_letter_is_a_ratio_of_sums():

@@ -14,7 +14,7 @@ from test_cli import fails, run, working_in
 
 import seqdiff
 from seqdiff import MaskedDiffusion, SequenceClassifier
-from seqdiff.evaluation import diversity, plot_sweep, summary
+from seqdiff.evaluation import plot_sweep
 from seqdiff.experiments import sweeping
 from seqdiff.guidance import NOS, ClassifierFree, Reward
 
@@ -38,15 +38,11 @@ def test_metrics_equal_those_of_the_samples():
     for row in table.itertuples():
         y = "many" if row.guide == "many" else "few"
         samples = model.generate(20, y=y, guidance=ClassifierFree(row.gamma), random_state=row.seed, **STEPS)
-        wanted = summary(samples, X, X[:9], k=2)
-        found = (row.condition, row.kmer_js, row.copied, row.unique, row.diversity)
-        assert found == (
-            np.mean(count_a(samples)),
-            wanted["kmer_js"],
-            wanted["copied"],
-            len(set(samples)) / 20,
-            diversity(samples),
-        )
+        judged = seqdiff.evaluate(samples, X, train=X[:9], k=2, discriminators=[]).table
+        wanted, natural = judged.loc["generated"], judged.loc["natural (ceiling)"]
+        assert row.kmer_js == wanted["kmer_js"] and row.kmer_js_ratio == wanted["kmer_js"] / natural["kmer_js"]
+        assert row.copied == 1 - wanted["novel"] and row.diversity == wanted["diversity"]
+        assert row.condition == np.mean(count_a(samples)) and row.unique == len(set(samples)) / 20
         assert row.seconds > 0 and row.made == 20
     assert model.verbose == 0 and table["seed"].dtype == int
 
@@ -137,7 +133,8 @@ def test_few_sequences_have_no_diversity():
         ({"n": 0}, ["n: got 0"]),
         ({"k": 0}, ["k: got 0"]),
         ({"judge": "good"}, ["judge: got 'good'"]),
-        ({"natural": ["ACGTACGTAC"]}, ["natural: got one sequence"]),
+        ({"natural": X, "n": 9}, ["n: got 9, expected at least 10, to be compared with"]),
+        ({"natural": ["ACGTACGTAC"]}, ["natural: got 1 sequence, expected at least 20"]),
         ({"natural": "nowhere.txt"}, ["no such file"]),
         ({"out": "table.txt"}, [".csv"]),
         ({"out": "nowhere/table.csv"}, ["folder"]),
@@ -201,14 +198,14 @@ def here(tmp_path_factory):
 
 def test_sweep_command_equals_the_function(here):
     result = run(
-        "sweep runs/mine --y few --gammas 0,2.5 --n 8 --seeds 2 --steps 3 --natural p.csv --judge judge.safetensors"
+        "sweep runs/mine --y few --gammas 0,2.5 --n 12 --seeds 2 --steps 3 --natural p.csv --judge judge.safetensors"
         " --guide cfg --guide cbg:guide.safetensors:few"
     )
     assert result.exit_code == 0, result.output
     table = pd.read_csv("runs/mine/sweep.csv")
     model, judge = seqdiff.load("runs/mine"), SequenceClassifier.load("judge.safetensors")
     wanted = seqdiff.sweep(
-        model, {"cfg": ClassifierFree}, [0, 2.5], n=8, seeds=2, steps=3, natural="p.csv", y="few", verbose=0,
+        model, {"cfg": ClassifierFree}, [0, 2.5], n=12, seeds=2, steps=3, natural="p.csv", y="few", verbose=0,
         judge=lambda s: judge.predict_proba(s)[:, 0], out="own.csv",
     )  # fmt: skip
     same = ["guide", "gamma", "seed", "made", "condition", "kmer_js", "diversity", "unique", "copied", "calls"]

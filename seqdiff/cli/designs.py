@@ -21,7 +21,6 @@ from seqdiff.estimators import load
 from seqdiff.evaluation import evaluate as compared
 from seqdiff.evaluation.evaluating import DISCRIMINATORS
 from seqdiff.experiments import report as write_report
-from seqdiff.runtime import replacing
 
 _RULES = (
     click.option("--vendor", metavar="NAME", help="Limits of twist, idt, genscript or agilent-pool, or a .json file."),
@@ -207,8 +206,7 @@ def evaluate(
         **{name: value for name, value in options.items() if value is not None},
     )
     if path is not None:
-        with replacing(path) as name:
-            name.write_text(f'<!DOCTYPE html><meta charset="utf-8">\n{judged.to_html()}\n', encoding="utf-8")
+        judged.write_html(path)
     click.echo(repr(judged))
 
 

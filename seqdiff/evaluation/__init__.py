@@ -19,7 +19,6 @@ from seqdiff.evaluation.statistics import (
     kmer_size,
     nearest_distance,
     position_frequencies,
-    summary,
 )
 from seqdiff.evaluation.trajectories import animate, plot_letters, plot_simplex
 from seqdiff.inputs import Predictor
@@ -57,5 +56,4 @@ __all__ = [
     "plot_sweep",
     "position_frequencies",
     "precision_recall",
-    "summary",
 ]

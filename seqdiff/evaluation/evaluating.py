@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -45,8 +46,12 @@ from seqdiff.parameters import Whole
 
 FEWEST = 10
 """Sequences that a set needs: more than the neighbours of a ball, two for each fold."""
+SUBSAMPLE = 1000
 BOOTSTRAPS = 200
-PAIRS = 10_000
+PAIRS, FEWEST_PAIRS = 10_000, 100
+"""Pairs of a set for its diversity: most, and fewest where sequences are very long."""
+PAIR_CELLS = 4 * 10**10
+"""Of their tables of edit distances: about 2 CPU-seconds."""
 KNOWN = 20_000
 """Training sequences among which the nearest is sought."""
 MARGIN = 0.98
@@ -71,7 +76,7 @@ def evaluate(
     motifs: str | Iterable[str] | Mapping[str, Any] | None = None,
     k: int | None = None,
     discriminators: Sequence[str] = DISCRIMINATORS,
-    subsample: int = 1000,
+    subsample: int = SUBSAMPLE,
     alphabet: AlphabetLike = "auto",
     random_state: int | np.random.Generator | None = 0,
     **reading: Any,
@@ -126,7 +131,8 @@ def evaluate(
           of samples farther from it than it is from its own nearest training sequence (Alaa et al. 2022). `memorised`:
           whether `nearest` is below 0.98 times that of the ceiling, or `novel` below that of the ceiling, by more than
           their 95% intervals; None where less than ten natural sequences are not in `train`;
-        - `diversity`*: mean edit distance over the longer length of 10,000 random pairs;
+        - `diversity`*: mean edit distance over the longer length of 10,000 random pairs, fewer where sequences have
+          more than 2,000 letters;
         - `kmer_js`*: Jensen-Shannon divergence of k-mers in bits; `kmer_js_distance`*: its square root; `kmer_r`*:
           Pearson's r of k-mer frequencies; `position_js`*, for one length only: the mean over positions of the
           divergence of their letters, in bits;
@@ -171,23 +177,18 @@ def evaluate(
     natural = _prepared("reference", reference, alphabet=alphabet, **reading)
     refuse_images(natural.alphabet, "an evaluation by k-mers")
     trained = None if train is None else _prepared("train", train, alphabet=natural.alphabet, **reading).sequences
-    groups = _read_groups(generated, natural, reading.get("sequence_column"))
+    span = int(natural.lengths.min()), int(natural.lengths.max())
+    groups = _read_groups(generated, natural.alphabet, span, reading.get("sequence_column"))
     n = min([len(natural) // 2, *(len(group.usable) for group in groups)])
     if len(natural) < 2 * FEWEST:
         found = f"{len(natural)} sequence{'s' * (len(natural) > 1)}"
         wanted = f"at least {2 * FEWEST}, as they are divided into two sets"
         raise InputError(argument("reference"), found, wanted, "give more")
-    order = np.random.default_rng([seed, 0]).permutation(len(natural)).tolist()
-    ceiling, others = ([natural.sequences[i] for i in places] for places in (order[:n], order[n:]))
-    known = others if trained is None else trained
-    if len(set(known)) < 2:
-        name = argument("reference" if trained is None else "train")
-        raise InputError(name, "copies of one sequence", "at least two different ones", "give others")
     yardstick = Yardstick(
+        natural.sequences,
         natural.alphabet,
-        ceiling,
-        others[:n],
-        known=known,
+        n,
+        trained,
         k=_check_k(k, natural, groups),
         subsample=subsample,
         discriminators=discriminators,
@@ -195,35 +196,9 @@ def evaluate(
         motifs=motifs,
         seed=seed,
     )
-    seen = set(natural.sequences if trained is None else trained)
-    unseen = [s for s in natural.sequences if trained is None or s not in seen]
-    bits = {} if model is None else _bits(model, [group.name for group in groups], unseen, yardstick)
-    rows = [
-        *(yardstick.row(group, seen) for group in groups),
-        yardstick.row(Group.of(CEILING, ceiling), set(others), set())
-        if trained is None
-        else yardstick.row(Group.of(CEILING, ceiling), seen, seen),
-        yardstick.row(Group.of(FLOOR, yardstick.shuffled()), seen),
-    ]
-    notes = []
-    if not len(rows[-2].nearest):
-        few = f"fewer than {FEWEST} of the natural sequences that are compared are not in {argument('train')}"
-        notes.append(f"{few}, so that memorising cannot be told; give others as {argument('reference')}")
-    memorised = {row.name: _is_memorised(row, rows[-2], yardstick) for row in rows}
-    facts = {
-        "n": n,
-        "subsample": yardstick.m,
-        "reference": len(natural),
-        "train": None if trained is None else len(trained),
-        "known": len(yardstick.known),
-        "k": yardstick.k,
-        "embedding_k": yardstick.embedding.k,
-        "alphabet": natural.alphabet.name,
-        "lengths": (int(natural.lengths.min()), int(natural.lengths.max())),
-        "bootstraps": BOOTSTRAPS,
-        "random_state": seed,
-    }
-    return Evaluation.of(rows, memorised, bits, facts, tuple(notes))
+    rows = [yardstick.row(group) for group in groups]
+    bits = {} if model is None else _bits(model, [group.name for group in groups], yardstick)
+    return yardstick.evaluation(rows, bits)
 
 
 # Reading.
@@ -259,7 +234,7 @@ class Group:
         return cls(name, np.ones(len(sequences), dtype=bool), sequences)
 
 
-def _read_groups(generated: Any, natural: Dataset, sequence_column: object) -> list[Group]:
+def _read_groups(generated: Any, alphabet: Alphabet, span: tuple[int, int], sequence_column: object) -> list[Group]:
     sets = dict(generated) if isinstance(generated, Mapping) else {"generated": generated}
     if not sets:
         raise InputError(argument("generated"), "an empty dict", "sequences by the name of their group", "give some")
@@ -273,12 +248,12 @@ def _read_groups(generated: Any, natural: Dataset, sequence_column: object) -> l
             strings = read_records(given, sequence_column=sequence_column).sequences
         except InputError as error:
             raise error.of(where) from None
-        groups.append(_checked(name, where, strings, natural))
+        groups.append(read_group(name, strings, alphabet, span, where))
     return groups
 
 
-def _checked(name: str, where: str, strings: list[str], natural: Dataset) -> Group:
-    alphabet = natural.alphabet
+def read_group(name: str, strings: list[str], alphabet: Alphabet, span: tuple[int, int], where: str = "") -> Group:
+    """Return the group of strings; `span` are the least and most letters that are right, `where` begins the error."""
     strings = alphabet.normalize(strings)
     flat, lengths = alphabet.scan(strings)
     right = lengths > 0
@@ -287,8 +262,8 @@ def _checked(name: str, where: str, strings: list[str], natural: Dataset) -> Gro
     if len(usable) < FEWEST:
         found = f"{len(usable)} of {len(strings)} sequences with letters of the {alphabet.name} alphabet only"
         cure = f"give more, or another {argument('alphabet')}"
-        raise InputError(where, found, f"at least {FEWEST}", cure)
-    inside = (natural.lengths.min() <= lengths) & (lengths <= natural.lengths.max())
+        raise InputError(where or name, found, f"at least {FEWEST}", cure)
+    inside = (span[0] <= lengths) & (lengths <= span[1])
     return Group(name, right & inside, usable)
 
 
@@ -312,48 +287,109 @@ class Yardstick:
 
     Parameters
     ----------
+    natural : list of str
+        Divided at random: n are the ceiling, n others the reference of all rows.
     alphabet : Alphabet
-    ceiling, reference : list of str
-        Two sets of n natural sequences.
-    known : list of str
-        Sequences among which the nearest is sought.
-    k : int
-    subsample : int
-    discriminators, predictor, motifs
+    n : int
+        Sequences of each set; at most half of the natural ones.
+    trained : list of str or None
+        The training set; None: natural sequences but for the ceiling.
+    k, subsample, discriminators, predictor, motifs
         See `evaluate`.
     seed : int
     """
 
     def __init__(
         self,
+        natural: list[str],
         alphabet: Alphabet,
-        ceiling: list[str],
-        reference: list[str],
+        n: int,
+        trained: list[str] | None = None,
         *,
-        known: list[str],
         k: int,
-        subsample: int,
-        discriminators: Sequence[str],
-        predictor: Predictor | None,
-        motifs: Any,
-        seed: int,
+        subsample: int = SUBSAMPLE,
+        discriminators: Sequence[str] = (),
+        predictor: Predictor | None = None,
+        motifs: Any = None,
+        seed: int = 0,
     ) -> None:
-        self.alphabet, self.ceiling, self.reference, self.k, self.seed = alphabet, ceiling, reference, k, seed
-        self.discriminators, self.predictor = discriminators, predictor
-        self.n, self.m = len(reference), min(subsample, len(reference))
-        different = list(dict.fromkeys(known))
+        self.natural, self.trained, self.n, self.m, self.k, self.seed = natural, trained, n, min(subsample, n), k, seed
+        self.alphabet, self.discriminators, self.predictor = alphabet, discriminators, predictor
+        order = self.stream(0).permutation(len(natural)).tolist()
+        self.ceiling, others = ([natural[i] for i in places] for places in (order[:n], order[n:]))
+        self.reference = others[:n]
+        self.seen = set(natural if trained is None else trained)
+        # those that are not novel among natural sequences, and those for which no nearest other is sought
+        self.seen_apart = (set(others), set[str]()) if trained is None else (self.seen, self.seen)
+        different = list(dict.fromkeys(others if trained is None else trained))
+        if len(different) < 2:
+            name = argument("reference" if trained is None else "train")
+            raise InputError(name, "copies of one sequence", "at least two different ones", "give others")
         places = self.stream(1).permutation(len(different))[:KNOWN]
         self.known = [different[i] for i in places]
         self.bases = base_of(alphabet.name) if base_of(alphabet.name) in ("dna", "rna") else ""
         # bootstrap samples of the rows' sequences and of the reference's; the same for each row
         self.weights = [self._bootstrap(self.n), self._bootstrap(self.m)]
         words = max(2, int(np.log(DIMENSIONS + 0.5) / np.log(len(alphabet))))  # 3 for nucleotides
-        self.embedding = KmerEmbedding([*ceiling, *reference], min(words, k))
-        self.embedded = self.embedding(reference[: self.m])
-        self.unit = _variance(self.embedding([*ceiling[: self.m], *reference[: self.m]]))
-        self.hidden = self.hidden_states(reference[: self.m])
-        self.lengths = self.letters(reference)
+        self.embedding = KmerEmbedding([*self.ceiling, *self.reference], min(words, k))
+        self.embedded = self.embedding(self.reference[: self.m])
+        self.unit = _variance(self.embedding([*self.ceiling[: self.m], *self.reference[: self.m]]))
+        self.hidden = self.hidden_states(self.reference[: self.m])
+        self.lengths = self.letters(self.reference)
         self.motifs = {} if motifs is None else read_motifs(motifs, self.background(motifs))
+
+    @cached_property
+    def span(self) -> tuple[int, int]:
+        """Letters of the shortest and of the longest natural sequence."""
+        lengths = self.letters(self.natural)
+        return int(lengths.min()), int(lengths.max())
+
+    def group(self, name: str, strings: list[str]) -> Group:
+        """Return the group of strings that are to be measured."""
+        return read_group(name, strings, self.alphabet, self.span)
+
+    @cached_property
+    def ends(self) -> tuple[Row, Row]:
+        """The rows of the ceiling and of the floor."""
+        ceiling = self.row(Group.of(CEILING, self.ceiling), *self.seen_apart)
+        return ceiling, self.row(Group.of(FLOOR, self.shuffled()))
+
+    def evaluation(self, rows: Sequence[Row], bits: Mapping[str, tuple[Estimate, str]] | None = None) -> Evaluation:
+        """Return the table of groups, ceiling and floor; bits per letter and their kind are by group."""
+        every = [*rows, *self.ends]
+        notes = []
+        if not len(self.ends[0].nearest):
+            few = f"fewer than {FEWEST} of the natural sequences that are compared are not in {argument('train')}"
+            notes.append(f"{few}, so that memorising cannot be told; give others as {argument('reference')}")
+        facts = {
+            "n": self.n,
+            "subsample": self.m,
+            "reference": len(self.natural),
+            "train": None if self.trained is None else len(self.trained),
+            "known": len(self.known),
+            "k": self.k,
+            "embedding_k": self.embedding.k,
+            "alphabet": self.alphabet.name,
+            "lengths": self.span,
+            "bootstraps": BOOTSTRAPS,
+            "random_state": self.seed,
+        }
+        return Evaluation.of(every, {row.name: self.memorised(row) for row in every}, bits or {}, facts, tuple(notes))
+
+    def memorised(self, row: Row) -> bool | None:
+        """Return whether a row is nearer to the training set than the ceiling, or has more copies; None: unknown."""
+        ceiling, _ = self.ends
+        if not len(ceiling.nearest):
+            return None
+        if row is ceiling:
+            return False
+        if row.values["novel"].high < ceiling.values["novel"].low:
+            return True
+        ours, theirs = (
+            bootstrap_weights(len(d), 1000, self.stream(9, i)) @ d / len(d)
+            for i, d in enumerate((row.nearest, ceiling.nearest))
+        )
+        return bool(np.quantile(ours - MARGIN * theirs, 0.975) < 0)
 
     def stream(self, *purpose: int) -> np.random.Generator:
         """Return the random stream of a purpose."""
@@ -381,11 +417,15 @@ class Yardstick:
         counts = np.array([1 + text.count(letter) for letter in LETTERS["dna"]])
         return counts / counts.sum()
 
-    def row(self, group: Group, seen: set[str], left_out: Set[str] = frozenset()) -> Row:
+    def row(self, group: Group, seen: Set[str] | None = None, left_out: Set[str] = frozenset()) -> Row:
         """Return all metrics of a group.
 
         `seen` are the sequences that are not novel, `left_out` those for which no nearest other is sought.
         """
+        seen = self.seen if seen is None else seen
+        if max(map(len, group.usable)) < self.k:
+            wanted = f"a k of which {group.name} has any"
+            raise InputError(argument("k"), str(self.k), wanted, "choose a smaller one")
         drawn = self.stream(5).permutation(len(group.usable))[: self.n]
         sequences = [group.usable[i] for i in drawn]
         some = sequences[: self.m]
@@ -414,9 +454,10 @@ class Yardstick:
 
     def distances(self, sequences: list[str], apart: list[str]) -> tuple[np.ndarray, dict[str, Estimate]]:
         """Return the distances of `apart` to the nearest training sequence, empty of too few; and metrics of edits."""
-        first, second, between = pair_distances(sequences, PAIRS, self.stream(7))
-        pairs = self.weights[0][0][:, first] * self.weights[0][0][:, second]
-        values = {"diversity": mean(between, pairs)}
+        pairs = int(np.clip(PAIR_CELLS // max(map(len, sequences)) ** 2, FEWEST_PAIRS, PAIRS))
+        first, second, between = pair_distances(sequences, pairs, self.stream(7))
+        weights = self.weights[0][0][:, first] * self.weights[0][0][:, second]
+        values = {"diversity": mean(between, weights)}
         if len(apart) < FEWEST:
             return np.empty(0), values
         near = Nearness.of(apart, self.known, self.k)
@@ -510,27 +551,14 @@ def _numbers(given: object, shape: tuple[int | None, ...], method: str) -> np.nd
     return values
 
 
-def _is_memorised(row: Row, natural: Row, yardstick: Yardstick) -> bool | None:
-    """Return whether a row is nearer to the training set than natural sequences, or has more copies; None: unknown."""
-    if not len(natural.nearest):
-        return None
-    if row is natural:
-        return False
-    if row.values["novel"].high < natural.values["novel"].low:
-        return True
-    ours, theirs = (
-        bootstrap_weights(len(d), 1000, yardstick.stream(9, i)) @ d / len(d)
-        for i, d in enumerate((row.nearest, natural.nearest))
-    )
-    return bool(np.quantile(ours - MARGIN * theirs, 0.975) < 0)
-
-
-def _bits(model: Any, groups: list[str], unseen: list[str], yardstick: Yardstick) -> dict[str, tuple[Estimate, str]]:
+def _bits(model: Any, groups: list[str], yardstick: Yardstick) -> dict[str, tuple[Estimate, str]]:
     """Return the bits per letter of natural sequences under each group's model, and "exact" or "elbo"."""
     models = dict(model) if isinstance(model, Mapping) else dict.fromkeys(groups, model)
     if foreign := [name for name in models if name not in groups]:
         wanted = f"names of groups, {listed(groups, 'and')}"
         raise InputError(argument("model"), f"a model of {shown(foreign[0])}", wanted, "name one of them")
+    known = set() if yardstick.trained is None else yardstick.seen
+    unseen = [s for s in yardstick.natural if s not in known]
     if len(unseen) < 2:
         cure = f"give others as {argument('reference')}, or leave {argument('model')} out"
         found = f"{len(unseen)} natural sequences that are not in {argument('train')}"

@@ -18,6 +18,7 @@ samples of both sets, as the values of bootstrap samples themselves have the bia
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -37,8 +38,10 @@ DIMENSIONS = 64
 """Most dimensions of an embedding by k-mers."""
 WORD = 64
 """Letters up to which rapidfuzz compares one sequence with several at a time: 80 times as fast as 200 letters are."""
-CANDIDATES = 100
-"""Training sequences whose distance to a longer sequence is computed."""
+CANDIDATES, FEWEST_CANDIDATES = 100, 5
+"""Training sequences whose distance to a longer sequence is computed: most, and fewest where a distance is costly."""
+CELLS = 10**11
+"""Of tables of edit distances, for one set: about 5 CPU-seconds."""
 NORMAL = 1.959964
 
 
@@ -65,7 +68,7 @@ def share(hits: np.ndarray) -> Estimate:
     n, p, z = len(hits), float(np.mean(hits)), NORMAL
     middle, half = p + z**2 / (2 * n), z * np.sqrt(p * (1 - p) / n + z**2 / (4 * n**2))
     low, high = (middle - half) / (1 + z**2 / n), (middle + half) / (1 + z**2 / n)
-    return Estimate(p, max(0.0, float(low)), min(1.0, float(high)))
+    return Estimate(p, float(low) if p > 0 else 0.0, float(high) if p < 1 else 1.0)  # exact at the ends
 
 
 def mean(values: np.ndarray, weights: np.ndarray) -> Estimate:
@@ -317,22 +320,27 @@ def nearest_training(
     """Return the edit distance (n,) of each sample to its nearest known sequence, and the place of that, (n,).
 
     Of sequences of up to 64 letters all pairs are compared. Of longer ones, which take 80 times as long, it is the
-    nearest of the 100 known sequences that share most different k-mers with the sample: copies with changes are always
-    among these, distances of unrelated sequences come out about 2% larger.
+    nearest of the known sequences that share most different k-mers with the sample: 100 of them, fewer where all
+    samples would take more than `CELLS`, such as 25 for 1,000 samples of 2,000 letters, but never fewer than 5. Copies
+    with changes are always among these, distances of unrelated sequences come out about 2% larger.
 
     Parameters
     ----------
     samples, known : list of str
     k : int
+        Longer k-mers are taken for sequences so long that they have most k-mers by chance.
     own : ndarray of int, shape (n,), optional
         A place in `known` that is not compared, of each sample: its own.
     """
     from rapidfuzz.distance import Levenshtein
     from rapidfuzz.process import cdist, cpdist
 
-    every = max(map(len, itertools.chain(samples, known))) <= WORD or len(known) <= CANDIDATES + 1
+    longest = max(map(len, itertools.chain(samples, known)))
+    candidates = int(np.clip(CELLS // (len(samples) * longest**2), FEWEST_CANDIDATES, CANDIDATES))
+    every = longest <= WORD or len(known) <= candidates + 1
     if not every:
-        shared = kmer_matrix([*samples, *known], k)
+        letters = max(2, len(set().union(*known)))
+        shared = kmer_matrix([*samples, *known], max(k, math.ceil(math.log(4 * longest, letters))))
         shared.data[:] = 1
         ours, theirs = shared[: len(samples)], shared[len(samples) :].T.tocsr()
     distances, places = [], []
@@ -349,8 +357,8 @@ def nearest_training(
             common = (ours[start : start + 256] @ theirs).toarray()
             if own is not None:
                 common[rows, own[start : start + 256]] = -1
-            top = np.argpartition(-common, CANDIDATES - 1, axis=1)[:, :CANDIDATES]
-            left, right = np.repeat(some, CANDIDATES).tolist(), [known[i] for i in top.ravel()]
+            top = np.argpartition(-common, candidates - 1, axis=1)[:, :candidates]
+            left, right = np.repeat(some, candidates).tolist(), [known[i] for i in top.ravel()]
             edits = cpdist(left, right, scorer=Levenshtein.distance, dtype=np.int32).reshape(top.shape)
             best = edits.argmin(1)
             place = top[rows, best]

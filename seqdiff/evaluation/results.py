@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import html
 import io
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from seqdiff.evaluation.metrics import Estimate, group_tests
 from seqdiff.evaluation.plots import GREY, PALETTE, panels, plot_gc, verbatim
+from seqdiff.runtime import replacing
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -129,7 +132,8 @@ class Evaluation:
         if bits:
             found["bits"] = [bits[name][0] if name in bits else none for name in names]
         table = pd.DataFrame({name: [e.value for e in column] for name, column in found.items()}, index=names)
-        table = table.astype({"given": int, "n": int}).assign(memorised=[memorised[name] for name in names])
+        table = table.astype({"given": int, "n": int})
+        table["memorised"] = pd.Series([memorised[name] for name in names], names, dtype=object)  # True, False or None
         if bits:
             table["bound"] = [bits[name][1] if name in bits else None for name in names]
         own = [name for name in found if name not in METRICS]
@@ -228,8 +232,14 @@ class Evaluation:
         if plot:
             drawn = io.StringIO()
             self.plot().savefig(drawn, format="svg")
-            parts.append(drawn.getvalue()[drawn.getvalue().index("<svg") :])
+            picture = drawn.getvalue()[drawn.getvalue().index("<svg") :]
+            parts.append(picture.replace("<svg", "<svg style='max-width:100%;height:auto'", 1))
         return "\n".join([*parts, "</div>"])
+
+    def write_html(self, path: str | os.PathLike[str]) -> None:
+        """Write a page of its own with what `to_html` returns."""
+        with replacing(Path(path)) as name:
+            name.write_text(f'<!DOCTYPE html><meta charset="utf-8">\n{self.to_html()}\n', encoding="utf-8")
 
     def _html_row(self, metric: str) -> str:
         cells = []

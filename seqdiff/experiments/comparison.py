@@ -20,6 +20,7 @@ from seqdiff.estimators import SequenceGenerator
 from seqdiff.estimators.classes import find_learner
 from seqdiff.estimators.requests import check_seed
 from seqdiff.evaluation import compare_table
+from seqdiff.evaluation.results import Row as Measured
 from seqdiff.experiments.judge import ALIKE, CHAIN, MATRIX, POSITIONAL, Judge, Trial, make_parts
 from seqdiff.inputs import HeldOutLike, LabelsLike, PathLike, SeedLike, SeedsLike, SequencesLike, SplitLike
 from seqdiff.parameters import Whole, check_parameters
@@ -153,7 +154,8 @@ def compare(
     Each is trained on the training set, with the validation set to choose its weights, and judged by the test set. The
     table has rows of simple baselines, fitted to the training set, and of natural sequences too. A model that fails
     loses only its own row. Into ``<savepath>/compare/`` (``compare-2``, ...) go ``table.csv``, ``table.md`` and
-    ``table.png``, after each model anew, and the run folder of each model.
+    ``table.png``, after each model anew, ``samples.html``, what `seqdiff.evaluate` says of all samples, and the run
+    folder of each model.
 
     Parameters
     ----------
@@ -197,10 +199,12 @@ def compare(
         the bits) or ``"none"``; `monte_carlo`, the standard error of the bound's own noise; `spread`, the standard
         deviation over seeds; `above` and `above_error`, bits more than the reference's and the standard error of that
         difference, paired by sequence; `kmer_js`, divergence of the samples from natural sequences in bits, and
-        `kmer_js_ratio`, over that of natural sequences from one another (`seqdiff.evaluation.summary`); `copied` and
-        `unique`, shares of the samples; `seconds` and `cpu_seconds` to fit; `sequences_per_second` of generating;
-        `seeds` trained; `baseline`; `status`, ``"done"`` or the failure; `run_dir`. Several seeds are averaged. `attrs`
-        holds `reference`, `k`, `samples`, `split`, the sizes of the three parts, and `folder`.
+        `kmer_js_ratio`, over that of natural sequences from one another; `auroc` of a discriminator by k-mers; `copied`
+        and `unique`, shares of the samples (these five by `seqdiff.evaluate`, where there are 10 samples and 20
+        sequences or more); `seconds` and `cpu_seconds` to fit; `sequences_per_second` of generating; `seeds` trained;
+        `baseline`; `status`, ``"done"`` or the failure; `run_dir`. Several seeds are averaged. `attrs` holds
+        `reference`, `k`, `samples`, `compared`, the size of the sets that are compared, `split`, the sizes of the three
+        parts, and `folder`.
 
     Raises
     ------
@@ -271,7 +275,7 @@ class Comparison:
     def run(self, contestants: list[Row]) -> None:
         """Fit and judge the baselines and every contestant; refuse where all of these fail."""
         baselines = {ALIKE: Trial(self.judge.alike())}
-        baselines |= {name: self.judge(model) for name, model in self.judge.baselines().items()}
+        baselines |= {name: self.judge(name, model) for name, model in self.judge.baselines().items()}
         self.rows = contestants + [Row(n, "exact", trials=[trial], status="done") for n, trial in baselines.items()]
         total = sum(len(row.estimators) for row in contestants)
         done = 0
@@ -292,11 +296,13 @@ class Comparison:
                 if failed and row.trials:
                     row.status = f"{failed} of {len(row.estimators)} seeds failed: {reasons[-1]}"
                 self.write()
+            self.write_samples()
         except KeyboardInterrupt:
             for row in contestants:
                 if not row.trials and not row.status.startswith("failed"):
                     row.status = "stopped"
             self.write()
+            self.write_samples()
             if self.folder is not None:
                 message = f"stopped; the table of finished models is {self.folder / 'table.md'}"
                 runtime.say(logger, message, self.verbose)
@@ -313,7 +319,7 @@ class Comparison:
             model_name=None if self.folder is None else name,
             verbose=self.verbose,
         )
-        trial = self.judge(model, turn)
+        trial = self.judge(name, model, turn)
         if model.run_dir_ is not None:
             trial.run_dir = str(model.run_dir_)
             if trial.samples:
@@ -342,12 +348,18 @@ class Comparison:
         with runtime.replacing(self.folder / "table.png") as name:
             plot_comparison(table).savefig(name, format="png")
 
+    def write_samples(self) -> None:
+        """Write the evaluation of all samples."""
+        found = [trial.measured for row in self.rows for trial in row.trials if trial.measured is not None]
+        if self.folder is not None and self.judge.yardstick is not None and found:
+            self.judge.yardstick.evaluation(found).write_html(self.folder / "samples.html")
+
 
 # The table: a DataFrame for programs, Markdown for readers.
 
 TABLE_COLUMNS = [
-    "bits", "error", "bound", "monte_carlo", "spread", "above", "above_error", "kmer_js", "kmer_js_ratio", "copied",
-    "unique", "seconds", "cpu_seconds", "sequences_per_second", "seeds", "baseline", "status", "run_dir",
+    "bits", "error", "bound", "monte_carlo", "spread", "above", "above_error", "kmer_js", "kmer_js_ratio", "auroc",
+    "copied", "unique", "seconds", "cpu_seconds", "sequences_per_second", "seeds", "baseline", "status", "run_dir",
 ]  # fmt: skip
 NUMBERS = [name for name in TABLE_COLUMNS if name not in ("bound", "seeds", "baseline", "status", "run_dir")]
 
@@ -376,22 +388,40 @@ def make_table(rows: Sequence[Row], judge: Judge, reference: str | None = None) 
             if len(trials) > 1:
                 cells["spread"] = np.std([t.nats.sum() / letters for t in trials], ddof=1)
         if trials:
-            for name in ("kmer_js", "kmer_js_ratio", "copied", "unique"):
-                cells[name] = np.mean([t.quality.get(name, np.nan) for t in trials])
+            cells |= compared(judge, [t.measured for t in trials if t.measured is not None])
             for name in ("seconds", "cpu_seconds", "sequences_per_second"):
                 cells[name] = np.mean([getattr(t, name) for t in trials])
         table[row.name] = cells
-    if judge.samples:
-        ceiling = next(t.quality["kmer_js_natural"] for row in rows for t in row.trials if t.quality)
+    if judge.yardstick is not None:
         cells = {"bound": "none", "seeds": 0, "baseline": True, "status": "done", "run_dir": None}
-        table[NATURAL] = cells | {"kmer_js": ceiling, "kmer_js_ratio": 1.0}
+        values = compared(judge, [judge.yardstick.ends[0]])
+        table[NATURAL] = cells | {name: values[name] for name in ("kmer_js", "kmer_js_ratio", "auroc", "unique")}
     frame = pd.DataFrame.from_dict(table, orient="index", columns=TABLE_COLUMNS)
     frame[NUMBERS] = frame[NUMBERS].astype(float)
     frame.index.name = "model"
     parts = judge.parts
-    frame.attrs = {"reference": reference, "k": judge.k, "samples": judge.samples, "train": len(parts.train),
+    frame.attrs = {"reference": reference, "k": judge.k, "samples": judge.samples,
+                   "compared": 0 if judge.yardstick is None else judge.yardstick.n, "train": len(parts.train),
                    "validation": len(parts.valid), "test": len(judge.test), "split": parts.how}  # fmt: skip
     return frame
+
+
+def compared(judge: Judge, rows: Sequence[Measured]) -> dict[str, float]:
+    """Return the means of the metrics that the table has of samples, by column."""
+    if judge.yardstick is None or not rows:
+        return {}
+    ceiling = judge.yardstick.ends[0].values["kmer_js"].value
+
+    def mean(name: str) -> float:
+        return float(np.mean([row.values[name].value for row in rows]))
+
+    return {
+        "kmer_js": mean("kmer_js"),
+        "kmer_js_ratio": mean("kmer_js") / ceiling if ceiling else float("nan"),
+        "auroc": mean("auroc_kmer"),
+        "copied": 1 - mean("novel"),
+        "unique": mean("unique"),
+    }
 
 
 def markdown(table: pd.DataFrame) -> str:
@@ -414,6 +444,7 @@ def markdown(table: pd.DataFrame) -> str:
         ("above", f"above {table.attrs.get('reference') or 'the best'}", "{:.4f}"),
         ("kmer_js", f"{table.attrs.get('k', 'k')}-mer JS", "{:.4f}"),
         ("kmer_js_ratio", "ratio to natural", "{:.2f}"),
+        ("auroc", "AUROC", "{:.3f}"),
         ("copied", "copied", "{:.1%}"),
         ("unique", "unique", "{:.1%}"),
         ("sequences_per_second", "generated per s", "{:.0f}"),
@@ -463,10 +494,11 @@ def caption(table: pd.DataFrame) -> str:
             f'"Above" compares sequence by sequence with {a["reference"]}; '
             "its standard error is that of the difference."
         )
-    if a["samples"]:
+    if a["compared"]:
         lines.append(
-            f"{a['k']}-mer JS: divergence between {a['samples']:,} generated and natural sequences in bits, equal "
-            "numbers of both; the ratio to that of natural sequences from one another is 1 at best. A Markov chain "
-            "that stores the k-mer counts of the training set can fall below."
+            f"{a['k']}-mer JS: divergence between {a['compared']:,} generated and as many natural sequences in bits; "
+            "the ratio to that of natural sequences from one another is 1 at best. A Markov chain that stores the "
+            "k-mer counts of the training set can fall below. AUROC: of a logistic regression on k-mers between "
+            "generated and natural sequences, 0.5 where it cannot tell them apart."
         )
     return "\n".join(lines)

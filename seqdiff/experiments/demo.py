@@ -20,8 +20,10 @@ from seqdiff.data.images import refuse_images
 from seqdiff.datasets import load_sigma70, sigma70_log_prob
 from seqdiff.errors import InputError
 from seqdiff.estimators import Autoregressive
-from seqdiff.evaluation import compare_table, plot_logo, position_frequencies, summary
+from seqdiff.evaluation import Evaluation, compare_table, plot_logo, position_frequencies
+from seqdiff.evaluation.evaluating import FEWEST
 from seqdiff.evaluation.plots import information
+from seqdiff.evaluation.results import CEILING
 from seqdiff.experiments.judge import ALIKE, MATRIX, POSITIONAL, SIDES, Judge, Parts, Trial, divide
 from seqdiff.inputs import PathLike, SequencesLike
 from seqdiff.parameters import Whole
@@ -34,10 +36,11 @@ if TYPE_CHECKING:
 FEWEST_SEQUENCES = 10  # sequences that a demo can be made of
 JUDGED = 50  # held-out sequences below which metrics are uncertain
 RESEMBLES = 1.6  # ratio of divergences up to which new sequences count as like the given ones
+NOVEL = 0.95  # share of the new sequences that should be no copies
 LOGO_COLUMNS = 72  # of a logo in a terminal
 DRAWN = 200  # positions of the logo in the file: more are not legible
 COLOURS = {"A": "green", "C": "blue", "G": "yellow", "T": "red", "U": "red"}
-MODEL, TRUTH = "the model", "the truth"
+MODEL, TRUTH, NEW = "the model", "the truth", "new"
 SIGNED = "Written by seqdiff demo."
 
 
@@ -147,7 +150,7 @@ class Report:
     held_out: int  # sequences that `bits` is measured on
     bits: pd.DataFrame | None  # a `compare_table`; None where nothing could be held out
     monte_carlo: float  # standard error of the model's own bits per letter that comes from drawing noise
-    samples: dict[str, float]  # the `summary` of the new sequences
+    samples: Evaluation | None  # of the group `NEW`; None where there are too few
 
 
 def run_demo(
@@ -223,12 +226,12 @@ def run_demo(
     figure: Any = plot_logo(groups).figure
     with replacing(logo) as temporary:
         figure.savefig(temporary, format="png")
-    k = min(judge.k, max(map(len, new)))
-    samples = summary(new, natural, known.sequences, k=k)
+    measured = judge.measure(new, NEW)
+    samples = None if judge.yardstick is None or measured is None else judge.yardstick.evaluation([measured])
     report = Report(run_dir, written, logo, len(judge.test), bits, monte_carlo, samples)
     nucleotides = everything.alphabet.name in ("dna", "rna")
     lines = logos(natural, new, given) + likelihood(report, simulated, "base" if nucleotides else "letter")
-    lines += quality(samples, k, nucleotides, given)
+    lines += quality(samples, given)
     if n is None and len(new) < 1000 and not quick:
         lines.append(
             f"Your sequences are long: {len(new)} are generated instead of 1,000; seqdiff generate makes more."
@@ -383,24 +386,34 @@ def likelihood(report: Report, simulated: bool, letter: str) -> list[str]:
     return lines
 
 
-def quality(samples: dict[str, float], k: int, nucleotides: bool, given: str) -> list[str]:
+def quality(samples: Evaluation | None, given: str) -> list[str]:
     """Return the metrics of the new sequences."""
-    n = int(samples["n"])
+    if samples is None:
+        too_few = f"{FEWEST} new and {2 * FEWEST} {given} ones are needed"
+        return [*_heading("The new sequences"), f"  Too few to be compared: {too_few}."]
+    new, ceiling = samples.table.loc[NEW], samples.table.loc[CEILING]
+    k, n = samples.facts["k"], samples.facts["n"]
     rows = [
-        (f"{k}-mer divergence, new to {given}", f"{samples['kmer_js']:.4f} bits"),
-        (f"{k}-mer divergence, {given} to {given}", f"{samples['kmer_js_natural']:.4f} bits"),
-        ("  the ratio of the two", f"{samples['kmer_js_ratio']:.2f}   (1: as close as they are to one another)"),
-        ("copied from the training data", f"{100 * samples['copied']:.1f}%"),
-        ("different from one another", f"{100 * samples['unique']:.1f}%"),
+        (f"{k}-mer divergence, new to {given}", f"{new['kmer_js']:.4f} bits"),
+        (f"{k}-mer divergence, {given} to {given}", f"{ceiling['kmer_js']:.4f} bits"),
+        ("  the ratio of the two", f"{ratio(samples):.2f}   (1: as close as they are to one another)"),
+        (f"told from {given} ones by {k}-mers, AUROC", f"{new['auroc_kmer']:.3f}   (0.5: not at all, 1: all)"),
+        ("copied from the training data", f"{100 * (1 - new['novel']):.1f}%"),
+        ("different from one another", f"{100 * new['unique']:.1f}%"),
     ]
-    if nucleotides:
-        gc, gc_given = 100 * samples["gc"], 100 * samples["gc_natural"]
-        rows.append((f"GC content, new and {given}", f"{gc:.1f}% and {gc_given:.1f}%"))
+    if "gc" in samples.table:
+        rows.append((f"GC content, new and {given}", f"{100 * new['gc']:.1f}% and {100 * ceiling['gc']:.1f}%"))
     lines = _heading(f"The new sequences ({n:,} of them beside as many {given} ones)")
     lines += [f"  {name:<44}{value}" for name, value in rows]
     if n < JUDGED:
         lines.append(f"  {n} against {n} sequences are too few for a judgement.")
     return lines
+
+
+def ratio(samples: Evaluation) -> float:
+    """Return the k-mer divergence of the new sequences over that of the given ones from one another."""
+    new, ceiling = samples.table.loc[[NEW, CEILING], "kmer_js"]
+    return float(new / ceiling) if ceiling else float("nan")
 
 
 def next_steps(
@@ -425,19 +438,20 @@ def verdict(report: Report, simulated: bool) -> str:
     """Return the conclusion for a biologist, in one sentence."""
     samples, given = report.samples, "simulated" if simulated else "given"
     bits = None if report.bits is None else report.bits["bits"].drop(TRUTH, errors="ignore")
-    if bits is None or report.held_out < JUDGED or samples["n"] < JUDGED:
+    if bits is None or samples is None or report.held_out < JUDGED or samples.facts["n"] < JUDGED:
         found = "there are too few sequences to tell whether the new ones are any good"
-    elif samples["copied"] > 0.05:
+    elif samples.table.at[NEW, "memorised"] or samples.table.at[NEW, "novel"] < NOVEL:
+        copied = 100 * (1 - samples.table.at[NEW, "novel"])
         found = (
-            f"{100 * samples['copied']:.0f}% of the new sequences are copies of the given ones, so the model has"
-            " memorised rather than generalised: give more sequences"
+            f"the new sequences are nearer to the training data than other {given} ones ({copied:.0f}% of them are"
+            " copies), so the model has memorised rather than generalised: give more sequences"
         )
     elif bits[MODEL] >= bits.drop(MODEL).min():
         found = (
             "the model has learned no more than simple letter statistics, so do not use the new sequences yet: give"
             " more sequences or train longer"
         )
-    elif samples["kmer_js_ratio"] > RESEMBLES:
+    elif ratio(samples) > RESEMBLES:
         found = (
             "the model has learned more than simple letter statistics, but the new sequences still differ from the"
             f" {given} ones: train longer before you choose any for the bench"

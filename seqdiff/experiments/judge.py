@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -13,8 +14,10 @@ from seqdiff.data.images import refuse_images
 from seqdiff.data.split import NOT_BY_CLUSTERS, deal, families, given_part, share_of
 from seqdiff.errors import InputError, argument, listed, shown
 from seqdiff.estimators import SequenceGenerator
-from seqdiff.evaluation import MarkovChain, PositionalMarkov, PositionWeightMatrix, kmer_size, summary
+from seqdiff.evaluation import MarkovChain, PositionalMarkov, PositionWeightMatrix, kmer_size
 from seqdiff.evaluation.baselines import Baseline
+from seqdiff.evaluation.evaluating import FEWEST, Yardstick
+from seqdiff.evaluation.results import Row
 from seqdiff.inputs import HeldOutLike, LabelsLike, SequencesLike, SplitLike
 
 SIDES = ("train", "valid", "test")
@@ -140,7 +143,7 @@ class Trial:
     cpu_seconds: float = float("nan")
     samples: list[str] = field(default_factory=list)
     sequences_per_second: float = float("nan")  # of sampling
-    quality: dict[str, float] = field(default_factory=dict)  # `summary` of the samples
+    measured: Row | None = None  # the samples beside natural ones; None where there are too few of either
     run_dir: str | None = None
 
 
@@ -173,12 +176,27 @@ class Judge:
         self.lengths = np.concatenate([part.lengths for part in every])
         self.k = kmer_size(len(parts.train.alphabet), self.lengths) if k is None else k
 
-    def __call__(self, model: SequenceGenerator | Baseline, turn: int = 0) -> Trial:
+    @cached_property
+    def yardstick(self) -> Yardstick | None:
+        """What samples are measured against, as by `seqdiff.evaluate`; None where there are too few sequences."""
+        n, trained = min(self.samples, len(self.natural) // 2), self.parts.train.sequences
+        if n < FEWEST or len(set(trained)) < 2:
+            return None
+        alphabet, told_apart = self.parts.train.alphabet, ("kmer",)
+        return Yardstick(
+            self.natural, alphabet, n, trained, k=self.k, discriminators=told_apart, seed=self.random_state
+        )
+
+    def measure(self, samples: list[str], name: str) -> Row | None:
+        """Return the metrics of samples; None where there are too few sequences."""
+        return None if self.yardstick is None else self.yardstick.row(self.yardstick.group(name, samples))
+
+    def __call__(self, name: str, model: SequenceGenerator | Baseline, turn: int = 0) -> Trial:
         """Fit, score and sample a model; each turn draws noise of its own."""
         trial = Trial()
         self.fit(model, trial)
         self.score(model, trial, turn)
-        self.sample(model, trial, turn)
+        self.sample(name, model, trial, turn)
         return trial
 
     def fit(self, model: SequenceGenerator | Baseline, trial: Trial) -> None:
@@ -203,7 +221,7 @@ class Judge:
             )  # fmt: skip
             trial.monte_carlo = float(np.sqrt((error**2).sum()))
 
-    def sample(self, model: SequenceGenerator | Baseline, trial: Trial, turn: int = 0) -> None:
+    def sample(self, name: str, model: SequenceGenerator | Baseline, trial: Trial, turn: int = 0) -> None:
         """Generate sequences and measure them; labels are as frequent as they are in the data."""
         if not self.samples:
             return
@@ -216,8 +234,7 @@ class Judge:
         start = time.perf_counter()
         trial.samples = model.generate(self.samples, random_state=self.random_state + turn, **options)
         trial.sequences_per_second = self.samples / (time.perf_counter() - start)
-        train = self.parts.train.sequences
-        trial.quality = summary(trial.samples, self.natural, train, k=self.k, random_state=self.random_state)
+        trial.measured = self.measure(trial.samples, name)
 
     def baselines(self) -> dict[str, Baseline]:
         """Return the baselines that suit the lengths of the training set, by name; not fitted."""

@@ -22,7 +22,8 @@ from seqdiff.data import prepare
 from seqdiff.data.images import refuse_images
 from seqdiff.errors import InputError, argument, of_kind, shown, warn
 from seqdiff.estimators import SequenceGenerator
-from seqdiff.evaluation import copied_fraction, diversity, kmer_size, summary
+from seqdiff.evaluation import copied_fraction, diversity, kmer_size
+from seqdiff.evaluation.evaluating import FEWEST, Yardstick
 from seqdiff.experiments.comparison import read_seeds
 from seqdiff.guidance.base import GuidanceLike
 from seqdiff.inputs import PathLike, SeedsLike, SequencesLike
@@ -76,7 +77,7 @@ def sweep(
         ``judge(sequences: list of str) -> n numbers``, whose mean is the condition met: a share where they are 0 and
         1, a mean activity where a regressor predicts it.
     natural : as X in `fit`, optional
-        Reference sequences, which samples should be like.
+        Reference sequences, which samples should be like: 20 or more, and an n of 10 or more.
     train : as X in `fit`, optional
         Sequences that may have been copied; None: `natural`.
     k : int, optional
@@ -94,10 +95,10 @@ def sweep(
     DataFrame
         A row for each guide, gamma and seed. Columns: `made`, the number of sequences; `condition`, the mean of what
         `judge` returns; `kmer_js`, divergence from `natural` in bits, and `kmer_js_ratio`, over that of natural
-        sequences from one another (`seqdiff.evaluation.summary`); `diversity`, mean edit distance of random pairs over
-        their length; `unique` and `copied`, shares of the sequences; `calls` of the network for each of the n sequences
-        (of the guided model's own, not of classifiers); `seconds`; `status`, ``"done"`` or the failure. `attrs` holds
-        `path`, the file, and `k`.
+        sequences from one another, of min(n, half of `natural`) sequences each, as by `seqdiff.evaluate`; `diversity`,
+        mean edit distance of random pairs over their length; `unique` and `copied`, shares of the sequences; `calls` of
+        the network for each of the n sequences (of the guided model's own, not of classifiers); `seconds`; `status`,
+        ``"done"`` or the failure. `attrs` holds `path`, the file, and `k`.
 
     Raises
     ------
@@ -122,15 +123,22 @@ def sweep(
     chosen = read_seeds(seeds)
     reading: dict[str, Any] = {"alphabet": model.alphabet_, "sequence_column": model.sequence_column}
     reference = None if natural is None else prepare(natural, **reading)
-    if reference is not None and len(reference) < 2:
-        wanted = "at least two, as they are compared with one another"
-        raise InputError(argument("natural"), "one sequence", wanted, "give more")
+    if reference is not None and n < FEWEST:
+        wanted = f"at least {FEWEST}, to be compared with {argument('natural')}"
+        raise InputError(argument("n"), str(n), wanted, f"generate more, or leave {argument('natural')} out")
+    if reference is not None and len(reference) < 2 * FEWEST:
+        found = f"{len(reference)} sequence{'s' * (len(reference) > 1)}"
+        wanted = f"at least {2 * FEWEST}, as they are divided into two sets"
+        raise InputError(argument("natural"), found, wanted, "give more")
     if k is None:
         lengths = np.array([model.length_distribution_.max_length]) if reference is None else reference.lengths
         k = kmer_size(len(model.alphabet_), lengths)
     known = None if train is None else prepare(train, **reading).sequences
-    references = None if reference is None else reference.sequences
-    measure = partial(_measured, judge=judge, natural=references, train=known, k=k)
+    yardstick = None
+    if reference is not None:
+        compared = min(n, len(reference) // 2)
+        yardstick = Yardstick(reference.sequences, reference.alphabet, compared, known, k=k)
+    measure = partial(_measured, judge=judge, yardstick=yardstick, train=known)
     path = _claim(model, out)
     rows: list[dict[str, Any]] = []
     failures: set[tuple[str, str]] = set()
@@ -196,18 +204,22 @@ def _check(
 
 
 def _measured(
-    samples: list[str], judge: JudgeFunction | None, natural: list[str] | None, train: list[str] | None, k: int
+    samples: list[str], judge: JudgeFunction | None, yardstick: Yardstick | None, train: list[str] | None
 ) -> dict[str, float]:
     """Return the metrics of samples, as far as there is something to compare them with."""
     metrics: dict[str, float] = {"unique": len(set(samples)) / len(samples)}
     if judge is not None:
         metrics["condition"] = float(np.mean(_judged(judge, samples)))
+    if yardstick is not None:
+        found, ceiling = yardstick.row(yardstick.group("samples", samples)).values, yardstick.ends[0].values
+        metrics |= {"kmer_js": found["kmer_js"].value, "copied": 1 - found["novel"].value}
+        metrics["diversity"] = found["diversity"].value
+        if ceiling["kmer_js"].value:
+            metrics["kmer_js_ratio"] = metrics["kmer_js"] / ceiling["kmer_js"].value
+        return metrics
     if len(samples) > 1:
         metrics["diversity"] = diversity(samples)
-    if natural is not None:
-        whole = summary(samples, natural, train, k=k)
-        metrics |= {name: whole[name] for name in ("kmer_js", "kmer_js_ratio", "copied")}
-    elif train is not None:
+    if train is not None:
         metrics["copied"] = copied_fraction(samples, train)
     return metrics
 
