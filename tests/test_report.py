@@ -85,10 +85,11 @@ def test_report_without_its_data_leaves_out_the_comparison(run: Any, tmp_path: P
     source = Path(run.run_dir_).parents[1] / "promoters.txt"
     hidden = source.rename(source.with_suffix(".away"))
     try:
-        text, _ = read(seqdiff.report(run.run_dir_, n=20, out=tmp_path / "r.html", verbose=0))
+        text, words = read(seqdiff.report(run.run_dir_, n=20, out=tmp_path / "r.html", verbose=0))
     finally:
         hidden.rename(source)
-    assert "natural (ceiling)" not in text
+    assert "natural (ceiling)" not in text and ">Samples</h2>" in text
+    assert "in no file that is still there: give reference." in words
 
 
 @pytest.mark.parametrize(("name", "message"), [("r.txt", "ends in .html"), ("no/r.html", "in a folder that is there")])

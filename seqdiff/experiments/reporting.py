@@ -200,8 +200,7 @@ class Report:
         yield self._data(natural)
         yield self._training()
         new = model.generate(n, random_state=seed) if samples is None else self._read(samples)
-        if natural is not None:
-            yield self._samples(natural, new)
+        yield self._samples(natural, new)
         if designs is not None:
             yield self._designs(designs)
         yield self._reproduce(seed)
@@ -249,12 +248,17 @@ class Report:
             section.parts.append(paragraph(f"{text} {best['epoch']:.0f}."))
         return section
 
-    def _samples(self, natural: list[str], new: list[str]) -> Section:
+    def _samples(self, natural: list[str] | None, new: list[str]) -> Section:
         from markupsafe import Markup
 
-        judged = evaluate({"samples": new}, natural, alphabet=self.model.alphabet_, discriminators=("kmer",))
-        section = Section("samples", "Samples beside natural sequences", [Markup(judged.to_html())])
-        groups = {"natural": [s[:LOGO] for s in natural], "samples": [s[:LOGO] for s in new]}
+        groups = {"samples": [s[:LOGO] for s in new]}
+        if natural is None:
+            reason = "They are compared with no natural ones, as the run's data are in no file that is still there"
+            section = Section("samples", "Samples", [paragraph(f"{reason}: give {argument('reference')}.", "note")])
+        else:
+            judged = evaluate({"samples": new}, natural, alphabet=self.model.alphabet_, discriminators=("kmer",))
+            section = Section("samples", "Samples beside natural sequences", [Markup(judged.to_html())])
+            groups = {"natural": [s[:LOGO] for s in natural], **groups}
         if self.model.alphabet_.name in ("dna", "rna", "protein"):
             section.parts.append(svg(plot_logo(groups).figure, "logo"))  # type: ignore[arg-type]
         return section
@@ -283,6 +287,7 @@ class Report:
         from markupsafe import Markup
 
         given = {name: value for name, value in self.args["parameters"].items() if value is not None}
+        given["alphabet"] = self.model.alphabet_.described
         versions = {"seqdiff": version(), "Python": platform.python_version(), "PyTorch": torch.__version__}
         commands = [f"seqdiff generate {shlex.quote(str(self.run.path))} 1000 --seed {seed} --out samples.fasta"]
         return Section(
