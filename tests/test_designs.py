@@ -81,6 +81,19 @@ def test_nothing_that_passes_is_an_error(model: Any) -> None:
         model.design(2, DesignRules(gc=(0.98, 1.0)), tries=3, random_state=0)
 
 
+@pytest.mark.parametrize(
+    ("rules", "wanted"),
+    [
+        (DesignRules(vendor="twist", left_flank="ACGTC"), "55 letters.*expected 300 to 5,000 letters.*another vendor"),
+        (DesignRules(length=49), "50 letters.*expected 49 letters; give other flanks or another length$"),
+    ],
+)
+def test_impossible_lengths_are_refused_before_sampling(model: Any, rules: DesignRules, wanted: str) -> None:
+    with pytest.raises(InputError, match=f"rules, length: got {wanted}"):
+        model.design(2, rules, random_state=0)
+    assert len(model.design(2, DesignRules(length=(49, 51)), scores=False, random_state=0)) == 2
+
+
 def test_the_sampler_is_given_motifs(model: Any) -> None:
     """Runs and motifs of the rules are not sampled in the first place, and a user's own are still forbidden."""
     rules = DesignRules(max_homopolymer=3, forbid=["GAATTC"])

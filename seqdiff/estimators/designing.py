@@ -108,6 +108,8 @@ def design(
     reading: dict[str, Any] = {"alphabet": fitted.alphabet, "sequence_column": model.sequence_column}
     known = [] if train is None else prepare(train, **reading).sequences
     if rules is not None:
+        if options.get("length") is None and options.get("template") is None:
+            _check_lengths(model, rules)
         options["forbid"] = [*as_motifs(options.get("forbid")), *(rules.forbidden(fitted.alphabet) or [])] or None
     search = Search(rules, fitted.alphabet, frozenset(known))
     bound = math.ceil(tries * n)
@@ -141,6 +143,20 @@ def design(
     origin = {name: [row[name] for row in kept] for name in ("seed", "draw")}
     provenance = {"generator": f"{type(model).__name__} {model.run_dir_ or 'unsaved'}"}
     return Designs(frame.assign(**origin, model=digest), fitted.alphabet, rules, made, provenance)
+
+
+def _check_lengths(model: GeneratorBase, rules: DesignRules) -> None:
+    """Refuse rules that no sequence of the model can be long or short enough for, before any is sampled."""
+    if rules.length is None:
+        return
+    least, most = (rules.length, rules.length) if isinstance(rules.length, int) else rules.length
+    lengths, flanks = model.length_distribution_, model.alphabet_.scan([rules.left_flank, rules.right_flank])[1].sum()
+    longest = int(lengths.max_length + flanks)
+    if longest < least or lengths.fixed and longest > most:
+        found = f"{'' if lengths.fixed else 'at most '}{longest:,} letters, the flanks among them, of this model"
+        wanted = f"{least:,}" if least == most else f"{least:,} to {most:,}"
+        cure = "give other flanks or another length" + (", or another vendor" if rules.vendor is not None else "")
+        raise InputError(f"{argument('rules')}, length", found, f"{wanted} letters", cure)
 
 
 def _check_one_label(model: GeneratorBase, y: LabelsLike) -> None:
