@@ -6,7 +6,13 @@ model.fit("promoters.txt")
 model.generate(1000, out="samples.fasta")
 """
 
+import os
 from typing import TYPE_CHECKING
+
+if (
+    os.environ.get("WORLD_SIZE", "1") != "1"
+):  # torch, not yet loaded, would warn of weights that have a part in each step
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
 
 __version__ = "0.1.0"  # a plain literal: setup.cfg reads it without importing the package
 

@@ -6,6 +6,7 @@ or ``--lr 0.1``. Nothing here imports torch, so that a mistake in a command is a
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from collections.abc import Callable, Iterable
@@ -38,8 +39,15 @@ def argument(name: str, value: object = NOTHING) -> str:
     return NOTATION.get()(name, value)
 
 
+def is_first() -> bool:
+    """Return whether this is the first or only one of the processes that `torchrun` started (`seqdiff.ranks`)."""
+    return os.environ.get("WORLD_SIZE", "1") == "1" or os.environ.get("RANK", "0") == "0"
+
+
 def warn(text: str) -> None:
-    """Warn, at the line outside of the package that called it."""
+    """Warn, at the line outside of the package that called it; of several processes the first one alone does."""
+    if not is_first():
+        return
     frame: FrameType | None = sys._getframe(1)
     level = outside = 2
     while frame is not None:
@@ -78,6 +86,10 @@ class InputError(ValueError):
     def of(self, name: str) -> InputError:
         """Return the error as one of several things of that name."""
         return type(self)(f"{name}: {self.parts[0]}", *self.parts[1:])
+
+
+class FirstFailed(InputError):
+    """Says in another process why the first one failed, which has said so itself."""
 
 
 def shorten(text: str, limit: int = 40) -> str:

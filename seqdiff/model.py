@@ -11,13 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from seqdiff import runtime
+from seqdiff import ranks, runtime
 from seqdiff.data import Alphabet, Dataset, LengthDistribution, Target, Targets, learn_target, target_from_dict
 from seqdiff.files import write_file
 from seqdiff.guidance.base import Chain
 from seqdiff.inputs import LabelsLike, TargetLike
 from seqdiff.networks import Conditions
 from seqdiff.processes.base import Batch, Cond, Process
+from seqdiff.ranks import ALONE, Ranks
 from seqdiff.sampling import Denoiser, trajectory
 from seqdiff.training import Objective
 from seqdiff.training.batches import crop_width
@@ -239,11 +240,12 @@ class SequenceModel:
         return Denoiser(self.network, runtime.rows_at_once(device), self.precision, runtime.call_letters(device))
 
     def sample(
-        self, request: SampleRequest, which: Tensor, seed: int, together: bool = False
+        self, request: SampleRequest, which: Tensor, seed: int, together: bool = False, among: Ranks = ALONE
     ) -> Iterator[Iterator[Any]]:
         """Return one trajectory for each group of the samples with these numbers, or one of all `together`.
 
-        Where the guide takes several rows for a sample, they stand together, and the first is yielded.
+        Of several processes each takes every so many-th group. Where the guide takes several rows for a sample, they
+        stand together, and the first is yielded.
         """
         device, guide = self.device, request.guide
         rows = len(which) * guide.copies if together else runtime.rows_at_once(device, request.width)
@@ -265,14 +267,15 @@ class SequenceModel:
             firsts = slice(None, None, guide.copies)
             return states if guide.copies == 1 else (state.take(firsts) for state in states)
 
-        return (run(first) for first in range(0, len(which) * guide.copies, rows))
+        return (run(first) for first in range(0, len(which) * guide.copies, rows)[among.rank :: among.size])
 
     def finished(
-        self, request: SampleRequest, which: Tensor, seed: int, verbose: int = 0, unit: str = "sequence"
-    ) -> Iterator[tuple[Any, Any]]:
+        self, request: SampleRequest, which: Tensor, seed: int, verbose: int = 0, unit: str = "sequence",
+        among: Ranks = ALONE,
+    ) -> Iterator[tuple[Any, Any]]:  # fmt: skip
         """Yield the first and the last state of each group of samples, with a progress bar."""
-        with runtime.progress(len(which), unit, verbose) as bar:
-            for states in self.sample(request, which, seed):
+        with runtime.progress(-(-len(which) // among.size), unit, verbose) as bar:
+            for states in self.sample(request, which, seed, among=among):
                 path = iter(states)
                 first = last = next(path)
                 for state in path:
@@ -283,10 +286,14 @@ class SequenceModel:
 
     def decoded(self, request: SampleRequest, which: Tensor, seed: int, verbose: int = 0) -> list[Any]:
         """Return the samples with these numbers as strings, or as arrays where they are images."""
+        among = ranks.current()
+        groups = [
+            (self.process.decode(last).cpu(), last.mask.sum(-1).cpu())
+            for _, last in self.finished(request, which, seed, verbose, among=among)
+        ]
         sequences: list[Any] = []
-        for _, last in self.finished(request, which, seed, verbose):
-            lengths = last.mask.sum(-1).cpu().numpy()
-            sequences.extend(self.alphabet.decode(self.process.decode(last).cpu().numpy(), lengths))
+        for tokens, lengths in among.dealt(groups):
+            sequences.extend(self.alphabet.decode(tokens.numpy(), lengths.numpy()))
         return sequences
 
     # -- scoring ------------------------------------------------------------------------------------------------------
@@ -304,10 +311,10 @@ class SequenceModel:
         # Noise is drawn row by row at full width, so that a score depends on nothing but its sequence, its row and the
         # seed. Where there is none, sequences of like lengths go together, and no more padding than they need.
         order = np.argsort(data.lengths, kind="stable") if exact else np.arange(len(data))
-        bounds, variances = np.empty(len(data)), np.empty(len(data))
+        among, values = ranks.current(), torch.zeros(2, len(data), dtype=torch.float64)
         bar = runtime.progress(len(data), "sequence", verbose if len(data) > rows else 0)
         with bar, runtime.autocast(device, self.precision, exact=True):
-            for first in range(0, len(data), rows):
+            for first in range(0, len(data), rows)[among.rank :: among.size]:
                 here = order[first : first + rows]
                 width = crop_width(int(data.lengths[here[-1]]), longest) if exact else None
                 part = everything.take(torch.from_numpy(here).to(device), width)
@@ -320,8 +327,9 @@ class SequenceModel:
                     bound, variance = objective.refined_bound(part, streams)
                 else:
                     bound, variance = objective.bound(part, times, streams())
-                bounds[here], variances[here] = bound.cpu().numpy(), variance.cpu().numpy()
-                bar.update(len(here))
+                values[:, here] = torch.stack([bound.double(), variance.double()]).cpu()
+                bar.update(len(here) * among.size)
+        bounds, variances = among.sum(values).numpy()
         return bounds, variances
 
     # -- files --------------------------------------------------------------------------------------------------------

@@ -28,7 +28,9 @@ import torch
 from torch import Tensor, nn
 from tqdm.auto import tqdm
 
+from seqdiff import ranks
 from seqdiff.errors import InputError, argument, listed, shown
+from seqdiff.ranks import Ranks
 
 UPGRADE = "upgrade with pip install -U seqdiff"
 """The cure where a file has a newer format."""
@@ -46,6 +48,7 @@ Generators = torch.Generator | Sequence[torch.Generator]
 
 def choose_device(device: str | torch.device = "auto") -> torch.device:
     """Return the device of a name of torch's, or for "auto" CUDA where there is one, else Apple's MPS, else the CPU."""
+    ranks.current()  # which may give each process a device of its own
     if isinstance(device, str) and device == "auto":
         if torch.cuda.is_available():
             return torch.device("cuda")
@@ -168,6 +171,38 @@ class ChosenRows(Chunks):
         self.rows = rows
 
 
+class Shared(Chunks):
+    """A generator that draws for n rows, of which this process computes some: those get what one process alone draws.
+
+    Parameters
+    ----------
+    generator : torch.Generator
+    n : int
+    among : Ranks
+    """
+
+    def __init__(self, generator: torch.Generator, n: int, among: Ranks) -> None:
+        super().__init__([generator])
+        self.n, self.among, self.rows = n, among, among.share(n)
+
+
+def single(generator: Generators) -> torch.Generator:
+    """Return the one generator of draws that are not of single rows."""
+    return generator if isinstance(generator, torch.Generator) else generator[0]
+
+
+def numbers(n: int, generator: Generators, device: torch.device) -> tuple[Tensor, int]:
+    """Return the numbers (n,) of rows in their batch, and how many it has: more than n where others have the rest."""
+    if isinstance(generator, Shared):
+        return torch.arange(generator.rows.start, generator.rows.stop, device=device), generator.n
+    return torch.arange(n, device=device), n
+
+
+def over_all(values: Tensor, generator: Generators) -> Tensor:
+    """Return sums over rows, those included that other processes have."""
+    return generator.among.sum(values) if isinstance(generator, Shared) else values
+
+
 def _draw(
     function: Callable[..., Tensor],
     shape: tuple[int, ...],
@@ -177,6 +212,8 @@ def _draw(
 ) -> Tensor:
     if isinstance(generator, torch.Generator):
         return function(shape, generator=generator, device=device, dtype=dtype)
+    if isinstance(generator, Shared):
+        return function((generator.n, *shape[1:]), generator=generator[0], device=device, dtype=dtype)[generator.rows]
     # A list of generators draws full chunks, even where the last has fewer rows: row i then has the same noise
     # whether it was drawn alone or among a million.
     size = generator.size if isinstance(generator, Chunks) else CHUNK
@@ -471,7 +508,7 @@ def record(
 
 def say(logger: logging.Logger, message: str, verbose: int = 1) -> None:
     """Show a message: through logging where that is set up, else above the progress bar."""
-    if verbose < 1:
+    if verbose < 1 or not ranks.current().first:
         return
     if logger.isEnabledFor(logging.INFO):
         logger.info(message)
@@ -585,4 +622,5 @@ def call_letters(device: torch.device) -> int:
 def progress(total: int, unit: str, verbose: int) -> tqdm:
     """Return a progress bar, silent where `verbose` is 0."""
     # smoothing=0: the mean speed, as what is shown in between is no step that took no time
-    return tqdm(total=total, unit=unit, disable=verbose < 1, mininterval=0.5, smoothing=0, dynamic_ncols=True)
+    silent = verbose < 1 or not ranks.current().first
+    return tqdm(total=total, unit=unit, disable=silent, mininterval=0.5, smoothing=0, dynamic_ncols=True)

@@ -7,18 +7,19 @@
 from __future__ import annotations
 
 import logging
+import os
 import shlex
 import sys
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from importlib import import_module
 from typing import Any, TextIO
 
 import click
 
 from seqdiff import __version__
-from seqdiff.errors import NOTATION, NOTHING
+from seqdiff.errors import NOTATION, NOTHING, FirstFailed, is_first
 
 COMMANDS = {
     "demo": ("commands", "Fit a model to promoters, generate new ones, and show how good they are."),
@@ -74,8 +75,10 @@ class FriendlyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            with plain_messages():
+            with plain_messages(), printed_once():
                 return super().invoke(ctx)
+        except FirstFailed:
+            ctx.exit(1)
         except KeyboardInterrupt:
             command = ctx.invoked_subcommand or ""
             click.echo("\n" + GO_ON.get(command, "Stopped."), err=True)
@@ -132,6 +135,16 @@ class PlainHandler(logging.Handler):
         from tqdm.auto import tqdm
 
         tqdm.write(record.getMessage(), file=sys.stderr)
+
+
+@contextmanager
+def printed_once() -> Iterator[None]:
+    """Let the first of several processes alone print results."""
+    if is_first():
+        yield
+        return
+    with open(os.devnull, "w") as nowhere, redirect_stdout(nowhere):
+        yield
 
 
 @contextmanager

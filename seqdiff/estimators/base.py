@@ -19,7 +19,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted
 from torch import Tensor
 
-from seqdiff import runtime
+from seqdiff import ranks, runtime
 from seqdiff.data import (
     Alphabet,
     Dataset,
@@ -249,15 +249,21 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         """
         run, checkpoint = self._open_run(digests, source, len(train), 0 if valid is None else len(valid), resume)
         device = train.x0.device
+        among = ranks.current()
         try:
             self.run_dir_ = None if run is None else str(run.path)
             self.model_ = model
             model.objective = runtime.place(model.objective, device)
-            save = None if run is None else lambda state: model.to_file(run.model, self._header(), state)
-            trainer = Trainer(model.objective, train, valid, self._settings(len(train)), run, save)
+            written = run if among.first else None
+            save = None if written is None else lambda state: model.to_file(written.model, self._header(), state)
+            trainer = Trainer(model.objective, train, valid, self._settings(len(train)), written, save)
             self.history_, self.evaluations_ = trainer.history, trainer.evaluations
             if checkpoint and run is not None:
-                run.load_checkpoint(device, trainer.load_state_dict)
+                with among.first_alone() as first:  # which mends what is damaged
+                    if first:
+                        run.load_checkpoint(device, trainer.load_state_dict)
+                if not among.first:
+                    run.load_checkpoint(device, trainer.load_state_dict)
                 self.history_, self.evaluations_ = trainer.history, trainer.evaluations
             self._tell(notes, train, valid, run, trainer)
             try:
@@ -275,7 +281,7 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
                 model.objective.load_state_dict(trainer.best_state())
                 model.objective.requires_grad_(False).eval()
         finally:
-            if run is not None:
+            if run is not None and among.first:
                 run.release()
 
     def _header(self) -> dict[str, Any]:
@@ -310,8 +316,16 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
             "epochs": self._settings(n).epochs,
             "status": "running",
         }
+        resume = resume or ranks.restarted()
         before = getattr(self, "run_dir_", None) if resume else None
-        return open_run(self.savepath, self.model_name, args, resume=resume, run_dir=before, verbose=self.verbose)
+        run, found, among = None, False, ranks.current()
+        with among.first_alone() as first:
+            if first:
+                run, found = open_run(
+                    self.savepath, self.model_name, args, resume=resume, run_dir=before, verbose=self.verbose
+                )
+        path, found = among.from_first(None if run is None else (str(run.path), found))
+        return (Run(path) if run is None else run), found
 
     def _tell(self, notes: Sequence[str], train: Batch, valid: Batch | None, run: Run | None, trainer: Trainer) -> None:
         for note in notes:
@@ -622,7 +636,9 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         self.labels_ = None if request.labels is None else request.labels[self.made_]
         kept = arguments.model.alphabet.collect([sequences[i] for i in self.made_.tolist()])
         if arguments.out is not None:
-            self._write(kept, arguments.out, arguments.seed)
+            with ranks.current().first_alone() as first:
+                if first:
+                    self._write(kept, arguments.out, arguments.seed)
         return kept
 
     def _write(self, sequences: list[str] | np.ndarray, out: Path, seed: int) -> None:

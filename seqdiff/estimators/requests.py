@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from seqdiff import runtime
+from seqdiff import ranks, runtime
 from seqdiff.alphabets.vocabularies import OverlappingKmers, PieceAlphabet, WordAlphabet
 from seqdiff.data import (
     Alphabet,
@@ -60,14 +60,17 @@ UNLABELLED = "this model was fitted without labels"
 
 def check_seed(random_state: SeedLike) -> int:
     """Return a `random_state` as a seed: a whole number itself, entropy for None, a draw of NumPy's generators."""
+    drawn: int | None = None
     if random_state is None:
-        return secrets.randbits(32)  # short enough to write down
-    if isinstance(random_state, np.random.RandomState):
-        return int(random_state.randint(2**31))
-    if isinstance(random_state, np.random.Generator):
-        return int(random_state.integers(2**31))
+        drawn = secrets.randbits(32)  # short enough to write down
+    elif isinstance(random_state, np.random.RandomState):
+        drawn = int(random_state.randint(2**31))
+    elif isinstance(random_state, np.random.Generator):
+        drawn = int(random_state.integers(2**31))
+    if drawn is not None:
+        return int(ranks.current().from_first(drawn))
     Seed().check("random_state", random_state)
-    return int(random_state)
+    return int(random_state)  # type: ignore[arg-type]
 
 
 class SampleOptions(TypedDict, total=False):

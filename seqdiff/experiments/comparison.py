@@ -24,6 +24,7 @@ from seqdiff.evaluation.results import Row as Measured
 from seqdiff.experiments.judge import ALIKE, CHAIN, MATRIX, POSITIONAL, Judge, Trial, make_parts
 from seqdiff.inputs import HeldOutLike, LabelsLike, PathLike, SeedLike, SeedsLike, SequencesLike, SplitLike
 from seqdiff.parameters import Whole, check_parameters
+from seqdiff.ranks import alone
 from seqdiff.runs import claim, numbered
 
 if TYPE_CHECKING:
@@ -222,6 +223,7 @@ def compare(
     >>> table.loc[["MaskedDiffusion", "Autoregressive"], "bound"].tolist()
     ['elbo', 'exact']
     """
+    alone("compare")
     if X is None:
         raise InputError("X", "None", "sequences", "call compare(models, X), with None for the usual models")
     Whole(0).check("samples", samples)

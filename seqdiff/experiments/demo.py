@@ -27,6 +27,7 @@ from seqdiff.evaluation.results import CEILING
 from seqdiff.experiments.judge import ALIKE, MATRIX, POSITIONAL, SIDES, Judge, Parts, Trial, divide
 from seqdiff.inputs import PathLike, SequencesLike
 from seqdiff.parameters import Whole
+from seqdiff.ranks import alone
 from seqdiff.runs import Run, check_root, numbered
 from seqdiff.runtime import replacing
 
@@ -192,6 +193,7 @@ def run_demo(
     >>> report.sequences.as_posix(), report.held_out
     ('runs/demo/samples/promoters.fasta', 100)
     """
+    alone("the demo")
     started = time.monotonic()
     Whole(1).check("n", n, optional=True)
     simulated = data is None

@@ -28,6 +28,7 @@ from seqdiff.experiments.comparison import read_seeds
 from seqdiff.guidance.base import GuidanceLike
 from seqdiff.inputs import PathLike, SeedsLike, SequencesLike
 from seqdiff.parameters import Real, Whole
+from seqdiff.ranks import alone
 from seqdiff.runs import claim
 
 if TYPE_CHECKING:
@@ -116,6 +117,7 @@ def sweep(
     >>> table[["guide", "gamma", "made"]].values.tolist()
     [['free', 1.0, 4], ['free', 2.0, 4]]
     """
+    alone("sweep")
     refuse_images(model.fitted().alphabet, "a sweep")
     Whole(1).check("n", n)
     Whole(1).check("k", k, optional=True)

@@ -30,7 +30,7 @@ from torch.nn import functional as F
 
 from seqdiff.processes.base import Cond, Denoiser, Process, S, masked_sum
 from seqdiff.processes.noise.importance_sampling import evenly
-from seqdiff.runtime import Generators, uniform, widest
+from seqdiff.runtime import Generators, Shared, numbers, single, uniform, widest
 
 
 def sample_categorical(log_p: Tensor, generator: Generators) -> Tensor:
@@ -78,14 +78,14 @@ def single_letters(log_allowed: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
 
 def stratified(n: int, generator: Generators, device: torch.device) -> Tensor:
     """Return u_i = (U + i)/n with one uniform U: n uniforms (n,), one in each n-th of [0, 1)."""
-    single = generator if isinstance(generator, torch.Generator) else generator[0]
-    u = uniform((1,), single, device)
-    return (u + torch.arange(n, device=device)) / n
+    rows, all_rows = numbers(n, generator, device)
+    return (uniform((1,), single(generator), device) + rows) / all_rows
 
 
 def turned(n: int, generator: Generators, device: torch.device) -> Tensor:
     """Return `stratified` uniforms in a random rotation: else the last rows of each batch had the latest times."""
-    return (stratified(n, generator, device) + uniform((1,), generator, device)) % 1
+    once = single(generator) if isinstance(generator, Shared) else generator
+    return (stratified(n, generator, device) + uniform((1,), once, device)) % 1
 
 
 def strata(times: int, rows: int, generator: Generators, device: torch.device) -> Iterator[Tensor]:

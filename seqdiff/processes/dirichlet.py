@@ -181,7 +181,7 @@ class SimplexFlow(Process[SimplexState]):
 
     def _some_known(self, x0: Tensor, generator: Generators) -> Tensor:
         """Return `log_allowed` (B, L, K) by which a random part of x0 is known in `known_share` of the rows."""
-        each, part, row = uniform((3, *x0.shape), generator, x0.device, torch.float32)
+        each, part, row = (uniform(x0.shape, generator, x0.device, torch.float32) for _ in range(3))
         known = (each < part[:, :1]) & (row[:, :1] < self.known_share)
         others = known[..., None] & (F.one_hot(x0, self.letters) == 0)
         return torch.zeros(others.shape, device=x0.device).masked_fill(others, -torch.inf)

@@ -18,7 +18,7 @@ from torch import Tensor
 
 from seqdiff.processes.base import Batch, Denoiser, State, like, masked_sum
 from seqdiff.processes.categorical import CategoricalProcess, quantile, stratified
-from seqdiff.runtime import Generators, uniform
+from seqdiff.runtime import Generators, over_all, uniform
 
 
 def cosine_keep(steps: int, s: float = 0.008) -> np.ndarray:
@@ -195,15 +195,17 @@ class Multinomial(UniformNoise):
         i = quantile(p, stratified(len(batch), generator, batch.x0.device))
         kl = self.term(denoiser, batch, i + 1, generator)
         if self.training:
-            self._remember(i, kl.detach())
+            self._remember(i, kl.detach(), generator)
         return kl / p[i] + self.prior_kl(batch.mask)
 
     @torch.no_grad()
-    def _remember(self, i: Tensor, kl: Tensor) -> None:
+    def _remember(self, i: Tensor, kl: Tensor, generator: Generators) -> None:
         """Update the running mean of the squared terms: 0.9 old + 0.1 new."""
         kl = kl.float()
         count = torch.zeros_like(self.term_count).index_add_(0, i, torch.ones_like(kl))
-        square = torch.zeros_like(self.term_square).index_add_(0, i, kl**2) / count.clamp_min(1)
+        square = torch.zeros_like(self.term_square).index_add_(0, i, kl**2)
+        count, square = over_all(torch.stack([count, square]), generator)
+        square = square / count.clamp_min(1)
         self.term_square.copy_(torch.where(count > 0, 0.9 * self.term_square + 0.1 * square, self.term_square))
         self.term_count.add_(count)
 

@@ -11,18 +11,22 @@ import copy
 import logging
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, Generic, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
 from tqdm.auto import tqdm
 
-from seqdiff import runtime
+from seqdiff import ranks, runtime
 from seqdiff.errors import InputError, argument, warn
 from seqdiff.parameters import Choice, Parameterised, Real, Verbosity, Whole, parameter
+from seqdiff.ranks import Ranks
 from seqdiff.runs import Run
+from seqdiff.runtime import Generators
 from seqdiff.training.batches import MOST_LETTERS, Parts, at_most, epoch_batches, validation_batches
 from seqdiff.training.objective import Batch, Objective, drop_labels
 
@@ -222,6 +226,17 @@ class Losses(NamedTuple):
     parts: dict[str, Tensor]  # of the loss, where it has several
 
 
+def with_shared_gradients(objective: nn.Module, among: Ranks) -> nn.Module:
+    """Return the objective with gradients that are the means over all processes, after each backward pass."""
+    if not among.several or not any(parameter.requires_grad for parameter in objective.parameters()):
+        return objective
+    # Buffers are the same everywhere: what is learned in them is of the rows of all processes. Some weights may have
+    # no part in a step, such as those of labels that are all hidden.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", FutureWarning)  # of the buffers, which were renamed
+        return DistributedDataParallel(objective, broadcast_buffers=False, find_unused_parameters=True)
+
+
 class Trainer:
     """Train an objective.
 
@@ -253,6 +268,7 @@ class Trainer:
         save_model: Callable[[dict[str, Tensor]], None] | None = None,
     ) -> None:
         self.objective, self.train, self.settings, self.run = objective, train, settings, run
+        self.ranks = ranks.current()
         self.save_model = save_model or (lambda state: None)
         self.device = train.x0.device
         self.valid = None if valid is None else at_most(valid, VALIDATION_ROWS, settings.seed)
@@ -278,6 +294,7 @@ class Trainer:
         self.resumed_at: int | None = None
         self._generator = torch.Generator(device=self.device)
         self._dropout = runtime.DropoutStream(self.device)
+        self._forward = with_shared_gradients(objective, self.ranks)
         self._recordings = runtime.Recordings[tuple[Losses, list[Tensor | None]]](self.device, self._generator)
         self._good = {k: v.clone() for k, v in self.ema.module.state_dict().items()}  # finite, of an earlier epoch
         self._lengths = train.lengths.cpu()
@@ -332,7 +349,7 @@ class Trainer:
         self._clock = lambda: self._sitting + time.monotonic() - started
         self._cpu_clock = lambda: cpu_before + time.process_time() - cpu_started
         self._checkpointed = time.monotonic()
-        total, silent = self.settings.epochs * self.batches, self.settings.verbose < 1
+        total, silent = self.settings.epochs * self.batches, self.settings.verbose < 1 or not self.ranks.first
         bar = tqdm(total=total, initial=self.step, unit="step", disable=silent, mininterval=0.5, dynamic_ncols=True)
         with bar, runtime.deferred_interrupt() as interrupted:
             while not self.done:
@@ -386,12 +403,13 @@ class Trainer:
     def _step(self, rows: Tensor, i: int, parts: Parts | None = None) -> Tensor:
         """Return the summed losses of a batch, after forward, backward and, every `update_freq` batches, an update."""
         s = self.settings
-        self._dropout.seed(runtime.seed_of(s.seed, "dropout", self.step))
+        self._dropout.seed(runtime.seed_of(s.seed, "dropout", self.step, *[self.ranks.rank][: self.ranks.rank]))
         self._generator.manual_seed(runtime.seed_of(s.seed, "step", self.step))
         first = (i - i % s.update_freq) * s.batch_size
         together = min(s.update_freq * s.batch_size, len(self.train) - first)  # the last update may have fewer rows
         parts = parts or [(slice(None), self.train.x0.shape[1])]
-        if self._recordings.possible and s.update_freq == 1 and self.objective.repeatable:
+        possible = self._recordings.possible and not self.ranks.several
+        if possible and s.update_freq == 1 and self.objective.repeatable:
             work = partial(self._repeatable_losses, together=together, parts=parts)
             key = tuple((rows.start, rows.stop, width) for rows, width in parts)
             with self._dropout.drawing():  # around all, as the state of a generator cannot be read while recording
@@ -417,21 +435,39 @@ class Trainer:
         batch = drop_labels(self.train.take(rows), s.label_dropout, self._generator)
         sums: dict[str, Tensor] = {}
         total = torch.zeros((), device=self.device)
-        for some, width in parts:
-            part = batch.take(some, width)
+        for i, (some, width) in enumerate(parts):
+            part, generator, scale = self._share(batch.take(some, width), self._generator)
             with drawing(), runtime.autocast(self.device, s.precision):
                 # Nats count alike in short sequences and in long ones: that is the likelihood.
-                shares = self.objective(part, self._generator)
-                losses = sum(shares.values()) / self._mean_length
+                shares = self._forward(part, generator)
+                losses = sum(shares.values()) / (self._mean_length / scale)
             if part.weight is not None:
                 losses = losses * part.weight
             loss = losses.sum()
             for name, values in shares.items() if len(shares) > 1 else ():
                 weighted = values.detach() if part.weight is None else values.detach() * part.weight
-                sums[name] = sums.get(name, 0) + weighted.sum()
-            (loss / together).backward()
+                sums[name] = sums.get(name, 0) + scale * weighted.sum()
+            with self._sent_with(i + 1 == len(parts)):  # the mean over all processes is sent, of which this is a part
+                (loss / (together / self.ranks.size)).backward()
             total += loss.detach()
-        return Losses(total, sums)
+        total, *values = self.ranks.sum(torch.stack([total, *sums.values()])) if self.ranks.several else (total,)
+        return Losses(total, dict(zip(sums, values or sums.values(), strict=True)))
+
+    def _share(self, part: Batch, generator: torch.Generator) -> tuple[Batch, Generators, float]:
+        """Return the rows of this process, the generator of their noise, and the factor of their losses.
+
+        Where there are fewer rows than processes each computes all of them, for its share of their losses.
+        """
+        size, n = self.ranks.size, len(part)
+        if not self.ranks.several or n < size:
+            return part, generator, 1 / size
+        return part.rows(self.ranks.share(n)), runtime.Shared(generator, n, self.ranks), 1.0
+
+    def _sent_with(self, last: bool) -> contextlib.AbstractContextManager[None]:
+        """Return the context of a backward pass, after the last of which the gradients are sent."""
+        if isinstance(self._forward, DistributedDataParallel) and not last:
+            return self._forward.no_sync()  # type: ignore[no-untyped-call]
+        return contextlib.nullcontext()
 
     def _repeatable_losses(self, rows: Tensor, together: int, parts: Parts) -> tuple[Losses, list[Tensor | None]]:
         """Return `_losses` and all gradients, which are those of these rows alone; dropout draws as it is."""
@@ -481,14 +517,16 @@ class Trainer:
         """Estimate the validation bound with the averaged weights, at the same times and noise every time."""
         self.ema.copy_buffers()
         generator = runtime.generator_for(self.device, self.settings.seed, "validation")
-        total = rows = letters = 0.0
+        sums = torch.zeros(3, dtype=torch.float64)
         with runtime.autocast(self.device, self.settings.precision):
-            for part in validation_batches(valid):
+            for whole in validation_batches(valid):
+                part, draws, scale = self._share(whole, generator)
                 with self._dropout.drawing():  # a network of one's own may draw here, too
-                    bound, _ = self.ema.module.bound(part, VALIDATION_TIMES, generator)
-                weight = torch.ones_like(bound) if part.weight is None else part.weight.to(bound.dtype)
-                total, rows = total + float((weight * bound).sum()), rows + float(weight.sum())
-                letters += float((weight * part.lengths).sum())
+                    bound, _ = self.ema.module.bound(part, VALIDATION_TIMES, draws)
+                weight = scale * (torch.ones_like(bound) if part.weight is None else part.weight.to(bound.dtype))
+                parts = ((weight * values).sum() for values in (bound, torch.ones_like(bound), part.lengths))
+                sums += torch.tensor([*map(float, parts)], dtype=torch.float64)
+        total, rows, letters = self.ranks.sum(sums).tolist()
         bits = total / letters / math.log(2)
         if math.isnan(bits):
             raise self._diverged(f"the validation bound became nan in epoch {epoch + 1}")
