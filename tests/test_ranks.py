@@ -24,19 +24,17 @@ EXAMPLES = Path(__file__).resolve().parents[1] / "examples" / "clusters"
 
 FIT = """
 import json, sys
-import numpy as np
 import seqdiff
 from seqdiff import ranks
-from seqdiff.guidance import Reward
 
 X = seqdiff.datasets.load_sigma70(330)
 y = ["many" if s.count("A") > 14 else "few" for s in X]
 mixed = [s[: 20 + i % 31] for i, s in enumerate(X)]
-small = {"network": "conv", "width": 16, "depth": 1, "epochs": 2, "dropout": 0.0, "batch_size": 64, "verbose": 0, "savepath": "runs"}
+small = {"network": "conv", "width": 16, "depth": 1, "epochs": 2, "dropout": 0.0, "batch_size": 64}
 found = {}
 for name in sys.argv[2].split(","):
     for kind, data, labels, more in (("labels", X, y, {}), ("mixed", mixed, None, {"update_freq": 2})):
-        model = getattr(seqdiff, name)(**small, **more).fit(data, labels)
+        model = getattr(seqdiff, name)(**small, **more, verbose=0, savepath="runs").fit(data, labels)
         learned = [float(buffer.double().sum()) for buffer in model.objective_.buffers()]
         found[f"{name} {kind}"] = [*model.history_["loss"], *model.evaluations_["bits_per_letter"], *learned]
 if ranks.current().first:
@@ -55,9 +53,9 @@ model = seqdiff.load("model.safetensors")
 model.generate(700, random_state=3, out=f"{sys.argv[1]}.fasta", forbid="AAAA")
 guide = Reward(lambda sequences: [s.count("G") for s in sequences], particles=4)
 model.generate(150, random_state=4, out=f"{sys.argv[1]}-guided.fasta", guidance=guide, steps=8)
-seeds = [model.generate(1, random_state=None, steps=2), ranks.current().rank]
+drawn = model.generate(1, random_state=None, steps=2)
 scores = model.score_samples(seqdiff.datasets.load_sigma70(700, 1), random_state=5)
-everywhere = ranks.current().each([scores.sum(), *seeds[0]])
+everywhere = ranks.current().each([scores.sum(), *drawn])
 assert everywhere == everywhere[:1] * len(everywhere)
 if ranks.current().first:
     np.save(f"{sys.argv[1]}.npy", scores)
@@ -146,7 +144,7 @@ def test_noise_of_a_share_is_that_of_the_batch(rank: int) -> None:
     ],
 )
 def test_two_processes_learn_what_one_does(tmp_path: Path, names: str) -> None:
-    """Losses, bounds and statistics of buffers to rounding, with labels, lengths that differ, and several batches to an update."""
+    """Losses, bounds and buffers to rounding; with labels, lengths that differ, several batches to an update."""
     alone, two = fitted(tmp_path / "alone", 1, names), fitted(tmp_path / "two", 2, names)
     assert len(alone) == 2 * len(names.split(","))
     for name, values in alone.items():
