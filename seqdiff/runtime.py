@@ -605,6 +605,19 @@ def room(device: torch.device) -> int:
     return 16 if waits(device) else 1
 
 
+def memory_is_full(error: BaseException) -> bool:
+    """Return whether an error says that the memory of the device or of the machine is full."""
+    if isinstance(error, (MemoryError, torch.OutOfMemoryError)):
+        return True
+    return isinstance(error, RuntimeError) and "DefaultCPUAllocator" in str(error)
+
+
+def free_memory(device: torch.device) -> None:
+    """Give memory back that torch keeps for later."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
 def rows_at_once(device: torch.device, width: int = 1) -> int:
     """Return the number of sequences of `width` letters to sample or score together.
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from seqdiff import runtime
-from seqdiff.errors import InputError
+from seqdiff.errors import InputError, warn
 from seqdiff.guidance.base import Chain, Guidance, Hook, ReachedContext, StepContext
 from seqdiff.processes.base import Cond, Process, State, same_tensors, taken
 from seqdiff.runtime import Generators
@@ -56,10 +56,17 @@ class Denoiser:
         if self.letters is not None:
             rows = max(1, min(rows, self.letters // x.shape[1]))
         if len(x) <= rows:
-            with runtime.autocast(x.device, self.precision):
-                if self.shift is None:
-                    return self.network(x, t, cond, mask)
-                return self._moved(x, t, cond, mask, self.shift)
+            try:
+                with runtime.autocast(x.device, self.precision):
+                    if self.shift is None:
+                        return self.network(x, t, cond, mask)
+                    return self._moved(x, t, cond, mask, self.shift)
+            except Exception as error:
+                if not runtime.memory_is_full(error) or len(x) == 1:
+                    raise
+            self.rows = rows = -(-len(x) // 2)
+            runtime.free_memory(x.device)
+            warn(f"the memory is full: the network is called on {rows:,} sequences at a time from now on")
         parts = [slice(i, i + rows) for i in range(0, len(x), rows)]
         return torch.cat([self.take(p)(x[p], t[p], taken(cond, p), None if mask is None else mask[p]) for p in parts])
 

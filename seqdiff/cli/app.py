@@ -93,8 +93,8 @@ class FriendlyGroup(click.Group):
 
 
 def _memory_is_full(error: BaseException) -> bool:
-    torch = sys.modules.get("torch")  # where it is not loaded, nothing can have filled a GPU
-    return isinstance(error, MemoryError) or (torch is not None and isinstance(error, torch.OutOfMemoryError))
+    runtime = sys.modules.get("seqdiff.runtime")  # where it is not loaded, nothing can have filled a GPU
+    return isinstance(error, MemoryError) or (runtime is not None and runtime.memory_is_full(error))
 
 
 def sentence(error: BaseException) -> str:

@@ -70,6 +70,30 @@ def divided(parts: list[tuple[Tensor, int]], most: int) -> list[tuple[Tensor, in
     return [(piece, width) for rows, width in parts for piece in rows.split(max(1, most // width))]
 
 
+def halved(parts: Parts) -> Parts:
+    """Return the parts of a batch, those of more than half of the letters of the largest divided by rows.
+
+    Examples
+    --------
+    >>> halved([(slice(0, 4), 8), (slice(4, 6), 8)])
+    [(slice(0, 2, None), 8), (slice(2, 4, None), 8), (slice(4, 6), 8)]
+    """
+    return at_most_letters(parts, max((rows.stop - rows.start) * width for rows, width in parts) // 2)
+
+
+def at_most_letters(parts: Parts, most: int) -> Parts:
+    """Return the parts of a batch, those of more than `most` letters divided by rows; no row is divided."""
+    found: Parts = []
+    for rows, width in parts:
+        size = max(1, most // width)
+        if rows.stop - rows.start <= size:
+            found.append((rows, width))
+            continue
+        starts = range(rows.start, rows.stop, size)
+        found += [(slice(start, min(start + size, rows.stop)), width) for start in starts]
+    return found
+
+
 def epoch_batches(
     lengths: Tensor, width: int, size: int, seed: int, epoch: int, cost: int, most: int = MOST_LETTERS
 ) -> tuple[Tensor, list[Parts]]:

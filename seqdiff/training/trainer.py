@@ -27,7 +27,15 @@ from seqdiff.parameters import Choice, Parameterised, Real, Verbosity, Whole, pa
 from seqdiff.ranks import Ranks
 from seqdiff.runs import Run
 from seqdiff.runtime import Generators
-from seqdiff.training.batches import MOST_LETTERS, Parts, at_most, epoch_batches, validation_batches
+from seqdiff.training.batches import (
+    MOST_LETTERS,
+    Parts,
+    at_most,
+    at_most_letters,
+    epoch_batches,
+    halved,
+    validation_batches,
+)
 from seqdiff.training.objective import Batch, Objective, drop_labels
 
 Module = TypeVar("Module", bound=nn.Module)
@@ -294,6 +302,7 @@ class Trainer:
         self.resumed_at: int | None = None
         self._generator = torch.Generator(device=self.device)
         self._dropout = runtime.DropoutStream(self.device)
+        self._most = MOST_LETTERS * runtime.room(self.device)  # letters of a part; fewer once the memory was full
         self._forward = with_shared_gradients(objective, self.ranks)
         self._recordings = runtime.Recordings[tuple[Losses, list[Tensor | None]]](self.device, self._generator)
         self._good = {k: v.clone() for k, v in self.ema.module.state_dict().items()}  # finite, of an earlier epoch
@@ -370,14 +379,13 @@ class Trainer:
     def _run_epoch(self, bar: tqdm, interrupted: Callable[[], bool]) -> None:
         epoch, size = self.epoch, self.settings.batch_size
         width, cost = self.train.x0.shape[1], runtime.call_cost(self.device)
-        most = MOST_LETTERS * runtime.room(self.device)
-        order, batches = epoch_batches(self._lengths, width, size, self.settings.seed, epoch, cost, most)
+        order, batches = epoch_batches(self._lengths, width, size, self.settings.seed, epoch, cost, self._most)
         order = order.to(self.device)
         self.objective.train()
         shown = time.monotonic()
         for i in range(self.step % self.batches, self.batches):
             rows = order[i * size : (i + 1) * size]
-            loss = self._step(rows, i, batches[i])
+            loss = self._step(rows, i, at_most_letters(batches[i], self._most))
             self.loss_sum += loss
             self.step += 1
             bar.update()
@@ -401,13 +409,43 @@ class Trainer:
             self._checkpoint()
 
     def _step(self, rows: Tensor, i: int, parts: Parts | None = None) -> Tensor:
-        """Return the summed losses of a batch, after forward, backward and, every `update_freq` batches, an update."""
+        """Return the summed losses of a batch, after forward, backward and, every `update_freq` batches, an update.
+
+        Where the memory is full the step is made again in smaller parts, as are all that follow.
+        """
+        parts = parts or [(slice(0, len(rows)), self.train.x0.shape[1])]
+        gradients = [p.grad for p in self.objective.parameters()]  # of the update's earlier batches
+        if self._mid_update:
+            gradients = [None if g is None else g.clone() for g in gradients]
+        while True:
+            try:
+                losses = self._batch_losses(rows, i, parts)
+                break
+            except Exception as error:
+                smaller = halved(parts)
+                if not runtime.memory_is_full(error) or smaller == parts or self.ranks.several:
+                    raise
+            # outside of the handler, as its traceback holds what the failed step has computed
+            for weight, gradient in zip(self.objective.parameters(), gradients, strict=True):
+                weight.grad = gradient
+            runtime.free_memory(self.device)
+            parts = smaller
+            self._most = max((part.stop - part.start) * width for part, width in parts)
+            most = max(part.stop - part.start for part, _ in parts)
+            warn(f"the memory is full: batches are computed in parts of at most {most:,} sequences from now on")
+        for name, value in losses.parts.items():
+            self.part_sums[name] = self.part_sums.get(name, 0) + value
+        if (i + 1) % self.settings.update_freq == 0 or i + 1 == self.batches:
+            self._apply_update()
+        return losses.total
+
+    def _batch_losses(self, rows: Tensor, i: int, parts: Parts) -> Losses:
+        """Return the losses of a batch in parts, after forward and backward; recorded and repeated where possible."""
         s = self.settings
         self._dropout.seed(runtime.seed_of(s.seed, "dropout", self.step, *[self.ranks.rank][: self.ranks.rank]))
         self._generator.manual_seed(runtime.seed_of(s.seed, "step", self.step))
         first = (i - i % s.update_freq) * s.batch_size
         together = min(s.update_freq * s.batch_size, len(self.train) - first)  # the last update may have fewer rows
-        parts = parts or [(slice(None), self.train.x0.shape[1])]
         possible = self._recordings.possible and not self.ranks.several
         if possible and s.update_freq == 1 and self.objective.repeatable:
             work = partial(self._repeatable_losses, together=together, parts=parts)
@@ -416,13 +454,8 @@ class Trainer:
                 losses, gradients = self._recordings(work, rows, key)
             for parameter, gradient in zip(self.objective.parameters(), gradients, strict=True):
                 parameter.grad = gradient
-        else:
-            losses = self._losses(rows, together, parts, self._dropout.drawing)
-        for name, value in losses.parts.items():
-            self.part_sums[name] = self.part_sums.get(name, 0) + value
-        if (i + 1) % s.update_freq == 0 or i + 1 == self.batches:
-            self._apply_update()
-        return losses.total
+            return losses
+        return self._losses(rows, together, parts, self._dropout.drawing)
 
     def _losses(
         self, rows: Tensor, together: int, parts: Parts, drawing: Callable[[], contextlib.AbstractContextManager[None]]
