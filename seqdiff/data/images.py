@@ -92,7 +92,7 @@ def read_images(path: str, name: str) -> np.ndarray:
     except OSError as error:
         found = f"a file that cannot be read ({error.strerror or error})"
         raise InputError(name, found, "one that can", "check it") from None
-    except (ValueError, EOFError) as error:
+    except Exception as error:  # of a damaged header whatever the parser meets, MemoryError included
         found = f"what cannot be read as .npy ({' '.join(str(error).split())[:100]})"
         raise InputError(name, found, "an array of numbers of numpy.save", "write it again") from None
     if not isinstance(images, np.ndarray):

@@ -328,6 +328,8 @@ def table_of_parquet(path: str, name: str) -> Table:
 
     try:
         frame = pd.read_parquet(path)
+        for j in np.flatnonzero([isinstance(dtype, pd.StringDtype) for dtype in frame.dtypes]).tolist():
+            frame.iloc[:, j].to_numpy()  # text that is no UTF-8 is noticed only now
     except ImportError:
         cure = "pip install pyarrow, or export the table as CSV"
         raise InputError(name, "Parquet", "the library pyarrow, which reads it", cure) from None
