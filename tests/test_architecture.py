@@ -1,7 +1,7 @@
 """Import rules between the folders of the package, and rules of single places, checked on the source.
 
-Ground floor (alphabets, data, processes, networks, runtime, parameters, errors): nothing of seqdiff outside the own
-folder, save runtime, parameters, errors and for data the alphabets.
+Ground floor (alphabets, data, processes, networks, runtime, ranks, parameters, errors): nothing of seqdiff outside the
+own folder, save runtime, ranks, parameters, errors and for data the alphabets.
 
 Middle (guidance, sampling, training, runs, evaluation, design, rewards, model, files): the ground floor and each other.
 Top (estimators, classifiers, experiments, datasets, cli): everything. CONTRIBUTING.md says why.
@@ -18,7 +18,7 @@ import pytest
 REPOSITORY = Path(__file__).resolve().parents[1]
 FILES = sorted((REPOSITORY / "seqdiff").rglob("*.py"))
 
-GROUND = {"alphabets", "data", "inputs", "processes", "networks", "parameters", "runtime", "errors"}
+GROUND = {"alphabets", "data", "inputs", "processes", "networks", "parameters", "ranks", "runtime", "errors"}
 MIDDLE = {"guidance", "sampling", "training", "runs", "evaluation", "design", "rewards", "model", "files", "hub"}
 TOP = {"estimators", "classifiers", "experiments", "datasets", "cli", "__init__", "__main__"}
 MAX_LINES = 900
@@ -43,7 +43,7 @@ SETTERS = {
     "set_rng_state",
     "use_deterministic_algorithms",
 }
-# Devices, precision, compilation and ranks: questions that only runtime.py asks.
+# Devices, precision and compilation: questions that only runtime.py asks; ranks.py asks which GPU is whose.
 MACHINE = {"amp", "autocast", "backends", "compile", "cuda", "distributed", "mps"}
 UNPICKLERS = {"pickle.load", "pickle.loads", "pickle.Unpickler", "joblib.load", "pandas.read_pickle"}
 
@@ -74,7 +74,9 @@ def imports(tree: ast.AST, package: list[str]) -> Iterator[tuple[int, str, str]]
 def allowed_rooms(room: str) -> set[str]:
     """Return the rooms that one room may import."""
     if room in GROUND:
-        return {room, "runtime", "errors", "inputs", "parameters"} | ({"alphabets"} if room == "data" else set())
+        return {room, "ranks", "runtime", "errors", "inputs", "parameters"} | (
+            {"alphabets"} if room == "data" else set()
+        )
     return GROUND | MIDDLE if room in MIDDLE else GROUND | MIDDLE | TOP
 
 
@@ -113,7 +115,7 @@ def violations(path: str, source: str) -> list[str]:
 
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and dotted(node.value, aliases) == "torch" and node.attr in MACHINE:
-            if room != "runtime":
+            if room not in ("runtime", "ranks"):
                 say(node.lineno, f"torch.{node.attr} belongs in runtime.py")
         if isinstance(node, ast.Compare) and room != "runtime":  # device.type == "cuda" and its like
             left = node.left
