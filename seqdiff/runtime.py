@@ -632,8 +632,9 @@ def call_letters(device: torch.device) -> int:
     return room(device) * LETTERS
 
 
-def progress(total: int, unit: str, verbose: int) -> tqdm:
-    """Return a progress bar, silent where `verbose` is 0."""
+def progress(total: int | None, unit: str, verbose: int, **options: Any) -> tqdm:
+    """Return a progress bar of tqdm, silent where `verbose` is 0, with a line a minute where it goes into a file."""
+    watched = sys.stderr.isatty() or "ipykernel" in sys.modules
     # smoothing=0: the mean speed, as what is shown in between is no step that took no time
-    silent = verbose < 1 or not ranks.current().first
-    return tqdm(total=total, unit=unit, disable=silent, mininterval=0.5, smoothing=0, dynamic_ncols=True)
+    options = {"mininterval": 0.5 if watched else 60.0, "smoothing": 0, "dynamic_ncols": True} | options
+    return tqdm(total=total, unit=unit, disable=verbose < 1 or not ranks.current().first, **options)

@@ -23,7 +23,7 @@ from seqdiff.data.images import is_image_path, write_images
 from seqdiff.data.labels import is_missing
 from seqdiff.errors import InputError, argument, of_kind, shorten, shown
 from seqdiff.inputs import PathLike
-from seqdiff.runtime import replacing
+from seqdiff.runtime import progress, replacing
 
 MOST_BYTES = 2 * 1024**3
 """Of text: sequences, their letters and their tokens are held in memory, several times as much as the file."""
@@ -65,7 +65,7 @@ def read_text(path: str, name: str, packed: str = "", verbose: int = 0) -> tuple
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size  # 0 of a pipe
             small = 0 < size <= BIG
-            with tqdm(total=size or None, unit="B", unit_scale=True, disable=verbose < 1 or small, delay=2) as bar:
+            with progress(size or None, "B", verbose if not small else 0, unit_scale=True, delay=2) as bar:
                 data, inside = _read(file, name, packed, bar)
                 stem = name[: len(name) - len(packed)]
                 return _decode(name, data), os.path.splitext(inside or stem)[1].lower()

@@ -358,8 +358,8 @@ class Trainer:
         self._clock = lambda: self._sitting + time.monotonic() - started
         self._cpu_clock = lambda: cpu_before + time.process_time() - cpu_started
         self._checkpointed = time.monotonic()
-        total, silent = self.settings.epochs * self.batches, self.settings.verbose < 1 or not self.ranks.first
-        bar = tqdm(total=total, initial=self.step, unit="step", disable=silent, mininterval=0.5, dynamic_ncols=True)
+        total = self.settings.epochs * self.batches
+        bar = runtime.progress(total, "step", self.settings.verbose, initial=self.step, smoothing=0.3)
         with bar, runtime.deferred_interrupt() as interrupted:
             while not self.done:
                 self._run_epoch(bar, interrupted)
