@@ -165,6 +165,7 @@ def test_samples_and_scores_do_not_depend_on_the_number_of_processes(tmp_path: P
         assert len(contents) == 1, name
 
 
+@pytest.mark.slow
 def test_lost_process_is_restarted_from_the_last_checkpoint(tmp_path: Path) -> None:
     """The weights are those of a run in which none was lost."""
     whole = start(tmp_path, LOST, "whole", processes=2)
@@ -176,6 +177,7 @@ def test_lost_process_is_restarted_from_the_last_checkpoint(tmp_path: Path) -> N
     assert [path.name for path in (tmp_path / "lost").iterdir()] == ["MaskedDiffusion"]
 
 
+@pytest.mark.slow
 def test_commands_print_once_and_fail_once(tmp_path: Path) -> None:
     (tmp_path / "promoters.txt").write_text("\n".join(load_sigma70(100)))
     script = "from seqdiff.cli import main\nmain(prog_name='seqdiff')"
