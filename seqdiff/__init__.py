@@ -9,11 +9,6 @@ model.generate(1000, out="samples.fasta")
 import os
 from typing import TYPE_CHECKING
 
-if (
-    os.environ.get("WORLD_SIZE", "1") != "1"
-):  # torch, not yet loaded, would warn of weights that have a part in each step
-    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")
-
 __version__ = "0.1.0"  # a plain literal: setup.cfg reads it without importing the package
 
 __all__ = [
@@ -71,8 +66,8 @@ else:  # hidden from type checkers, which would take any name for granted
     _HOME = {name: home for home, names in _HOMES.items() for name in names}
     _FOLDERS = (
         "alphabets", "classifiers", "data", "datasets", "design", "errors", "estimators", "evaluation", "experiments",
-        "files", "guidance", "hub", "inputs", "model", "networks", "parameters", "processes", "rewards", "runs",
-        "runtime", "sampling", "training",
+        "files", "guidance", "hub", "inputs", "model", "networks", "parameters", "processes", "ranks", "rewards",
+        "runs", "runtime", "sampling", "training",
     )  # fmt: skip
 
     def __getattr__(name):
@@ -88,3 +83,8 @@ else:  # hidden from type checkers, which would take any name for granted
 
     def __dir__():
         return sorted({*globals(), *__all__, *_FOLDERS})
+
+
+if os.environ.get("WORLD_SIZE", "1") != "1":
+    # torch, not yet loaded, would warn in each process that all weights have a part in a step: others' may not
+    os.environ.setdefault("TORCH_CPP_LOG_LEVEL", "ERROR")

@@ -327,7 +327,7 @@ class SequenceModel:
                     bound, variance = objective.refined_bound(part, streams)
                 else:
                     bound, variance = objective.bound(part, times, streams())
-                values[:, here] = torch.stack([bound.double(), variance.double()]).cpu()
+                values[:, here] = torch.stack([bound.cpu().double(), variance.cpu().double()])
                 bar.update(len(here) * among.size)
         bounds, variances = among.sum(values).numpy()
         return bounds, variances

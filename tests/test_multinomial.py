@@ -74,7 +74,7 @@ def test_times_are_uniform_until_each_was_seen_more_than_ten_times():
 def test_history_is_a_running_mean_of_squared_terms():
     process = Multinomial(4, 3)
     process.term_square.fill_(1.0)
-    process._remember(torch.tensor([0, 0, 2]), torch.tensor([1.0, 3.0, 2.0]))
+    process._remember(torch.tensor([0, 0, 2]), torch.tensor([1.0, 3.0, 2.0]), torch.Generator())
     assert np.allclose(process.term_square, [0.9 + 0.1 * 5.0, 1.0, 0.9 + 0.1 * 4.0])
     assert process.term_count.tolist() == [2.0, 0.0, 1.0]
 

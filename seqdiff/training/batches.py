@@ -76,7 +76,7 @@ def halved(parts: Parts) -> Parts:
     Examples
     --------
     >>> halved([(slice(0, 4), 8), (slice(4, 6), 8)])
-    [(slice(0, 2, None), 8), (slice(2, 4, None), 8), (slice(4, 6), 8)]
+    [(slice(0, 2, None), 8), (slice(2, 4, None), 8), (slice(4, 6, None), 8)]
     """
     return at_most_letters(parts, max((rows.stop - rows.start) * width for rows, width in parts) // 2)
 
