@@ -9,20 +9,21 @@ rounding. The first one alone writes files and shows messages.
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from seqdiff.errors import FirstFailed, InputError
+
+Result = TypeVar("Result")
 
 PATIENCE = timedelta(hours=2)
 """For which a process waits for the others, such as for the first while it writes or compiles."""
@@ -105,25 +106,24 @@ class Ranks:
         dist.broadcast(content, source)
         return json.loads(content.numpy().tobytes())
 
-    @contextlib.contextmanager
-    def first_alone(self) -> Iterator[bool]:
-        """Yield whether this is the first process, which does something while the others wait.
+    def first_does(self, work: Callable[[], Result]) -> Result | None:
+        """Return what a function returns in the first process; the others, which have None, wait until it is done.
 
         Its failure is raised in all of them: else they would wait for it in vain.
         """
+        found: Result | None = None
         failure: Exception | None = None
         if self.first:
             try:
-                yield True
+                found = work()
             except Exception as error:
                 failure = error
-        else:
-            yield False
         said = self.from_first(None if failure is None else str(failure) or type(failure).__name__)
         if failure is not None:
             raise failure
         if said is not None:
             raise FirstFailed("the first process", f"its failure ({said})", "its success", "mend what it says")
+        return found
 
 
 ALONE = Ranks()

@@ -29,7 +29,7 @@ from torch import Tensor, nn
 from tqdm.auto import tqdm
 
 from seqdiff import ranks
-from seqdiff.errors import InputError, argument, listed, shown
+from seqdiff.errors import InputError, argument, is_first, listed, shown
 from seqdiff.ranks import Ranks
 
 UPGRADE = "upgrade with pip install -U seqdiff"
@@ -508,7 +508,7 @@ def record(
 
 def say(logger: logging.Logger, message: str, verbose: int = 1) -> None:
     """Show a message: through logging where that is set up, else above the progress bar."""
-    if verbose < 1 or not ranks.current().first:
+    if verbose < 1 or not is_first():
         return
     if logger.isEnabledFor(logging.INFO):
         logger.info(message)
@@ -637,4 +637,4 @@ def progress(total: int | None, unit: str, verbose: int, **options: Any) -> tqdm
     watched = sys.stderr.isatty() or "ipykernel" in sys.modules
     # smoothing=0: the mean speed, as what is shown in between is no step that took no time
     options = {"mininterval": 0.5 if watched else 60.0, "smoothing": 0, "dynamic_ncols": True} | options
-    return tqdm(total=total, unit=unit, disable=verbose < 1 or not ranks.current().first, **options)
+    return tqdm(total=total, unit=unit, disable=verbose < 1 or not is_first(), **options)

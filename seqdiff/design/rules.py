@@ -655,13 +655,17 @@ class DesignRules:
                 rows, constructs = rows[~suspects], constructs.take(np.flatnonzero(~suspects))
         return passed
 
+    @property
+    def lengths(self) -> tuple[int, int] | None:
+        """The least and the most letters of what is ordered."""
+        return (self.length, self.length) if isinstance(self.length, int) else self.length
+
     def _rules(self, alphabet: Alphabet) -> list[Rule]:
         """Return the rules that are set, the fast ones first; refuse those that the alphabet cannot have."""
         motifs = plain_motifs(self.forbid)
-        length = (self.length, self.length) if isinstance(self.length, int) else self.length
         rules: list[Rule] = []
-        if length is not None:
-            rules.append(Length(*length))
+        if self.lengths is not None:
+            rules.append(Length(*self.lengths))
         if self.gc is not None:
             rules.append(GC(*self.gc))
         if self.gc_window is not None:

@@ -259,9 +259,7 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
             trainer = Trainer(model.objective, train, valid, self._settings(len(train)), written, save)
             self.history_, self.evaluations_ = trainer.history, trainer.evaluations
             if checkpoint and run is not None:
-                with among.first_alone() as first:  # which mends what is damaged
-                    if first:
-                        run.load_checkpoint(device, trainer.load_state_dict)
+                among.first_does(lambda: run.load_checkpoint(device, trainer.load_state_dict))  # and mends it
                 if not among.first:
                     run.load_checkpoint(device, trainer.load_state_dict)
                 self.history_, self.evaluations_ = trainer.history, trainer.evaluations
@@ -300,7 +298,8 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
     def _open_run(
         self, digests: Sequence[str], source: str, n: int, held_out: int, resume: bool
     ) -> tuple[Run | None, bool]:
-        if self.savepath is None:
+        savepath = self.savepath
+        if savepath is None:
             if resume:
                 wanted = f"the folder of the interrupted run, for {argument('resume', True)}"
                 raise InputError(argument("savepath"), "None", wanted, "name it")
@@ -318,14 +317,12 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         }
         resume = resume or ranks.restarted()
         before = getattr(self, "run_dir_", None) if resume else None
-        run, found, among = None, False, ranks.current()
-        with among.first_alone() as first:
-            if first:
-                run, found = open_run(
-                    self.savepath, self.model_name, args, resume=resume, run_dir=before, verbose=self.verbose
-                )
-        path, found = among.from_first(None if run is None else (str(run.path), found))
-        return (Run(path) if run is None else run), found
+        among = ranks.current()
+        opened = among.first_does(
+            lambda: open_run(savepath, self.model_name, args, resume=resume, run_dir=before, verbose=self.verbose)
+        )
+        path, found = among.from_first(None if opened is None else (str(opened[0].path), opened[1]))
+        return (Run(path) if opened is None else opened[0]), found
 
     def _tell(self, notes: Sequence[str], train: Batch, valid: Batch | None, run: Run | None, trainer: Trainer) -> None:
         for note in notes:
@@ -636,9 +633,8 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         self.labels_ = None if request.labels is None else request.labels[self.made_]
         kept = arguments.model.alphabet.collect([sequences[i] for i in self.made_.tolist()])
         if arguments.out is not None:
-            with ranks.current().first_alone() as first:
-                if first:
-                    self._write(kept, arguments.out, arguments.seed)
+            out = arguments.out
+            ranks.current().first_does(lambda: self._write(kept, out, arguments.seed))
         return kept
 
     def _write(self, sequences: list[str] | np.ndarray, out: Path, seed: int) -> None:

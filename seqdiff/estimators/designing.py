@@ -147,9 +147,9 @@ def design(
 
 def _check_lengths(model: GeneratorBase, rules: DesignRules) -> None:
     """Refuse rules that no sequence of the model can be long or short enough for, before any is sampled."""
-    if rules.length is None:
+    if rules.lengths is None:
         return
-    least, most = (rules.length, rules.length) if isinstance(rules.length, int) else rules.length
+    least, most = rules.lengths
     lengths, flanks = model.length_distribution_, model.alphabet_.scan([rules.left_flank, rules.right_flank])[1].sum()
     longest = int(lengths.max_length + flanks)
     if longest < least or lengths.fixed and longest > most:

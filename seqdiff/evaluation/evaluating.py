@@ -180,10 +180,7 @@ def evaluate(
     span = int(natural.lengths.min()), int(natural.lengths.max())
     groups = _read_groups(generated, natural.alphabet, span, reading.get("sequence_column"))
     n = min([len(natural) // 2, *(len(group.usable) for group in groups)])
-    if len(natural) < 2 * FEWEST:
-        found = f"{len(natural)} sequence{'s' * (len(natural) > 1)}"
-        wanted = f"at least {2 * FEWEST}, as they are divided into two sets"
-        raise InputError(argument("reference"), found, wanted, "give more")
+    check_two_sets("reference", len(natural))
     yardstick = Yardstick(
         natural.sequences,
         natural.alphabet,
@@ -199,6 +196,13 @@ def evaluate(
     rows = [yardstick.row(group) for group in groups]
     bits = {} if model is None else _bits(model, [group.name for group in groups], yardstick)
     return yardstick.evaluation(rows, bits)
+
+
+def check_two_sets(name: str, n: int) -> None:
+    """Refuse a number of natural sequences, of the parameter `name`, too small for a ceiling and a reference."""
+    if n < 2 * FEWEST:
+        wanted = f"at least {2 * FEWEST}, as they are divided into two sets"
+        raise InputError(argument(name), f"{n} sequence{'s' * (n > 1)}", wanted, "give more")
 
 
 # Reading.
@@ -344,9 +348,9 @@ class Yardstick:
         lengths = self.letters(self.natural)
         return int(lengths.min()), int(lengths.max())
 
-    def group(self, name: str, strings: list[str]) -> Group:
-        """Return the group of strings that are to be measured."""
-        return read_group(name, strings, self.alphabet, self.span)
+    def measure(self, name: str, strings: list[str]) -> Row:
+        """Return all metrics of strings, whatever letters they have."""
+        return self.row(read_group(name, strings, self.alphabet, self.span))
 
     @cached_property
     def ends(self) -> tuple[Row, Row]:

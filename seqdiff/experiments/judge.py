@@ -189,7 +189,7 @@ class Judge:
 
     def measure(self, samples: list[str], name: str) -> Row | None:
         """Return the metrics of samples; None where there are too few sequences."""
-        return None if self.yardstick is None else self.yardstick.row(self.yardstick.group(name, samples))
+        return None if self.yardstick is None else self.yardstick.measure(name, samples)
 
     def __call__(self, name: str, model: SequenceGenerator | Baseline, turn: int = 0) -> Trial:
         """Fit, score and sample a model; each turn draws noise of its own."""

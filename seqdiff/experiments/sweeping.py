@@ -23,7 +23,7 @@ from seqdiff.data.images import refuse_images
 from seqdiff.errors import InputError, argument, of_kind, shown, warn
 from seqdiff.estimators import SequenceGenerator
 from seqdiff.evaluation import copied_fraction, diversity, kmer_size
-from seqdiff.evaluation.evaluating import FEWEST, Yardstick
+from seqdiff.evaluation.evaluating import FEWEST, Yardstick, check_two_sets
 from seqdiff.experiments.comparison import read_seeds
 from seqdiff.guidance.base import GuidanceLike
 from seqdiff.inputs import PathLike, SeedsLike, SequencesLike
@@ -128,10 +128,8 @@ def sweep(
     if reference is not None and n < FEWEST:
         wanted = f"at least {FEWEST}, to be compared with {argument('natural')}"
         raise InputError(argument("n"), str(n), wanted, f"generate more, or leave {argument('natural')} out")
-    if reference is not None and len(reference) < 2 * FEWEST:
-        found = f"{len(reference)} sequence{'s' * (len(reference) > 1)}"
-        wanted = f"at least {2 * FEWEST}, as they are divided into two sets"
-        raise InputError(argument("natural"), found, wanted, "give more")
+    if reference is not None:
+        check_two_sets("natural", len(reference))
     if k is None:
         lengths = np.array([model.length_distribution_.max_length]) if reference is None else reference.lengths
         k = kmer_size(len(model.alphabet_), lengths)
@@ -213,7 +211,7 @@ def _measured(
     if judge is not None:
         metrics["condition"] = float(np.mean(_judged(judge, samples)))
     if yardstick is not None:
-        found, ceiling = yardstick.row(yardstick.group("samples", samples)).values, yardstick.ends[0].values
+        found, ceiling = yardstick.measure("samples", samples).values, yardstick.ends[0].values
         metrics |= {"kmer_js": found["kmer_js"].value, "copied": 1 - found["novel"].value}
         metrics["diversity"] = found["diversity"].value
         if ceiling["kmer_js"].value:

@@ -59,17 +59,6 @@ def cut(lengths: Tensor, width: int, cost: int) -> list[tuple[Tensor, int]]:
     return min(choices, key=lambda choice: choice[0])[1]
 
 
-def divided(parts: list[tuple[Tensor, int]], most: int) -> list[tuple[Tensor, int]]:
-    """Return the parts, those of more than `most` letters divided by rows; no row is divided.
-
-    Examples
-    --------
-    >>> [(rows.tolist(), width) for rows, width in divided([(torch.arange(3), 8), (torch.arange(2), 4)], most=16)]
-    [([0, 1], 8), ([2], 8), ([0, 1], 4)]
-    """
-    return [(piece, width) for rows, width in parts for piece in rows.split(max(1, most // width))]
-
-
 def halved(parts: Parts) -> Parts:
     """Return the parts of a batch, those of more than half of the letters of the largest divided by rows.
 
@@ -82,25 +71,31 @@ def halved(parts: Parts) -> Parts:
 
 
 def at_most_letters(parts: Parts, most: int) -> Parts:
-    """Return the parts of a batch, those of more than `most` letters divided by rows; no row is divided."""
-    found: Parts = []
-    for rows, width in parts:
-        size = max(1, most // width)
-        if rows.stop - rows.start <= size:
-            found.append((rows, width))
-            continue
-        starts = range(rows.start, rows.stop, size)
-        found += [(slice(start, min(start + size, rows.stop)), width) for start in starts]
-    return found
+    """Return the parts of a batch, those of more than `most` letters, padding included, divided by rows.
+
+    Their activations then fit into the memory. No row is divided.
+
+    Examples
+    --------
+    >>> parts = [(slice(0, 3), 8), (slice(3, 5), 4)]
+    >>> [(rows.start, rows.stop, width) for rows, width in at_most_letters(parts, most=16)]
+    [(0, 2, 8), (2, 3, 8), (3, 5, 4)]
+    """
+    return [
+        (slice(first, min(first + size, rows.stop)), width)
+        for rows, width in parts
+        for size in [max(1, most // width)]
+        for first in range(rows.start, rows.stop, size)
+    ]
 
 
 def epoch_batches(
-    lengths: Tensor, width: int, size: int, seed: int, epoch: int, cost: int, most: int = MOST_LETTERS
+    lengths: Tensor, width: int, size: int, seed: int, epoch: int, cost: int
 ) -> tuple[Tensor, list[Parts]]:
     """Return the order of the sequences in an epoch, and the parts of each batch; seed and epoch alone decide.
 
     Batch i are the rows ``order[i * size : (i + 1) * size]``. Where all lengths are equal they are in the order of a
-    plain shuffle, and one part unless they are long.
+    plain shuffle, and one part.
 
     Parameters
     ----------
@@ -110,8 +105,6 @@ def epoch_batches(
         As of `cut`.
     size : int
         Rows of a batch.
-    most : int
-        Letters of a part, padding included, so that their activations fit into the memory.
 
     Examples
     --------
@@ -125,7 +118,7 @@ def epoch_batches(
     for rows in order.split(size):
         everything = (torch.arange(len(rows)), crop_width(int(lengths[rows].max()), width))
         parts: Parts = []
-        for part, wide in divided(cut(lengths[rows], width, cost) if varied else [everything], most):
+        for part, wide in cut(lengths[rows], width, cost) if varied else [everything]:
             first = parts[-1][0].stop if parts else 0
             parts.append((slice(first, first + len(part)), wide))
             pieces.append(rows[part])

@@ -343,11 +343,14 @@ class Trainer:
         self.ema.module.load_state_dict(state["ema"])
         self.optimizer.load_state_dict(state["optimizer"])
         if state["gradients"] is not None:
-            for parameter, gradient in zip(self.objective.parameters(), state["gradients"], strict=True):
-                parameter.grad = gradient
+            self._set_gradients(state["gradients"])
         for name in PLAIN:
             setattr(self, name, state[name])
         self.resumed_at = self.step
+
+    def _set_gradients(self, gradients: Sequence[Tensor | None]) -> None:
+        for weight, gradient in zip(self.objective.parameters(), gradients, strict=True):
+            weight.grad = gradient
 
     # -- the loop -----------------------------------------------------------------------------------------------------
 
@@ -379,7 +382,7 @@ class Trainer:
     def _run_epoch(self, bar: tqdm, interrupted: Callable[[], bool]) -> None:
         epoch, size = self.epoch, self.settings.batch_size
         width, cost = self.train.x0.shape[1], runtime.call_cost(self.device)
-        order, batches = epoch_batches(self._lengths, width, size, self.settings.seed, epoch, cost, self._most)
+        order, batches = epoch_batches(self._lengths, width, size, self.settings.seed, epoch, cost)
         order = order.to(self.device)
         self.objective.train()
         shown = time.monotonic()
@@ -414,9 +417,9 @@ class Trainer:
         Where the memory is full the step is made again in smaller parts, as are all that follow.
         """
         parts = parts or [(slice(0, len(rows)), self.train.x0.shape[1])]
-        gradients = [p.grad for p in self.objective.parameters()]  # of the update's earlier batches
+        kept = None  # gradients of the update's earlier batches
         if self._mid_update:
-            gradients = [None if g is None else g.clone() for g in gradients]
+            kept = [None if p.grad is None else p.grad.clone() for p in self.objective.parameters()]
         while True:
             try:
                 losses = self._batch_losses(rows, i, parts)
@@ -426,8 +429,9 @@ class Trainer:
                 if not runtime.memory_is_full(error) or smaller == parts or self.ranks.several:
                     raise
             # outside of the handler, as its traceback holds what the failed step has computed
-            for weight, gradient in zip(self.objective.parameters(), gradients, strict=True):
-                weight.grad = gradient
+            self.optimizer.zero_grad(set_to_none=True)
+            if kept is not None:
+                self._set_gradients(kept)
             runtime.free_memory(self.device)
             parts = smaller
             self._most = max((part.stop - part.start) * width for part, width in parts)
@@ -442,7 +446,8 @@ class Trainer:
     def _batch_losses(self, rows: Tensor, i: int, parts: Parts) -> Losses:
         """Return the losses of a batch in parts, after forward and backward; recorded and repeated where possible."""
         s = self.settings
-        self._dropout.seed(runtime.seed_of(s.seed, "dropout", self.step, *[self.ranks.rank][: self.ranks.rank]))
+        own = () if self.ranks.first else (self.ranks.rank,)
+        self._dropout.seed(runtime.seed_of(s.seed, "dropout", self.step, *own))
         self._generator.manual_seed(runtime.seed_of(s.seed, "step", self.step))
         first = (i - i % s.update_freq) * s.batch_size
         together = min(s.update_freq * s.batch_size, len(self.train) - first)  # the last update may have fewer rows
@@ -452,8 +457,7 @@ class Trainer:
             key = tuple((rows.start, rows.stop, width) for rows, width in parts)
             with self._dropout.drawing():  # around all, as the state of a generator cannot be read while recording
                 losses, gradients = self._recordings(work, rows, key)
-            for parameter, gradient in zip(self.objective.parameters(), gradients, strict=True):
-                parameter.grad = gradient
+            self._set_gradients(gradients)
             return losses
         return self._losses(rows, together, parts, self._dropout.drawing)
 
@@ -483,8 +487,10 @@ class Trainer:
             with self._sent_with(i + 1 == len(parts)):  # the mean over all processes is sent, of which this is a part
                 (loss / (together / self.ranks.size)).backward()
             total += loss.detach()
-        total, *values = self.ranks.sum(torch.stack([total, *sums.values()])) if self.ranks.several else (total,)
-        return Losses(total, dict(zip(sums, values or sums.values(), strict=True)))
+        if self.ranks.several:
+            total, *values = self.ranks.sum(torch.stack([total, *sums.values()]))
+            sums = dict(zip(sums, values, strict=True))
+        return Losses(total, sums)
 
     def _share(self, part: Batch, generator: torch.Generator) -> tuple[Batch, Generators, float]:
         """Return the rows of this process, the generator of their noise, and the factor of their losses.
