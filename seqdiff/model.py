@@ -12,7 +12,16 @@ import torch
 from torch import Tensor
 
 from seqdiff import ranks, runtime
-from seqdiff.data import Alphabet, Dataset, LengthDistribution, Target, Targets, learn_target, target_from_dict
+from seqdiff.data import (
+    Alphabet,
+    Dataset,
+    LengthDistribution,
+    StoredData,
+    Target,
+    Targets,
+    learn_target,
+    target_from_dict,
+)
 from seqdiff.files import write_file
 from seqdiff.guidance.base import Chain
 from seqdiff.inputs import LabelsLike, TargetLike
@@ -21,7 +30,7 @@ from seqdiff.processes.base import Batch, Cond, Process
 from seqdiff.ranks import ALONE, Ranks
 from seqdiff.sampling import Denoiser, trajectory
 from seqdiff.training import Objective
-from seqdiff.training.batches import crop_width
+from seqdiff.training.batches import StoredBatch, crop_width
 
 
 @dataclass(frozen=True)
@@ -49,8 +58,8 @@ class Vocabulary:
     @classmethod
     def fit(
         cls,
-        train: Dataset,
-        valid: Dataset | None,
+        train: Dataset | StoredData,
+        valid: Dataset | StoredData | None,
         weights: tuple[np.ndarray | None, np.ndarray | None],
         kind: TargetLike,
         seed: int,
@@ -139,6 +148,28 @@ class Vocabulary:
             cond["signal"] *= (torch.arange(length, device=device) < lengths[:, None])[..., None]
         weights = None if weight is None else torch.from_numpy(weight.astype(np.float32)).to(device)
         return Batch(torch.from_numpy(padded).to(device), lengths, cond, weights)
+
+    def stored_batch(
+        self, data: StoredData, device: torch.device, weight: np.ndarray | None = None
+    ) -> Batch | StoredBatch:
+        """Return rows of a store as `batch` does: in the memory of a GPU that has room, else read when needed."""
+        length = self.lengths.max_length
+        lengths = torch.from_numpy(data.lengths).to(device)
+        cond = self.condition(data.y, len(data), length, device)
+        weights = None if weight is None else torch.from_numpy(weight.astype(np.float32)).to(device)
+
+        def read(rows: Tensor, width: int) -> Tensor:
+            tokens = data.tokens(rows.numpy(), width)
+            return torch.from_numpy(tokens.astype(np.int32) if tokens.dtype.itemsize > 1 else tokens)
+
+        stored = StoredBatch(read, None, length, lengths, cond, weights)
+        if not runtime.has_room(device, len(data) * length * data.alphabet.dtype.itemsize):
+            return stored
+        kind = torch.uint8 if data.alphabet.dtype.itemsize == 1 else torch.int32
+        tokens = torch.empty((len(data), length), dtype=kind, device=device)
+        for rows in data.store.pieces(np.arange(len(data))):
+            tokens[rows[0] : rows[-1] + 1] = read(torch.from_numpy(rows), length).to(device)
+        return Batch(tokens, lengths.long(), cond, weights)
 
 
 @dataclass(frozen=True)

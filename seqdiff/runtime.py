@@ -521,11 +521,11 @@ def _sweep(path: Path) -> None:
     with contextlib.suppress(OSError):
         for stale in path.parent.glob(f".{glob.escape(path.name[:200])}.*-????????.tmp"):
             number = stale.suffixes[-2].split("-")[0][1:]
-            if number.isdigit() and not _alive(int(number)):
+            if number.isdigit() and not alive(int(number)):
                 stale.unlink(missing_ok=True)
 
 
-def _alive(number: int) -> bool:
+def alive(number: int) -> bool:
     """Return whether a process with this number may still run."""
     try:
         if os.name == "posix":  # elsewhere it would end the process
@@ -603,6 +603,11 @@ def deferred_interrupt() -> Iterator[Callable[[], bool]]:
 def room(device: torch.device) -> int:
     """Return how many times as many letters the device computes together as a CPU."""
     return 16 if waits(device) else 1
+
+
+def has_room(device: torch.device, size: int) -> bool:
+    """Return whether so many bytes are a small part of the free memory of a GPU; False on a CPU."""
+    return device.type == "cuda" and size < torch.cuda.mem_get_info(device)[0] // 4
 
 
 def memory_is_full(error: BaseException) -> bool:

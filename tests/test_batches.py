@@ -15,7 +15,7 @@ from seqdiff.estimators.generator import SequenceGenerator
 from seqdiff.estimators.loading import subclasses
 from seqdiff.processes import Batch
 from seqdiff.training import Settings, Trainer
-from seqdiff.training.batches import crop_width, cut, epoch_batches, validation_batches
+from seqdiff.training.batches import Parts, batches_of, crop_width, cut, epoch_order, validation_batches
 
 ESTIMATORS = {cls.__name__: cls for cls in subclasses(SequenceGenerator) if cls.__module__.startswith("seqdiff.")}
 
@@ -24,6 +24,12 @@ def lengths_of(n: int, longest: int = 90, seed: int = 0) -> Tensor:
     lengths = torch.randint(5, longest + 1, (n,), generator=torch.Generator().manual_seed(seed))
     lengths[0] = longest
     return lengths
+
+
+def epoch_batches(
+    lengths: Tensor, width: int, size: int, seed: int, epoch: int, cost: int
+) -> tuple[Tensor, list[Parts]]:
+    return batches_of(epoch_order(len(lengths), seed, epoch), lengths, width, size, cost)
 
 
 # -- who is in which part of which batch ------------------------------------------------------------------------------

@@ -23,6 +23,10 @@ from seqdiff.errors import NOTATION, NOTHING, FirstFailed, is_first
 
 COMMANDS = {
     "demo": ("commands", "Fit a model to promoters, generate new ones, and show how good they are."),
+    "prepare": (
+        "commands",
+        "Make a STORE of the sequences in DATA, which fit takes where they do not fit into memory.",
+    ),
     "fit": ("commands", "Fit a model to the sequences in DATA."),
     "generate": ("commands", "Generate N new sequences with MODEL: a run folder, a model file, or hf://owner/name."),
     "design": ("designs", "Generate N sequences with MODEL that pass rules, as a table with their metrics and origin."),
@@ -43,6 +47,7 @@ COMMANDS = {
 
 GO_ON = {
     "fit": "Stopped. The same command with --resume continues from the last checkpoint.",
+    "prepare": "Stopped. Nothing was written; the same command starts again.",
     "demo": "Stopped. seqdiff demo starts again from the beginning.",
     "generate": "Stopped. Nothing was written; the same command starts again.",
     "design": "Stopped. Nothing was written; the same command starts again.",

@@ -16,9 +16,11 @@ import numpy as np
 from seqdiff.cli import options as shared
 from seqdiff.cli.guiding import FORMS, read_guides
 from seqdiff.cli.options import DEFAULT_MODEL, EstimatorCommand, comma_list, find_model, models
-from seqdiff.data import Targets, prepare
+from seqdiff.data import Targets, prepare_store
+from seqdiff.data import prepare as prepare_data
 from seqdiff.data.files import ending_for
 from seqdiff.data.labels import NUMBER
+from seqdiff.data.reading import STDIN
 from seqdiff.data.target import EMPIRICAL
 from seqdiff.errors import InputError, of_kind, shorten, shown
 from seqdiff.estimators import SequenceGenerator, load
@@ -81,6 +83,48 @@ def fit(
     held = shared.held_out(validation, y, parameters.get("sequence_column"))
     estimator.fit(Path(data), shared.label_columns(y), validation=held, resume=resume)
     click.echo("\n".join(_fitted(estimator)))
+
+
+@click.command()
+@shared.DATA
+@click.argument("store", metavar="STORE")
+@shared.LABELS
+@shared.ALPHABET
+@shared.COLUMN
+@click.option("--length", type=int, help="Letters that every sequence must have.")
+@click.option(
+    "--ambiguous",
+    type=click.Choice(["error", "drop"]),
+    default="error",
+    help="Sequences with codes such as N: refuse the file, or leave them out.",
+)
+@click.option(
+    "--gaps",
+    type=click.Choice(["error", "drop"]),
+    default="error",
+    help="Gaps of alignments: refuse the file, or take them out.",
+)
+def prepare(data: str, store: str, y: tuple[str, ...], **options: Any) -> None:
+    """Make a STORE of the sequences in DATA, which fit takes where they do not fit into memory.
+
+    DATA is as of fit, of any size; - is the standard input. STORE is a folder, which appears when it is complete.
+
+    \b
+    Examples:
+      seqdiff prepare big.fasta.gz big.store
+      seqdiff prepare peaks.csv.gz peaks.store --y cell
+      seqdiff fit big.store --model masked-diffusion
+    """
+    source: Any = data if data == STDIN else Path(data)
+    made = prepare_store(source, store, shared.label_columns(y), **options)
+    for note in made.notes:
+        click.echo(note, err=True)
+    labels = f", with {', '.join(column.name for column in made.columns)}" if made.columns else ""
+    size = sum(made.sizes.values()) / 1e6
+    lengths = made.lengths
+    longest = f"{lengths.min():,} to {made.longest:,}" if lengths.min() < made.longest else f"{made.longest:,}"
+    click.echo(f"{store}: {made.n:,} {made.alphabet.described} of {longest} letters{labels}; {size:,.1f} MB")
+    click.echo(f"next: seqdiff fit {shlex.quote(store)}")
 
 
 def _fitted(estimator: SequenceGenerator) -> list[str]:
@@ -270,7 +314,7 @@ def score(
         raise InputError(model, f"{of_kind(judge)}, which cannot score sequences", "a model that can", cure)
     labels = list(y) if isinstance(judge.target_, Targets) and y else shared.label_columns(y)
     column = sequence_column or judge.sequence_column
-    read = prepare(Path(data), labels, alphabet=judge.alphabet_, sequence_column=column)
+    read = prepare_data(Path(data), labels, alphabet=judge.alphabet_, sequence_column=column)
     nats, error = judge.score_samples(read.sequences, read.y, return_error=True, **options)
     if path is not None:
         # images have no text: their numbers

@@ -280,6 +280,7 @@ def examine(
     target: TargetLike = "auto",
     *,
     validated: int | None = None,
+    train: int | None = None,
     weighted: bool = False,
     place: Place | None = None,
 ) -> list[Finding]:
@@ -297,6 +298,8 @@ def examine(
         An estimator's parameter.
     validated : int, optional
         Number of validation sequences, those of `held` by default.
+    train : int, optional
+        Number of training sequences, those of `data` that are not held out by default.
     weighted : bool
         Whether sequences have weights, so that classes need not be of one size.
     place : callable, optional
@@ -307,7 +310,8 @@ def examine(
     if held is not None and base_of(data.alphabet.name):  # in text and SMILES twenty letters recur by chance
         findings += _crossing(data, held, place)
     validated = (0 if held is None else int(held.sum())) if validated is None else validated
-    findings += _size(data, held, weights, validated)
+    train = len(data) - (0 if held is None else int(held.sum())) if train is None else train
+    findings += _size(data, train, weights, validated)
     return findings if data.y is None else [*findings, *_labels(data, data.y, target, weighted, place)]
 
 
@@ -566,8 +570,7 @@ def _crossing(data: Dataset, held: np.ndarray, place: Place) -> Iterator[Finding
     )
 
 
-def _size(data: Dataset, held: np.ndarray | None, weights: int, validated: int) -> Iterator[Finding]:
-    train = len(data) - (0 if held is None else int(held.sum()))
+def _size(data: Dataset, train: int, weights: int, validated: int) -> Iterator[Finding]:
     most = round(BITS_PER_WEIGHT * weights / (data.lengths.mean() * np.log2(len(data.alphabet))))
     cure = ""
     if train < FEWEST_HELD or (train <= most and validated < FEWEST_HELD):

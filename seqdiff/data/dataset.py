@@ -15,12 +15,20 @@ from seqdiff.alphabets.alphabet import GAPS, Alphabet, base_of, unknown
 from seqdiff.alphabets.alphabets import AlphabetLike, is_learned, resolve_alphabet
 from seqdiff.data.labels import only_column
 from seqdiff.data.reading import Records, read_records
+from seqdiff.data.store import Store
 from seqdiff.data.target import Target, describe, likely_values
-from seqdiff.errors import InputError, argument, warn
+from seqdiff.errors import InputError, argument, of_kind, warn
 from seqdiff.inputs import LabelsLike, Place, SequencesLike, TargetLike
 from seqdiff.parameters import Choice, Whole
 
 PSEUDOCOUNT = 1.0
+
+
+def backwards(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
+    """Return values (N, L, ...) in reverse order, those of the first `lengths` (N,) positions; zeros behind them."""
+    column = lengths[:, None] - 1 - np.arange(values.shape[1])  # negative after the end
+    column = column.reshape(*column.shape, *[1] * (values.ndim - 2))
+    return np.where(column >= 0, np.take_along_axis(values, np.maximum(column, 0), axis=1), values.dtype.type(0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,9 +89,7 @@ class Dataset:
 
     def backwards(self, values: np.ndarray) -> np.ndarray:
         """Return values (N, L_max, ...) of the positions in reverse order, zeros after a sequence's end."""
-        column = self.lengths[:, None] - 1 - np.arange(self.tokens.shape[1])  # negative after the end
-        column = column.reshape(*column.shape, *[1] * (values.ndim - 2))
-        return np.where(column >= 0, np.take_along_axis(values, np.maximum(column, 0), axis=1), values.dtype.type(0))
+        return backwards(values, self.lengths)
 
     @property
     def reverse_complements(self) -> np.ndarray:
@@ -121,6 +127,110 @@ class Dataset:
         return sha.hexdigest()
 
 
+@dataclass(frozen=True, eq=False)
+class StoredData:
+    """Rows of a store, as `Dataset` has sequences, whose letters stay on the disk.
+
+    Attributes
+    ----------
+    store : Store
+    kept : ndarray of integers, shape (N,)
+        The row in the store of each sequence.
+    y : ndarray or None
+        Labels, one row per sequence.
+    notes : tuple of str
+        Notes for the user, a sentence each.
+    forwards : int
+        Sequences that are as in the store, before those that are the other strands of these; all where None.
+    """
+
+    store: Store
+    kept: np.ndarray
+    y: np.ndarray | None = None
+    notes: tuple[str, ...] = ()
+    forwards: int | None = None
+
+    @classmethod
+    def of(cls, store: Store, y: LabelsLike = None, target: TargetLike = "auto") -> StoredData:
+        """Return all rows, with the labels of the columns that y names.
+
+        Parameters
+        ----------
+        store : Store
+        y : str, list of str or None
+            Names of labels in the store.
+        target : str or dict
+            The kind of labels, an estimator's parameter.
+        """
+        if (
+            y is not None
+            and not isinstance(y, str)
+            and not (isinstance(y, (list, tuple)) and all(isinstance(name, str) for name in y))
+        ):
+            found, wanted = of_kind(y), "the name of a label in the store, or a list of names"
+            raise InputError(argument("y"), found, wanted, "make the store again with these labels")
+        labels = store.y(y)
+        notes = list(store.notes)
+        if labels is not None:
+            notes += describe(labels, target)
+        return cls(store, np.arange(store.n, dtype=np.min_scalar_type(-store.n)), labels, tuple(notes))
+
+    def __len__(self) -> int:
+        return len(self.kept)
+
+    @property
+    def alphabet(self) -> Alphabet:
+        return self.store.alphabet
+
+    @property
+    def source(self) -> str:
+        return str(self.store.path)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Letters of each sequence, (N,)."""
+        return self.store.lengths[self.kept]
+
+    def take(self, rows: ArrayLike) -> StoredData:
+        """Return the given rows (array of int, or of bool of shape (N,))."""
+        rows = np.asarray(rows)
+        rows = np.flatnonzero(rows) if rows.dtype == bool else rows
+        return replace(self, kept=self.kept[rows], y=None if self.y is None else self.y[rows])
+
+    def both_strands(self) -> StoredData:
+        """Return the sequences and then their reverse complements, with the same labels."""
+        y = None if self.y is None else np.concatenate([self.y, self.y])
+        return replace(self, kept=np.tile(self.kept, 2), y=y, forwards=len(self))
+
+    def tokens(self, rows: np.ndarray, width: int | None = None) -> np.ndarray:
+        """Return the tokens of these sequences, (n, width), zeros after a sequence's end."""
+        kept = self.kept[rows]
+        found = self.store.tokens(kept, width)
+        other = np.flatnonzero(rows >= len(self) if self.forwards is None else rows >= self.forwards)
+        if len(other):
+            complement = np.array(self.alphabet.complement, dtype=found.dtype)
+            found[other] = backwards(complement[found[other]], self.store.lengths[kept[other]])
+        return found
+
+    def sample(self, most: int) -> tuple[Dataset, np.ndarray]:
+        """Return at most so many sequences, evenly spread over the rows, in memory; and their numbers."""
+        n = len(self) if self.forwards is None else self.forwards
+        rows = np.arange(n) if n <= most else np.linspace(0, n - 1, most).astype(np.int64)
+        part = self.take(rows)
+        tokens, lengths = part.store.tokens(part.kept), part.lengths
+        sequences = self.alphabet.decode(tokens, lengths)
+        data = Dataset(sequences, tokens, lengths, self.alphabet, part.y, part.kept, (), self.source, self.store.n_read)
+        return data, rows
+
+    def digest(self) -> str:
+        """SHA-256 of the rows and labels and of the store's own digest."""
+        sha = hashlib.sha256()
+        labels = None if self.y is None else _digest_labels(self.y, sha)
+        sha.update(json.dumps([self.store.digest, self.forwards, labels]).encode())
+        sha.update(self.kept.astype("<i8").tobytes())
+        return sha.hexdigest()
+
+
 def _digest_labels(y: np.ndarray, sha: hashlib._Hash) -> list[Any]:
     """Feed numbers to the hash; return the rest for JSON."""
     y = only_column(y)
@@ -133,7 +243,7 @@ def _digest_labels(y: np.ndarray, sha: hashlib._Hash) -> list[Any]:
 
 
 def prepare(
-    X: SequencesLike | Records,
+    X: SequencesLike | Records | Store,
     y: LabelsLike = None,
     *,
     alphabet: AlphabetLike = "auto",

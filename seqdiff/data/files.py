@@ -11,7 +11,7 @@ import os
 import stat
 import zipfile
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,6 +30,8 @@ MOST_BYTES = 2 * 1024**3
 BIG = 100_000_000
 """A larger file is read with a progress bar."""
 PIECE = 1 << 20
+TEXT_PIECE = 1 << 24
+"""Bytes of text that are read together from a file of any size."""
 PACKED: dict[str, tuple[str, bytes | tuple[bytes, ...]]] = {
     ".gz": ("gzip", b"\x1f\x8b"),
     ".bz2": ("bzip2", b"BZh"),
@@ -61,14 +63,41 @@ def read_text(path: str, name: str, packed: str = "", verbose: int = 0) -> tuple
     ending of `PACKED` that its name has; 1 as `verbose` shows a progress bar. A file that cannot be read, is empty,
     damaged, binary, of another format, or longer than `MOST_BYTES` is an InputError.
     """
+    data, ending = bytearray(), ""
+    for piece, inside in _pieces(path, name, packed, verbose, MOST_BYTES):
+        data += piece
+        ending = inside
+    return _decode(name, data), ending
+
+
+def text_pieces(path: str, name: str, packed: str = "", verbose: int = 0) -> Iterator[tuple[str, str]]:
+    """Yield the text of a file of any size in pieces of whole lines, each with the ending of `read_text`.
+
+    Line ends are ``\\n``. Parameters and errors are those of `read_text`; a piece that is not UTF-8 is Latin-1.
+    """
+    left, ending = bytearray(), ""
+
+    def text(data: bytes | bytearray) -> str:
+        return _decode(name, data).replace("\r\n", "\n").replace("\r", "\n")
+
+    for piece, ending in _pieces(path, name, packed, verbose, None):
+        left += piece
+        if len(left) >= TEXT_PIECE and (end := max(left.rfind(b"\n"), left.rfind(b"\r", 0, -1)) + 1):
+            if left[end - 1 : end + 1] == b"\r\n":
+                end += 1
+            yield text(left[:end]), ending
+            del left[:end]
+    yield text(left), ending
+
+
+def _pieces(path: str, name: str, packed: str, verbose: int, most: int | None) -> Iterator[tuple[bytes, str]]:
+    """Yield the unpacked bytes of a file in pieces, each with the ending of its name before it was compressed."""
     try:
         with open(path, "rb") as file:
             size = os.fstat(file.fileno()).st_size  # 0 of a pipe
             small = 0 < size <= BIG
             with progress(size or None, "B", verbose if not small else 0, unit_scale=True, delay=2) as bar:
-                data, inside = _read(file, name, packed, bar)
-                stem = name[: len(name) - len(packed)]
-                return _decode(name, data), os.path.splitext(inside or stem)[1].lower()
+                yield from _read(file, name, packed, bar, most)
     except FileNotFoundError:
         raise InputError(name, "no such file", "a file", "check the name and the folder you are in") from None
     except OSError as error:
@@ -79,27 +108,28 @@ def read_text(path: str, name: str, packed: str = "", verbose: int = 0) -> tuple
 class _Source:
     """A file of which the first bytes have been read, and which ends in an error at the limit."""
 
-    def __init__(self, first: bytes, file: BinaryIO, name: str, bar: tqdm) -> None:
-        self.first, self.file, self.name, self.bar, self.count = first, file, name, bar, 0
+    def __init__(self, first: bytes, file: BinaryIO, name: str, bar: tqdm, most: int | None) -> None:
+        self.first, self.file, self.name, self.bar, self.count, self.most = first, file, name, bar, 0, most
 
     def read(self, n: int) -> bytes:
         data, self.first = self.first[:n], self.first[n:]
         data = data or self.file.read(n)
         self.count += len(data)
-        check_size(self.count, self.name)
+        check_size(self.count, self.name, self.most)
         self.bar.update(len(data))
         return data
 
 
-def check_size(size: int, name: str, what: str = "") -> None:
-    """Raise an InputError for more bytes than are read."""
-    if size > MOST_BYTES:
+def check_size(size: int, name: str, most: int | None, what: str = "") -> None:
+    """Raise an InputError for more bytes than are read; None: there is no limit."""
+    if most is not None and size > most:
         wanted = "less, as sequences and their letters are held in memory, several times as much"
-        raise InputError(name, f"more than {MOST_BYTES / 1e6:,.0f} MB{what}", wanted, "give fewer sequences")
+        cure = "give fewer sequences, or make a store of them with seqdiff prepare, which fit reads piece by piece"
+        raise InputError(name, f"more than {most / 1e6:,.0f} MB{what}", wanted, cure)
 
 
-def _read(file: BinaryIO, name: str, packed: str, bar: tqdm) -> tuple[bytes, str]:
-    """Return the bytes of a file, unpacked, and the name of the file in a zip archive, else ""."""
+def _read(file: BinaryIO, name: str, packed: str, bar: tqdm, most: int | None) -> Iterator[tuple[bytes, str]]:
+    """Yield the bytes of a file, unpacked, in pieces, each with the ending of its name or of that in a zip archive."""
     first = file.read(PIECE)
     if not first:
         raise InputError(name, "an empty file (0 bytes)", "at least one sequence", "give another file")
@@ -109,22 +139,25 @@ def _read(file: BinaryIO, name: str, packed: str, bar: tqdm) -> tuple[bytes, str
         raise InputError(name, f"a file that is not {kind}-compressed", f"{kind}, as the ending {packed} says", cure)
     if not found:
         _refuse_binary(name, first)  # at once: a device may have no end
-    source = _Source(first, file, name, bar)
-    data = bytearray()
+    source = _Source(first, file, name, bar, most)
+    count = 0
     try:
         stream, inside = _unpacked(source, found)
+        ending = os.path.splitext(inside or name[: len(name) - len(packed)])[1].lower()
         while piece := stream.read(PIECE):
-            if not data:
+            if not count:
                 _refuse_binary(name, piece)
-            data += piece
-            check_size(len(data), name, " when it is unpacked" if found else "")
+            count += len(piece)
+            check_size(count, name, most, " when it is unpacked" if found else "")
+            yield piece, ending
     except EOFError:
         raise InputError(name, f"a truncated {found} file, which ends too early", "a whole one", AGAIN) from None
     except (OSError, zlib.error, lzma.LZMAError, zipfile.BadZipFile, NotImplementedError) as error:
         if getattr(error, "errno", None) is not None:  # of the file itself
             raise
         raise InputError(name, f"a damaged {found} file ({error})", "a whole one", AGAIN) from None
-    return bytes(data), inside
+    if not count:
+        yield b"", ending
 
 
 def _unpacked(source: _Source, kind: str) -> tuple[Any, str]:
@@ -149,7 +182,7 @@ def _unpacked(source: _Source, kind: str) -> tuple[Any, str]:
     return archive.open(files[0]), names[0]
 
 
-def _refuse_binary(name: str, data: bytes) -> None:
+def _refuse_binary(name: str, data: bytes | bytearray) -> None:
     for start, what in FOREIGN.items():
         if data.startswith(start):
             found, cure = what.split("; ")
@@ -159,7 +192,7 @@ def _refuse_binary(name: str, data: bytes) -> None:
         raise InputError(name, "a binary file", TEXT, "give such a file")
 
 
-def _decode(name: str, data: bytes) -> str:
+def _decode(name: str, data: bytes | bytearray) -> str:
     """Return text in UTF-8 (with or without a mark), else Latin-1; refuse binary data."""
     if b"\0" in data:
         _refuse_binary(name, data)

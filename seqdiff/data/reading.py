@@ -13,15 +13,16 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from itertools import islice
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
 from seqdiff.alphabets.alphabet import LETTERS, guess_alphabet
 from seqdiff.alphabets.levels import image_texts
-from seqdiff.data.files import PACKED, read_text, without_apostrophe
+from seqdiff.data.files import MOST_BYTES, PACKED, check_size, read_text, without_apostrophe
 from seqdiff.data.images import Grid, as_images, check_images, is_image_path, read_images
 from seqdiff.data.labels import (
     NUMBER,
@@ -35,6 +36,7 @@ from seqdiff.data.labels import (
     read_cells,
     read_labels,
 )
+from seqdiff.data.store import Store, is_store
 from seqdiff.errors import InputError, argument, of_kind, printable, shorten, shown
 from seqdiff.inputs import LabelsLike, Place, SequencesLike, is_one
 
@@ -68,6 +70,8 @@ class Records:
         Of images, whose sequences are their strings (see `Levels`).
     names : list of str
         Of the records of FASTA and the like, empty where there are none.
+    decimal_comma : bool
+        Whether numbers in text may have one.
     """
 
     sequences: list[str]
@@ -78,6 +82,7 @@ class Records:
     notes: tuple[str, ...] = ()
     grid: Grid | None = None
     names: Sequence[str] = ()
+    decimal_comma: bool = False
 
     def take(self, rows: np.ndarray) -> Records:
         """Return the records with these numbers; each keeps its place."""
@@ -144,7 +149,8 @@ def is_sequence_object(item: object) -> bool:
 class Table:
     """Columns of a file or a DataFrame.
 
-    ``cells(j)`` are the raw entries of column j, ``labels(j, kind)`` the same as labels and a note, see `read_cells`.
+    ``cells(j)`` are the raw entries of column j, ``labels(j, kind)`` the same as labels and a note, see `read_cells`;
+    `decimal_comma` says whether numbers in text may have one.
     """
 
     names: list[Any]
@@ -153,17 +159,17 @@ class Table:
     source: str
     place: Place
     notes: tuple[str, ...] = ()
+    decimal_comma: bool = False
 
     def records(self, y: LabelsLike, sequence_column: object, kind: ReadKind, keep_empty: bool = False) -> Records:
         """Return the column of sequences, and as labels the columns that y names, or y itself."""
-        named: list[Any] = [y] if isinstance(y, str) else []
-        if isinstance(y, (list, tuple)) and y and all(isinstance(name, str) for name in y):
-            common = set(y) & set(self.names)
-            named = list(y) if len(common) == len(set(y)) or common and len(y) <= len(self.names) else []
+        named = self.named(y)
         columns = [self._column(name, "y") for name in named]
         j = self.sequences_at(sequence_column, columns)
 
-        records = Records(self._sequences(j, keep_empty), self.source, self.place, notes=self.notes)
+        records = Records(
+            self._sequences(j, keep_empty), self.source, self.place, notes=self.notes, decimal_comma=self.decimal_comma
+        )
         if not named:
             return records.with_labels(y, kind)
         if len(set(named)) < len(named):
@@ -175,6 +181,15 @@ class Table:
             return replace(records, y=labels, label_notes={"": note} if note else {})
         labels, notes = join_labels(read)
         return replace(records, y=labels, label_notes=notes)
+
+    def named(self, y: LabelsLike) -> list[Any]:
+        """Return the columns that y names, none where it is labels itself."""
+        if isinstance(y, str):
+            return [y]
+        if isinstance(y, (list, tuple)) and y and all(isinstance(name, str) for name in y):
+            common = set(y) & set(self.names)
+            return list(y) if len(common) == len(set(y)) or common and len(y) <= len(self.names) else []
+        return []
 
     def sequences_at(self, sequence_column: object, taken: Sequence[int] = ()) -> int:
         """Return the number of the column of sequences, the one that is named or the one that is found."""
@@ -276,8 +291,11 @@ def _listed(names: Sequence[object]) -> str:
     return listed + (f" ... ({len(names)} in all)" if len(names) > 12 else "")
 
 
-def table_of_text(path: str, lines: list[str], separator: str) -> Table:
-    """Return the table in the lines of a file; the separator is the most frequent in the header."""
+def table_of_text(path: str, lines: list[str], separator: str, before: int = 0) -> Table:
+    """Return the table in the lines of a file; the separator is the most frequent in the header.
+
+    `before` is the number of lines of the file that are left out behind the header.
+    """
     head = next(line for line in lines if line.strip())
     counts = {s: head.count(s) for s in (separator, ",", ";", "\t")}
     separator = max(counts, key=lambda s: counts[s])  # the ending's own where none occurs
@@ -288,9 +306,9 @@ def table_of_text(path: str, lines: list[str], separator: str) -> Table:
         for row in reader:
             if any(cell.strip() for cell in row):
                 rows.append(row)
-                numbers.append(reader.line_num)
+                numbers.append(reader.line_num + before)
     except csv.Error as error:
-        where, cure = f"{path}, line {reader.line_num}", "correct the line"
+        where, cure = f"{path}, line {reader.line_num + before}", "correct the line"
         raise InputError(where, f"what cannot be read ({error})", "a line of a table", cure) from None
     if not rows:
         found = f"separators ({shown(separator)}) with nothing between them"
@@ -311,10 +329,12 @@ def table_of_text(path: str, lines: list[str], separator: str) -> Table:
     def place(i: int) -> str:
         return f"{path}, line {numbers[i + 1]}"
 
-    def labels(j: int, kind: CellKind) -> tuple[np.ndarray, str]:
-        return read_cells(columns[j], kind, place, decimal_comma=separator != ",")
+    comma = separator != ","
 
-    return Table(names, columns.__getitem__, labels, path, place)
+    def labels(j: int, kind: CellKind) -> tuple[np.ndarray, str]:
+        return read_cells(columns[j], kind, place, decimal_comma=comma)
+
+    return Table(names, columns.__getitem__, labels, path, place, decimal_comma=comma)
 
 
 def _reason(error: Exception) -> str:
@@ -398,7 +418,7 @@ FORMATS = {
 
 
 def read_records(
-    X: SequencesLike | Records,
+    X: SequencesLike | Records | Store,
     y: LabelsLike = None,
     *,
     sequence_column: object = None,
@@ -464,8 +484,12 @@ def read_frame(X: SequencesLike, sequence_column: object = None) -> pd.DataFrame
 
 
 def _read(X: Any, keep_empty: bool = False, verbose: int = 0) -> Records | Table:
+    if isinstance(X, Store):
+        return _of_store(X)
     if isinstance(X, (str, os.PathLike)):
         path = os.path.expanduser(os.fsdecode(X))
+        if is_store(path):
+            return _of_store(Store(path))
         if isinstance(X, str) and not os.path.exists(path):
             raise _no_file(X)
         return _read_file(path, "standard input" if path == STDIN else printable(path), keep_empty, verbose)
@@ -474,6 +498,23 @@ def _read(X: Any, keep_empty: bool = False, verbose: int = 0) -> Records | Table
     if (images := as_images(X)) is not None:
         return _of_images(images, "X")
     return _read_items(X, keep_empty)
+
+
+def _of_store(store: Store) -> Table:
+    """Return all of a store, its labels as columns; what does not fit into memory is refused."""
+    check_size(store.letters, str(store.path), MOST_BYTES)
+    rows = np.arange(store.n)
+    columns: dict[str, Any] = {"sequence": store.strings(rows)} | {c.name: store.y(c.name, rows) for c in store.columns}
+
+    def labels(j: int, kind: CellKind) -> tuple[np.ndarray, str]:
+        return read_labels(columns[names[j]], kind)[0], ""
+
+    names = list(columns)
+    place = "{}, sequence {:,}".format
+    return Table(
+        names, lambda j: list(columns[names[j]]), labels, str(store.path), lambda i: place(store.path, i + 1),
+        notes=store.notes,
+    )  # fmt: skip
 
 
 def _of_images(images: np.ndarray, source: str) -> Records:
@@ -549,58 +590,92 @@ def _read_file(path: str, name: str, keep_empty: bool, verbose: int) -> Records 
         return _of_images(read_images(path, name), name)
     text, ending = read_text(path, name, packed if packed in PACKED else "", verbose)
     lines = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
-    kept = [i for i, line in enumerate(lines) if line.strip()]
-    if not kept:
-        raise InputError(name, "only blank lines", "at least one sequence", "give another file")
+    first = first_line(lines, name)
     if ending in TABLES:
         return table_of_text(name, lines, TABLES[ending])
-    first = lines[kept[0]]
-    if kind := FORMATS.get(ending) or _format_of(first, lines):
-        return _read_with_biopython(name, "\n".join(lines[kept[0] :]), kind, keep_empty)
-    if ending in FASTA or first.startswith(">"):
-        return _read_fasta(name, lines, keep_empty)
+    if kind := format_of(lines, ending):
+        return next(biopython_records(name, io.StringIO("\n".join(lines[first:])), kind, keep_empty))
+    if ending in FASTA or lines[first].startswith(">"):
+        return read_fasta(name, lines, keep_empty)
+    return read_lines(name, lines)
+
+
+def first_line(lines: list[str], name: str) -> int:
+    """Return the number of the first line that is not blank, or raise an InputError."""
+    for i, line in enumerate(lines):
+        if line.strip():
+            return i
+    raise InputError(name, "only blank lines", "at least one sequence", "give another file")
+
+
+def read_lines(name: str, lines: list[str], before: int = 0) -> Records:
+    """Return the sequences of a file with one a line, but for a header; `before` lines of it are left out."""
+    kept = [i for i, line in enumerate(lines) if line.strip()]
     notes: tuple[str, ...] = ()
-    place, header = f"{name}, line {kept[0] + 1}", first.strip()
-    if _is_header(header, [lines[i].strip() for i in kept[1:1000]], place):
-        kept = kept[1:]
-        taken = f"{place}: {shown(header)} was taken for a header and left out"
-        notes = (f"{taken}; if it is a sequence, put it on another line",)
-    return Records([lines[i] for i in kept], name, lambda i: f"{name}, line {kept[i] + 1}", notes=notes)
+    if not before:
+        place, header = f"{name}, line {kept[0] + 1}", lines[kept[0]].strip()
+        if _is_header(header, [lines[i].strip() for i in kept[1:1000]], place):
+            kept = kept[1:]
+            taken = f"{place}: {shown(header)} was taken for a header and left out"
+            notes = (f"{taken}; if it is a sequence, put it on another line",)
+    return Records([lines[i] for i in kept], name, lambda i: f"{name}, line {before + kept[i] + 1}", notes=notes)
 
 
-def _format_of(first: str, lines: list[str]) -> str:
-    """Return the format of `FORMATS` whose files begin so, else ""."""
-    if first.startswith("@") and any(line.startswith("+") for line in lines[:9]):
+def format_of(lines: list[str], ending: str) -> str:
+    """Return the format of `FORMATS` of files that end or begin so, else ""; one line at least is not blank."""
+    if ending in FORMATS:
+        return FORMATS[ending]
+    lines = lines[first_line(lines, "") :][:9]
+    first = lines[0]
+    if first.startswith("@") and any(line.startswith("+") for line in lines):
         return "FASTQ"
     starts = {"LOCUS ": "GenBank", "ID   ": "EMBL", "# STOCKHOLM": "Stockholm"}
     return next((kind for start, kind in starts.items() if first.startswith(start)), "")
 
 
-def _read_with_biopython(name: str, text: str, kind: str, keep_empty: bool) -> Records:
-    """Read a file of one of `FORMATS`; of FASTQ the qualities are not used."""
+def biopython_records(
+    name: str, file: TextIO, kind: str, keep_empty: bool = False, together: int | None = None
+) -> Iterator[Records]:
+    """Yield the records of a file of one of `FORMATS`, `together` at a time; of FASTQ the qualities are not used."""
+    found, count = _parsed(file, kind), 0
+    while True:
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")  # of annotations, which are not read
+                pairs = list(islice(found, together))
+        except InputError:  # of the file
+            raise
+        except Exception as error:  # ValueError, and of damaged annotations whatever the parser meets
+            what, cure = f"what cannot be read as {kind} ({_reason(error)})", "mend it, or convert it to FASTA"
+            raise InputError(name, what, f"a file in {kind}", cure) from None
+        if not pairs and not count:
+            what = f"a file in {kind} without records"
+            raise InputError(name, what, "at least one sequence", "give another file")
+        if pairs:
+            yield _of_pairs(name, pairs, kind, keep_empty)
+        count += len(pairs)
+        if together is None or len(pairs) < together:
+            return
+
+
+def _parsed(file: TextIO, kind: str) -> Iterator[tuple[str, Any]]:
+    """Yield the name and the sequence of each record."""
     from Bio import SeqIO
     from Bio.SeqIO.QualityIO import FastqGeneralIterator
 
-    items: list[Any]
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of annotations, which are not read
-            if kind == "FASTQ":
-                reads = [(title, sequence) for title, sequence, _ in FastqGeneralIterator(io.StringIO(text))]
-                names, items = [(title.split(maxsplit=1) or [""])[0] for title, _ in reads], [read for _, read in reads]
-            else:
-                items = list(SeqIO.parse(io.StringIO(text), kind.lower()))
-                names = [record.id for record in items]
-    except Exception as error:  # ValueError, and of damaged annotations whatever the parser meets
-        found, cure = f"what cannot be read as {kind} ({_reason(error)})", "mend it, or convert it to FASTA"
-        raise InputError(name, found, f"a file in {kind}", cure) from None
-    if not items:
-        raise InputError(name, f"a file in {kind} without records", "at least one sequence", "give another file")
+    if kind == "FASTQ":
+        yield from (((title.split(maxsplit=1) or [""])[0], read) for title, read, _ in FastqGeneralIterator(file))
+    else:
+        yield from ((record.id, record) for record in SeqIO.parse(file, kind.lower()))
+
+
+def _of_pairs(name: str, pairs: list[tuple[str, Any]], kind: str, keep_empty: bool) -> Records:
+    names = [title for title, _ in pairs]
 
     def place(i: int) -> str:
         return f"{name}, record {shorten(printable(names[i]))!r}"
 
-    sequences = to_strings(items, place, keep_empty)
+    sequences = to_strings([item for _, item in pairs], place, keep_empty)
     if not keep_empty:
         _refuse_empty(sequences, place, "records", "a record without a sequence", "a sequence", "leave it out")
     notes = (f"the qualities in {name} are not used",) if kind == "FASTQ" else ()
@@ -619,10 +694,11 @@ def _is_header(first: str, others: list[str], place: str) -> bool:
     return True
 
 
-def _read_fasta(path: str, lines: list[str], keep_empty: bool) -> Records:
+def read_fasta(path: str, lines: list[str], keep_empty: bool = False, before: int = 0) -> Records:
+    """Return the records in the lines of a FASTA file, of which `before` lines are left out."""
     headers: list[tuple[int, str]] = []  # line and name of each record
     parts: list[list[str]] = []
-    for number, line in enumerate(lines, 1):
+    for number, line in enumerate(lines, before + 1):
         if line.startswith(">"):
             headers.append((number, (line[1:].split(maxsplit=1) or [""])[0]))
             parts.append([])

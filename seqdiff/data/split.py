@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 
 from seqdiff.alphabets.alphabets import AlphabetLike
-from seqdiff.data.dataset import Dataset, prepare
+from seqdiff.data.dataset import Dataset, StoredData, prepare
 from seqdiff.data.images import refuse_images
+from seqdiff.data.store import mixed
 from seqdiff.data.target import learn_target
 from seqdiff.errors import InputError, argument, shown
 from seqdiff.inputs import HeldOutLike, LabelsLike, SequencesLike, TargetLike
@@ -43,7 +44,7 @@ def share_of(name: str, value: object, others: str = "") -> float | None:
     return float(value)  # type: ignore[arg-type]
 
 
-def given_part(value: HeldOutLike, train: Dataset, target: TargetLike = "auto", **options: Any) -> Dataset:
+def given_part(value: HeldOutLike, train: Dataset | StoredData, target: TargetLike = "auto", **options: Any) -> Dataset:
     """Return held-out data that a user gave: sequences or a file, or a pair of these and their labels.
 
     The labels of `train` say how the others are read; `options` are those of `prepare`.
@@ -110,6 +111,38 @@ def hold_out(
         notes = [f"{notes[0].split(':')[0]}, too many to hold some out: nothing is validated; give "
                  f"{argument('validation')} other sequences"]  # fmt: skip
     return np.flatnonzero(~held), np.flatnonzero(held), notes
+
+
+def hold_out_stored(
+    data: StoredData, fraction: float, random_state: int, classes: Sequence[np.ndarray] = ()
+) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Return rows of a store to train on, rows to validate on, and notes: copies on one side, classes in training.
+
+    A sequence is held out by its mark alone (`store.marks_of`), so that no rows need be compared and about the share
+    is held out.
+
+    Parameters
+    ----------
+    data : StoredData
+    fraction, random_state, classes
+        As of `hold_out`.
+    """
+    share_of("validation", fraction)
+    marks = data.store.marks[data.kept]
+    seed, below = mixed(np.array([random_state], np.uint64)), np.uint64(min(int(fraction * 2.0**64), 2**64 - 1))
+    parts = np.array_split(marks, 1 + len(marks) // (1 << 20))  # of a bounded memory
+    held = np.concatenate([mixed(part ^ seed) < below for part in parts])
+    side = np.where(held, np.int8(0), np.int8(-1))
+    if (side == 0).all():
+        side[marks == marks[0]] = -1
+    _learn_every_class(side, marks, classes)
+    notes = []
+    marks.sort()
+    if copies := int((marks[1:] == marks[:-1]).sum()):
+        strands = " (or of its other strand)" if data.alphabet.complement is not None else ""
+        found = f"{copies:,} of {len(marks):,} sequences are copies of an earlier one{strands}"
+        notes.append(f"{found}: copies stay on one side of the split")
+    return np.flatnonzero(side < 0), np.flatnonzero(side == 0), notes
 
 
 def families(data: Dataset, largest: int) -> tuple[np.ndarray, list[str]]:

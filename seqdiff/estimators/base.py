@@ -76,7 +76,7 @@ from seqdiff.parameters import (
 )
 from seqdiff.processes import Batch, Process
 from seqdiff.runs import SAMPLING, Run, open_run
-from seqdiff.training import Objective, Settings, Trainer, TrainingParameters
+from seqdiff.training import Objective, Settings, StoredBatch, Trainer, TrainingParameters
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -236,8 +236,8 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
     def _optimise(
         self,
         model: SequenceModel,
-        train: Batch,
-        valid: Batch | None,
+        train: Batch | StoredBatch,
+        valid: Batch | StoredBatch | None,
         digests: Sequence[str],
         source: str,
         notes: Sequence[str],
@@ -248,7 +248,7 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         Digests tell one data set from another, so that a run resumes with its own data.
         """
         run, checkpoint = self._open_run(digests, source, len(train), 0 if valid is None else len(valid), resume)
-        device = train.x0.device
+        device = train.device
         among = ranks.current()
         try:
             self.run_dir_ = None if run is None else str(run.path)
@@ -324,7 +324,14 @@ class GeneratorBase(SequenceEstimator, TrainingParameters):
         path, found = among.from_first(None if opened is None else (str(opened[0].path), opened[1]))
         return (Run(path) if opened is None else opened[0]), found
 
-    def _tell(self, notes: Sequence[str], train: Batch, valid: Batch | None, run: Run | None, trainer: Trainer) -> None:
+    def _tell(
+        self,
+        notes: Sequence[str],
+        train: Batch | StoredBatch,
+        valid: Batch | StoredBatch | None,
+        run: Run | None,
+        trainer: Trainer,
+    ) -> None:
         for note in notes:
             self._say(note)
         held = "" if valid is None else f", {len(valid):,} held out for validation"

@@ -9,7 +9,7 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.utils import Tags
 
-from seqdiff.data import Alphabet, Dataset, class_codes, learn_target
+from seqdiff.data import Alphabet, Dataset, StoredData, class_codes, learn_target
 from seqdiff.errors import InputError, argument, listed, shown
 from seqdiff.estimators.requests import check_seed
 from seqdiff.inputs import NetworkLike, SeedLike, TargetLike, WeightsLike
@@ -89,7 +89,7 @@ class Weights:
             raise InputError(argument("sample_weight"), found, wanted, "give as many")
         return self.all > 0
 
-    def of(self, data: Dataset, kind: TargetLike) -> np.ndarray | None:
+    def of(self, data: Dataset | StoredData, kind: TargetLike) -> np.ndarray | None:
         """Return the weights (N,) of a data set's rows, scaled to a mean of 1; None where all are alike."""
         if self.balanced:
             return self._of_classes(data, kind)
@@ -98,7 +98,7 @@ class Weights:
         weights = self.all[data.kept]
         return None if (weights == weights[0]).all() else weights / weights.mean()
 
-    def _of_classes(self, data: Dataset, kind: TargetLike) -> np.ndarray | None:
+    def _of_classes(self, data: Dataset | StoredData, kind: TargetLike) -> np.ndarray | None:
         """Return weights by which every class counts as much as any other; a row without a label counts 1."""
         target = None if data.y is None else learn_target(data.y, kind)
         if target is None or target.kind != "class":

@@ -93,6 +93,19 @@ class Batch:
         """Booleans (B, L), True at real positions."""
         return torch.arange(self.x0.shape[1], device=self.x0.device) < self.lengths[:, None]
 
+    @property
+    def device(self) -> torch.device:
+        return self.x0.device
+
+    @property
+    def width(self) -> int:
+        """Columns of the tokens."""
+        return self.x0.shape[1]
+
+    def loaded(self) -> Batch:
+        """Return the batch, whose tokens are in memory."""
+        return self
+
     def to(self, device: torch.device) -> Batch:
         """Return the batch on another device."""
         return self._each(lambda v: v.to(device))

@@ -10,14 +10,68 @@ Long sequences are cut into more parts, by rows, so that the activations of one 
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
 import torch
 from torch import Tensor
 
 from seqdiff import runtime
-from seqdiff.training.objective import Batch
+from seqdiff.processes.base import Batch, Cond
 
 Parts = list[tuple[slice, int]]
 """The rows and the number of columns of each part of a batch."""
+
+
+@dataclass(frozen=True, eq=False)
+class StoredBatch:
+    """Sequences and their conditions, whose tokens are read when they are needed: a `Batch` that fits no memory.
+
+    Parameters
+    ----------
+    read : callable
+        ``read(rows, width)`` returns tokens (n, width) on the CPU, zeros after a sequence's end, for rows (n,) int64.
+    index : Tensor or None
+        (B,) int64 on the CPU, the numbers of the rows; None: 0, 1, ...
+    width : int
+        L, columns.
+    lengths, cond, weight
+        As of `Batch`, on the device that computes; lengths of any type of integers.
+    """
+
+    read: Callable[[Tensor, int], Tensor]
+    index: Tensor | None
+    width: int
+    lengths: Tensor
+    cond: Cond = None
+    weight: Tensor | None = None
+
+    def __len__(self) -> int:
+        return len(self.lengths)
+
+    @property
+    def device(self) -> torch.device:
+        return self.lengths.device
+
+    def rows(self, rows: Tensor | slice) -> StoredBatch:
+        """Return some rows."""
+        cond = None if self.cond is None else {k: v[rows] for k, v in self.cond.items()}
+        weight = None if self.weight is None else self.weight[rows]
+        index = torch.arange(len(self))[rows] if isinstance(rows, slice) else rows.cpu()
+        index = index if self.index is None else self.index[index]
+        return replace(self, index=index, lengths=self.lengths[rows], cond=cond, weight=weight)
+
+    def take(self, rows: Tensor | slice, width: int | None = None) -> StoredBatch:
+        """Return some rows, cut to the first `width` columns."""
+        part = self.rows(rows)
+        return part if width is None else replace(part, width=min(width, self.width))
+
+    def loaded(self) -> Batch:
+        """Return the batch with its tokens on the device."""
+        index = torch.arange(len(self)) if self.index is None else self.index
+        tokens = self.read(index, self.width).long().to(self.device)
+        return Batch(tokens, self.lengths.long(), self.cond, self.weight)
+
 
 MULTIPLE = 8  # of which widths are: few shapes, for the hardware's sake
 COUNTS = (1, 2, 4, 8)  # of parts
@@ -89,18 +143,23 @@ def at_most_letters(parts: Parts, most: int) -> Parts:
     ]
 
 
-def epoch_batches(
-    lengths: Tensor, width: int, size: int, seed: int, epoch: int, cost: int
-) -> tuple[Tensor, list[Parts]]:
-    """Return the order of the sequences in an epoch, and the parts of each batch; seed and epoch alone decide.
+def epoch_order(n: int, seed: int, epoch: int) -> Tensor:
+    """Return the order of n sequences in an epoch, int64 (n,): a plain shuffle that seed and epoch alone decide."""
+    return torch.randperm(n, generator=runtime.generator_for("cpu", seed, "order", epoch))
 
-    Batch i are the rows ``order[i * size : (i + 1) * size]``. Where all lengths are equal they are in the order of a
-    plain shuffle, and one part.
+
+def batches_of(order: Tensor, lengths: Tensor, width: int, size: int, cost: int) -> tuple[Tensor, list[Parts]]:
+    """Return the rows of some batches in turn, and the parts of each batch.
+
+    Batch i are the rows ``rows[i * size : (i + 1) * size]``. Where all lengths are equal they are in the given order,
+    and one part.
 
     Parameters
     ----------
+    order : Tensor
+        (n,) of int64, on the CPU: rows of an `epoch_order`, of whole batches.
     lengths : Tensor
-        (N,) of int64, on the CPU.
+        (N,) of integers, on the CPU.
     width, cost : int
         As of `cut`.
     size : int
@@ -108,17 +167,18 @@ def epoch_batches(
 
     Examples
     --------
-    >>> order, batches = epoch_batches(torch.tensor([3, 30] * 8), 40, size=8, seed=0, epoch=0, cost=8)
-    >>> sorted(order.tolist()) == list(range(16)), len(batches), batches[0][-1]
+    >>> order = epoch_order(16, seed=0, epoch=0)
+    >>> rows, batches = batches_of(order, torch.tensor([3, 30] * 8), 40, size=8, cost=8)
+    >>> sorted(rows.tolist()) == list(range(16)), len(batches), batches[0][-1]
     (True, 2, (slice(4, 8, None), 32))
     """
-    order = torch.randperm(len(lengths), generator=runtime.generator_for("cpu", seed, "order", epoch))
-    varied = bool((lengths != lengths[0]).any())
     pieces, batches = [], []
     for rows in order.split(size):
-        everything = (torch.arange(len(rows)), crop_width(int(lengths[rows].max()), width))
+        some = lengths[rows].long()
+        varied = bool((some != some[0]).any())
+        everything = (torch.arange(len(rows)), crop_width(int(some.max()), width))
         parts: Parts = []
-        for part, wide in cut(lengths[rows], width, cost) if varied else [everything]:
+        for part, wide in cut(some, width, cost) if varied else [everything]:
             first = parts[-1][0].stop if parts else 0
             parts.append((slice(first, first + len(part)), wide))
             pieces.append(rows[part])
@@ -140,10 +200,9 @@ def validation_batches(batch: Batch) -> list[Batch]:
     return [batch.take(rows.to(batch.x0.device), crop_width(int(lengths[rows].max()), width)) for rows in parts]
 
 
-def at_most(batch: Batch, rows: int, seed: int) -> Batch:
+def at_most(batch: Batch | StoredBatch, rows: int, seed: int) -> Batch:
     """Return `rows` random rows: validation during a fit is an estimate, cheap and the same from epoch to epoch."""
     if len(batch) <= rows:
-        return batch
+        return batch.loaded()
     chosen = torch.randperm(len(batch), generator=runtime.generator_for("cpu", seed, "validation rows"))[:rows]
-    chosen = chosen.sort().values.to(batch.x0.device)
-    return batch.rows(chosen)
+    return batch.rows(chosen.sort().values.to(batch.device)).loaded()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -14,6 +14,9 @@ from seqdiff.processes.base import Batch, Process
 from seqdiff.processes.continuous import BOUND_CALLS
 from seqdiff.runtime import ChosenRows, Generators, call_letters, uniform, widest
 from seqdiff.sampling import Denoiser
+from seqdiff.training.batches import StoredBatch
+
+Data = TypeVar("Data", bound=Batch | StoredBatch)
 
 SMALL, SHARE = 0.25, 0.05  # nats, and share of the bound: errors up to the larger are small enough
 MOST = 8  # times as many levels as usual, where an error is not
@@ -124,7 +127,7 @@ def error_variance(terms: Tensor) -> Tensor:
     return pairs + 1.5 * (terms[:odd] - terms[:odd].mean(0)).square().sum(0)
 
 
-def drop_labels(batch: Batch, rate: float, generator: torch.Generator) -> Batch:
+def drop_labels(batch: Data, rate: float, generator: torch.Generator) -> Data:
     """Hide the condition of a random share of the rows, from which classifier-free guidance learns p(x).
 
     Of several columns that may be missing one by one, as large a share of the rows loses some but not all: a number
@@ -132,7 +135,7 @@ def drop_labels(batch: Batch, rate: float, generator: torch.Generator) -> Batch:
     """
     if batch.cond is None or rate == 0:
         return batch
-    device = batch.x0.device
+    device = batch.device
     stay = uniform((len(batch),), generator, device, torch.float32) >= rate
     cond = {**batch.cond, "keep": batch.cond["keep"] & stay}
     if "known" in cond:

@@ -30,9 +30,11 @@ from seqdiff.runtime import Generators
 from seqdiff.training.batches import (
     MOST_LETTERS,
     Parts,
+    StoredBatch,
     at_most,
     at_most_letters,
-    epoch_batches,
+    batches_of,
+    epoch_order,
     halved,
     validation_batches,
 )
@@ -163,6 +165,7 @@ def _is_optimizer(given: object, own: dict[str, Any], parameters: Sequence[Tenso
 logger = logging.getLogger(__name__)
 
 CHECKPOINT_SECONDS = 600.0
+PLANNED = 1000  # batches whose rows are sent to the device together
 VALIDATION_ROWS = 512
 VALIDATION_TIMES = 20
 # of the history, before the parts of the loss
@@ -251,8 +254,8 @@ class Trainer:
     Parameters
     ----------
     objective : Objective
-    train, valid : Batch
-        All the data, on the objective's device; `valid` may be None.
+    train, valid : Batch or StoredBatch
+        All the data, on the objective's device or on a disk; `valid` may be None.
     settings : Settings
     run : Run or None
         The folder of checkpoints, metrics and TensorBoard.
@@ -269,8 +272,8 @@ class Trainer:
     def __init__(
         self,
         objective: Objective,
-        train: Batch,
-        valid: Batch | None,
+        train: Batch | StoredBatch,
+        valid: Batch | StoredBatch | None,
         settings: Settings,
         run: Run | None = None,
         save_model: Callable[[dict[str, Tensor]], None] | None = None,
@@ -278,7 +281,7 @@ class Trainer:
         self.objective, self.train, self.settings, self.run = objective, train, settings, run
         self.ranks = ranks.current()
         self.save_model = save_model or (lambda state: None)
-        self.device = train.x0.device
+        self.device = train.device
         self.valid = None if valid is None else at_most(valid, VALIDATION_ROWS, settings.seed)
         fused = runtime.has_fused_optimizer(self.device)
         self.optimizer = torch.optim.AdamW(
@@ -306,8 +309,8 @@ class Trainer:
         self._forward = with_shared_gradients(objective, self.ranks)
         self._recordings = runtime.Recordings[tuple[Losses, list[Tensor | None]]](self.device, self._generator)
         self._good = {k: v.clone() for k, v in self.ema.module.state_dict().items()}  # finite, of an earlier epoch
-        self._lengths = train.lengths.cpu()
-        self._mean_length = float(self._lengths.double().mean())
+        self._lengths = train.lengths.to("cpu", torch.int32)
+        self._mean_length = float(self._lengths.sum(dtype=torch.int64)) / len(train)
 
     # -- state --------------------------------------------------------------------------------------------------------
 
@@ -381,14 +384,18 @@ class Trainer:
 
     def _run_epoch(self, bar: tqdm, interrupted: Callable[[], bool]) -> None:
         epoch, size = self.epoch, self.settings.batch_size
-        width, cost = self.train.x0.shape[1], runtime.call_cost(self.device)
-        order, batches = epoch_batches(self._lengths, width, size, self.settings.seed, epoch, cost)
-        order = order.to(self.device)
+        order, cost = epoch_order(len(self.train), self.settings.seed, epoch), runtime.call_cost(self.device)
         self.objective.train()
         shown = time.monotonic()
-        for i in range(self.step % self.batches, self.batches):
-            rows = order[i * size : (i + 1) * size]
-            loss = self._step(rows, i, at_most_letters(batches[i], self._most))
+        begun = self.step % self.batches
+        for i in range(begun, self.batches):
+            place = (i - begun) % PLANNED
+            if place == 0:
+                some = order[i * size : (i + PLANNED) * size]
+                planned, batches = batches_of(some, self._lengths, self.train.width, size, cost)
+                planned = planned if isinstance(self.train, StoredBatch) else planned.to(self.device)
+            rows = planned[place * size : (place + 1) * size]
+            loss = self._step(rows, i, at_most_letters(batches[place], self._most))
             self.loss_sum += loss
             self.step += 1
             bar.update()
@@ -416,7 +423,7 @@ class Trainer:
 
         Where the memory is full the step is made again in smaller parts, as are all that follow.
         """
-        parts = parts or [(slice(0, len(rows)), self.train.x0.shape[1])]
+        parts = parts or [(slice(0, len(rows)), self.train.width)]
         kept = None  # gradients of the update's earlier batches
         if self._mid_update:
             kept = [None if p.grad is None else p.grad.clone() for p in self.objective.parameters()]
@@ -451,7 +458,7 @@ class Trainer:
         self._generator.manual_seed(runtime.seed_of(s.seed, "step", self.step))
         first = (i - i % s.update_freq) * s.batch_size
         together = min(s.update_freq * s.batch_size, len(self.train) - first)  # the last update may have fewer rows
-        possible = self._recordings.possible and not self.ranks.several
+        possible = self._recordings.possible and not self.ranks.several and isinstance(self.train, Batch)
         if possible and s.update_freq == 1 and self.objective.repeatable:
             work = partial(self._repeatable_losses, together=together, parts=parts)
             key = tuple((rows.start, rows.stop, width) for rows, width in parts)
@@ -492,15 +499,15 @@ class Trainer:
             sums = dict(zip(sums, values, strict=True))
         return Losses(total, sums)
 
-    def _share(self, part: Batch, generator: torch.Generator) -> tuple[Batch, Generators, float]:
-        """Return the rows of this process, the generator of their noise, and the factor of their losses.
+    def _share(self, part: Batch | StoredBatch, generator: torch.Generator) -> tuple[Batch, Generators, float]:
+        """Return the rows of this process, loaded, the generator of their noise, and the factor of their losses.
 
         Where there are fewer rows than processes each computes all of them, for its share of their losses.
         """
         size, n = self.ranks.size, len(part)
         if not self.ranks.several or n < size:
-            return part, generator, 1 / size
-        return part.rows(self.ranks.share(n)), runtime.Shared(generator, n, self.ranks), 1.0
+            return part.loaded(), generator, 1 / size
+        return part.rows(self.ranks.share(n)).loaded(), runtime.Shared(generator, n, self.ranks), 1.0
 
     def _sent_with(self, last: bool) -> contextlib.AbstractContextManager[None]:
         """Return the context of a backward pass, after the last of which the gradients are sent."""
