@@ -432,7 +432,7 @@ def test_every_command_has_help() -> None:
         "classify",
         "sweep",
     }
-    assert set(commands) == known | {"check", "info"}
+    assert set(commands) == known | {"check", "info", "prepare"}
     for name in ("", *commands):
         result = run(f"{name} --help")
         assert result.exit_code == 0 and "Usage: seqdiff" in result.stdout and "  seqdiff " in result.stdout

@@ -430,6 +430,9 @@ def test_commands(tmp_path, monkeypatch):
     assert fitted.exit_code == 0, fitted.output
     scored = CliRunner().invoke(main, ["score", "runs/mine", "a.store"])
     assert scored.exit_code == 0, scored.output
+    shown = CliRunner().invoke(main, ["info", "a.store"])
+    assert shown.exit_code == 0, shown.output
+    assert "3 to 30, mean " in shown.stdout and "classes ctcf, none, pu1" in shown.stdout
     again = CliRunner().invoke(main, ["prepare", "a.csv", "a.store"])
     assert again.exit_code == 1 and "there already" in again.output
 

@@ -41,7 +41,7 @@ COMMANDS = {
     "classify": ("guiding", "Fit a classifier or a regressor to labelled sequences in DATA, to guide a generator."),
     "sweep": ("experiments", "Generate sequences with MODEL under guidance of several strengths, and compare them."),
     "check": ("info", "Check the sequences in DATA for what a fit refuses or suffers from."),
-    "info": ("info", "Describe PATH: a run folder, a model file, a shared model, or a file of sequences."),
+    "info": ("info", "Describe PATH: a run folder, a model file, a shared model, a store, or a file of sequences."),
 }
 """The module of each command and the first sentence of its help: `seqdiff --help` loads neither torch nor a command."""
 

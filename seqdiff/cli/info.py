@@ -1,4 +1,4 @@
-"""The commands `info` and `check`: what is in a run folder, a model file or a file of sequences; faults of data."""
+"""The commands `info` and `check`: what is in a run folder, a model file, a store or a file; faults of data."""
 
 from __future__ import annotations
 
@@ -15,9 +15,12 @@ from seqdiff.cli import options as shared
 from seqdiff.data import (
     Alphabet,
     LengthDistribution,
+    Store,
     Target,
     Targets,
     check_data,
+    is_store,
+    learn_target,
     prepare,
     read_records,
     resolve_alphabet,
@@ -37,7 +40,7 @@ from seqdiff.runs import Run, best_evaluation
 @click.argument("path", type=shared.Source())
 @shared.COLUMN
 def info(path: str, sequence_column: str | None) -> None:
-    """Describe PATH: a run folder, a model file, a shared model, or a file of sequences.
+    """Describe PATH: a run folder, a model file, a shared model, a store, or a file of sequences.
 
     \b
     Examples:
@@ -48,6 +51,8 @@ def info(path: str, sequence_column: str | None) -> None:
     given = local_folder(path)
     if given.is_dir() and (given / WEIGHTS).is_file():
         lines = _of_model(given)
+    elif is_store(given):
+        lines = _of_store(given)
     elif given.is_dir():
         lines = _of_run(given)
     elif given.suffix == ".safetensors":
@@ -89,6 +94,25 @@ def check(context: click.Context, data: str, y: tuple[str, ...], **options: Any)
     found = check_data(Path(data), shared.label_columns(y), **options)
     click.echo(repr(found))
     context.exit(0 if found.ok else 1)
+
+
+def _of_store(path: Path) -> Iterator[tuple[str, str]]:
+    store = Store(path)
+    store.check()
+    lengths = store.lengths
+    yield "store", str(path)
+    yield "made of", store.source
+    yield "sequences", f"{store.n:,}"
+    yield "alphabet", _letters(store.alphabet)
+    fixed = int(lengths.min()) == store.longest
+    yield (
+        "lengths",
+        f"all {store.longest}" if fixed else f"{lengths.min()} to {store.longest}, mean {lengths.mean():.1f}",
+    )
+    for column in store.columns:
+        labels = store.y(column.name)
+        yield f"label {column.name}", _labels(learn_target(labels))
+    yield "size", f"{sum(store.sizes.values()) / 1e6:,.1f} MB, as it was written"
 
 
 def _of_run(folder: Path) -> Iterator[tuple[str, str]]:

@@ -6,16 +6,16 @@
     marks        a number of 64 bits for each sequence, the same for its other strand, (N,)
     y0, y1, ...  labels: numbers, (N,) float64, or which of the labels in store.json, (N,) int32
 
-Files are little-endian and have no header. They are mapped into memory; what was read is given back to the system, so
-that a store of any size takes little of it. (Rows of random places out of 2.5 GB: 0.05 ms for 128 here, where Arrow's
-`take` needs 2.3 ms; for 4,096 rows 2.0 and 3.5 ms.)
+Files are little-endian and have no header. (Arrow's files mapped into memory are read somewhat faster, and the system
+counts as used all that lies around the rows that were read, in the end the whole store: benchmarks/store.py.)
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import mmap
+import os
+import weakref
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,7 +23,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 
 from seqdiff.alphabets.alphabet import Alphabet
 from seqdiff.data.labels import join_columns, objects
@@ -33,8 +32,6 @@ from seqdiff.runtime import progress
 
 FORMAT_VERSION = 1
 FILE = "store.json"
-ROWS_MAPPED = 4096
-"""Rows at random places after which memory is given back: of each some 64 kB around it stay there."""
 ROWS_TOGETHER = 1 << 16
 """Rows that are looked at together where all are."""
 _SEEDS = np.uint64(0x9E3779B97F4A7C15)
@@ -42,7 +39,7 @@ _SEEDS = np.uint64(0x9E3779B97F4A7C15)
 
 def is_store(path: PathLike) -> bool:
     """Return whether a path is a store."""
-    return (Path(path) / FILE).is_file()
+    return os.path.isfile(os.path.join(path, FILE))  # also where it is no possible name
 
 
 def mixed(numbers: np.ndarray) -> np.ndarray:
@@ -151,7 +148,6 @@ class Store:
             self.notes = tuple(map(str, header["notes"]))
         except (KeyError, TypeError, ValueError) as error:
             raise self._damaged(f"a {FILE} that is not as seqdiff writes it ({error})") from None
-        self._touched = 0
         for name, size in self.sizes.items():
             file = self.path / name
             there = file.stat().st_size if file.is_file() else -1
@@ -189,9 +185,6 @@ class Store:
         if digest_of(self.path, self.sizes, self.alphabet, self.columns, verbose) != self.digest:
             raise self._damaged("files that have changed since they were written")
 
-    def _mapped(self, name: str, dtype: Any) -> np.memmap:
-        return np.memmap(self.path / name, dtype, mode="r")
-
     @cached_property
     def ends(self) -> np.ndarray:
         return np.fromfile(self.path / "ends", "<i8")
@@ -207,39 +200,50 @@ class Store:
         """See `marks_of`, (N,)."""
         return np.fromfile(self.path / "marks", "<u8")
 
-    @cached_property
-    def _tokens(self) -> np.memmap:
-        return self._mapped("tokens", self.dtype)
-
     def tokens(self, rows: np.ndarray, width: int | None = None) -> np.ndarray:
         """Return the tokens of these rows, (n, width), zeros after a sequence's end; as wide as the longest by default.
 
         Raises an `InputError` for tokens that are no letters.
         """
-        ends, lengths = self.ends[rows], self.lengths[rows]
+        lengths = self.lengths[rows]
+        ends = self.ends[rows]
         starts = ends - lengths
         width = int(lengths.max(initial=0)) if width is None else width
-        if width <= self.letters and bool((starts <= self.letters - width).all()):
-            found = sliding_window_view(self._tokens, width)[starts]
-            real = np.arange(width) < lengths[:, None]
-            if not real.all():
-                found = np.where(real, found, self.dtype.type(0))
-        else:  # of the last ones, behind which there is no more
-            found = np.zeros((len(rows), width), self.dtype)
-            for i, (start, end) in enumerate(zip(starts.tolist(), ends.tolist(), strict=True)):
-                found[i, : end - start] = self._tokens[start : min(end, start + width)]
-        self._touched += len(rows)
-        if self._touched >= ROWS_MAPPED:
-            self._give_back()
+        found = np.zeros((len(rows), width), self.dtype)
+        if len(rows) and bool((starts[1:] == ends[:-1]).all()):  # neighbours
+            together = np.empty(int(lengths.sum()), self.dtype)
+            self._read(together, int(starts[0]))
+            real = np.arange(int(lengths.max())) < lengths[:, None]
+            if width >= real.shape[1]:
+                found[:, : real.shape[1]][real] = together
+            else:
+                whole = np.zeros(real.shape, self.dtype)
+                whole[real] = together
+                found[:] = whole[:, :width]
+        else:
+            for row, start, length in zip(found, starts.tolist(), np.minimum(lengths, width).tolist(), strict=True):
+                self._read(row[:length], start)
         if found.size and int(found.max()) >= len(self.alphabet):
             raise self._damaged("tokens that are no letters")
         return found.astype(self.alphabet.dtype, copy=False)
 
-    def _give_back(self) -> None:
-        """Let the system take the memory of what was read, which it can read again."""
-        self._touched = 0
-        if hasattr(mmap, "MADV_DONTNEED"):
-            self._tokens._mmap.madvise(mmap.MADV_DONTNEED)  # type: ignore[attr-defined]
+    def _read(self, into: np.ndarray, start: int) -> None:
+        """Read letters from the file, which is not mapped: the system would count as used memory all around a row."""
+        if not hasattr(os, "preadv"):
+            into[:] = np.memmap(self.path / "tokens", self.dtype, mode="r")[start : start + len(into)]
+            return
+        left, place = into.data.cast("B"), start * self.dtype.itemsize
+        while left:
+            count = os.preadv(self._file, [left], place)
+            if not count:
+                raise self._damaged("tokens that end too early")
+            left, place = left[count:], place + count
+
+    @cached_property
+    def _file(self) -> int:
+        number = os.open(self.path / "tokens", os.O_RDONLY)
+        weakref.finalize(self, os.close, number)
+        return number
 
     def pieces(self, rows: np.ndarray) -> Iterator[np.ndarray]:
         """Yield some of the rows at a time, of at most about 16 million letters."""

@@ -147,8 +147,7 @@ class SequenceGenerator(GeneratorBase):
 
     def _stored(self, store: Store, y: LabelsLike, weights: Weights) -> Dataset | StoredData:
         """Return the data of a store: in memory if they are few, so that all is as with the file it was made of."""
-        if ranks.current().first:
-            store.check(self.verbose)
+        ranks.current().first_does(lambda: store.check(self.verbose))
         alphabet = store.alphabet
         if not is_learned(self.alphabet) and (given := resolve_alphabet(self.alphabet)) != alphabet:
             wanted = f"{alphabet.name}, as the store {store.path} has, or 'auto'"
