@@ -43,18 +43,18 @@ class ByteNetBlock(DilatedBlock):
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, h: Tensor, context: Tensor, mask: Tensor | None) -> Tensor:
-        y = self._enter(h, context)
+        y = self._enter(h, self.film(context))
         if self.training:
             y = y * self.dropout(torch.ones_like(y[:, :1]))
         if mask is not None:  # what is beyond the end must not leak in
             y = y * mask[..., None]
         return self._leave(h, self.conv(y))
 
-    def advance(self, h: Tensor, context: Tensor, i: int, window: Tensor) -> Tensor:
-        return self._leave(h, self.conv.advance(self._enter(h, context), i, window))
+    def advance(self, h: Tensor, film: Tensor, i: int, window: Tensor) -> Tensor:
+        return self._leave(h, self.conv.advance(self._enter(h, film), i, window))
 
-    def _enter(self, h: Tensor, context: Tensor) -> Tensor:
-        shift, scale = self.film(context).chunk(2, -1)  # (B, 1, W/2), or (B, L, W/2) where counts or a signal enter
+    def _enter(self, h: Tensor, film: Tensor) -> Tensor:
+        shift, scale = film.chunk(2, -1)  # (B, 1, W/2), or (B, L, W/2) where counts or a signal enter
         return F.gelu(self.norm2(modulate(self.down(F.gelu(self.norm1(h))), shift, scale)))
 
     def _leave(self, h: Tensor, y: Tensor) -> Tensor:

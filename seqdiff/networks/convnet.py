@@ -50,17 +50,24 @@ class SequenceConvolution(nn.Module):
             x = F.pad(x, (0, 0, self.reach, 0))
         return self.conv(x.transpose(1, 2).unsqueeze(2)).squeeze(2).transpose(1, 2)
 
+    def window(self, like: Tensor, rows: int) -> Tensor:
+        """Return the memory of `advance` for some rows, (B, dilation, 2 kernel, C), all 0."""
+        return like.new_zeros(rows, self.dilation, 2 * self.kernel, self.conv.in_channels)
+
     def advance(self, x: Tensor, i: int, window: Tensor) -> Tensor:
         """Return what `forward` does at position i, (B, C), of x there, (B, C).
 
-        `window` (B, reach + 1, C), all 0 at first, is written to: position j lies in its row j mod (reach + 1).
+        `window` is written to. The positions that one output sees are a dilation apart, so that position j is in the
+        row j mod dilation of the window, and there, of the kernel's K places, in place (j div dilation) mod K and K
+        places further: the last K positions of a row then always stand side by side, and need not be put together.
         """
-        size = window.shape[1]
-        window[:, i % size] = x
-        seen = [(i - j * self.dilation) % size for j in range(self.kernel - 1, -1, -1)]
+        turn, row = divmod(i, self.dilation)
+        place = turn % self.kernel
+        window[:, row, place] = x
+        window[:, row, place + self.kernel] = x
+        seen = window[:, row, place + 1 : place + 1 + self.kernel].flatten(1)
         weight = self.conv.weight[:, :, 0].transpose(1, 2).flatten(1)  # (C out, kernel * C in)
-        # row by row: a list of rows would first be copied to the device, which would have to be waited for
-        return F.linear(torch.cat([window[:, row] for row in seen], 1), weight, self.conv.bias)
+        return F.linear(seen, weight, self.conv.bias)
 
 
 class DilatedBlock(nn.Module):
@@ -70,9 +77,13 @@ class DilatedBlock(nn.Module):
     """
 
     conv: SequenceConvolution
+    film: nn.Linear
 
-    def advance(self, h: Tensor, context: Tensor, i: int, window: Tensor) -> Tensor:
-        """Return the result of `forward` at position i of a causal block, (B, W); see `SequenceConvolution.advance`."""
+    def advance(self, h: Tensor, film: Tensor, i: int, window: Tensor) -> Tensor:
+        """Return the result of `forward` at position i of a causal block, (B, W); see `SequenceConvolution.advance`.
+
+        `film` is what `self.film` makes of the context, which for most models is the same at all positions.
+        """
         raise NotImplementedError
 
 
@@ -85,7 +96,9 @@ class DilatedNetwork(ResidualNetwork):
         context = F.silu(time + self.condition(cond, len(time)))
         cache = {"context": context}
         for n, block in enumerate(cast(Iterable[DilatedBlock], self.blocks)):
-            cache[f"window{n}"] = context.new_zeros(len(time), block.conv.reach + 1, block.conv.conv.in_channels)
+            cache[f"window{n}"] = block.conv.window(context, len(time))
+            if context.shape[1] == 1:
+                cache[f"film{n}"] = block.film(context[:, 0])
         return cache
 
     def entered(self, x: Tensor, i: int, context: Tensor, cache: dict[str, Tensor]) -> Tensor:
@@ -108,7 +121,8 @@ class DilatedNetwork(ResidualNetwork):
         context = context[:, i] if context.shape[1] > 1 else context[:, 0]
         h = self.entered(x, i, context, cache)
         for n, block in enumerate(cast(Iterable[DilatedBlock], self.blocks)):
-            h = block.advance(h, context, i, cache[f"window{n}"])
+            film = cache[f"film{n}"] if f"film{n}" in cache else block.film(context)
+            h = block.advance(h, film, i, cache[f"window{n}"])
         return self.out(self.norm(h))
 
 
@@ -131,8 +145,8 @@ class ConvBlock(DilatedBlock):
         keep = self.dropout(torch.ones_like(scale[:, :1]))
         return h + self.out(F.gelu(self.conv(y) + shift)) * ((1 + scale) * keep)
 
-    def advance(self, h: Tensor, context: Tensor, i: int, window: Tensor) -> Tensor:
-        shift, scale = self.film(context).chunk(2, -1)
+    def advance(self, h: Tensor, film: Tensor, i: int, window: Tensor) -> Tensor:
+        shift, scale = film.chunk(2, -1)
         return h + self.out(F.gelu(self.conv.advance(self.norm(h), i, window) + shift)) * (1 + scale)
 
 
