@@ -154,7 +154,10 @@ class Vocabulary:
     ) -> Batch | StoredBatch:
         """Return rows of a store as `batch` does: in the memory of a GPU that has room, else read when needed."""
         length = self.lengths.max_length
-        lengths = torch.from_numpy(data.lengths).to(device)
+        if data.store.fixed:
+            lengths = torch.full((1,), data.store.longest, dtype=torch.int32, device=device).expand(len(data))
+        else:
+            lengths = torch.from_numpy(data.lengths).to(device)
         cond = self.condition(data.y, len(data), length, device)
         weights = None if weight is None else torch.from_numpy(weight.astype(np.float32)).to(device)
 

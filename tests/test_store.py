@@ -228,6 +228,15 @@ def test_fit_on_disk_is_the_fit_in_memory(tmp_path, on_disk, name):
     assert models[0].generate(5, random_state=0) == models[1].generate(5, random_state=0)
 
 
+def test_sequences_of_one_length_on_disk_are_fitted_as_in_memory(tmp_path, on_disk):
+    items, held = sequences(60, 12), mixed_lengths(20, 15)
+    store = prepare_store(items, tmp_path / "a.store", verbose=0)
+    assert store.fixed
+    for strands in (None, "both"):
+        models = [tiny(strands=strands).fit(X, validation=held) for X in (items, store)]
+        assert same_weights(*models)
+
+
 @pytest.mark.parametrize("names", ["cell", "mic", ["cell", "mic", "count"]])
 @pytest.mark.parametrize("strands", [None, "both"])
 def test_labels_weights_and_strands_from_a_disk(tmp_path, on_disk, names, strands):

@@ -188,8 +188,9 @@ class StoredData:
 
     @property
     def lengths(self) -> np.ndarray:
-        """Letters of each sequence, (N,)."""
-        return self.store.lengths[self.kept]
+        """Letters of each sequence, (N,); not to be written to."""
+        lengths = self.store.lengths
+        return lengths[: len(self)] if self.store.fixed and self.forwards is None else lengths[self.kept]
 
     def take(self, rows: ArrayLike) -> StoredData:
         """Return the given rows (array of int, or of bool of shape (N,))."""

@@ -185,15 +185,22 @@ class Store:
         if digest_of(self.path, self.sizes, self.alphabet, self.columns, verbose) != self.digest:
             raise self._damaged("files that have changed since they were written")
 
+    @property
+    def fixed(self) -> bool:
+        """Whether all sequences have one length: then no places are kept in memory."""
+        return self.letters == self.n * self.longest
+
     @cached_property
     def ends(self) -> np.ndarray:
         return np.fromfile(self.path / "ends", "<i8")
 
     @cached_property
     def lengths(self) -> np.ndarray:
-        """Letters of each sequence, (N,) of int32, or of int64 where one is very long."""
-        lengths = np.diff(self.ends, prepend=0)
-        return lengths.astype(np.int32) if self.longest < 2**31 else lengths
+        """Letters of each sequence, (N,) of int32, or of int64 where one is very long; not to be written to."""
+        kind = np.int32 if self.longest < 2**31 else np.int64
+        if self.fixed:
+            return np.broadcast_to(kind(self.longest), self.n)
+        return np.diff(self.ends, prepend=0).astype(kind)
 
     @property
     def marks(self) -> np.ndarray:
@@ -206,7 +213,7 @@ class Store:
         Raises an `InputError` for tokens that are no letters.
         """
         lengths = self.lengths[rows]
-        ends = self.ends[rows]
+        ends = (rows.astype(np.int64) + 1) * self.longest if self.fixed else self.ends[rows]
         starts = ends - lengths
         width = int(lengths.max(initial=0)) if width is None else width
         found = np.zeros((len(rows), width), self.dtype)

@@ -130,6 +130,7 @@ class SequenceGenerator(GeneratorBase):
         model = self._model(self._built(vocabulary, train, weights[0]), vocabulary)
         if self.verbose:
             self._warn(data, valid, validation, model, weighted=sample_weight is not None)
+        del data  # of a large store these are numbers of many rows
         batch = _batch(vocabulary, train, device, weights[0])
         held = None if valid is None else _batch(vocabulary, valid, device, weights[1])
         digests = ["" if part is None else part.digest() for part in (train, valid)]
