@@ -147,6 +147,19 @@ def test_ambiguous_sequences_and_their_labels_are_left_out(tmp_path, pieces):
     assert any("2 of 90 sequences were left out" in note for note in store.notes)
 
 
+def test_long_runs_of_ambiguous_sequences_are_left_out(tmp_path, pieces):
+    items = [*["N" * 20] * 100, *sequences(5, 20), *["N" * 20] * 100]
+    path = write(tmp_path / "a.csv", "sequence,x\n" + "\n".join(f"{s},{i}" for i, s in enumerate(items)))
+    store = prepare_store(path, tmp_path / "a.store", "x", alphabet="dna", ambiguous="drop", verbose=0)
+    assert store.strings(np.arange(store.n)) == items[100:105] and store.y("x").tolist() == [*range(100, 105)]
+    write(path, "sequence,x\n" + "\n".join(["NNNN,1"] * 200))
+    refuses(
+        lambda: prepare_store(path, tmp_path / "b.store", "x", alphabet="dna", ambiguous="drop", verbose=0),
+        "no sequence that is left",
+        longest=900,
+    )
+
+
 def test_very_many_labels_are_numbers(tmp_path, monkeypatch):
     monkeypatch.setattr(streaming, "ROWS_TOGETHER", 7)
     monkeypatch.setattr(streaming, "MOST_CLASSES", 10)

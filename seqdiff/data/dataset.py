@@ -24,6 +24,10 @@ from seqdiff.parameters import Choice, Whole
 PSEUDOCOUNT = 1.0
 
 
+class NoneLeft(InputError):
+    """All sequences were left out."""
+
+
 def backwards(values: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """Return values (N, L, ...) in reverse order, those of the first `lengths` (N,) positions; zeros behind them."""
     column = lengths[:, None] - 1 - np.arange(values.shape[1])  # negative after the end
@@ -330,7 +334,7 @@ def prepare(
         note = f"{len(dropped)} of {len(sequences)} {were} left out for ambiguity codes ({where})"
         if len(dropped) == len(sequences):
             wanted = "one sequence or more without such codes"
-            raise InputError(records.source, f"no sequence that is left: {note}", wanted, "correct them or give others")
+            raise NoneLeft(records.source, f"no sequence that is left: {note}", wanted, "correct them or give others")
         notes.append(note)
         left = np.delete(np.arange(len(sequences)), dropped)
         flat = flat[np.repeat(np.isin(np.arange(len(sequences)), left), lengths)]

@@ -21,7 +21,7 @@ import numpy as np
 from seqdiff import runtime
 from seqdiff.alphabets.alphabet import SMILES_LETTERS, Alphabet
 from seqdiff.alphabets.alphabets import AlphabetLike, is_learned, resolve_alphabet, smiles_alphabet
-from seqdiff.data.dataset import Dataset, prepare
+from seqdiff.data.dataset import Dataset, NoneLeft, prepare
 from seqdiff.data.files import PACKED, text_pieces
 from seqdiff.data.images import is_image_path
 from seqdiff.data.labels import DECIMAL_COMMA, MARKS, NUMBER, as_labels, kind_of_column, named_columns, read_cells
@@ -362,10 +362,18 @@ def prepare_store(
         folder.mkdir()
         writer = _Writer(folder, y if isinstance(y, str) else "y", target)
         options: dict[str, Any] = {"length": length, "ambiguous": ambiguous, "gaps": gaps}
+        none_left: InputError | None = None
         for records in record_pieces(X, y, sequence_column, verbose):
-            data = prepare(replace(records, y=None), alphabet=alphabet, **options)
+            try:
+                data = prepare(replace(records, y=None), alphabet=alphabet, **options)
+            except NoneLeft as error:  # of this piece, such as a long run of N in a genome
+                none_left = none_left or error
+                writer.n_read += len(records.sequences)
+                continue
             alphabet = data.alphabet
             writer.add(data, records)
+        if none_left is not None and not writer.n:
+            raise none_left
         writer.finish(alphabet, verbose)  # type: ignore[arg-type]
         if path.exists():
             raise _there(path)
@@ -439,7 +447,7 @@ class _Writer:
         marks = marks_of(data.tokens, data.lengths, data.alphabet.complement)
         self.files["marks"].write(marks.astype("<u8").tobytes())
         self._add_labels(data, records)
-        if not self.n_read:
+        if not self.n:
             self.source, self.notes = records.source, list(records.notes)
         self.n += len(data)
         self.n_read += data.n_read
@@ -464,7 +472,7 @@ class _Writer:
                     argument("y"), f"shape {labels.shape}", wanted, "give these sequences to fit as they are"
                 )
             if name not in self.columns:
-                if self.n_read:
+                if self.n:
                     raise InputError(
                         argument("y"), f"the label {shown(name)}", "the same labels of all", "correct the data"
                     )
