@@ -409,11 +409,12 @@ def test_failed_writes_are_said_and_leave_nothing(tmp_path, monkeypatch):
 
 
 SLOWLY = """
-import sys, time
+import signal, sys, time
 from seqdiff.data import prepare_store, streaming
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell lets its background jobs ignore
 streaming.ROWS_TOGETHER = 10
 def items():
-    for i in range(10**6):
+    for i in range(60_000):
         if i == 50: print("begun", flush=True)
         time.sleep(0.001)
         yield "ACGT"
