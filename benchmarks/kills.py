@@ -106,6 +106,8 @@ def trainings(folder: Path, kills: int, rng: np.random.Generator, X: list[str]) 
     while killed < kills:
         done = in_child(lambda name=name: fit(name), float(rng.uniform(0, took)))
         killed += not done
+        if not done and killed % 20 == 0:
+            print(f"training: {killed} kills so far", flush=True)
         early += not done and not (folder / name / "check" / "checkpoint.pt").exists()
         files += check_run(folder / name) if (folder / name).exists() else 0
         if done:
