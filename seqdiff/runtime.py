@@ -11,6 +11,7 @@ import hashlib
 import logging
 import os
 import secrets
+import shutil
 import signal
 import sys
 import threading
@@ -516,16 +517,20 @@ def say(logger: logging.Logger, message: str, verbose: int = 1) -> None:
         tqdm.write(message, file=sys.stderr)
 
 
-def _sweep(path: Path) -> None:
-    """Remove temporary files that processes which are no more left beside a file."""
+def temporary_beside(path: Path) -> Path:
+    """Return a new name beside a path, for a file or a folder that will take its place when it is whole.
+
+    Those that processes which are no more left there are removed.
+    """
     with contextlib.suppress(OSError):
         for stale in path.parent.glob(f".{glob.escape(path.name[:200])}.*-????????.tmp"):
             number = stale.suffixes[-2].split("-")[0][1:]
-            if number.isdigit() and not alive(int(number)):
-                stale.unlink(missing_ok=True)
+            if number.isdigit() and not _alive(int(number)):
+                shutil.rmtree(stale) if stale.is_dir() else stale.unlink(missing_ok=True)
+    return path.with_name(f".{path.name[:200]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
-def alive(number: int) -> bool:
+def _alive(number: int) -> bool:
     """Return whether a process with this number may still run."""
     try:
         if os.name == "posix":  # elsewhere it would end the process
@@ -544,9 +549,7 @@ def replacing(path: str | os.PathLike[str]) -> Iterator[Path]:
     """
     path = Path(path)
     path = path.resolve() if path.is_symlink() else path  # a link stays, and what it points at is replaced
-    if path.parent.is_dir():
-        _sweep(path)
-    temporary = path.with_name(f".{path.name[:200]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    temporary = temporary_beside(path)
     try:
         yield temporary
         with open(temporary, "rb+") as file:

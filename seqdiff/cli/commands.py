@@ -121,9 +121,8 @@ def prepare(data: str, store: str, y: tuple[str, ...], **options: Any) -> None:
         click.echo(note, err=True)
     labels = f", with {', '.join(column.name for column in made.columns)}" if made.columns else ""
     size = sum(made.sizes.values()) / 1e6
-    lengths = made.lengths
-    longest = f"{lengths.min():,} to {made.longest:,}" if lengths.min() < made.longest else f"{made.longest:,}"
-    click.echo(f"{store}: {made.n:,} {made.alphabet.described} of {longest} letters{labels}; {size:,.1f} MB")
+    lengths = f"{made.longest:,}" if made.fixed else f"{made.lengths.min():,} to {made.longest:,}"
+    click.echo(f"{store}: {made.n:,} {made.alphabet.described} of {lengths} letters{labels}; {size:,.1f} MB")
     click.echo(f"next: seqdiff fit {shlex.quote(store)}")
 
 

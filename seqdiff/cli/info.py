@@ -104,11 +104,8 @@ def _of_store(path: Path) -> Iterator[tuple[str, str]]:
     yield "made of", store.source
     yield "sequences", f"{store.n:,}"
     yield "alphabet", _letters(store.alphabet)
-    fixed = int(lengths.min()) == store.longest
-    yield (
-        "lengths",
-        f"all {store.longest}" if fixed else f"{lengths.min()} to {store.longest}, mean {lengths.mean():.1f}",
-    )
+    varied = f"{lengths.min()} to {store.longest}, mean {lengths.mean():.1f}"
+    yield "lengths", f"all {store.longest}" if store.fixed else varied
     for column in store.columns:
         labels = store.y(column.name)
         yield f"label {column.name}", _labels(learn_target(labels))

@@ -6,6 +6,7 @@ file, the line or record, what was found and the cure.
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import difflib
 import io
@@ -346,17 +347,26 @@ def table_of_parquet(path: str, name: str) -> Table:
     """Return the table in a Parquet file, which messages call `name`."""
     import pandas as pd
 
-    try:
+    with parquet_errors(name):
         frame = pd.read_parquet(path)
         for j in np.flatnonzero([isinstance(dtype, pd.StringDtype) for dtype in frame.dtypes]).tolist():
             frame.iloc[:, j].to_numpy()  # text that is no UTF-8 is noticed only now
+    return table_of_frame(frame, name, lambda i: f"{name}, row {i + 1}")
+
+
+@contextlib.contextmanager
+def parquet_errors(name: str) -> Iterator[None]:
+    """Raise an InputError for what goes wrong with a Parquet file, which messages call `name`."""
+    try:
+        yield
+    except InputError:
+        raise
     except ImportError:
         cure = "pip install pyarrow, or export the table as CSV"
         raise InputError(name, "Parquet", "the library pyarrow, which reads it", cure) from None
     except Exception as error:  # pyarrow's own family of errors, and OSError
         found = f"what cannot be read as Parquet ({_reason(error)})"
         raise InputError(name, found, "a Parquet file", "write it again, or as CSV") from None
-    return table_of_frame(frame, name, lambda i: f"{name}, row {i + 1}")
 
 
 def table_of_excel(path: str, name: str) -> Table:
@@ -460,9 +470,14 @@ def read_records(
     if isinstance(read, Table):
         return read.records(y, sequence_column, kind, keep_empty)
     if isinstance(y, str):
-        found = f"{shown(y)}, which names a column, where {read.source} is no table"
-        raise InputError(argument("y"), found, "labels", f"give a table, or {argument('y')} as an array")
+        raise no_column(y, read.source)
     return read.with_labels(y, kind)
+
+
+def no_column(y: str, source: str) -> InputError:
+    """Return why a name is no labels of what has no columns."""
+    found = f"{shown(y)}, which names a column, where {source} is no table"
+    return InputError(argument("y"), found, "labels", f"give a table, or {argument('y')} as an array")
 
 
 def read_frame(X: SequencesLike, sequence_column: object = None) -> pd.DataFrame:

@@ -217,16 +217,10 @@ class Store:
         starts = ends - lengths
         width = int(lengths.max(initial=0)) if width is None else width
         found = np.zeros((len(rows), width), self.dtype)
-        if len(rows) and bool((starts[1:] == ends[:-1]).all()):  # neighbours
+        if len(rows) and lengths.max() <= width and bool((starts[1:] == ends[:-1]).all()):  # neighbours
             together = np.empty(int(lengths.sum()), self.dtype)
             self._read(together, int(starts[0]))
-            real = np.arange(int(lengths.max())) < lengths[:, None]
-            if width >= real.shape[1]:
-                found[:, : real.shape[1]][real] = together
-            else:
-                whole = np.zeros(real.shape, self.dtype)
-                whole[real] = together
-                found[:] = whole[:, :width]
+            found[np.arange(width) < lengths[:, None]] = together
         else:
             for row, start, length in zip(found, starts.tolist(), np.minimum(lengths, width).tolist(), strict=True):
                 self._read(row[:length], start)

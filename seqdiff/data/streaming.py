@@ -7,7 +7,6 @@ import json
 import math
 import os
 import re
-import secrets
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
@@ -22,7 +21,7 @@ from seqdiff import runtime
 from seqdiff.alphabets.alphabet import SMILES_LETTERS, Alphabet
 from seqdiff.alphabets.alphabets import AlphabetLike, is_learned, resolve_alphabet, smiles_alphabet
 from seqdiff.data.dataset import Dataset, NoneLeft, prepare
-from seqdiff.data.files import PACKED, text_pieces
+from seqdiff.data.files import PACKED, check_place, text_pieces
 from seqdiff.data.images import is_image_path
 from seqdiff.data.labels import DECIMAL_COMMA, MARKS, NUMBER, as_labels, kind_of_column, named_columns, read_cells
 from seqdiff.data.reading import (
@@ -36,6 +35,8 @@ from seqdiff.data.reading import (
     biopython_records,
     first_line,
     format_of,
+    no_column,
+    parquet_errors,
     read_fasta,
     read_lines,
     read_records,
@@ -136,24 +137,15 @@ def _file_pieces(path: str, name: str, verbose: int) -> Iterator[Records | Table
 
 
 def _parquet_pieces(path: str, name: str) -> Iterator[Table]:
-    try:
+    count = 0
+    with parquet_errors(name):
         from pyarrow.parquet import ParquetFile
-    except ImportError:
-        cure = "pip install pyarrow, or export the table as CSV"
-        raise InputError(name, "Parquet", "the library pyarrow, which reads it", cure) from None
-    try:
-        file = ParquetFile(path)
-        count = 0
-        for part in file.iter_batches(batch_size=ROWS_TOGETHER):
+
+        for part in ParquetFile(path).iter_batches(batch_size=ROWS_TOGETHER):
             frame = part.to_pandas()
             if len(frame):
                 yield table_of_frame(frame, name, partial(_row, name, count))
             count += len(frame)
-    except InputError:
-        raise
-    except Exception as error:  # pyarrow's own family of errors, and OSError
-        found = f"what cannot be read as Parquet ({str(error).splitlines()[:1]})"
-        raise InputError(name, found, "a Parquet file", "write it again, or as CSV") from None
 
 
 def _row(name: str, count: int, i: int) -> str:
@@ -207,8 +199,7 @@ def record_pieces(
                 continue
             piece = piece.records(None, column, "names")
         elif isinstance(y, str):
-            found = f"{shown(y)}, which names a column, where {piece.source} is no table"
-            raise InputError(argument("y"), found, "labels", f"give a table, or {argument('y')} as an array")
+            raise no_column(y, piece.source)
         if y is not None:
             labels = as_labels(y) if labels is None else labels
             part = labels[count : count + len(piece.sequences)]
@@ -355,8 +346,7 @@ def prepare_store(
         alphabet = resolve_alphabet(alphabet)
     if isinstance(alphabet, str) and alphabet.lower() == "smiles":
         alphabet = _letters_of_smiles(X, y, sequence_column)
-    _sweep(path)
-    folder = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    folder = runtime.temporary_beside(path)
     writer = None
     try:
         folder.mkdir()
@@ -403,20 +393,8 @@ def _checked(path: PathLike) -> Path:
     path = Path(os.path.abspath(os.path.expanduser(path)))
     if path.exists() or path.is_symlink():
         raise _there(path)
-    if not path.parent.is_dir():
-        found = f"{shown(str(path), 200)} in a folder that does not exist"
-        raise InputError(argument("path"), found, "a folder that does", f"make {shown(str(path.parent), 200)} first")
-    if not os.access(path.parent, os.W_OK):
-        raise InputError(str(path), "no permission to write there", "a folder that may be written", "give another name")
+    check_place(path, argument("path"))
     return path
-
-
-def _sweep(path: Path) -> None:
-    """Remove what processes that are no more left of the same store."""
-    for stale in path.parent.glob(f".{path.name}.*-????????.tmp"):
-        number = stale.suffixes[-2].split("-")[0][1:]
-        if number.isdigit() and not runtime.alive(int(number)):
-            shutil.rmtree(stale, ignore_errors=True)
 
 
 def _letters_of_smiles(X: SequencesLike, y: LabelsLike, sequence_column: str | None) -> Alphabet:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numbers
 import os
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -203,10 +204,8 @@ class SequenceGenerator(GeneratorBase):
             if len(data) < 2 or share == 0:
                 return data, None, (weight, None)
             classes = [] if data.y is None else class_codes(learn_target(data.y, self.target), data.y)
-            if isinstance(data, Dataset):
-                kept, held, notes = hold_out(data, share, self._seed(), classes)
-            else:
-                kept, held, notes = hold_out_stored(data, share, self._seed(), classes)
+            divide: Any = hold_out if isinstance(data, Dataset) else hold_out_stored
+            kept, held, notes = divide(data, share, self._seed(), classes)
             both = (None, None) if weight is None else (weight[kept], weight[held])
             train = replace(data.take(kept), notes=(*data.notes, *notes))
             return train, data.take(held) if len(held) else None, both
