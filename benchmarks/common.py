@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import ast
+import json
 import os
 import platform
 import resource
@@ -119,6 +120,14 @@ def add_keep(parser: argparse.ArgumentParser) -> None:
 def strengths(text: str) -> list[float]:
     """Return the numbers of a text, separated by commas."""
     return [float(part) for part in text.split(",") if part]
+
+
+def found_by(program: str) -> dict[str, Any]:
+    """Run a program in a process of its own and return what it printed last, as JSON."""
+    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    if result.returncode:
+        raise SystemExit(result.stderr)
+    return json.loads(result.stdout.splitlines()[-1])
 
 
 def begin() -> None:

@@ -11,13 +11,10 @@ the cost is that of the set-up; a step costs the same.)
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from typing import Any
 
 import numpy as np
-from common import begin, plain_parser
+from common import begin, found_by, plain_parser
 
 LENGTHS = (50, 512, 4096, 32_768)
 ALPHABETS = (4, 16, 64, 256)
@@ -68,10 +65,7 @@ print(json.dumps(found))
 
 def run(**settings: Any) -> dict[str, float]:
     """Run one setting in a process of its own."""
-    result = subprocess.run([sys.executable, "-c", RUN.format(**settings)], capture_output=True, text=True)
-    if result.returncode:
-        raise SystemExit(result.stderr)
-    return json.loads(result.stdout.splitlines()[-1])
+    return found_by(RUN.format(**settings))
 
 
 def slope(sizes: list[int], costs: list[float]) -> float:

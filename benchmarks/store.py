@@ -13,17 +13,14 @@ from __future__ import annotations
 
 import argparse
 import gzip
-import json
 import os
 import shutil
-import subprocess
-import sys
 import tempfile
 import time
 from pathlib import Path
 
 import numpy as np
-from common import begin
+from common import begin, found_by
 
 RUN = """
 import json, resource, sys, time
@@ -66,10 +63,7 @@ NOTHING = "import seqdiff, torch\nfound = {}\n"
 
 def run(work: str) -> dict[str, float]:
     """Run a program in a process of its own and return what it found."""
-    result = subprocess.run([sys.executable, "-c", RUN.format(work=work)], capture_output=True, text=True)
-    if result.returncode:
-        raise SystemExit(result.stderr)
-    return json.loads(result.stdout.splitlines()[-1])
+    return found_by(RUN.format(work=work))
 
 
 def write_fasta(path: Path, n: int, length: int) -> None:
